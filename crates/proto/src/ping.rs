@@ -1,0 +1,150 @@
+//! The message of the ping/pong service and the reply to it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The reply to every ping that has been recorded.
+pub const PONG: &str = "Pong!";
+
+/// What a client says when it has nothing else to say.
+pub const PING: &str = "Ping!";
+
+/// What every reply to an unusable message begins with.
+pub const ERROR_PREFIX: &str = "Error: ";
+
+/// A ping: the text frame `{"client_name": "Client-100", "message": "Ping!"}`.
+///
+/// Unknown fields are ignored. Strings without escapes are borrowed from the frame.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Ping<'a> {
+    /// Who sends it.
+    #[serde(borrow)]
+    pub client_name: Cow<'a, str>,
+    /// What it says, `Ping!` as a rule.
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+}
+
+impl<'a> Ping<'a> {
+    /// Reads a ping from the text of a frame.
+    ///
+    /// # Errors
+    /// When the text is not a JSON object with both fields as strings.
+    pub fn parse(text: &'a str) -> Result<Self, NotAPing> {
+        // The derived reader would take an array of two strings as well.
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(NotAPing("it is not a JSON object".into()));
+        }
+        serde_json::from_str(text).map_err(|error| NotAPing(error.to_string()))
+    }
+
+    /// The text of the frame, with the blanks that the documented format shows.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let [name, message] = [&self.client_name, &self.message]
+            .map(|text| serde_json::Value::from(text.as_ref()).to_string());
+        format!("{{\"client_name\": {name}, \"message\": {message}}}")
+    }
+}
+
+/// Why a text is not a ping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAPing(String);
+
+impl fmt::Display for NotAPing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}, but {}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NotAPing {}
+
+/// A name without the one pair of double quotes around it that the list form of a compose
+/// file's `environment:` (`- CLIENT_NAME="Client-100"`) leaves there.
+#[must_use]
+pub fn unquoted(name: &str) -> &str {
+    name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ping<'a>(name: &'a str, message: &'a str) -> Ping<'a> {
+        Ping { client_name: name.into(), message: message.into() }
+    }
+
+    #[test]
+    fn the_documented_frame_both_ways() {
+        let text = r#"{"client_name": "Client-100", "message": "Ping!"}"#;
+        assert_eq!(Ping::parse(text).unwrap(), ping("Client-100", "Ping!"));
+        assert_eq!(ping("Client-100", "Ping!").to_json(), text);
+    }
+
+    #[test]
+    fn strings_without_escapes_are_borrowed() {
+        let parsed = Ping::parse(r#"{"client_name":"a","message":"b"}"#).unwrap();
+        assert!(matches!(parsed.client_name, Cow::Borrowed("a")));
+        assert!(matches!(parsed.message, Cow::Borrowed("b")));
+    }
+
+    #[test]
+    fn order_blanks_and_unknown_fields_do_not_matter() {
+        let text = " \n{\"x\": [1, {}], \"message\": \"m\", \"client_name\": \"\\u0041\"} ";
+        assert_eq!(Ping::parse(text).unwrap(), ping("A", "m"));
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "not a JSON object"),
+            ("hello", "not a JSON object"),
+            (r#"["a", "b"]"#, "not a JSON object"),
+            ("{", "EOF"),
+            (r#"{"client_name": "a"}"#, "missing field `message`"),
+            (r#"{"message": "a"}"#, "missing field `client_name`"),
+            (r#"{"client_name": 1, "message": "a"}"#, "invalid type: integer"),
+            (r#"{"client_name": null, "message": "a"}"#, "invalid type: null"),
+            (r#"{"client_name": "\ud800", "message": "a"}"#, "hex escape"),
+            (r#"{"client_name": "a", "message": "b"} x"#, "trailing characters"),
+        ] {
+            let error = Ping::parse(text).unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+            assert!(error.contains("client_name"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_pair_of_quotes_is_dropped() {
+        for (name, bare) in [
+            ("\"Client-100\"", "Client-100"),
+            ("Client-100", "Client-100"),
+            ("\"\"x\"\"", "\"x\""),
+            ("\"", "\""),
+            ("\"\"", ""),
+            ("\"open", "\"open"),
+        ] {
+            assert_eq!(unquoted(name), bare);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(name in any::<String>(), message in any::<String>()) {
+            let json = ping(&name, &message).to_json();
+            prop_assert_eq!(Ping::parse(&json).unwrap(), ping(&name, &message));
+        }
+
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = Ping::parse(&text);
+        }
+    }
+}

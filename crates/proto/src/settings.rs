@@ -1,0 +1,170 @@
+//! How a setting is read, and how a wrong one is reported.
+//!
+//! Each setting is an environment variable and a flag of the same name (`LAG_TIME`,
+//! `--lag-time`); the flag wins, and an empty variable counts as unset. A wrong value gives one
+//! line that names the setting, the value and what is allowed, and exit status 2.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Error, Parser};
+
+/// Exit status of a program that was configured wrongly.
+pub const EXIT_USAGE: u8 = 2;
+
+/// Longest time that a setting may hold, in seconds: a year.
+const MAX_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
+
+/// Reads the settings of a program from its arguments and its environment.
+///
+/// # Errors
+/// The status to exit with, after help, version or the error was printed.
+pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, ExitCode> {
+    let command = S::command().mut_args(without_empty_variable);
+    let mut matches = command.try_get_matches_from(args).map_err(|error| report(&error))?;
+    S::from_arg_matches_mut(&mut matches).map_err(|error| report(&error))
+}
+
+/// Compose files pass a variable that is not set as an empty one (`${NAME:-}`).
+fn without_empty_variable(arg: Arg) -> Arg {
+    let empty =
+        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
+    if empty { arg.env(None::<&'static str>) } else { arg }
+}
+
+fn report(error: &Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print!("{error}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("error: {}", explain(error));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// The error in one line.
+fn explain(error: &Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let allowed = std::error::Error::source(error).map(ToString::to_string).or_else(|| match error
+        .get(ContextKind::ValidValue)
+    {
+        Some(ContextValue::Strings(values)) => {
+            Some(format!("allowed is one of: {}", values.join(", ")))
+        }
+        _ => None,
+    });
+    match (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue), allowed) {
+        (Some(arg), Some(value), Some(allowed)) => {
+            format!("{} is {value:?}, but {allowed}", name(arg))
+        }
+        _ => one_line(&error.to_string()),
+    }
+}
+
+/// `--lag-time <SECONDS>` as `LAG_TIME (--lag-time)`.
+fn name(arg: &str) -> String {
+    let flag = arg.split_whitespace().next().unwrap_or(arg);
+    let variable = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
+    format!("{variable} ({flag})")
+}
+
+fn one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Reads a time in seconds, fractions allowed.
+///
+/// # Errors
+/// What is allowed, if the text is anything else.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "allowed is a number of seconds from 0 to a year, such as 2 or 0.5".into())
+}
+
+/// Reads a size in bytes, at least one, with an optional `K`, `M` or `G` (of 1024) behind it.
+///
+/// # Errors
+/// What is allowed, if the text is anything else.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.bytes().last().map(|byte| byte.to_ascii_uppercase()) {
+        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit))
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| "allowed is a number of bytes from 1, such as 65536, 64K or 10M".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Parser)]
+    struct Example {
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+        lag_time: Duration,
+    }
+
+    fn explained(args: &[&str]) -> String {
+        explain(&Example::try_parse_from([&["example"], args].concat()).unwrap_err())
+    }
+
+    #[test]
+    fn an_error_names_setting_value_and_what_is_allowed() {
+        assert_eq!(
+            explained(&["--lag-time", "soon"]),
+            "LAG_TIME (--lag-time) is \"soon\", but allowed is a number of seconds from 0 to a year, such as 2 or 0.5"
+        );
+    }
+
+    #[test]
+    fn every_other_error_is_one_line() {
+        let text = explained(&["--lagtime", "1"]);
+        assert!(text.contains("--lagtime") && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn seconds_take_fractions_and_nothing_silly() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        for text in ["", "-1", "nan", "inf", "1e300", "two", "1s"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_take_units() {
+        assert_eq!(bytes("65536"), Ok(65536));
+        assert_eq!(bytes("64k"), Ok(65536));
+        assert_eq!(bytes("10M"), Ok(10 << 20));
+        assert_eq!(bytes("1G"), Ok(1 << 30));
+        for text in ["", "0", "-1", "K", "1.5M", "99999999999G", "1MB", "ü"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = (seconds(&text), bytes(&text));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a peer owes the server, and by when.
+
+use std::time::Duration;
+
+use proto::limits::{
+    CLOSE_AFTER, CONTROL_FRAMES_PER_SECOND, MESSAGE_TIMEOUT, PING_AFTER, WRITE_TIMEOUT,
+};
+use tokio::time::Instant;
+
+use super::wire::Pending;
+
+/// Follows one peer.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    /// When anything last came from the peer.
+    heard: Instant,
+    /// A protocol ping went out since.
+    pinged: bool,
+    /// Control frames in the second that began at `counting_since`.
+    control_frames: u32,
+    counting_since: Instant,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A protocol ping, as the peer was silent.
+    Ping,
+    /// The end, as the peer did not answer it.
+    Silent,
+    /// The end, as a message was not finished.
+    Unfinished,
+    /// The end, as the peer does not read.
+    NotReading,
+}
+
+impl Deadlines {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { heard: now, pinged: false, control_frames: 0, counting_since: now }
+    }
+
+    /// The peer was heard.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.pinged = false;
+    }
+
+    /// Counts a control frame; `false` if there are too many.
+    pub(super) fn control_frame(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.counting_since) >= Duration::from_secs(1) {
+            self.counting_since = now;
+            self.control_frames = 0;
+        }
+        self.control_frames += 1;
+        self.control_frames <= CONTROL_FRAMES_PER_SECOND
+    }
+
+    /// A protocol ping goes out.
+    pub(super) fn pinged(&mut self) {
+        self.pinged = true;
+    }
+
+    /// What is due by now.
+    pub(super) fn due(&self, now: Instant, pending: Pending) -> Option<Due> {
+        self.all(pending).into_iter().flatten().find(|&(at, _)| at <= now).map(|(_, due)| due)
+    }
+
+    /// When the next thing is due.
+    pub(super) fn next(&self, pending: Pending) -> Instant {
+        self.all(pending).into_iter().flatten().fold(self.silence().0, |next, (at, _)| next.min(at))
+    }
+
+    fn all(&self, pending: Pending) -> [Option<(Instant, Due)>; 3] {
+        [
+            pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
+            pending.unfinished_since.map(|since| (since + MESSAGE_TIMEOUT, Due::Unfinished)),
+            Some(self.silence()),
+        ]
+    }
+
+    fn silence(&self) -> (Instant, Due) {
+        if self.pinged {
+            (self.heard + CLOSE_AFTER, Due::Silent)
+        } else {
+            (self.heard + PING_AFTER, Due::Ping)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Pending = Pending { unfinished_since: None, stuck_since: None };
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_and_given_up() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        assert_eq!(peer.due(after(start, 19), NOTHING), None);
+        assert_eq!(peer.next(NOTHING), after(start, 20));
+        assert_eq!(peer.due(after(start, 20), NOTHING), Some(Due::Ping));
+        peer.pinged();
+        assert_eq!(peer.due(after(start, 59), NOTHING), None);
+        assert_eq!(peer.due(after(start, 60), NOTHING), Some(Due::Silent));
+        peer.heard(after(start, 59));
+        assert_eq!(peer.next(NOTHING), after(start, 79));
+    }
+
+    #[test]
+    fn a_message_has_to_end_however_often_its_peer_is_heard() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        let pending = Pending { unfinished_since: Some(start), ..NOTHING };
+        for second in 0..10 {
+            peer.heard(after(start, second));
+            assert_eq!(peer.due(after(start, second), pending), None);
+        }
+        assert_eq!(peer.next(pending), after(start, 10));
+        assert_eq!(peer.due(after(start, 10), pending), Some(Due::Unfinished));
+        assert_eq!(peer.due(after(start, 10), NOTHING), None);
+    }
+
+    #[test]
+    fn a_peer_has_to_read() {
+        let start = Instant::now();
+        let peer = Deadlines::new(start);
+        let pending = Pending { stuck_since: Some(start), ..NOTHING };
+        assert_eq!(peer.next(pending), after(start, 5));
+        assert_eq!(peer.due(after(start, 5), pending), Some(Due::NotReading));
+    }
+
+    #[test]
+    fn a_flood_of_control_frames_is_seen_and_a_steady_beat_is_not() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        for _ in 0..CONTROL_FRAMES_PER_SECOND {
+            assert!(peer.control_frame(start));
+        }
+        assert!(!peer.control_frame(start));
+        for second in 1..1000 {
+            assert!(peer.control_frame(after(start, second)));
+        }
+    }
+}

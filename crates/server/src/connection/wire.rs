@@ -1,0 +1,253 @@
+//! The stream below the frames, watched: what has arrived, and whether the peer reads.
+//!
+//! tungstenite hands out whole messages only. Which messages are complete, whether one is
+//! unfinished and whether writing is stuck can be seen on the way of the bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// A stream of WebSocket frames from a client.
+#[derive(Debug)]
+pub(super) struct Wire<S> {
+    stream: S,
+    frames: FrameCounter,
+    pending: Pending,
+}
+
+/// What the peer has begun and not ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pending {
+    /// Since when a message is unfinished.
+    pub(super) unfinished_since: Option<Instant>,
+    /// Since when nothing of what is written was taken.
+    pub(super) stuck_since: Option<Instant>,
+}
+
+impl<S> Wire<S> {
+    /// `early` are the bytes that arrived behind the handshake.
+    pub(super) fn new(stream: S, early: &[u8]) -> Self {
+        let mut wire =
+            Self { stream, frames: FrameCounter::default(), pending: Pending::default() };
+        wire.arrived(early);
+        wire
+    }
+
+    fn arrived(&mut self, bytes: &[u8]) {
+        let complete = self.frames.messages;
+        self.frames.feed(bytes);
+        if self.frames.messages != complete || !self.frames.is_mid_message() {
+            self.pending.unfinished_since = None;
+        }
+        if self.frames.is_mid_message() {
+            self.pending.unfinished_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Whether a message has arrived as a whole and was not taken yet.
+    pub(super) fn has_message(&self) -> bool {
+        self.frames.messages > 0
+    }
+
+    /// Notes that a message was taken.
+    pub(super) fn message_taken(&mut self) {
+        self.frames.messages = self.frames.messages.saturating_sub(1);
+    }
+
+    /// What the peer has begun and not ended.
+    pub(super) fn pending(&self) -> Pending {
+        self.pending
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.arrived(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if poll.is_pending() {
+            self.pending.stuck_since.get_or_insert_with(Instant::now);
+        } else {
+            self.pending.stuck_since = None;
+        }
+        poll
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Follows the frames in a stream of bytes by their headers (RFC 6455, section 5.2). It judges
+/// nothing: what a broken frame makes of the counts does not matter, as it ends the connection.
+#[derive(Debug, Default)]
+struct FrameCounter {
+    /// Data messages whose last byte has arrived and that were not taken.
+    messages: usize,
+    /// A data message has begun in an earlier frame.
+    in_message: bool,
+    /// The header of the frame that arrives, as far as it is here.
+    header: [u8; MAX_HEADER],
+    header_len: usize,
+    /// Bytes of its payload that are still to come.
+    payload_left: u64,
+}
+
+/// Two bytes, an extended length of eight, a mask of four.
+const MAX_HEADER: usize = 14;
+
+const FIN: u8 = 0x80;
+const OPCODE: u8 = 0x0f;
+const CONTROL: u8 = 0x08;
+const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+
+impl FrameCounter {
+    /// Whether a message or a frame has begun that is not complete.
+    fn is_mid_message(&self) -> bool {
+        self.in_message || self.header_len > 0
+    }
+
+    fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let wanted = self.header_wanted();
+            if self.header_len < wanted {
+                let taken = bytes.len().min(wanted - self.header_len);
+                self.header[self.header_len..self.header_len + taken]
+                    .copy_from_slice(&bytes[..taken]);
+                self.header_len += taken;
+                bytes = &bytes[taken..];
+                if self.header_len < self.header_wanted() {
+                    continue;
+                }
+                self.payload_left = self.payload_len();
+            }
+            let skipped = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+            self.payload_left -= skipped as u64;
+            bytes = &bytes[skipped..];
+            if self.payload_left == 0 {
+                self.end_frame();
+            }
+        }
+    }
+
+    /// Length of the header, as far as that is known by now.
+    fn header_wanted(&self) -> usize {
+        if self.header_len < 2 {
+            return 2;
+        }
+        let mask = if self.header[1] & MASKED == 0 { 0 } else { 4 };
+        2 + mask
+            + match self.header[1] & LENGTH {
+                126 => 2,
+                127 => 8,
+                _ => 0,
+            }
+    }
+
+    fn payload_len(&self) -> u64 {
+        let extended = |len: usize| {
+            self.header[2..2 + len].iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
+        };
+        match self.header[1] & LENGTH {
+            126 => extended(2),
+            127 => extended(8),
+            len => u64::from(len),
+        }
+    }
+
+    fn end_frame(&mut self) {
+        self.header_len = 0;
+        let first = self.header[0];
+        if first & OPCODE & CONTROL == 0 {
+            self.in_message = first & FIN == 0;
+            self.messages += usize::from(!self.in_message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(first: u8, payload: usize) -> Vec<u8> {
+        let mut frame = vec![first];
+        match payload {
+            0..126 => frame.push(MASKED | payload as u8),
+            126..65536 => {
+                frame.push(MASKED | 126);
+                frame.extend_from_slice(&(payload as u16).to_be_bytes());
+            }
+            _ => {
+                frame.push(MASKED | 127);
+                frame.extend_from_slice(&(payload as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&[1, 2, 3, 4]);
+        frame.extend(std::iter::repeat_n(0xff, payload));
+        frame
+    }
+
+    /// (messages, mid message) after all the frames, fed in pieces of every size.
+    fn counted(frames: &[Vec<u8>]) -> (usize, bool) {
+        let bytes = frames.concat();
+        let mut outcomes = Vec::new();
+        for piece in [1, 2, 3, 7, 64, usize::MAX] {
+            let mut wire = Wire::new((), b"");
+            bytes.chunks(piece.min(bytes.len())).for_each(|bytes| wire.arrived(bytes));
+            outcomes.push((wire.frames.messages, wire.pending().unfinished_since.is_some()));
+        }
+        outcomes.dedup();
+        assert_eq!(outcomes.len(), 1, "{outcomes:?}");
+        outcomes[0]
+    }
+
+    #[test]
+    fn whole_messages_are_counted() {
+        assert_eq!(counted(&[frame(0x81, 0)]), (1, false));
+        assert_eq!(counted(&[frame(0x81, 5), frame(0x82, 300), frame(0x81, 70_000)]), (3, false));
+    }
+
+    #[test]
+    fn fragments_make_one_message() {
+        assert_eq!(counted(&[frame(0x01, 5)]), (0, true));
+        assert_eq!(counted(&[frame(0x01, 5), frame(0x00, 0), frame(0x80, 5)]), (1, false));
+    }
+
+    #[test]
+    fn control_frames_are_no_messages_and_may_stand_between_fragments() {
+        assert_eq!(counted(&[frame(0x89, 4), frame(0x88, 2)]), (0, false));
+        assert_eq!(counted(&[frame(0x01, 5), frame(0x89, 4)]), (0, true));
+    }
+
+    #[test]
+    fn a_part_of_a_frame_is_seen() {
+        for cut in 1..frame(0x81, 300).len() {
+            let mut part = frame(0x81, 300);
+            part.truncate(cut);
+            assert_eq!(counted(&[frame(0x81, 5), part]), (1, true), "{cut}");
+        }
+    }
+}

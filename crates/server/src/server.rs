@@ -1,0 +1,143 @@
+//! The server as a whole: from its settings to its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use tokio::net::TcpListener;
+use tokio::select;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::descriptors::{self, Budget};
+use crate::health::Health;
+use crate::http::Http;
+use crate::journal::{Closer, Journal};
+use crate::listener;
+use crate::settings::Settings;
+use crate::stop::{self, Stop};
+use crate::throttle::Throttle;
+use crate::worker::{self, Worker};
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    listener: TcpListener,
+    workers: Vec<Worker>,
+    journal: Journal,
+    closer: Closer,
+    stopper: stop::Stopper,
+}
+
+/// Why a server could not start, or ended before it was told to.
+#[derive(Debug)]
+pub enum Failure {
+    /// A setting cannot be met on this system.
+    Setting(String),
+    /// The system refused something.
+    Run(String),
+}
+
+impl Server {
+    /// Opens the log, starts the workers and listens.
+    ///
+    /// # Errors
+    /// When the log or the address cannot be had, or a setting asks for too much.
+    pub fn start(settings: Settings) -> Result<Self, Failure> {
+        let workers = settings.workers();
+        let limit = descriptors::raise_limit();
+        let budget = Budget::new(limit, workers);
+        let max_connections = connections(&settings, budget, limit)?;
+        let (journal, closer) = Journal::open(&settings.journal()).map_err(|error| {
+            let path = settings.log_file.display();
+            Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
+        })?;
+        let listener = listener::bind(settings.listen).map_err(|error| {
+            let address = settings.listen;
+            Failure::Run(format!("cannot listen on {address}: {error}; stop the program that does, or choose another LISTEN"))
+        })?;
+        let (stopper, stop) = stop::channel();
+        let http = Arc::new(Http {
+            health: Health { journal: journal.clone(), stop: stop.clone() },
+            connections: Arc::new(Semaphore::new(max_connections)),
+            max_connections,
+            refused: Throttle::default(),
+        });
+        let options = worker::Options {
+            journal: journal.clone(),
+            max_message: settings.max_message,
+            reply_delay: settings.reply_delay,
+            max_handshakes: budget.handshakes_per_worker,
+            stop,
+        };
+        let workers = (0..workers)
+            .map(|number| Worker::start(number, options.clone(), Arc::clone(&http)))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+        info!(
+            "listening on ws://{}, log {} (LOG_SYNC {:?}), {} workers, at most {max_connections} connections",
+            listener.local_addr().unwrap_or(settings.listen),
+            journal.path().display(),
+            settings.log_sync,
+            workers.len(),
+        );
+        Ok(Self { settings, listener, workers, journal, closer, stopper })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The log, for a SIGHUP.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        self.journal.clone()
+    }
+
+    /// Serves until told to stop, then ends every connection in good order.
+    ///
+    /// # Errors
+    /// When the log failed for good.
+    pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
+        let result = select! {
+            () = listener::accept(&self.listener, &self.workers) => Ok(()),
+            () = stop.wait() => Ok(()),
+            cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
+        };
+        let deadline = Instant::now() + self.settings.drain_timeout;
+        drop(self.listener);
+        let open: usize = self.workers.iter().map(Worker::load).sum();
+        info!("stopping, {open} connections to close");
+        self.stopper.stop();
+        let finished = join_all(self.workers.into_iter().map(Worker::finish));
+        if timeout(self.settings.drain_timeout, finished).await.is_err() {
+            warn!(
+                "connections were still open after {:?} (DRAIN_TIMEOUT)",
+                self.settings.drain_timeout
+            );
+        }
+        self.closer.close(deadline);
+        info!("stopped");
+        result
+    }
+}
+
+/// The number of connections to allow.
+fn connections(settings: &Settings, budget: Budget, limit: usize) -> Result<usize, Failure> {
+    match settings.max_connections {
+        None => Ok(budget.connections),
+        Some(asked) if asked <= budget.connections => Ok(asked),
+        Some(asked) => Err(Failure::Setting(format!(
+            "MAX_CONNECTIONS (--max-connections) is {asked:?}, but allowed is at most {} with a limit of {limit} descriptors (ulimit -n)",
+            budget.connections
+        ))),
+    }
+}

@@ -1,0 +1,207 @@
+//! A worker: a thread with an event loop of its own. A connection stays with its worker, so
+//! that a ping needs no lock and no wake across cores.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::sleep;
+use tracing::{debug, error, info};
+
+use crate::connection::{Connection, Shared};
+use crate::http::{Http, Upgrade};
+use crate::journal::Journal;
+use crate::listener::Accepted;
+use crate::stop::Stop;
+use crate::throttle::Throttle;
+
+/// Accepted connections on their way to a worker.
+const QUEUE: usize = 64;
+
+/// Time that handshakes are given to finish when the server stops.
+const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
+
+/// What a worker has to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where pings are recorded.
+    pub journal: Journal,
+    /// Largest message in bytes.
+    pub max_message: usize,
+    /// Time that each reply is held back.
+    pub reply_delay: Duration,
+    /// Handshakes that may be under way at a time.
+    pub max_handshakes: usize,
+    /// The end of the server.
+    pub stop: Stop,
+}
+
+/// The handle to a worker.
+#[derive(Debug)]
+pub struct Worker {
+    queue: mpsc::Sender<Accepted>,
+    load: Arc<AtomicUsize>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When there can be no further thread or event loop.
+    pub fn start(number: usize, options: Options, http: Arc<Http>) -> io::Result<Self> {
+        let (queue, accepted) = mpsc::channel(QUEUE);
+        let load = Arc::new(AtomicUsize::new(0));
+        let (end, ended) = oneshot::channel();
+        let counted = Arc::clone(&load);
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            match event_loop() {
+                Ok(runtime) => runtime.block_on(run(options, http, accepted, counted)),
+                Err(error) => error!("worker {number} has no event loop: {error}"),
+            }
+            let _ = end.send(());
+        })?;
+        Ok(Self { queue, load, ended })
+    }
+
+    /// How many connections the worker has.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Hands a connection over.
+    pub async fn take(&self, accepted: Accepted) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        // A worker that is gone drops the connection.
+        let _ = self.queue.send(accepted).await;
+    }
+
+    /// Ends the supply of connections; returns when the last one is done.
+    pub async fn finish(self) {
+        drop(self.queue);
+        let _ = self.ended.await;
+    }
+}
+
+fn event_loop() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+}
+
+/// What all tasks of a worker share.
+struct Context {
+    http: Arc<Http>,
+    shared: Rc<Shared>,
+    load: Arc<AtomicUsize>,
+}
+
+/// Counts a connection as long as it lives.
+struct Counted {
+    load: Arc<AtomicUsize>,
+    /// The worker ends when the last of these is gone.
+    _alive: mpsc::Sender<()>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn run(
+    options: Options,
+    http: Arc<Http>,
+    mut queue: mpsc::Receiver<Accepted>,
+    load: Arc<AtomicUsize>,
+) {
+    let mut stop = options.stop.clone();
+    let context = Rc::new(Context {
+        http,
+        load,
+        shared: Rc::new(Shared {
+            recorder: options.journal.recorder(),
+            max_message: options.max_message,
+            reply_delay: options.reply_delay,
+            stop: options.stop,
+            unusable: Throttle::default(),
+        }),
+    });
+    let committing = Rc::clone(&context.shared);
+    spawn_local(async move { committing.recorder.run().await });
+
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    let mut handshakes = Handshakes { max: options.max_handshakes, running: VecDeque::new() };
+    while let Some(accepted) = queue.recv().await {
+        let counted = Counted { load: Arc::clone(&context.load), _alive: alive.clone() };
+        let handshake = handshake(Rc::clone(&context), accepted, counted);
+        handshakes.admit(spawn_local(handshake).abort_handle());
+    }
+    drop(alive);
+    stop.wait().await;
+    tokio::select! {
+        _ = all_gone.recv() => return,
+        () = sleep(HANDSHAKE_GRACE) => handshakes.abort(),
+    }
+    all_gone.recv().await;
+}
+
+/// The handshakes under way. Where there are too many, the oldest one goes: an honest one takes
+/// milliseconds, so that is the one of a peer that keeps others out.
+struct Handshakes {
+    max: usize,
+    running: VecDeque<AbortHandle>,
+}
+
+impl Handshakes {
+    fn admit(&mut self, handshake: AbortHandle) {
+        self.running.retain(|handshake| !handshake.is_finished());
+        while self.running.len() >= self.max {
+            if let Some(oldest) = self.running.pop_front() {
+                debug!("gave up the oldest handshake for a new one");
+                oldest.abort();
+            }
+        }
+        self.running.push_back(handshake);
+    }
+
+    fn abort(&mut self) {
+        self.running.drain(..).for_each(|handshake| handshake.abort());
+    }
+}
+
+async fn handshake(context: Rc<Context>, accepted: Accepted, counted: Counted) {
+    let Accepted { stream, peer, at } = accepted;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return error!(%peer, "cannot serve the connection: {error}"),
+    };
+    if let Some(upgrade) = context.http.serve(stream, peer, at).await {
+        // A task of its own: that of the handshake is larger, and would stay so.
+        spawn_local(serve(upgrade, peer, Rc::clone(&context.shared), counted));
+    }
+}
+
+async fn serve(
+    upgrade: Upgrade<TcpStream>,
+    peer: SocketAddr,
+    shared: Rc<Shared>,
+    _counted: Counted,
+) {
+    let Upgrade { stream, early, terms } = upgrade;
+    let is_told = !terms.is_healthcheck;
+    if is_told {
+        info!(%peer, "connected");
+    }
+    let ending = Connection::new(stream, &early, terms.service, peer, shared).await.run().await;
+    if is_told {
+        info!(%peer, "{ending}");
+    }
+}
