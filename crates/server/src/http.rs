@@ -87,7 +87,6 @@ impl Http {
             ))
         });
         let exchange = http1::Builder::new()
-            .keep_alive(false)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), answer)
             .with_upgrades();
@@ -168,6 +167,7 @@ fn text(status: StatusCode, body: impl Into<String>) -> Reply {
     *reply.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     reply.headers_mut().insert(header::CONTENT_TYPE, plain);
+    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     reply
 }
