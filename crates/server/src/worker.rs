@@ -200,7 +200,9 @@ async fn serve(
     if is_told {
         info!(%peer, "connected");
     }
-    let ending = Connection::new(stream, &early, terms.service, peer, shared).await.run().await;
+    let connection = Connection::new(stream, early, terms.service, peer, shared);
+    let mut connection = Box::pin(connection).await;
+    let ending = connection.run().await;
     if is_told {
         info!(%peer, "{ending}");
     }

@@ -5,7 +5,7 @@ use std::io;
 
 use futures_util::{SinkExt, StreamExt};
 use proto::limits::CLOSE_TIMEOUT;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
@@ -76,7 +76,7 @@ impl fmt::Display for Ending {
 /// Says goodbye as the ending asks for, and closes the stream so that the peer can read it: a
 /// socket that is dropped with unread bytes in it would take the goodbye back (RFC 6455,
 /// section 7.1.1).
-pub(super) async fn part<S>(mut socket: WebSocketStream<S>, ending: &Ending)
+pub(super) async fn part<S>(socket: &mut WebSocketStream<S>, ending: &Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -94,10 +94,10 @@ where
         Ok::<_, Error>(())
     })
     .await;
-    let mut stream = socket.into_inner();
+    let stream = socket.get_mut();
     let _ = within(async {
-        tokio::io::AsyncWriteExt::shutdown(&mut stream).await?;
-        drain(&mut stream).await
+        stream.shutdown().await?;
+        drain(stream).await
     })
     .await;
 }
@@ -110,12 +110,6 @@ async fn within<T>(step: impl Future<Output = T>) -> Option<T> {
 /// Reads what still comes, up to the end of the stream.
 async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut bytes = [0; 512];
-    loop {
-        let mut buffer = ReadBuf::new(&mut bytes);
-        std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_read(cx, &mut buffer))
-            .await?;
-        if buffer.filled().is_empty() {
-            return Ok(());
-        }
-    }
+    while stream.read(&mut bytes).await? > 0 {}
+    Ok(())
 }

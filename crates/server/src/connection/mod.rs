@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// behind the request.
     pub async fn new(
         stream: S,
-        early: &[u8],
+        early: Vec<u8>,
         service: Service,
         peer: SocketAddr,
         shared: Rc<Shared>,
@@ -104,10 +104,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * shared.max_message))
             .max_message_size(Some(shared.max_message))
             .max_frame_size(Some(shared.max_message));
-        let wire = Wire::new(stream, early);
+        let wire = Wire::new(stream, &early);
         let socket =
-            WebSocketStream::from_partially_read(wire, early.to_vec(), Role::Server, Some(config))
-                .await;
+            WebSocketStream::from_partially_read(wire, early, Role::Server, Some(config)).await;
         Self {
             socket,
             service,
@@ -121,12 +120,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Serves the peer to the end, which is told.
-    pub async fn run(mut self) -> Ending {
+    pub async fn run(&mut self) -> Ending {
         let ending = self.converse().await;
-        ending::part(self.socket, &ending).await;
+        Box::pin(ending::part(&mut self.socket, &ending)).await;
         ending
     }
 
+    /// What happens rarely is boxed here and below: its state would make every connection larger.
     async fn converse(&mut self) -> Ending {
         let mut stop = self.shared.stop.clone();
         let mut stop = pin!(stop.wait());
@@ -144,8 +144,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let now = Instant::now();
             let ending = match event {
                 Event::Message(message) => self.converse_on(message, now).await,
-                Event::Timer => self.on_timer(now).await,
-                Event::Stop => Some(self.finish(now).await),
+                Event::Timer => Box::pin(self.on_timer(now)).await,
+                Event::Stop => Some(Box::pin(self.finish(now)).await),
             };
             if let Some(ending) = ending {
                 return ending;
@@ -272,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // As a rule it is done at once, and needs no timer.
         let sent = match sending.as_mut().now_or_never() {
             Some(sent) => sent,
-            None => match timeout(WRITE_TIMEOUT, sending).await {
+            None => match Box::pin(timeout(WRITE_TIMEOUT, sending)).await {
                 Ok(sent) => sent,
                 Err(_) => return Some(Ending::NotReading),
             },
