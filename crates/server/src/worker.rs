@@ -200,8 +200,7 @@ async fn serve(
     if is_told {
         info!(%peer, "connected");
     }
-    let connection = Connection::new(stream, early, terms.service, peer, shared);
-    let mut connection = Box::pin(connection).await;
+    let mut connection = Connection::new(stream, early, terms.service, peer, shared);
     let ending = connection.run().await;
     if is_told {
         info!(%peer, "{ending}");

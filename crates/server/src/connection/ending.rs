@@ -1,16 +1,21 @@
 //! How a connection ends, and the goodbye that the peer gets.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use futures_util::{SinkExt, StreamExt};
 use proto::limits::CLOSE_TIMEOUT;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::Stream;
+use super::session::Session;
+use super::socket::Socket;
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -76,40 +81,41 @@ impl fmt::Display for Ending {
 /// Says goodbye as the ending asks for, and closes the stream so that the peer can read it: a
 /// socket that is dropped with unread bytes in it would take the goodbye back (RFC 6455,
 /// section 7.1.1).
-pub(super) async fn part<S>(socket: &mut WebSocketStream<S>, ending: &Ending)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(super) async fn part<S: Stream>(session: &Session<S>, ending: &Ending) {
     if matches!(ending, Ending::NotReading | Ending::Lost(_)) {
         return;
     }
-    let frame = ending.frame();
-    // Whatever fails here, the connection is over.
-    let _ = within(async {
-        match frame {
-            Some(frame) => socket.close(Some(frame)).await?,
-            None => socket.flush().await?,
-        }
-        while let Some(Ok(_)) = socket.next().await {}
-        Ok::<_, Error>(())
-    })
-    .await;
-    let stream = socket.get_mut();
-    let _ = within(async {
-        stream.shutdown().await?;
-        drain(stream).await
-    })
-    .await;
+    // Pings that came before the end are answered before it.
+    poll_fn(|cx| session.state().poll_answered(cx)).await;
+    if let Some(frame) = ending.frame() {
+        // Whatever fails here and below, the connection is over.
+        let _ = session.state().socket.queue_close(Some(frame));
+    }
+    within(poll_fn(|cx| poll_closed(&mut session.state().socket, cx))).await;
+    let _ =
+        within(poll_fn(|cx| Pin::new(session.state().socket.wire_mut()).poll_shutdown(cx))).await;
+    within(poll_fn(|cx| poll_drained(session.state().socket.wire_mut(), cx))).await;
 }
 
-/// Gives a step of the goodbye half of its time.
+/// Gives a step of the goodbye its time.
 async fn within<T>(step: impl Future<Output = T>) -> Option<T> {
     timeout(CLOSE_TIMEOUT / 2, step).await.ok()
 }
 
+/// Waits until both sides have sent their Close frame, or the stream is unusable.
+fn poll_closed<S: Stream>(socket: &mut Socket<S>, cx: &mut Context<'_>) -> Poll<()> {
+    while ready!(socket.poll_next(cx)).is_ok() {}
+    Poll::Ready(())
+}
+
 /// Reads what still comes, up to the end of the stream.
-async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+fn poll_drained(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
     let mut bytes = [0; 512];
-    while stream.read(&mut bytes).await? > 0 {}
-    Ok(())
+    loop {
+        let mut buffer = ReadBuf::new(&mut bytes);
+        let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
+        if read.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(());
+        }
+    }
 }

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::Stream;
+
 /// A stream of WebSocket frames from a client.
 #[derive(Debug)]
 pub(super) struct Wire<S> {
@@ -55,6 +57,14 @@ impl<S> Wire<S> {
     /// Notes that a message was taken.
     pub(super) fn message_taken(&mut self) {
         self.frames.messages = self.frames.messages.saturating_sub(1);
+    }
+
+    /// Whether there may be something to read; if not, the task is woken when there is.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        S: Stream,
+    {
+        self.stream.poll_readable(cx)
     }
 
     /// What the peer has begun and not ended.

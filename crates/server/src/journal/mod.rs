@@ -1,8 +1,8 @@
 //! The log: the one place that owns its file.
 //!
 //! Connections hand their pings to the [`Recorder`] of their worker, which gathers the lines of
-//! one turn of the event loop and appends them here in one write; a [`Ticket`] tells each
-//! connection when its lines are recorded. Only then its Pongs may leave.
+//! one turn of the event loop and appends them here in one write. Then it has the connections
+//! send their Pongs ([`Recorded`]).
 
 mod claim;
 mod clock;
@@ -27,7 +27,7 @@ use stdout::Stdout;
 use sync::{Progress, Syncer};
 
 pub use file::Rotation;
-pub use recorder::{Recorder, Ticket, Unrecorded};
+pub use recorder::{Recorded, Recorder, Unrecorded};
 pub use sync::SyncPolicy;
 
 /// Time that a slow reader of stdout is given when the server stops.

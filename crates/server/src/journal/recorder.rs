@@ -1,16 +1,17 @@
 //! Group commit: the lines of one turn of a worker's event loop are appended in one write.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::fmt;
+use std::future::poll_fn;
 use std::mem;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 
 use proto::{Ping, line};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 
 use super::clock::Second;
 use super::sync::Progress;
@@ -22,82 +23,91 @@ const FULL: usize = 256 * 1024;
 /// Why a ping was not recorded.
 pub type Unrecorded = Arc<str>;
 
+/// Someone who has pings in a batch, and is told what became of them in two steps: all of a
+/// batch first prepare their replies, so that these can then leave one right after the other.
+pub trait Recorded {
+    /// The pings are recorded, or not.
+    fn settle(&self, outcome: &Result<(), Unrecorded>);
+
+    /// The replies may leave.
+    fn send(&self);
+}
+
+/// Those who have pings in one batch.
+type Waiting = Vec<Rc<dyn Recorded>>;
+
 /// Records the pings of one worker.
-#[derive(Debug)]
 pub struct Recorder {
     shared: Arc<Shared>,
-    open: RefCell<Open>,
+    batch: RefCell<Batch>,
     /// Batches that are written and wait for the disk, with the number of their append.
-    unsynced: RefCell<VecDeque<(u64, Rc<Batch>)>>,
+    unsynced: RefCell<VecDeque<(u64, Waiting)>>,
 }
 
 /// The batch that takes lines.
-#[derive(Debug)]
-struct Open {
+struct Batch {
     lines: Vec<u8>,
-    batch: Rc<Batch>,
+    waiting: Waiting,
     /// The second on these lines.
     second: Second,
-    committer: Option<Waker>,
+    committer: Waker,
 }
 
-/// What the connections know of their batch.
-#[derive(Debug, Default)]
-struct Batch {
-    outcome: OnceCell<Result<(), Unrecorded>>,
-    waiting: RefCell<Vec<Waker>>,
-    closed: Cell<bool>,
-}
-
-impl Batch {
-    fn settle(&self, outcome: Result<(), Unrecorded>) {
-        // A batch is settled once, by whoever takes it out of its place.
-        let _ = self.outcome.set(outcome);
-        self.waiting.take().into_iter().for_each(Waker::wake);
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
     }
 }
 
 impl Recorder {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let open = Open {
+        let batch = Batch {
             lines: Vec::new(),
-            batch: Rc::default(),
+            waiting: Vec::new(),
             second: Second::now(),
-            committer: None,
+            committer: Waker::noop().clone(),
         };
-        Self { shared, open: RefCell::new(open), unsynced: RefCell::default() }
+        Self { shared, batch: RefCell::new(batch), unsynced: RefCell::default() }
     }
 
-    /// Adds the line of a ping to the batch. The ticket tells when it is recorded.
-    pub fn record(&self, ping: &Ping<'_>) -> Ticket {
-        let mut open = self.open.borrow_mut();
-        if open.lines.is_empty() {
-            open.second.advance();
+    /// Adds the line of a ping to the batch. Its sender has to be named by [`Self::tell`] in the
+    /// same turn.
+    pub fn record(&self, ping: &Ping<'_>) {
+        let mut batch = self.batch.borrow_mut();
+        if batch.lines.is_empty() {
+            batch.second.advance();
             // The committer goes behind the tasks that are ready by now: their pings join.
-            if let Some(committer) = &open.committer {
-                committer.wake_by_ref();
-            }
+            batch.committer.wake_by_ref();
         }
-        let Open { lines, second, .. } = &mut *open;
+        let Batch { lines, second, .. } = &mut *batch;
         line::append(lines, &second.stamp, ping);
-        let ticket = Ticket { batch: Rc::clone(&open.batch), registered: None };
-        if open.lines.len() >= FULL {
-            drop(open);
+    }
+
+    /// Whether the batch should take no further line.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.batch.borrow().lines.len() >= FULL
+    }
+
+    /// Names someone to tell what becomes of the batch.
+    pub fn tell(&self, who: Rc<dyn Recorded>) {
+        self.batch.borrow_mut().waiting.push(who);
+        if self.is_full() {
             self.commit();
         }
-        ticket
     }
 
     /// Commits a batch a turn. Never ends; belongs into a task of its own.
     pub async fn run(&self) {
         let mut progress = self.shared.progress.subscribe();
-        let committing = poll_fn(|cx| {
+        // The replies of a turn count as the work of their connections, not of this task.
+        let committing = unconstrained(poll_fn(|cx| {
             self.commit();
-            self.open.borrow_mut().committer = Some(cx.waker().clone());
+            self.batch.borrow_mut().committer.clone_from(cx.waker());
             Poll::<()>::Pending
-        });
+        }));
         if self.shared.policy == SyncPolicy::Always {
-            tokio::join!(committing, self.follow(&mut progress));
+            tokio::join!(committing, unconstrained(self.follow(&mut progress)));
         } else {
             committing.await;
         }
@@ -111,72 +121,68 @@ impl Recorder {
     }
 
     fn commit(&self) {
-        let mut open = self.open.borrow_mut();
-        if open.lines.is_empty() {
+        let mut batch = self.batch.borrow_mut();
+        if batch.lines.is_empty() {
             return;
         }
-        let batch = mem::take(&mut open.batch);
-        batch.closed.set(true);
-        let second = open.second;
-        let outcome = self.shared.append(&mut open.lines, second);
-        open.lines.clear();
-        open.lines.shrink_to(FULL);
-        drop(open);
+        let second = batch.second;
+        let outcome = self.shared.append(&mut batch.lines, second);
+        batch.lines.clear();
+        batch.lines.shrink_to(FULL);
+        let mut waiting = mem::take(&mut batch.waiting);
+        drop(batch);
         match outcome {
             Ok(number) if self.shared.policy == SyncPolicy::Always => {
-                self.unsynced.borrow_mut().push_back((number, batch));
+                self.unsynced.borrow_mut().push_back((number, waiting));
                 self.settle_synced();
             }
-            outcome => batch.settle(outcome.map(|_| ())),
+            outcome => {
+                settle(&mut waiting, &outcome.map(|_| ()));
+                self.batch.borrow_mut().waiting = waiting;
+            }
         }
     }
 
     fn settle_synced(&self) {
         let Progress { synced, failed } = self.shared.progress.borrow().clone();
         let mut unsynced = self.unsynced.borrow_mut();
-        while let Some((_, batch)) = unsynced.pop_front_if(|(number, _)| *number <= synced) {
-            batch.settle(Ok(()));
+        while let Some((_, mut waiting)) = unsynced.pop_front_if(|(number, _)| *number <= synced) {
+            settle(&mut waiting, &Ok(()));
         }
         if let Some(cause) = failed {
-            unsynced.drain(..).for_each(|(_, batch)| batch.settle(Err(Arc::clone(&cause))));
+            let outcome = Err(cause);
+            unsynced.drain(..).for_each(|(_, mut waiting)| settle(&mut waiting, &outcome));
         }
     }
 }
 
-/// Resolves when the batch that holds a ping's line is recorded, or could not be.
-#[derive(Debug)]
-pub struct Ticket {
-    batch: Rc<Batch>,
-    registered: Option<Waker>,
-}
-
-impl Ticket {
-    /// Whether the batch takes no further line.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.batch.closed.get()
-    }
-}
-
-impl Future for Ticket {
-    type Output = Result<(), Unrecorded>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(outcome) = self.batch.outcome.get() {
-            return Poll::Ready(outcome.clone());
-        }
-        if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.batch.waiting.borrow_mut().push(cx.waker().clone());
-            self.registered = Some(cx.waker().clone());
-        }
-        Poll::Pending
-    }
+fn settle(waiting: &mut Waiting, outcome: &Result<(), Unrecorded>) {
+    waiting.iter().for_each(|one| one.settle(outcome));
+    waiting.drain(..).for_each(|one| one.send());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::journal::{Closer, Journal, Options};
+    use tokio::sync::Notify;
+
+    /// Notes what it is told.
+    #[derive(Default)]
+    struct Told {
+        outcome: RefCell<Option<Result<(), Unrecorded>>>,
+        sent: Notify,
+    }
+
+    impl Recorded for Told {
+        fn settle(&self, outcome: &Result<(), Unrecorded>) {
+            self.outcome.replace(Some(outcome.clone()));
+        }
+
+        fn send(&self) {
+            self.sent.notify_one();
+        }
+    }
 
     fn journal(dir: &tempfile::TempDir, sync: SyncPolicy) -> (Journal, Closer) {
         let path = dir.path().join("server_logs.txt");
@@ -192,10 +198,16 @@ mod tests {
         let (journal, _closer) = journal(&dir, sync);
         let recorder = journal.recorder();
         let pings = async {
-            let tickets = ["a", "b"].map(|name| recorder.record(&ping(name)));
+            let both = ["a", "b"].map(|name| {
+                let told = Rc::new(Told::default());
+                recorder.record(&ping(name));
+                recorder.tell(Rc::clone(&told) as _);
+                told
+            });
             assert_eq!(std::fs::read_to_string(journal.path()).unwrap(), "");
-            for ticket in tickets {
-                ticket.await.unwrap();
+            for told in both {
+                told.sent.notified().await;
+                assert_eq!(told.outcome.take(), Some(Ok(())));
             }
             let text = std::fs::read_to_string(journal.path()).unwrap();
             assert_eq!(text.lines().count(), 2);
@@ -205,22 +217,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_ticket_resolves_when_its_line_is_in_the_file() {
+    async fn a_reply_may_leave_when_the_line_is_in_the_file() {
         for sync in [SyncPolicy::No, SyncPolicy::Everysec, SyncPolicy::Always] {
             records(sync).await;
         }
     }
 
-    #[tokio::test]
-    async fn a_full_batch_is_written_at_once() {
+    #[test]
+    fn a_full_batch_is_written_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _closer) = journal(&dir, SyncPolicy::No);
         let recorder = journal.recorder();
-        let name = "x".repeat(FULL / 2);
-        assert!(!recorder.record(&ping(&name)).is_closed());
-        let ticket = recorder.record(&ping(&name));
-        assert!(ticket.is_closed());
-        ticket.await.unwrap();
-        assert!(recorder.open.borrow().lines.is_empty());
+        let told = Rc::new(Told::default());
+        let name = "x".repeat(FULL);
+        recorder.record(&ping(&name));
+        assert!(recorder.is_full());
+        recorder.tell(Rc::clone(&told) as _);
+        assert_eq!(told.outcome.take(), Some(Ok(())));
+        assert!(!recorder.is_full());
     }
 }

@@ -1,0 +1,191 @@
+//! What the task of a connection and the recorder share: the socket, and the replies that wait
+//! for their pings to be recorded.
+//!
+//! The recorder itself sends them, right after the log was written. So a turn costs a connection
+//! one poll of its task, and the replies of all connections leave in one go.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use proto::ping::ERROR_PREFIX;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::protocol::Message;
+use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
+
+use super::Stream;
+use super::socket::Socket;
+use crate::journal::{Recorded, Unrecorded};
+
+/// Messages that are answered together.
+const MAX_BURST: usize = 128;
+
+/// Replies that may wait for their `REPLY_DELAY` before the connection is read on.
+const MAX_DELAYED: usize = 1024;
+
+/// Replies that an idle session keeps room for.
+const ROOM: usize = 16;
+
+/// A session that the recorder can answer.
+#[derive(Debug)]
+pub(super) struct Session<S>(RefCell<State<S>>);
+
+#[derive(Debug)]
+pub(super) struct State<S> {
+    pub(super) socket: Socket<S>,
+    /// Replies to the messages that were taken, in their order.
+    replies: Vec<Reply>,
+    /// Pings among these messages are with the recorder.
+    recording: bool,
+    /// There may be something to read that no event will tell of.
+    readable: bool,
+    /// Why a reply could not be sent.
+    failed: Option<Error>,
+    /// Replies that are held back, and until when.
+    delayed: VecDeque<(Instant, Utf8Bytes)>,
+    reply_delay: Duration,
+    task: Waker,
+}
+
+#[derive(Debug)]
+struct Reply {
+    text: Utf8Bytes,
+    /// It says that a ping is recorded.
+    acknowledges: bool,
+}
+
+impl<S> Session<S> {
+    pub(super) fn new(socket: Socket<S>, reply_delay: Duration) -> Self {
+        Self(RefCell::new(State {
+            socket,
+            replies: Vec::new(),
+            recording: false,
+            readable: false,
+            failed: None,
+            delayed: VecDeque::new(),
+            reply_delay,
+            task: Waker::noop().clone(),
+        }))
+    }
+
+    /// The state, for the task of the connection; never to be held while others may run.
+    pub(super) fn state(&self) -> std::cell::RefMut<'_, State<S>> {
+        self.0.borrow_mut()
+    }
+}
+
+impl<S: Stream> State<S> {
+    /// The next message, once the ones before it are answered.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        if self.poll_answered(cx).is_pending() {
+            self.readable |= self.socket.wire().poll_readable(cx).is_ready();
+            return Poll::Pending;
+        }
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        if self.delayed.len() >= MAX_DELAYED {
+            return Poll::Pending;
+        }
+        self.socket.poll_next(cx)
+    }
+
+    /// Waits until no ping is with the recorder any more.
+    pub(super) fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.task.clone_from(cx.waker());
+        if self.recording { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Whether further messages can be answered together with those at hand.
+    pub(super) fn has_room(&self) -> bool {
+        self.replies.len() < MAX_BURST
+    }
+
+    /// Whether no message is to be answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.replies.is_empty()
+    }
+
+    /// Adds a reply; one that acknowledges a ping waits until that is recorded.
+    pub(super) fn reply(&mut self, text: Utf8Bytes, acknowledges: bool) {
+        self.recording |= acknowledges;
+        self.replies.push(Reply { text, acknowledges });
+    }
+
+    /// Whether pings are with the recorder.
+    pub(super) fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// When the first reply that is held back is due.
+    pub(super) fn next_delayed(&self) -> Option<Instant> {
+        self.delayed.front().map(|&(due, _)| due)
+    }
+
+    /// Sends the replies that are due at `now`, all that are held back if that is `None`.
+    pub(super) fn send_delayed(&mut self, now: Option<Instant>) -> Result<(), Error> {
+        let is_due = |&(due, _): &(Instant, Utf8Bytes)| now.is_none_or(|now| due <= now);
+        while let Some((_, text)) = self.delayed.pop_front_if(|reply| is_due(reply)) {
+            self.socket.queue(Message::Text(text))?;
+        }
+        self.socket.flush().map(drop)
+    }
+
+    /// Sends a message now.
+    pub(super) fn send(&mut self, message: Message) -> Result<(), Error> {
+        self.socket.queue(message)?;
+        self.socket.flush().map(drop)
+    }
+
+    /// Queues the replies, or holds them back.
+    pub(super) fn queue_replies(&mut self) {
+        let due = (!self.reply_delay.is_zero()).then(|| Instant::now() + self.reply_delay);
+        for Reply { text, .. } in self.replies.drain(..) {
+            match due {
+                Some(due) => self.delayed.push_back((due, text)),
+                None if self.failed.is_some() => {}
+                None => self.failed = self.socket.queue(Message::Text(text)).err(),
+            }
+        }
+        self.replies.shrink_to(ROOM);
+    }
+
+    /// Writes what is queued, and wakes the task if there is something left for it to do.
+    pub(super) fn flush_replies(&mut self) {
+        let flushed = match &self.failed {
+            Some(_) => Ok(false),
+            None => self.socket.flush(),
+        };
+        let is_done = flushed.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            false
+        });
+        let readable = std::mem::take(&mut self.readable) || self.socket.wire().has_message();
+        if !is_done || readable || !self.delayed.is_empty() {
+            self.task.wake_by_ref();
+        }
+    }
+
+    fn refuse(&mut self, cause: &Unrecorded) {
+        let text = Utf8Bytes::from(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
+        for reply in self.replies.iter_mut().filter(|reply| reply.acknowledges) {
+            reply.text = text.clone();
+        }
+    }
+}
+
+impl<S: Stream> Recorded for Session<S> {
+    fn settle(&self, outcome: &Result<(), Unrecorded>) {
+        let mut state = self.state();
+        state.recording = false;
+        if let Err(cause) = outcome {
+            state.refuse(cause);
+        }
+        state.queue_replies();
+    }
+
+    fn send(&self) {
+        self.state().flush_replies();
+    }
+}

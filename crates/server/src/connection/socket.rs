@@ -1,0 +1,141 @@
+//! A WebSocket over an asynchronous stream.
+//!
+//! tokio-tungstenite's own stream registers two wakers anew for every message. This one knows
+//! the one task that it belongs to, and can be written to from outside of it.
+
+use std::io::{self, Read, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, WebSocket};
+
+use super::wire::Wire;
+
+/// The server's end of a WebSocket.
+#[derive(Debug)]
+pub(super) struct Socket<S> {
+    socket: WebSocket<Bridge<S>>,
+    /// Something was queued and is not written as a whole yet.
+    unflushed: bool,
+}
+
+/// An asynchronous stream for a synchronous protocol: what cannot be done now would block, and
+/// wakes the task later.
+#[derive(Debug)]
+struct Bridge<S> {
+    wire: Wire<S>,
+    waker: Waker,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// A socket over a stream that was upgraded; `early` are the bytes that arrived with the
+    /// request.
+    pub(super) fn new(stream: S, early: Vec<u8>, config: WebSocketConfig) -> Self {
+        let bridge = Bridge { wire: Wire::new(stream, &early), waker: Waker::noop().clone() };
+        let socket = WebSocket::from_partially_read(bridge, early, Role::Server, Some(config));
+        Self { socket, unflushed: false }
+    }
+
+    /// The stream below.
+    pub(super) fn wire(&self) -> &Wire<S> {
+        &self.socket.get_ref().wire
+    }
+
+    pub(super) fn wire_mut(&mut self) -> &mut Wire<S> {
+        &mut self.socket.get_mut().wire
+    }
+
+    /// The next message. Nothing is read before all that was queued is written.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        self.socket.get_mut().waker.clone_from(cx.waker());
+        if self.unflushed && !self.flush()? {
+            return Poll::Pending;
+        }
+        match self.socket.read() {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// The next message, if it has arrived as a whole already.
+    pub(super) fn next_arrived(&mut self) -> Option<Result<Message, Error>> {
+        if !self.wire().has_message() {
+            return None;
+        }
+        match self.socket.read() {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => None,
+            result => Some(result),
+        }
+    }
+
+    /// Queues a message, to be written by [`Self::flush`].
+    ///
+    /// # Errors
+    /// When the connection cannot take it.
+    pub(super) fn queue(&mut self, message: Message) -> Result<(), Error> {
+        self.unflushed = true;
+        accepted(self.socket.write(message))
+    }
+
+    /// Queues a Close frame.
+    ///
+    /// # Errors
+    /// When the connection cannot take it.
+    pub(super) fn queue_close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
+        self.unflushed = true;
+        accepted(self.socket.close(frame))
+    }
+
+    /// Writes what was queued; `false` means that the peer has to read first, which wakes the
+    /// task.
+    ///
+    /// # Errors
+    /// When the connection is broken or over.
+    pub(super) fn flush(&mut self) -> Result<bool, Error> {
+        match self.socket.flush() {
+            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            result => {
+                self.unflushed = false;
+                result.map(|()| true)
+            }
+        }
+    }
+}
+
+/// A message that could be queued but not written yet was accepted all the same.
+fn accepted(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        result => result,
+    }
+}
+
+fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+impl<S: AsyncRead + Unpin> Read for Bridge<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(&self.waker);
+        let mut buf = ReadBuf::new(buf);
+        or_would_block(Pin::new(&mut self.wire).poll_read(&mut cx, &mut buf))?;
+        Ok(buf.filled().len())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Write for Bridge<S> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(&self.waker);
+        or_would_block(Pin::new(&mut self.wire).poll_write(&mut cx, buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut cx = Context::from_waker(&self.waker);
+        or_would_block(Pin::new(&mut self.wire).poll_flush(&mut cx))
+    }
+}
