@@ -1,1 +1,23 @@
-//! client
+//! The WebSocket ping/pong client.
+//!
+//! [`client`] is the loop that never gives a server up: it makes a connection ([`connect`]),
+//! pings over it ([`session`]) until it ends ([`ending`]), and tries again after a pause
+//! ([`backoff`]). What comes of it goes to the [`record`]: lines on stdout ([`output`]), the
+//! statistics ([`stats`]), and whether the server is there ([`link`]).
+
+pub mod backoff;
+pub mod client;
+pub mod connect;
+pub mod ending;
+pub mod events;
+pub mod link;
+pub mod output;
+pub mod record;
+pub mod session;
+pub mod settings;
+pub mod stats;
+pub mod stop;
+pub mod url;
+
+pub use client::run;
+pub use settings::Settings;

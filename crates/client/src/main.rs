@@ -1,0 +1,43 @@
+//! `client`: settings, signals and exit status around [`client::run`].
+
+mod signal;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use client::{Settings, events, stop};
+use proto::settings;
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    let settings: Settings = match settings::load(std::env::args_os()) {
+        Ok(settings) => settings,
+        Err(status) => return status,
+    };
+    match run(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            // Where stderr is gone as well, the status has to do.
+            let _ = writeln!(io::stderr(), "error: {cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(settings: &Settings) -> Result<(), String> {
+    let _events = events::init(settings.rust_log.clone());
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let result = runtime.block_on(ping(settings));
+    // A name look-up may be under way in a thread of its own, and take many seconds more.
+    runtime.shutdown_background();
+    result
+}
+
+async fn ping(settings: &Settings) -> Result<(), String> {
+    let (stopper, stop) = stop::channel();
+    signal::listen(stopper).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    client::run(settings, stop).await
+}

@@ -1,0 +1,314 @@
+//! One connection: pings, their replies, and the end.
+
+use std::time::Duration;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use proto::limits::CLOSE_TIMEOUT;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::ending::Ending;
+use crate::record::Record;
+
+/// What is sent, and when.
+#[derive(Clone, Debug)]
+pub struct Pings {
+    /// The text of each ping.
+    pub text: Utf8Bytes,
+    /// Time between a reply and the next ping (`LAG_TIME`).
+    pub lag: Duration,
+    /// Time that a reply may take (`PONG_TIMEOUT`).
+    pub patience: Duration,
+}
+
+/// A connection after its upgrade.
+#[derive(Debug)]
+pub struct Session<S> {
+    socket: WebSocketStream<S>,
+    pings: Pings,
+    /// When the ping that has no answer yet was sent.
+    awaited: Option<Instant>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// A session over a stream that has been upgraded.
+    pub fn new(socket: WebSocketStream<S>, pings: Pings) -> Self {
+        Self { socket, pings, awaited: None }
+    }
+
+    /// Pings until the connection ends. Whoever drops this future midway can still [`Self::part`].
+    pub async fn run(&mut self, record: &mut Record) -> Ending {
+        loop {
+            if let Err(ending) = self.ping(record).await {
+                return ending;
+            }
+            if let Err(ending) = self.rest(record).await {
+                return ending;
+            }
+        }
+    }
+
+    /// Sends a ping and waits for the text that answers it.
+    async fn ping(&mut self, record: &mut Record) -> Result<(), Ending> {
+        let sent = Instant::now();
+        self.awaited = Some(sent);
+        let patience = self.pings.patience;
+        let exchange = async {
+            self.socket.send(Message::Text(self.pings.text.clone())).await.map_err(Ending::of)?;
+            self.receive().await
+        };
+        let reply = timeout(patience, exchange).await.unwrap_or(Err(Ending::NoPong(patience)))?;
+        let round_trip = sent.elapsed();
+        self.awaited = None;
+        record.received(&reply, Some(round_trip)).await;
+        Ok(())
+    }
+
+    /// Lets the time between two pings pass. The socket is read meanwhile: protocol pings are
+    /// answered, and the end of the connection is seen when it comes.
+    async fn rest(&mut self, record: &mut Record) -> Result<(), Ending> {
+        let lag = self.pings.lag;
+        let until = Instant::now() + lag;
+        loop {
+            let next = self.receive();
+            // A timer takes a millisecond, however short its time is.
+            let received = if lag.is_zero() {
+                next.now_or_never()
+            } else {
+                timeout_at(until, next).await.ok()
+            };
+            match received {
+                Some(text) => record.received(&text?, None).await,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for a text.
+    async fn receive(&mut self) -> Result<Utf8Bytes, Ending> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Binary(_))) => {
+                    let reason = "the client takes text frames".into();
+                    return Err(Ending::Refused(CloseCode::Unsupported, reason));
+                }
+                Some(Ok(Message::Close(frame))) => return Err(Ending::Closed(frame)),
+                Some(Err(error)) => return Err(Ending::of(error)),
+                None => return Err(Ending::Lost(None)),
+            }
+        }
+    }
+
+    /// Says goodbye as the ending asks for; takes [`CLOSE_TIMEOUT`] at most. A ping that has no
+    /// answer is lost, except where the client itself stops: then the answer is taken if it still
+    /// comes, and otherwise the ping counts as never sent.
+    pub async fn part(mut self, ending: &Ending, record: &mut Record) {
+        let stopped = matches!(ending, Ending::Stopped);
+        if self.awaited.is_some() && !stopped {
+            self.awaited = None;
+            record.lost_ping();
+        }
+        // Whatever fails here, the connection is over.
+        let _ = timeout(CLOSE_TIMEOUT, async {
+            match ending.frame() {
+                Some(frame) => self.socket.close(Some(frame)).await?,
+                None => self.socket.flush().await?,
+            }
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let (Message::Text(text), Some(sent)) = (message, self.awaited) {
+                    self.awaited = None;
+                    record.received(&text, Some(sent.elapsed())).await;
+                }
+            }
+            // A socket that is dropped with unread bytes in it would take the goodbye back.
+            let mut stream = self.socket.into_inner();
+            stream.shutdown().await?;
+            copy(&mut stream, &mut sink()).await?;
+            Ok::<_, Error>(())
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Output;
+    use crate::output::tests::Writes;
+    use crate::stats::Stats;
+    use std::sync::mpsc::Receiver;
+    use tokio::io::DuplexStream;
+    use tokio::time::sleep;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    type Server = WebSocketStream<DuplexStream>;
+
+    const LAG: Duration = Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    struct Client {
+        session: Session<DuplexStream>,
+        record: Record,
+        lines: Receiver<String>,
+    }
+
+    impl Client {
+        fn report(&self) -> String {
+            self.record.report().lines().nth(2).unwrap_or_default().to_owned()
+        }
+
+        fn said(&self) -> String {
+            let line = self.lines.recv().unwrap();
+            line.split_once("server: ").unwrap().1.trim_end().to_owned()
+        }
+    }
+
+    async fn pair() -> (Client, Server) {
+        let (near, far) = tokio::io::duplex(4096);
+        let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
+        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
+        let (writes, lines) = Writes::channel();
+        let (output, _writer) = Output::start(writes).unwrap();
+        let record = Record::new("ws://server".parse().unwrap(), output, Stats::new().unwrap());
+        (Client { session: Session::new(socket, pings), record, lines }, server)
+    }
+
+    /// Runs the client against what `serve` does; returns how that ended.
+    async fn converse(
+        client: &mut Client,
+        server: &mut Server,
+        serve: impl AsyncFnOnce(&mut Server),
+    ) -> Ending {
+        tokio::join!(client.session.run(&mut client.record), serve(server)).0
+    }
+
+    async fn ping(server: &mut Server) {
+        assert_eq!(server.next().await.unwrap().unwrap(), Message::text("ping"));
+    }
+
+    async fn say(server: &mut Server, text: &str) {
+        server.send(Message::text(text)).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lag_lies_between_a_reply_and_the_next_ping() {
+        let (mut client, mut server) = pair().await;
+        let ending = converse(&mut client, &mut server, async |server| {
+            for delay in [Duration::from_secs(1), Duration::ZERO, Duration::from_secs(9)] {
+                ping(server).await;
+                sleep(delay).await;
+                say(server, "Pong!").await;
+                let replied = Instant::now();
+                ping(server).await;
+                assert_eq!(replied.elapsed(), LAG);
+                say(server, "Pong!").await;
+            }
+            server.close(None).await.unwrap();
+        });
+        assert!(matches!(ending.await, Ending::Closed(None)));
+        assert!(client.report().starts_with("6 sent, 6 received"), "{}", client.report());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_takes_too_long_ends_the_connection() {
+        let (mut client, mut server) = pair().await;
+        let start = Instant::now();
+        let ending = converse(&mut client, &mut server, async |server| {
+            ping(server).await;
+            // Signs of life are no reply.
+            for _ in 0..5 {
+                sleep(PATIENCE / 6).await;
+                server.send(Message::Ping("alive?".into())).await.unwrap();
+                assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
+            }
+        })
+        .await;
+        assert_eq!(start.elapsed(), PATIENCE);
+        assert!(matches!(ending, Ending::NoPong(PATIENCE)));
+        say(&mut server, "Pong!").await;
+        drop(server);
+        client.session.part(&ending, &mut client.record).await;
+        assert!(client.record.report().contains("1 sent, 0 received, 1 lost (100%)"));
+        assert!(client.lines.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_is_seen_at_once_between_two_pings() {
+        let (mut client, mut server) = pair().await;
+        let start = Instant::now();
+        let ending = converse(&mut client, &mut server, async |server| {
+            ping(server).await;
+            say(server, "Pong!").await;
+            server.send(Message::Ping("alive?".into())).await.unwrap();
+            assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
+            server.close(None).await.unwrap();
+        });
+        assert!(matches!(ending.await, Ending::Closed(None)));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert!(client.report().starts_with("1 sent, 1 received, 0 lost"), "{}", client.report());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_answers_are_counted_but_all_is_printed() {
+        let (mut client, mut server) = pair().await;
+        let ending = converse(&mut client, &mut server, async |server| {
+            ping(server).await;
+            say(server, "Error: no room").await;
+            say(server, "by the way").await;
+            ping(server).await;
+            say(server, "Pong!").await;
+            server.send(Message::binary(vec![1])).await.unwrap();
+        });
+        assert!(matches!(ending.await, Ending::Refused(CloseCode::Unsupported, _)));
+        let report = client.report();
+        assert!(report.starts_with("2 sent, 1 received, 1 lost (50%), 1 error,"), "{report}");
+        assert_eq!(
+            ["Error: no room", "by the way", "Pong!"].map(|_| client.said()),
+            ["Error: no room", "by the way", "Pong!"]
+        );
+    }
+
+    /// Stops a client that waits for a reply; returns its statistics.
+    async fn stopped_midway(late: &[&str]) -> String {
+        let (mut client, mut server) = pair().await;
+        tokio::select! {
+            _ = client.session.run(&mut client.record) => unreachable!(),
+            () = ping(&mut server) => {}
+        }
+        let Client { session, mut record, .. } = client;
+        let answer = async {
+            for text in late {
+                say(&mut server, text).await;
+            }
+            let Some(Ok(Message::Close(Some(frame)))) = server.next().await else { panic!() };
+            assert_eq!(frame.code, CloseCode::Normal);
+            server.next().await;
+            drop(server);
+        };
+        tokio::join!(session.part(&Ending::Stopped, &mut record), answer);
+        record.report()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_on_its_way_at_the_stop_is_received_or_never_sent() {
+        let start = Instant::now();
+        assert!(stopped_midway(&["Pong!"]).await.contains("1 sent, 1 received, 0 lost"));
+        assert!(stopped_midway(&[]).await.contains("0 sent, 0 received, 0 lost"));
+        assert!(stopped_midway(&["Pong!", "more"]).await.contains("1 sent, 1 received, 0 lost"));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_ignores_the_goodbye_is_not_waited_for_long() {
+        let (mut client, _server) = pair().await;
+        let start = Instant::now();
+        client.session.part(&Ending::Stopped, &mut client.record).await;
+        assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
+    }
+}

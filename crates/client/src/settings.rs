@@ -1,0 +1,111 @@
+//! The settings of the client.
+
+use std::time::Duration;
+
+use clap::Parser;
+use proto::ping::unquoted;
+use proto::settings::seconds;
+use tracing_subscriber::filter::Targets;
+
+use crate::url::ServerUrl;
+
+/// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
+/// message.
+const MAX_NAME: usize = 4096;
+
+/// A WebSocket client that pings a server and prints its replies, until it is stopped.
+///
+/// Each option is also an environment variable of the same name; the option wins.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "client", version)]
+pub struct Settings {
+    /// Name that the server writes to its log [default: the host name]
+    #[arg(long, env, value_name = "NAME", value_parser = name)]
+    client_name: Option<String>,
+
+    /// Time between a reply and the next ping
+    #[arg(long, env, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub lag_time: Duration,
+
+    /// Server to ping
+    #[arg(long, env, value_name = "URL", default_value = "ws://localhost:8765")]
+    pub server_url: ServerUrl,
+
+    /// Time after which a ping without a reply counts as lost, and the connection with it
+    #[arg(long, env, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
+    pub pong_timeout: Duration,
+
+    /// What is told on stderr: a level, or levels by module
+    #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter)]
+    pub rust_log: Targets,
+}
+
+impl Settings {
+    /// The name of this client: the one that was set, or that of the host.
+    #[must_use]
+    pub fn client_name(&self) -> String {
+        match &self.client_name {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.len() > MAX_NAME {
+        return Err(format!("allowed is a name of at most {MAX_NAME} bytes"));
+    }
+    Ok(unquoted(text).to_owned())
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| {
+        "allowed is a number of seconds above 0, up to a year, such as 10 or 0.5".into()
+    })
+}
+
+fn filter(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|_| {
+        "allowed is error, warn, info, debug, trace or off, also by module: info,client::connect=debug".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> String {
+        Settings::try_parse_from(["client", "--client-name", name]).unwrap().client_name()
+    }
+
+    #[test]
+    fn one_pair_of_quotes_around_the_name_is_dropped() {
+        assert_eq!(named("\"Client-100\""), "Client-100");
+        assert_eq!(named("Client-100"), "Client-100");
+    }
+
+    #[test]
+    fn an_empty_name_is_that_of_the_host() {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        assert_eq!(named(""), host);
+        assert_eq!(named("\"\""), host);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        let long = "x".repeat(MAX_NAME + 1);
+        for args in [
+            ["--client-name", long.as_str()],
+            ["--lag-time", "-1"],
+            ["--pong-timeout", "0"],
+            ["--pong-timeout", "soon"],
+            ["--server-url", "wss://localhost"],
+            ["--rust-log", "client=loud"],
+        ] {
+            assert!(
+                Settings::try_parse_from([&["client"], &args[..]].concat()).is_err(),
+                "{args:?}"
+            );
+        }
+    }
+}

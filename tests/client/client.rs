@@ -1,0 +1,140 @@
+//! The client as a process, watched line by line.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::DEADLINE;
+
+/// A client that runs; it is killed when dropped.
+pub(crate) struct Client {
+    child: Child,
+    pub(crate) stdout: Lines,
+    pub(crate) stderr: Lines,
+}
+
+/// A command that starts the client with these settings in its environment and no others.
+pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+    command.env_clear().envs(settings.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+impl Client {
+    /// A client that pings the server at `url` as fast as it can, unless set otherwise.
+    pub(crate) fn start(url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(url, settings, Stdio::piped())
+    }
+
+    pub(crate) fn start_with(url: &str, settings: &[(&str, &str)], stdout: Stdio) -> Self {
+        let mut child = command(&[("SERVER_URL", url), ("LAG_TIME", "0")])
+            .envs(settings.iter().copied())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().map(|pipe| Lines::of("stdout", pipe));
+        let stderr = Lines::of("stderr", child.stderr.take().unwrap());
+        Self {
+            child,
+            stdout: stdout.unwrap_or_else(|| Lines::of("stdout", std::io::empty())),
+            stderr,
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The end of a client that ends by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        // Stderr ends when the process does.
+        self.stderr.rest();
+        self.child.wait().unwrap()
+    }
+
+    /// Ends the client with a signal; returns its statistics. There must be no further line on
+    /// stderr.
+    pub(crate) fn stop(mut self, signal: Signal) -> Vec<String> {
+        self.signal(signal);
+        self.stopped()
+    }
+
+    /// The statistics of a client that was told to stop.
+    pub(crate) fn stopped(&mut self) -> Vec<String> {
+        let told = Instant::now();
+        assert_eq!(self.stderr.rest(), [""; 0]);
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        assert!(told.elapsed().as_secs() < 2, "stopping took {:?}", told.elapsed());
+        let lines = self.stdout.rest();
+        let start = lines.iter().rposition(String::is_empty).expect("no statistics");
+        lines[start + 1..].to_vec()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of an output stream, as they come.
+pub(crate) struct Lines {
+    name: &'static str,
+    lines: Receiver<String>,
+}
+
+impl Lines {
+    fn of(name: &'static str, stream: impl Read + Send + 'static) -> Self {
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stream)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Self { name, lines }
+    }
+
+    /// The next line.
+    pub(crate) fn next(&self) -> String {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => line,
+            Err(error) => panic!("no line on {}: {error}", self.name),
+        }
+    }
+
+    /// The next line, without the time at its beginning.
+    pub(crate) fn next_event(&self) -> String {
+        let line = self.next();
+        // `19-12-2023 12:43:12  INFO `
+        line.split_at_checked(20).map_or(line.as_str(), |(_, event)| event.trim_start()).to_owned()
+    }
+
+    /// What the server said, according to the next line.
+    pub(crate) fn next_reply(&self) -> String {
+        let line = self.next();
+        match line.split_once("] Received from server: ") {
+            Some((_, reply)) => reply.to_owned(),
+            None => panic!("not a reply: {line}"),
+        }
+    }
+
+    /// Every line to the end of the stream.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => lines.push(line),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return lines,
+                Err(error) => panic!("{} does not end: {error}, after {lines:?}", self.name),
+            }
+        }
+    }
+}

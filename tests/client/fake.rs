@@ -1,0 +1,173 @@
+//! Servers that the tests play themselves.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, WebSocket, accept};
+
+use crate::DEADLINE;
+
+/// A port of this host that is kept from everyone else, whether a server listens or not.
+pub(crate) struct Port {
+    address: SocketAddr,
+    _held: TcpSocket,
+}
+
+impl Port {
+    pub(crate) fn reserve() -> Self {
+        let held = TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self { address: held.local_addr().unwrap(), _held: held }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    pub(crate) fn listen(&self) -> Fake {
+        Fake(TcpListener::bind(self.address).unwrap())
+    }
+}
+
+/// A server that listens, until it is dropped.
+pub(crate) struct Fake(TcpListener);
+
+impl Fake {
+    /// A server on a port of its own, and its URL.
+    pub(crate) fn start() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        (Self(listener), url)
+    }
+
+    /// Whether a client connects within `time`.
+    pub(crate) fn is_called(&self, time: Duration) -> bool {
+        let time = Timespec::try_from(time).unwrap();
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&time)).unwrap() > 0
+    }
+
+    /// The next connection, without an upgrade.
+    pub(crate) fn accept_tcp(&self) -> TcpStream {
+        assert!(self.is_called(DEADLINE), "no connection");
+        let (stream, _) = self.0.accept().unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    /// The next connection.
+    pub(crate) fn accept(&self) -> Peer {
+        Peer(accept(self.accept_tcp()).unwrap())
+    }
+
+    /// The next connection, upgraded, for frames that no library would send. Returns the
+    /// client's request as well.
+    pub(crate) fn accept_raw(&self) -> (TcpStream, String) {
+        let mut stream = self.accept_tcp();
+        let head = read_head(&mut stream);
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+        let accept = derive_accept_key(key.as_bytes());
+        let upgrade =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+        write!(stream, "{upgrade}Sec-WebSocket-Accept: {accept}\r\n\r\n").unwrap();
+        (stream, head)
+    }
+
+    /// The next connection, answered with a plain HTTP response.
+    pub(crate) fn refuse(&self, status: &str, body: &str) {
+        let mut stream = self.accept_tcp();
+        read_head(&mut stream);
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all([head.as_str(), body].concat().as_bytes()).unwrap();
+        drain(stream);
+    }
+}
+
+/// A request up to its empty line.
+pub(crate) fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Closes a connection in good order.
+pub(crate) fn drain(mut stream: TcpStream) {
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = io::copy(&mut stream, &mut io::sink());
+}
+
+/// The payload of a short frame from a client, unmasked, behind its first byte.
+pub(crate) fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut header = [0; 6];
+    stream.read_exact(&mut header).unwrap();
+    let [first, length, mask @ ..] = header;
+    assert!((0x80..0xfe).contains(&length), "not masked, or not short: {header:?}");
+    let mut payload = vec![0; usize::from(length & 0x7f)];
+    stream.read_exact(&mut payload).unwrap();
+    payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+    (first, payload)
+}
+
+/// A client at the other end of a connection.
+pub(crate) struct Peer(WebSocket<TcpStream>);
+
+impl Peer {
+    /// The next message, control frames included.
+    pub(crate) fn next(&mut self) -> Message {
+        self.0.read().unwrap()
+    }
+
+    /// The text of the next ping.
+    pub(crate) fn ping(&mut self) -> Utf8Bytes {
+        match self.next() {
+            Message::Text(text) => text,
+            message => panic!("not a ping: {message:?}"),
+        }
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.send(Message::text(text));
+    }
+
+    pub(crate) fn send(&mut self, message: Message) {
+        self.0.send(message).unwrap();
+    }
+
+    /// Answers the next ping.
+    pub(crate) fn pong(&mut self) {
+        self.ping();
+        self.say("Pong!");
+    }
+
+    /// The Close frame that the client sends next; it is answered, and the connection ends.
+    pub(crate) fn closed(mut self) -> CloseFrame {
+        let Message::Close(Some(frame)) = self.next() else { panic!("no Close frame") };
+        self.0.flush().unwrap_err();
+        frame
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) };
+        self.0.close(Some(frame)).unwrap();
+        while self.0.read().is_ok() {}
+    }
+}

@@ -1,0 +1,18 @@
+//! Black-box tests of the client: the real binary against servers that the tests play.
+
+// The lints know tests by their attribute only, not the functions that they share.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod client;
+mod fake;
+mod handshake;
+mod pings;
+mod real_server;
+mod reconnect;
+mod settings;
+mod stop;
+
+use std::time::Duration;
+
+/// How long anything may take before a test gives up.
+const DEADLINE: Duration = Duration::from_secs(30);

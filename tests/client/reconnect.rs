@@ -1,0 +1,140 @@
+//! Servers that are away, go, come back, or do not behave.
+
+use std::io::Write;
+
+use rustix::process::Signal;
+
+use crate::client::Client;
+use crate::fake::{Fake, Peer, Port, drain, read_frame};
+
+/// Lets a client ping once and stops it; returns the line with the counts.
+fn finish(mut client: Client, mut peer: Peer) -> String {
+    peer.ping();
+    client.signal(Signal::TERM);
+    peer.closed();
+    client.stopped().swap_remove(1)
+}
+
+#[test]
+fn a_client_that_starts_first_waits_for_its_server() {
+    let port = Port::reserve();
+    let url = port.url();
+    let client = Client::start(&url, &[]);
+    assert_eq!(
+        client.stderr.next_event(),
+        format!(
+            "WARN cannot connect to {url}: Connection refused (os error 111); trying again until it works"
+        )
+    );
+    let server = port.listen();
+    let mut peer = server.accept();
+    peer.pong();
+    let event = client.stderr.next_event();
+    assert!(event.starts_with(&format!("INFO connected to {url} after ")), "{event}");
+    assert!(finish(client, peer).starts_with("1 sent, 1 received, 0 lost (0%), 0 reconnects, "));
+}
+
+#[test]
+fn a_restart_is_told_once_each_way() {
+    let port = Port::reserve();
+    let url = port.url();
+    let client = Client::start(&url, &[("LAG_TIME", "3600")]);
+    let mut server = port.listen();
+    let mut peer = server.accept();
+    peer.pong();
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+    for _ in 0..2 {
+        peer.close(1001, "the server stops");
+        drop(server);
+        assert_eq!(
+            client.stderr.next_event(),
+            format!(
+                "WARN lost the connection to {url}: closed by the server (1001: the server stops); trying again until it works"
+            )
+        );
+        server = port.listen();
+        // A server that drops its connections is not back yet.
+        for _ in 0..3 {
+            server.accept().close(1013, "not yet");
+        }
+        peer = server.accept();
+        peer.pong();
+        let event = client.stderr.next_event();
+        assert!(event.starts_with("INFO connected again after "), "{event}");
+    }
+    let statistics = client.stop(Signal::INT);
+    // Each server that was not back yet took a ping along.
+    assert!(
+        statistics[1].starts_with("9 sent, 3 received, 6 lost (66.7%), 2 reconnects, "),
+        "{statistics:?}"
+    );
+}
+
+#[test]
+fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
+    let (server, url) = Fake::start();
+    let client = Client::start(&url, &[("PONG_TIMEOUT", "0.2")]);
+    let mut peer = server.accept();
+    peer.ping();
+    let goodbye = peer.closed();
+    assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1008, "no Pong within 200ms"));
+    assert_eq!(
+        client.stderr.next_event(),
+        format!(
+            "WARN lost the connection to {url}: no Pong within 200ms; trying again until it works"
+        )
+    );
+    let mut peer = server.accept();
+    peer.pong();
+    assert_eq!(client.stdout.next_reply(), "Pong!");
+    assert!(client.stderr.next_event().starts_with("INFO connected to "));
+    assert!(finish(client, peer).starts_with("2 sent, 1 received, 1 lost (50%), 0 reconnects, "));
+}
+
+#[test]
+fn a_connection_without_a_goodbye_is_lost() {
+    let (server, url) = Fake::start();
+    let client = Client::start(&url, &[]);
+    let (mut stream, _) = server.accept_raw();
+    read_frame(&mut stream);
+    drop(stream);
+    assert_eq!(
+        client.stderr.next_event(),
+        format!(
+            "WARN lost the connection to {url}: the server left without a Close frame; trying again until it works"
+        )
+    );
+    server.accept().pong();
+}
+
+#[test]
+fn a_server_that_breaks_the_rules_hears_which() {
+    let text_of = |payload: &[u8]| [&[0x81, payload.len() as u8], payload].concat();
+    for (frame, code) in [
+        (vec![0xf1, 0], 1002),
+        (vec![0x81, 0x80, 1, 2, 3, 4], 1002),
+        (vec![0x82, 1, 0], 1003),
+        (text_of(b"\xff"), 1007),
+        (vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 1], 1009),
+        (vec![0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255], 1009),
+    ] {
+        let (server, url) = Fake::start();
+        let client = Client::start(&url, &[("LAG_TIME", "3600")]);
+        let (mut stream, _) = server.accept_raw();
+        assert_eq!(read_frame(&mut stream).0, 0x81);
+        stream.write_all(&text_of(b"Pong!")).unwrap();
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+        stream.write_all(&frame).unwrap();
+        let (first, payload) = read_frame(&mut stream);
+        assert_eq!(
+            (first, u16::from_be_bytes([payload[0], payload[1]])),
+            (0x88, code),
+            "{frame:?}"
+        );
+        drain(stream);
+        assert!(client.stderr.next_event().starts_with("INFO connected to "));
+        let event = client.stderr.next_event();
+        assert!(event.contains(&format!("closed with {code}: ")), "{event}");
+        server.accept();
+    }
+}

@@ -1,0 +1,57 @@
+//! Settings from the environment and from flags, and wrong ones.
+
+use std::time::Duration;
+
+use crate::client::command;
+use crate::fake::Fake;
+
+#[test]
+fn a_wrong_setting_is_one_line_and_no_connection() {
+    let url = "allowed is ws://HOST[:PORT][/PATH], such as ws://localhost:8765";
+    let seconds = "allowed is a number of seconds from 0 to a year, such as 2 or 0.5";
+    let some_seconds = "allowed is a number of seconds above 0, up to a year, such as 10 or 0.5";
+    let filter = "allowed is error, warn, info, debug, trace or off, also by module: info,client::connect=debug";
+    for (variable, flag, value, allowed) in [
+        ("SERVER_URL", "--server-url", "wss://localhost:8765", url),
+        ("SERVER_URL", "--server-url", "localhost:8765", url),
+        ("SERVER_URL", "--server-url", "ws://:8765", url),
+        ("LAG_TIME", "--lag-time", "soon", seconds),
+        ("LAG_TIME", "--lag-time", "-1", seconds),
+        ("PONG_TIMEOUT", "--pong-timeout", "0", some_seconds),
+        ("RUST_LOG", "--rust-log", "client=loud", filter),
+    ] {
+        let (server, server_url) = Fake::start();
+        let expected = format!("error: {variable} ({flag}) is {value:?}, but {allowed}\n");
+        let by_variable = command(&[("SERVER_URL", &server_url), (variable, value)]).output();
+        let by_flag =
+            command(&[("SERVER_URL", &server_url)]).arg(format!("{flag}={value}")).output();
+        for output in [by_variable.unwrap(), by_flag.unwrap()] {
+            assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+            assert_eq!(output.stdout, b"");
+            assert_eq!(output.status.code(), Some(2));
+        }
+        assert!(!server.is_called(Duration::ZERO));
+    }
+}
+
+#[test]
+fn a_flag_wins_over_its_variable() {
+    let (server, url) = Fake::start();
+    let mut child = command(&[("SERVER_URL", "ws://127.0.0.1:1"), ("CLIENT_NAME", "variable")])
+        .args(["--server-url", &url, "--client-name", "flag"])
+        .spawn()
+        .unwrap();
+    assert!(server.accept().ping().contains(r#""client_name": "flag""#));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn help_names_every_setting() {
+    let output = command(&[]).arg("--help").output().unwrap();
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    for name in ["CLIENT_NAME", "LAG_TIME", "SERVER_URL", "PONG_TIMEOUT", "RUST_LOG"] {
+        assert!(help.contains(name), "{name} is missing in\n{help}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Stopping, in every state, and what is printed then.
+
+use std::io::pipe;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::client::Client;
+use crate::fake::{Fake, Port, read_frame, read_head};
+
+const BOTH: [Signal; 2] = [Signal::TERM, Signal::INT];
+
+/// Checks the statistics of a client that got no Pong.
+fn assert_nothing_sent(statistics: &[String], url: &str) {
+    assert_eq!(statistics.len(), 2, "{statistics:?}");
+    assert_eq!(statistics[0], format!("--- {url} ping statistics ---"));
+    let counts = "0 sent, 0 received, 0 lost (0%), 0 reconnects, ";
+    assert!(statistics[1].starts_with(counts) && statistics[1].ends_with(" s"), "{statistics:?}");
+}
+
+#[test]
+fn during_the_lag() {
+    for signal in BOTH {
+        let (server, url) = Fake::start();
+        let mut client = Client::start(&url, &[("LAG_TIME", "3600")]);
+        let mut peer = server.accept();
+        peer.pong();
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+        assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+        client.signal(signal);
+        assert_eq!(peer.closed().code, CloseCode::Normal);
+        let statistics = client.stopped();
+        assert_eq!(statistics.len(), 3);
+        assert_eq!(statistics[0], format!("--- {url} ping statistics ---"));
+        assert!(statistics[1].starts_with("1 sent, 1 received, 0 lost (0%), 0 reconnects, "));
+        let figures = statistics[2].strip_prefix("round trip min/avg/max/p99 = ").unwrap();
+        let figures: Vec<f64> =
+            figures.strip_suffix(" ms").unwrap().split('/').map(|f| f.parse().unwrap()).collect();
+        assert!(figures.len() == 4 && figures.iter().all(|figure| *figure == figures[0]));
+    }
+}
+
+#[test]
+fn while_a_pong_is_awaited() {
+    for signal in BOTH {
+        let (server, url) = Fake::start();
+        let mut client = Client::start(&url, &[]);
+        let mut peer = server.accept();
+        peer.ping();
+        client.signal(signal);
+        assert_eq!(peer.closed().code, CloseCode::Normal);
+        assert_nothing_sent(&client.stopped(), &url);
+    }
+}
+
+#[test]
+fn while_a_server_does_not_answer_the_goodbye() {
+    let (server, url) = Fake::start();
+    let client = Client::start(&url, &[]);
+    let (mut stream, _) = server.accept_raw();
+    read_frame(&mut stream);
+    client.signal(Signal::TERM);
+    assert_eq!(read_frame(&mut stream).0, 0x88);
+    // Whoever passes signals on may do so twice.
+    assert_nothing_sent(&client.stop(Signal::TERM), &url);
+}
+
+#[test]
+fn while_connecting() {
+    for signal in BOTH {
+        let (server, url) = Fake::start();
+        let client = Client::start(&url, &[]);
+        let mut stream = server.accept_tcp();
+        read_head(&mut stream);
+        assert_nothing_sent(&client.stop(signal), &url);
+    }
+}
+
+#[test]
+fn between_two_tries() {
+    for signal in BOTH {
+        let port = Port::reserve();
+        let client = Client::start(&port.url(), &[]);
+        assert!(client.stderr.next_event().starts_with("WARN cannot connect to "));
+        assert_nothing_sent(&client.stop(signal), &port.url());
+    }
+}
+
+#[test]
+fn while_nobody_reads_stdout() {
+    let (server, url) = Fake::start();
+    let (_reader, stdout) = pipe().unwrap();
+    let mut client = Client::start_with(&url, &[], stdout.into());
+    let mut peer = server.accept();
+    peer.ping();
+    // More than the pipe and the queue of lines take.
+    let long = "x".repeat(60_000);
+    (0..70).for_each(|_| peer.say(&long));
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+    client.signal(Signal::TERM);
+    assert!(client.wait().success());
+}
+
+#[test]
+fn a_closed_stdout_ends_the_client() {
+    let (server, url) = Fake::start();
+    let (reader, stdout) = pipe().unwrap();
+    drop(reader);
+    let mut client = Client::start_with(&url, &[("LAG_TIME", "3600")], Stdio::from(stdout));
+    let mut peer = server.accept();
+    peer.pong();
+    assert_eq!(peer.closed().code, CloseCode::Normal);
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+    assert_eq!(client.stderr.next(), "error: cannot write to stdout: Broken pipe (os error 32)");
+    assert_eq!(client.wait().code(), Some(1));
+}
