@@ -25,7 +25,7 @@ fn moves_cursor(c: char) -> bool {
 }
 
 fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
-    if !text.bytes().any(may_need_escape) {
+    if !text.bytes().fold(false, |found, byte| found | MAY_NEED_ESCAPE[usize::from(byte)]) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
@@ -44,9 +44,15 @@ fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
 
 /// Whether a byte is, or begins, a character that could need an escape: every such character
 /// outside ASCII is encoded with the lead byte C2 (C1 controls) or E2 (the separators).
-fn may_need_escape(byte: u8) -> bool {
-    byte < 0x20 || matches!(byte, b'"' | b'\\' | 0x7f | 0xc2 | 0xe2)
-}
+const MAY_NEED_ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = byte < 0x20 || matches!(byte, 0x22 | 0x5c | 0x7f | 0xc2 | 0xe2);
+        byte += 1;
+    }
+    table
+};
 
 fn escape(out: &mut Vec<u8>, c: char) {
     match c {

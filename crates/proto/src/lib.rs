@@ -1,6 +1,6 @@
 //! What the server and the client agree on.
 //!
-//! The message and its reply ([`ping`]), the line that records it ([`line`]), the paths
+//! The message and its reply ([`ping`]), the line that records it ([`mod@line`]), the paths
 //! ([`path`]), the numbers that bound both sides ([`limits`]) and how a setting is read
 //! ([`settings`]). Nothing here does I/O, waits, or reads a clock: time is an argument.
 

@@ -33,6 +33,21 @@ impl<'a> Ping<'a> {
     /// # Errors
     /// When the text is not a JSON object with both fields as strings.
     pub fn parse(text: &'a str) -> Result<Self, NotAPing> {
+        Self::parse_common(text).map_or_else(|| Self::parse_any(text), Ok)
+    }
+
+    /// Reads the form that nearly every ping has: both fields in this order, one blank or none
+    /// behind a colon and a comma, no escapes. It takes a tenth of the instructions. `None` leaves
+    /// the text to [`Self::parse_any`].
+    fn parse_common(text: &'a str) -> Option<Self> {
+        let (client_name, rest) = plain_string(after_key(text, "{\"client_name\":")?)?;
+        let rest = rest.strip_prefix(',')?;
+        let rest = rest.strip_prefix(' ').unwrap_or(rest);
+        let (message, rest) = plain_string(after_key(rest, "\"message\":")?)?;
+        (rest == "}").then(|| Self { client_name: client_name.into(), message: message.into() })
+    }
+
+    fn parse_any(text: &'a str) -> Result<Self, NotAPing> {
         // The derived reader would take an array of two strings as well.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(NotAPing("it is not a JSON object".into()));
@@ -47,6 +62,20 @@ impl<'a> Ping<'a> {
             .map(|text| serde_json::Value::from(text.as_ref()).to_string());
         format!("{{\"client_name\": {name}, \"message\": {message}}}")
     }
+}
+
+/// What stands behind a key and its blank.
+fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(key)?;
+    Some(rest.strip_prefix(' ').unwrap_or(rest))
+}
+
+/// Splits off a JSON string that means just what it says.
+fn plain_string(text: &str) -> Option<(&str, &str)> {
+    let text = text.strip_prefix('"')?;
+    let end = text.bytes().position(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\'))?;
+    let (string, rest) = text.split_at(end);
+    Some((string, rest.strip_prefix('"')?))
 }
 
 /// Why a text is not a ping.
@@ -85,6 +114,7 @@ mod tests {
     fn the_documented_frame_both_ways() {
         let text = r#"{"client_name": "Client-100", "message": "Ping!"}"#;
         assert_eq!(Ping::parse(text).unwrap(), ping("Client-100", "Ping!"));
+        assert_eq!(Ping::parse_common(text), Some(ping("Client-100", "Ping!")));
         assert_eq!(ping("Client-100", "Ping!").to_json(), text);
     }
 
@@ -140,6 +170,20 @@ mod tests {
         fn what_is_written_is_read_back(name in any::<String>(), message in any::<String>()) {
             let json = ping(&name, &message).to_json();
             prop_assert_eq!(Ping::parse(&json).unwrap(), ping(&name, &message));
+        }
+
+        #[test]
+        fn the_short_way_says_what_json_says(
+            name in any::<String>(),
+            message in "[^\\x00-\\x1f]{0,9}",
+            blanks in any::<[bool; 3]>(),
+            end in "[} ]?",
+        ) {
+            let [a, b, c] = blanks.map(|blank| if blank { " " } else { "" });
+            let text = format!("{{\"client_name\":{a}\"{name}\",{b}\"message\":{c}\"{message}\"{end}");
+            if let Some(ping) = Ping::parse_common(&text) {
+                prop_assert_eq!(Ok(ping), Ping::parse_any(&text));
+            }
         }
 
         #[test]

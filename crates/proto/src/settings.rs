@@ -5,6 +5,7 @@
 //! line that names the setting, the value and what is allowed, and exit status 2.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,11 +38,12 @@ fn without_empty_variable(arg: Arg) -> Arg {
 fn report(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            print!("{error}");
+            // Nobody reads on: nothing to tell, and nothing went wrong.
+            let _ = write!(io::stdout(), "{error}");
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("error: {}", explain(error));
+            let _ = writeln!(io::stderr(), "error: {}", explain(error));
             ExitCode::from(EXIT_USAGE)
         }
     }

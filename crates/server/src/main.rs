@@ -2,12 +2,16 @@
 
 mod signal;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use proto::settings::{self, EXIT_USAGE};
 use server::settings::Command;
 use server::{Failure, Server, Settings, events, healthcheck, stop};
 use tokio::runtime::Builder;
+
+/// Exit status of a server that failed at run time.
+const EXIT_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let settings: Settings = match settings::load(std::env::args_os()) {
@@ -16,38 +20,33 @@ fn main() -> ExitCode {
     };
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}")),
+        Err(error) => return fail(EXIT_FAILURE, &format!("cannot start: {error}")),
     };
-    match settings.command {
-        Some(Command::Healthcheck) => match runtime.block_on(healthcheck::check(settings.listen)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(cause) => fail(&cause),
-        },
+    let result = match settings.command {
+        Some(Command::Healthcheck) => {
+            runtime.block_on(healthcheck::check(settings.listen)).map_err(Failure::Run)
+        }
         None => runtime.block_on(serve(settings)),
-    }
-}
-
-async fn serve(settings: Settings) -> ExitCode {
-    let _guard = events::init(settings.rust_log.clone());
-    let (stopper, stop) = stop::channel();
-    let result = match Server::start(settings) {
-        Ok(server) => match signal::listen(stopper, server.journal()) {
-            Ok(()) => server.run(stop).await,
-            Err(error) => Err(Failure::Run(format!("cannot listen for signals: {error}"))),
-        },
-        Err(failure) => Err(failure),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Setting(cause)) => {
-            fail(&cause);
-            ExitCode::from(EXIT_USAGE)
-        }
-        Err(Failure::Run(cause)) => fail(&cause),
+        Err(Failure::Setting(cause)) => fail(EXIT_USAGE, &cause),
+        Err(Failure::Run(cause)) => fail(EXIT_FAILURE, &cause),
     }
 }
 
-fn fail(cause: &str) -> ExitCode {
-    eprintln!("error: {cause}");
-    ExitCode::FAILURE
+/// Serves until a signal; what happened is told on stderr when this returns.
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    let _events = events::init(settings.rust_log.clone());
+    let (stopper, stop) = stop::channel();
+    let server = Server::start(settings)?;
+    signal::listen(stopper, server.journal())
+        .map_err(|error| Failure::Run(format!("cannot listen for signals: {error}")))?;
+    server.run(stop).await
+}
+
+fn fail(status: u8, cause: &str) -> ExitCode {
+    // Where stderr is gone as well, the status has to do.
+    let _ = writeln!(io::stderr(), "error: {cause}");
+    ExitCode::from(status)
 }

@@ -1,21 +1,20 @@
 //! The signals of the process.
 
 use std::io;
-use std::process;
 
 use server::journal::Journal;
 use server::stop::Stopper;
 use tokio::select;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::info;
 
 /// SIGXFSZ: a write beyond the file size limit. With a handler the write fails like one to a
 /// full disk; without one the process ends. POSIX leaves the number to the system; it is 25 on
 /// every Linux but MIPS.
 const FILE_SIZE_EXCEEDED: i32 = 25;
 
-/// Stops the server on SIGTERM and SIGINT, at once on a second one; reopens the log on SIGHUP.
-/// As process 1 nothing is handled that has no handler, so each is named here.
+/// Stops the server on SIGTERM and SIGINT; reopens the log on SIGHUP. Further signals change
+/// nothing: `timeout` and shells send one to the process and another to its group. As process 1 nothing is handled that has no handler, so each is named here.
 ///
 /// # Errors
 /// When a handler cannot be installed.
@@ -26,7 +25,6 @@ pub(crate) fn listen(stopper: Stopper, journal: Journal) -> io::Result<()> {
     // The handler stays when its stream is dropped.
     drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
     tokio::spawn(async move {
-        let mut told = false;
         loop {
             let name = select! {
                 _ = terminate.recv() => "SIGTERM",
@@ -36,11 +34,6 @@ pub(crate) fn listen(stopper: Stopper, journal: Journal) -> io::Result<()> {
                     continue;
                 }
             };
-            if told {
-                warn!("{name} again, ending at once");
-                process::exit(1);
-            }
-            told = true;
             info!("{name} received");
             stopper.stop();
         }

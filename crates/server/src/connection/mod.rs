@@ -176,6 +176,7 @@ impl<S: Stream + 'static> Connection<S> {
                 Some(Ending::Refused(CloseCode::Unsupported, reason))
             }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
+                self.session.state().socket.wire_mut().control_taken();
                 let allowed = self.deadlines.control_frame(now);
                 let reason = || "too many control frames".into();
                 (!allowed).then(|| Ending::Refused(CloseCode::Policy, reason()))

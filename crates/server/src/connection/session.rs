@@ -127,7 +127,7 @@ impl<S: Stream> State<S> {
     pub(super) fn send_delayed(&mut self, now: Option<Instant>) -> Result<(), Error> {
         let is_due = |&(due, _): &(Instant, Utf8Bytes)| now.is_none_or(|now| due <= now);
         while let Some((_, text)) = self.delayed.pop_front_if(|reply| is_due(reply)) {
-            self.socket.queue(Message::Text(text))?;
+            self.socket.queue_text(text)?;
         }
         self.socket.flush().map(drop)
     }
@@ -145,7 +145,7 @@ impl<S: Stream> State<S> {
             match due {
                 Some(due) => self.delayed.push_back((due, text)),
                 None if self.failed.is_some() => {}
-                None => self.failed = self.socket.queue(Message::Text(text)).err(),
+                None => self.failed = self.socket.queue_text(text).err(),
             }
         }
         self.replies.shrink_to(ROOM);
@@ -161,7 +161,7 @@ impl<S: Stream> State<S> {
             self.failed = Some(error);
             false
         });
-        let readable = std::mem::take(&mut self.readable) || self.socket.wire().has_message();
+        let readable = std::mem::take(&mut self.readable) || self.socket.wire().has_unread();
         if !is_done || readable || !self.delayed.is_empty() {
             self.task.wake_by_ref();
         }

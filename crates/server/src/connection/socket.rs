@@ -1,15 +1,18 @@
 //! A WebSocket over an asynchronous stream.
 //!
 //! tokio-tungstenite's own stream registers two wakers anew for every message. This one knows
-//! the one task that it belongs to, and can be written to from outside of it.
+//! the one task that it belongs to, and can be written to from outside of it. Replies skip
+//! tungstenite's message and frame types on their way out.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, WebSocket};
+use tokio_tungstenite::tungstenite::{Error, Utf8Bytes, WebSocket};
 
 use super::wire::Wire;
 
@@ -17,7 +20,7 @@ use super::wire::Wire;
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     socket: WebSocket<Bridge<S>>,
-    /// Something was queued and is not written as a whole yet.
+    /// Something was queued in `socket` and is not written as a whole yet.
     unflushed: bool,
 }
 
@@ -27,13 +30,21 @@ pub(super) struct Socket<S> {
 struct Bridge<S> {
     wire: Wire<S>,
     waker: Waker,
+    /// Whole frames that go out before anything else.
+    ahead: Vec<u8>,
+    /// The last write took a part only: a frame may be cut in the middle.
+    cut: bool,
 }
+
+/// Room for frames that an idle connection keeps, in bytes.
+const ROOM: usize = 128;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// A socket over a stream that was upgraded; `early` are the bytes that arrived with the
     /// request.
     pub(super) fn new(stream: S, early: Vec<u8>, config: WebSocketConfig) -> Self {
-        let bridge = Bridge { wire: Wire::new(stream, &early), waker: Waker::noop().clone() };
+        let wire = Wire::new(stream, &early);
+        let bridge = Bridge { wire, waker: Waker::noop().clone(), ahead: Vec::new(), cut: false };
         let socket = WebSocket::from_partially_read(bridge, early, Role::Server, Some(config));
         Self { socket, unflushed: false }
     }
@@ -50,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// The next message. Nothing is read before all that was queued is written.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         self.socket.get_mut().waker.clone_from(cx.waker());
-        if self.unflushed && !self.flush()? {
+        if !self.flush()? {
             return Poll::Pending;
         }
         match self.socket.read() {
@@ -68,6 +79,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => None,
             result => Some(result),
         }
+    }
+
+    /// Queues a text message, to be written by [`Self::flush`]. As a rule only its header has to
+    /// be made; tungstenite's queue is for the times when that holds something.
+    ///
+    /// # Errors
+    /// When the connection cannot take it.
+    pub(super) fn queue_text(&mut self, text: Utf8Bytes) -> Result<(), Error> {
+        if self.unflushed || self.socket.get_ref().cut || !self.socket.can_write() {
+            return self.queue(Message::Text(text));
+        }
+        let ahead = &mut self.socket.get_mut().ahead;
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        header.format(text.len() as u64, ahead)?;
+        ahead.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 
     /// Queues a message, to be written by [`Self::flush`].
@@ -94,7 +121,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// # Errors
     /// When the connection is broken or over.
     pub(super) fn flush(&mut self) -> Result<bool, Error> {
-        match self.socket.flush() {
+        let flushed = self
+            .socket
+            .get_mut()
+            .write_ahead()
+            .map_err(Error::Io)
+            .and_then(|()| if self.unflushed { self.socket.flush() } else { Ok(()) });
+        match flushed {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             result => {
                 self.unflushed = false;
@@ -119,6 +152,23 @@ fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Bridge<S> {
+    /// Writes the frames that go out before anything else.
+    fn write_ahead(&mut self) -> io::Result<()> {
+        while !self.ahead.is_empty() {
+            let mut cx = Context::from_waker(&self.waker);
+            let poll = Pin::new(&mut self.wire).poll_write(&mut cx, &self.ahead);
+            let written = or_would_block(poll)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.ahead.drain(..written);
+        }
+        self.ahead.shrink_to(ROOM);
+        Ok(())
+    }
+}
+
 impl<S: AsyncRead + Unpin> Read for Bridge<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut cx = Context::from_waker(&self.waker);
@@ -130,8 +180,11 @@ impl<S: AsyncRead + Unpin> Read for Bridge<S> {
 
 impl<S: AsyncWrite + Unpin> Write for Bridge<S> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_ahead()?;
         let mut cx = Context::from_waker(&self.waker);
-        or_would_block(Pin::new(&mut self.wire).poll_write(&mut cx, buf))
+        let written = or_would_block(Pin::new(&mut self.wire).poll_write(&mut cx, buf));
+        self.cut = !written.as_ref().is_ok_and(|&written| written == buf.len());
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -54,9 +54,19 @@ impl<S> Wire<S> {
         self.frames.messages > 0
     }
 
+    /// Whether anything has arrived that was not taken yet, be it a part of a frame.
+    pub(super) fn has_unread(&self) -> bool {
+        self.frames.messages + self.frames.controls > 0 || self.frames.is_mid_message()
+    }
+
     /// Notes that a message was taken.
     pub(super) fn message_taken(&mut self) {
         self.frames.messages = self.frames.messages.saturating_sub(1);
+    }
+
+    /// Notes that a control frame was taken.
+    pub(super) fn control_taken(&mut self) {
+        self.frames.controls = self.frames.controls.saturating_sub(1);
     }
 
     /// Whether there may be something to read; if not, the task is woken when there is.
@@ -115,85 +125,107 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 #[derive(Debug, Default)]
 struct FrameCounter {
     /// Data messages whose last byte has arrived and that were not taken.
-    messages: usize,
+    messages: u32,
+    /// Control frames of which the same is true.
+    controls: u32,
     /// A data message has begun in an earlier frame.
     in_message: bool,
-    /// The header of the frame that arrives, as far as it is here.
-    header: [u8; MAX_HEADER],
-    header_len: usize,
+    /// A frame has begun, and its header is complete.
+    in_frame: bool,
+    /// The first byte of that frame.
+    first: u8,
     /// Bytes of its payload that are still to come.
     payload_left: u64,
+    /// The header of the next frame, as far as it is here.
+    header: [u8; MAX_HEADER],
+    header_len: u8,
 }
 
 /// Two bytes, an extended length of eight, a mask of four.
 const MAX_HEADER: usize = 14;
 
 const FIN: u8 = 0x80;
-const OPCODE: u8 = 0x0f;
 const CONTROL: u8 = 0x08;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
+/// The length of the header and of the payload of the frame that `bytes` begin with; `None` if
+/// the header is not complete.
+fn parse_header(bytes: &[u8]) -> Option<(usize, u64)> {
+    let second = *bytes.get(1)?;
+    let mask = if second & MASKED == 0 { 0 } else { 4 };
+    let extended = |len: usize| {
+        let length = bytes.get(2..2 + len)?;
+        Some(length.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    };
+    let (header, payload) = match second & LENGTH {
+        126 => (4, extended(2)?),
+        127 => (10, extended(8)?),
+        len => (2, u64::from(len)),
+    };
+    (bytes.len() >= header + mask).then_some((header + mask, payload))
+}
+
 impl FrameCounter {
     /// Whether a message or a frame has begun that is not complete.
     fn is_mid_message(&self) -> bool {
-        self.in_message || self.header_len > 0
+        self.in_message || self.in_frame || self.header_len > 0
     }
 
     fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let wanted = self.header_wanted();
-            if self.header_len < wanted {
-                let taken = bytes.len().min(wanted - self.header_len);
-                self.header[self.header_len..self.header_len + taken]
-                    .copy_from_slice(&bytes[..taken]);
-                self.header_len += taken;
-                bytes = &bytes[taken..];
-                if self.header_len < self.header_wanted() {
-                    continue;
-                }
-                self.payload_left = self.payload_len();
+            if !self.in_frame {
+                bytes = self.take_header(bytes);
             }
-            let skipped = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
-            self.payload_left -= skipped as u64;
-            bytes = &bytes[skipped..];
-            if self.payload_left == 0 {
-                self.end_frame();
+            if self.in_frame {
+                bytes = self.take_payload(bytes);
             }
         }
     }
 
-    /// Length of the header, as far as that is known by now.
-    fn header_wanted(&self) -> usize {
-        if self.header_len < 2 {
-            return 2;
+    /// Takes the header of a frame, or as much of it as is here. Returns what stands behind it.
+    fn take_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let have = usize::from(self.header_len);
+        if have == 0
+            && let Some((len, payload)) = parse_header(bytes)
+        {
+            self.begin_frame(bytes[0], payload);
+            return &bytes[len..];
         }
-        let mask = if self.header[1] & MASKED == 0 { 0 } else { 4 };
-        2 + mask
-            + match self.header[1] & LENGTH {
-                126 => 2,
-                127 => 8,
-                _ => 0,
-            }
+        // It does not come as a whole, which is rare.
+        self.header[have] = bytes[0];
+        self.header_len += 1;
+        if let Some((_, payload)) = parse_header(&self.header[..=have]) {
+            self.header_len = 0;
+            self.begin_frame(self.header[0], payload);
+        }
+        &bytes[1..]
     }
 
-    fn payload_len(&self) -> u64 {
-        let extended = |len: usize| {
-            self.header[2..2 + len].iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
-        };
-        match self.header[1] & LENGTH {
-            126 => extended(2),
-            127 => extended(8),
-            len => u64::from(len),
+    fn begin_frame(&mut self, first: u8, payload: u64) {
+        self.in_frame = true;
+        self.first = first;
+        self.payload_left = payload;
+    }
+
+    /// Takes the payload of a frame, or as much of it as is here. Returns what stands behind it.
+    fn take_payload<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let taken =
+            usize::try_from(self.payload_left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        self.payload_left -= taken as u64;
+        if self.payload_left == 0 {
+            self.end_frame();
         }
+        &bytes[taken..]
     }
 
     fn end_frame(&mut self) {
-        self.header_len = 0;
-        let first = self.header[0];
-        if first & OPCODE & CONTROL == 0 {
-            self.in_message = first & FIN == 0;
-            self.messages += usize::from(!self.in_message);
+        self.in_frame = false;
+        if self.first & CONTROL != 0 {
+            self.controls = self.controls.saturating_add(1);
+        } else {
+            self.in_message = self.first & FIN == 0;
+            self.messages = self.messages.saturating_add(u32::from(!self.in_message));
         }
     }
 }
@@ -221,7 +253,7 @@ mod tests {
     }
 
     /// (messages, mid message) after all the frames, fed in pieces of every size.
-    fn counted(frames: &[Vec<u8>]) -> (usize, bool) {
+    fn counted(frames: &[Vec<u8>]) -> (u32, bool) {
         let bytes = frames.concat();
         let mut outcomes = Vec::new();
         for piece in [1, 2, 3, 7, 64, usize::MAX] {
@@ -250,6 +282,17 @@ mod tests {
     fn control_frames_are_no_messages_and_may_stand_between_fragments() {
         assert_eq!(counted(&[frame(0x89, 4), frame(0x88, 2)]), (0, false));
         assert_eq!(counted(&[frame(0x01, 5), frame(0x89, 4)]), (0, true));
+    }
+
+    #[test]
+    fn whatever_is_left_counts_as_unread() {
+        let mut wire = Wire::new((), &[frame(0x81, 5), frame(0x88, 2)].concat());
+        wire.message_taken();
+        assert!(!wire.has_message() && wire.has_unread());
+        wire.control_taken();
+        assert!(!wire.has_unread());
+        wire.arrived(&[0x81]);
+        assert!(!wire.has_message() && wire.has_unread());
     }
 
     #[test]
