@@ -24,6 +24,9 @@ const MAX_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 /// The status to exit with, after help, version or the error was printed.
 pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, ExitCode> {
     let command = S::command().mut_args(without_empty_variable);
+    if let Some(cause) = command.get_arguments().find_map(not_text) {
+        return Err(wrong(&cause));
+    }
     let mut matches = command.try_get_matches_from(args).map_err(|error| report(&error))?;
     S::from_arg_matches_mut(&mut matches).map_err(|error| report(&error))
 }
@@ -35,6 +38,25 @@ fn without_empty_variable(arg: Arg) -> Arg {
     if empty { arg.env(None::<&'static str>) } else { arg }
 }
 
+/// What is wrong with a variable that is not text; clap itself does not name it. A path may be
+/// anything.
+fn not_text(arg: &Arg) -> Option<String> {
+    let value = std::env::var_os(arg.get_env()?)?;
+    let is_path =
+        arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "PATH"));
+    if is_path || value.to_str().is_some() {
+        return None;
+    }
+    let name = name(&format!("--{}", arg.get_long()?));
+    Some(format!("{name} is {value:?}, but allowed is text in UTF-8"))
+}
+
+fn wrong(cause: &str) -> ExitCode {
+    // Where stderr is gone as well, the status has to do.
+    let _ = writeln!(io::stderr(), "error: {cause}");
+    ExitCode::from(EXIT_USAGE)
+}
+
 fn report(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -42,10 +64,7 @@ fn report(error: &Error) -> ExitCode {
             let _ = write!(io::stdout(), "{error}");
             ExitCode::SUCCESS
         }
-        _ => {
-            let _ = writeln!(io::stderr(), "error: {}", explain(error));
-            ExitCode::from(EXIT_USAGE)
-        }
+        _ => wrong(&explain(error)),
     }
 }
 

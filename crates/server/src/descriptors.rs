@@ -1,6 +1,7 @@
 //! How many connections the descriptor limit of the process allows.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Semaphore;
 
 /// Descriptors that are neither connections nor handshakes: streams, log, event loops.
 const OWN: usize = 32;
@@ -13,8 +14,8 @@ const PER_WORKER: usize = 4;
 pub struct Budget {
     /// The most connections that can be upgraded.
     pub connections: usize,
-    /// The most handshakes at a time in each worker.
-    pub handshakes_per_worker: usize,
+    /// The most connections with their handshakes, before these have to make room.
+    pub sockets: usize,
 }
 
 /// Raises the limit of the process as far as it may, and returns it.
@@ -30,13 +31,13 @@ pub fn raise_limit() -> usize {
 }
 
 impl Budget {
-    /// Shares out `limit` descriptors; the least is one connection and one handshake a worker.
+    /// Shares out `limit` descriptors; the least is one connection and one handshake. A part of
+    /// the sockets stays free for handshakes, so that a server that is full can say so.
     #[must_use]
     pub fn new(limit: usize, workers: usize) -> Self {
-        let handshakes_per_worker = (limit / 16 / workers).clamp(1, 256);
-        let others = OWN + workers * (PER_WORKER + handshakes_per_worker);
-        let most = tokio::sync::Semaphore::MAX_PERMITS;
-        Self { connections: limit.saturating_sub(others).clamp(1, most), handshakes_per_worker }
+        let sockets = limit.saturating_sub(OWN + workers * PER_WORKER).max(2);
+        let handshakes = (sockets / 16).clamp(1, 512);
+        Self { connections: (sockets - handshakes).min(Semaphore::MAX_PERMITS), sockets }
     }
 }
 
@@ -49,11 +50,8 @@ mod tests {
         for limit in [64, 100, 1024, 20_000, 1_048_576] {
             for workers in [1, 2, 4] {
                 let budget = Budget::new(limit, workers);
-                let handshakes = budget.handshakes_per_worker * workers;
-                assert!(
-                    budget.connections + handshakes + OWN <= limit,
-                    "{limit} {workers} {budget:?}"
-                );
+                assert!(budget.sockets + OWN <= limit, "{limit} {workers} {budget:?}");
+                assert!(budget.connections < budget.sockets, "{limit} {workers} {budget:?}");
             }
         }
         assert!(Budget::new(20_000, 2).connections >= 19_000);

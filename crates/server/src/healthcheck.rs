@@ -8,13 +8,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
 use proto::path;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 /// How the check introduces itself, so that it leaves no lines about connections.
 const AGENT: HeaderValue = HeaderValue::from_static("server-healthcheck");
@@ -80,7 +81,13 @@ async fn ping(server: SocketAddr) -> Result<(), String> {
     let exchange = async {
         let mut request = format!("ws://{server}{}", path::PING).into_client_request()?;
         request.headers_mut().insert(USER_AGENT, AGENT);
-        let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+        let (mut socket, _) = match tokio_tungstenite::client_async(request, stream).await {
+            // Every place is taken: that it says so shows that it works.
+            Err(Error::Http(reply)) if reply.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                return Ok(());
+            }
+            upgraded => upgraded?,
+        };
         socket.send(Message::Ping(Bytes::from_static(b"health"))).await?;
         while let Some(message) = socket.next().await.transpose()? {
             if matches!(message, Message::Pong(_)) {

@@ -71,7 +71,9 @@ impl Server {
             journal: journal.clone(),
             max_message: settings.max_message,
             reply_delay: settings.reply_delay,
-            max_handshakes: budget.handshakes_per_worker,
+            sockets: Arc::default(),
+            max_sockets: budget.sockets,
+            unusable: Arc::default(),
             stop,
         };
         let workers = (0..workers)

@@ -27,6 +27,12 @@ use crate::throttle::Throttle;
 /// Accepted connections on their way to a worker.
 const QUEUE: usize = 64;
 
+/// Handshakes that may be under way at a time in one worker.
+const MAX_HANDSHAKES: usize = 2048;
+
+/// Handshakes below which nobody looks for finished ones.
+const FEW_HANDSHAKES: usize = 64;
+
 /// Time that handshakes are given to finish when the server stops.
 const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
 
@@ -39,8 +45,12 @@ pub struct Options {
     pub max_message: usize,
     /// Time that each reply is held back.
     pub reply_delay: Duration,
-    /// Handshakes that may be under way at a time.
-    pub max_handshakes: usize,
+    /// Connections in all workers, handshakes included.
+    pub sockets: Arc<AtomicUsize>,
+    /// How many of these there may be before handshakes have to make room.
+    pub max_sockets: usize,
+    /// Warnings about messages that a service cannot use.
+    pub unusable: Arc<Throttle>,
     /// The end of the server.
     pub stop: Stop,
 }
@@ -50,6 +60,7 @@ pub struct Options {
 pub struct Worker {
     queue: mpsc::Sender<Accepted>,
     load: Arc<AtomicUsize>,
+    sockets: Arc<AtomicUsize>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -63,6 +74,7 @@ impl Worker {
         let load = Arc::new(AtomicUsize::new(0));
         let (end, ended) = oneshot::channel();
         let counted = Arc::clone(&load);
+        let sockets = Arc::clone(&options.sockets);
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             match event_loop() {
                 Ok(runtime) => runtime.block_on(run(options, http, accepted, counted)),
@@ -70,7 +82,7 @@ impl Worker {
             }
             let _ = end.send(());
         })?;
-        Ok(Self { queue, load, ended })
+        Ok(Self { queue, load, sockets, ended })
     }
 
     /// How many connections the worker has.
@@ -81,6 +93,7 @@ impl Worker {
     /// Hands a connection over.
     pub async fn take(&self, accepted: Accepted) {
         self.load.fetch_add(1, Ordering::Relaxed);
+        self.sockets.fetch_add(1, Ordering::Relaxed);
         // A worker that is gone drops the connection.
         let _ = self.queue.send(accepted).await;
     }
@@ -106,6 +119,7 @@ struct Context {
 /// Counts a connection as long as it lives.
 struct Counted {
     load: Arc<AtomicUsize>,
+    sockets: Arc<AtomicUsize>,
     /// The worker ends when the last of these is gone.
     _alive: mpsc::Sender<()>,
 }
@@ -113,6 +127,7 @@ struct Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.load.fetch_sub(1, Ordering::Relaxed);
+        self.sockets.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -131,18 +146,23 @@ async fn run(
             max_message: options.max_message,
             reply_delay: options.reply_delay,
             stop: options.stop,
-            unusable: Throttle::default(),
+            unusable: options.unusable,
         }),
     });
     let committing = Rc::clone(&context.shared);
     spawn_local(async move { committing.recorder.run().await });
 
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let mut handshakes = Handshakes { max: options.max_handshakes, running: VecDeque::new() };
+    let mut handshakes = Handshakes { running: VecDeque::new(), sweep_at: FEW_HANDSHAKES };
     while let Some(accepted) = queue.recv().await {
-        let counted = Counted { load: Arc::clone(&context.load), _alive: alive.clone() };
-        let handshake = handshake(Rc::clone(&context), accepted, counted);
-        handshakes.admit(spawn_local(handshake).abort_handle());
+        let counted = Counted {
+            load: Arc::clone(&context.load),
+            sockets: Arc::clone(&options.sockets),
+            _alive: alive.clone(),
+        };
+        let handshake = spawn_local(handshake(Rc::clone(&context), accepted, counted));
+        let is_crowded = options.sockets.load(Ordering::Relaxed) > options.max_sockets;
+        handshakes.admit(handshake.abort_handle(), is_crowded);
     }
     drop(alive);
     stop.wait().await;
@@ -156,18 +176,20 @@ async fn run(
 /// The handshakes under way. Where there are too many, the oldest one goes: an honest one takes
 /// milliseconds, so that is the one of a peer that keeps others out.
 struct Handshakes {
-    max: usize,
     running: VecDeque<AbortHandle>,
+    /// Their number at which finished ones are looked for.
+    sweep_at: usize,
 }
 
 impl Handshakes {
-    fn admit(&mut self, handshake: AbortHandle) {
-        self.running.retain(|handshake| !handshake.is_finished());
-        while self.running.len() >= self.max {
-            if let Some(oldest) = self.running.pop_front() {
-                debug!("gave up the oldest handshake for a new one");
-                oldest.abort();
-            }
+    fn admit(&mut self, handshake: AbortHandle, is_crowded: bool) {
+        if is_crowded || self.running.len() >= self.sweep_at {
+            self.running.retain(|handshake| !handshake.is_finished());
+            self.sweep_at = MAX_HANDSHAKES.min(FEW_HANDSHAKES.max(2 * self.running.len()));
+        }
+        if is_crowded || self.running.len() >= MAX_HANDSHAKES {
+            debug!("giving up the oldest handshake for a new one");
+            self.running.pop_front().iter().for_each(AbortHandle::abort);
         }
         self.running.push_back(handshake);
     }

@@ -14,8 +14,8 @@ use super::wire::Pending;
 pub(super) struct Deadlines {
     /// When anything last came from the peer.
     heard: Instant,
-    /// A protocol ping went out since.
-    pinged: bool,
+    /// When a protocol ping went out since.
+    pinged_at: Option<Instant>,
     /// Control frames in the second that began at `counting_since`.
     control_frames: u32,
     counting_since: Instant,
@@ -36,13 +36,13 @@ pub(super) enum Due {
 
 impl Deadlines {
     pub(super) fn new(now: Instant) -> Self {
-        Self { heard: now, pinged: false, control_frames: 0, counting_since: now }
+        Self { heard: now, pinged_at: None, control_frames: 0, counting_since: now }
     }
 
     /// The peer was heard.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
-        self.pinged = false;
+        self.pinged_at = None;
     }
 
     /// Counts a control frame; `false` if there are too many.
@@ -56,8 +56,8 @@ impl Deadlines {
     }
 
     /// A protocol ping goes out.
-    pub(super) fn pinged(&mut self) {
-        self.pinged = true;
+    pub(super) fn pinged(&mut self, now: Instant) {
+        self.pinged_at = Some(now);
     }
 
     /// What is due by now.
@@ -78,11 +78,12 @@ impl Deadlines {
         ]
     }
 
+    /// The time to answer counts from the ping: a server that stood still, as a container that
+    /// is paused does, sends it late.
     fn silence(&self) -> (Instant, Due) {
-        if self.pinged {
-            (self.heard + CLOSE_AFTER, Due::Silent)
-        } else {
-            (self.heard + PING_AFTER, Due::Ping)
+        match self.pinged_at {
+            Some(pinged_at) => (pinged_at + (CLOSE_AFTER - PING_AFTER), Due::Silent),
+            None => (self.heard + PING_AFTER, Due::Ping),
         }
     }
 }
@@ -104,11 +105,21 @@ mod tests {
         assert_eq!(peer.due(after(start, 19), NOTHING), None);
         assert_eq!(peer.next(NOTHING), after(start, 20));
         assert_eq!(peer.due(after(start, 20), NOTHING), Some(Due::Ping));
-        peer.pinged();
+        peer.pinged(after(start, 20));
         assert_eq!(peer.due(after(start, 59), NOTHING), None);
         assert_eq!(peer.due(after(start, 60), NOTHING), Some(Due::Silent));
         peer.heard(after(start, 59));
         assert_eq!(peer.next(NOTHING), after(start, 79));
+    }
+
+    #[test]
+    fn a_ping_that_goes_out_late_can_still_be_answered() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        assert_eq!(peer.due(after(start, 100), NOTHING), Some(Due::Ping));
+        peer.pinged(after(start, 100));
+        assert_eq!(peer.due(after(start, 139), NOTHING), None);
+        assert_eq!(peer.due(after(start, 140), NOTHING), Some(Due::Silent));
     }
 
     #[test]

@@ -85,10 +85,11 @@ pub(super) async fn part<S: Stream>(session: &Session<S>, ending: &Ending) {
     if matches!(ending, Ending::NotReading | Ending::Lost(_)) {
         return;
     }
-    // Pings that came before the end are answered before it.
+    // Pings that came before the end are answered before it. Whatever fails here and below, the
+    // connection is over.
     poll_fn(|cx| session.state().poll_answered(cx)).await;
+    let _ = session.state().send_delayed(None);
     if let Some(frame) = ending.frame() {
-        // Whatever fails here and below, the connection is over.
         let _ = session.state().socket.queue_close(Some(frame));
     }
     within(poll_fn(|cx| poll_closed(&mut session.state().socket, cx))).await;
@@ -104,7 +105,12 @@ async fn within<T>(step: impl Future<Output = T>) -> Option<T> {
 
 /// Waits until both sides have sent their Close frame, or the stream is unusable.
 fn poll_closed<S: Stream>(socket: &mut Socket<S>, cx: &mut Context<'_>) -> Poll<()> {
-    while ready!(socket.poll_next(cx)).is_ok() {}
+    // The reply to a Close frame is written by reading on.
+    match socket.poll_flush(cx) {
+        Ok(true) => while ready!(socket.poll_next(cx)).is_ok() {},
+        Ok(false) => return Poll::Pending,
+        Err(_) => {}
+    }
     Poll::Ready(())
 }
 

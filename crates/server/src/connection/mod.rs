@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ pub struct Shared {
     /// The end of the server.
     pub stop: Stop,
     /// Warnings about messages that a service cannot use.
-    pub unusable: Throttle,
+    pub unusable: Arc<Throttle>,
 }
 
 /// A connection after its upgrade.
@@ -223,9 +224,9 @@ impl<S: Stream + 'static> Connection<S> {
             return state.send_delayed(Some(now)).err().map(Ending::of);
         }
         let refused = |reason: &str| Some(Ending::Refused(CloseCode::Policy, reason.into()));
-        match self.deadlines.due(now, state.socket.wire().pending())? {
+        match self.deadlines.due(now, state.pending())? {
             Due::Ping => {
-                self.deadlines.pinged();
+                self.deadlines.pinged(now);
                 state.send(Message::Ping(Bytes::new())).err().map(Ending::of)
             }
             Due::Silent => refused("no sign of life for a minute"),
@@ -249,7 +250,7 @@ impl<S: Stream + 'static> Connection<S> {
 
     fn next_timer(&self) -> Instant {
         let state = self.session.state();
-        let next = self.deadlines.next(state.socket.wire().pending());
+        let next = self.deadlines.next(state.pending());
         state.next_delayed().map_or(next, |due| next.min(due))
     }
 }

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
 use super::Stream;
 use super::socket::Socket;
+use super::wire::Pending;
 use crate::journal::{Recorded, Unrecorded};
 
 /// Messages that are answered together.
@@ -40,6 +41,10 @@ pub(super) struct State<S> {
     recording: bool,
     /// There may be something to read that no event will tell of.
     readable: bool,
+    /// The task waits for the recorder, not for the peer.
+    awaits_answer: bool,
+    /// The peer is not read at present.
+    paused: bool,
     /// Why a reply could not be sent.
     failed: Option<Error>,
     /// Replies that are held back, and until when.
@@ -62,6 +67,8 @@ impl<S> Session<S> {
             replies: Vec::new(),
             recording: false,
             readable: false,
+            awaits_answer: false,
+            paused: false,
             failed: None,
             delayed: VecDeque::new(),
             reply_delay,
@@ -78,15 +85,21 @@ impl<S> Session<S> {
 impl<S: Stream> State<S> {
     /// The next message, once the ones before it are answered.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
-        if self.poll_answered(cx).is_pending() {
+        self.task.clone_from(cx.waker());
+        let was_paused = std::mem::replace(&mut self.paused, true);
+        if self.recording {
             self.readable |= self.socket.wire().poll_readable(cx).is_ready();
             return Poll::Pending;
         }
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if self.delayed.len() >= MAX_DELAYED {
+        if self.delayed.len() >= MAX_DELAYED || !self.socket.poll_flush(cx)? {
             return Poll::Pending;
+        }
+        self.paused = false;
+        if was_paused {
+            self.socket.wire_mut().restart_unfinished();
         }
         self.socket.poll_next(cx)
     }
@@ -94,7 +107,16 @@ impl<S: Stream> State<S> {
     /// Waits until no ping is with the recorder any more.
     pub(super) fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.task.clone_from(cx.waker());
+        self.awaits_answer = self.recording;
         if self.recording { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// What the peer has begun and not ended. A message that is not read makes no progress, and
+    /// its peer is not to blame.
+    pub(super) fn pending(&self) -> Pending {
+        let pending = self.socket.wire().pending();
+        let unfinished_since = pending.unfinished_since.filter(|_| !self.paused);
+        Pending { unfinished_since, ..pending }
     }
 
     /// Whether further messages can be answered together with those at hand.
@@ -161,8 +183,9 @@ impl<S: Stream> State<S> {
             self.failed = Some(error);
             false
         });
-        let readable = std::mem::take(&mut self.readable) || self.socket.wire().has_unread();
-        if !is_done || readable || !self.delayed.is_empty() {
+        let has_input = std::mem::take(&mut self.readable) || self.socket.wire().has_unread();
+        let is_awaited = std::mem::take(&mut self.awaits_answer);
+        if !is_done || has_input || is_awaited || !self.delayed.is_empty() {
             self.task.wake_by_ref();
         }
     }

@@ -58,12 +58,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         &mut self.socket.get_mut().wire
     }
 
-    /// The next message. Nothing is read before all that was queued is written.
+    /// Writes what was queued, as [`Self::flush`] does; the task to wake is that of `cx` from now
+    /// on.
+    ///
+    /// # Errors
+    /// When the connection is broken or over.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        self.socket.get_mut().waker.clone_from(cx.waker());
+        self.flush()
+    }
+
+    /// The next message. To be called only after [`Self::poll_flush`] has written all.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         self.socket.get_mut().waker.clone_from(cx.waker());
-        if !self.flush()? {
-            return Poll::Pending;
-        }
         match self.socket.read() {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             result => Poll::Ready(result),
@@ -87,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// # Errors
     /// When the connection cannot take it.
     pub(super) fn queue_text(&mut self, text: Utf8Bytes) -> Result<(), Error> {
-        if self.unflushed || self.socket.get_ref().cut || !self.socket.can_write() {
+        if self.unflushed || self.socket.get_ref().cut {
             return self.queue(Message::Text(text));
         }
         let ahead = &mut self.socket.get_mut().ahead;
@@ -111,6 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// # Errors
     /// When the connection cannot take it.
     pub(super) fn queue_close(&mut self, frame: Option<CloseFrame>) -> Result<(), Error> {
+        // The answer to a protocol ping would go out behind the Close frame otherwise.
+        self.unflushed = true;
+        self.flush()?;
         self.unflushed = true;
         accepted(self.socket.close(frame))
     }

@@ -77,6 +77,13 @@ impl<S> Wire<S> {
         self.stream.poll_readable(cx)
     }
 
+    /// Gives a message that is unfinished its time anew.
+    pub(super) fn restart_unfinished(&mut self) {
+        if let Some(since) = &mut self.pending.unfinished_since {
+            *since = Instant::now();
+        }
+    }
+
     /// What the peer has begun and not ended.
     pub(super) fn pending(&self) -> Pending {
         self.pending

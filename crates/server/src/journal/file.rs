@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use tracing::{info, warn};
 
 use super::claim::{Claimed, claim, is_at};
@@ -121,18 +122,24 @@ impl LogFile {
         Ok(())
     }
 
-    /// Whether a line could be written now.
+    /// Whether a line could be written now; `false` if only writing one can tell.
     ///
     /// # Errors
     /// Why not.
-    pub(super) fn probe(&self) -> io::Result<()> {
+    pub(super) fn probe(&self) -> io::Result<bool> {
         const ROOM: u64 = 4096;
         let metadata = self.file.metadata()?;
         if !metadata.is_file() {
-            return Ok(());
+            return Ok(false);
+        }
+        // The limit of the process is not looked at where the size stays.
+        let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
+        if metadata.len().saturating_add(ROOM) > most {
+            return Err(Errno::FBIG.into());
         }
         match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, metadata.len(), ROOM) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(()),
+            // Where room cannot be set aside, the next ping has to show.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -187,8 +194,10 @@ impl LogFile {
         if self.len == 0 {
             return;
         }
-        let moved = shift(&self.path, rotation.keep).and_then(|()| self.claim_again());
-        if let Err(error) = moved {
+        // A try that came halfway has moved the file already.
+        let is_moved = !is_at(&self.file, &self.path);
+        let moved = if is_moved { Ok(()) } else { shift(&self.path, rotation.keep) };
+        if let Err(error) = moved.and_then(|()| self.claim_again()) {
             warn!("cannot rotate the log file {}: {error}", self.path.display());
             self.full_at = self.len.saturating_add(rotation.max_bytes);
         }
@@ -307,7 +316,7 @@ mod tests {
     fn a_file_with_room_passes_the_probe() {
         let dir = tempfile::tempdir().unwrap();
         let log = LogFile::open(&dir.path().join("log"), None).unwrap();
-        log.probe().unwrap();
+        assert!(log.probe().unwrap());
         assert_eq!(log.file.metadata().unwrap().len(), 0);
     }
 }

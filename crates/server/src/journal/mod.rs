@@ -197,11 +197,15 @@ impl Shared {
         if let Some(cause) = &state.failed {
             return Err(Arc::clone(cause));
         }
-        if state.trouble.is_some() {
-            state.file.probe().map_err(|error| state.note_trouble(&error))?;
-            state.note_recovery();
+        let Some(trouble) = &state.trouble else { return Ok(()) };
+        match state.file.probe() {
+            Ok(true) => {
+                state.note_recovery();
+                Ok(())
+            }
+            Ok(false) => Err(Arc::clone(trouble)),
+            Err(error) => Err(state.note_trouble(&error)),
         }
-        Ok(())
     }
 
     /// Waits for writes that are not on the disk, and takes them on: the files to sync and the

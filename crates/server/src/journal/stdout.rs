@@ -59,7 +59,8 @@ impl Stdout {
         if state.closed {
             return;
         }
-        if state.waiting.len() + lines.len() > CAPACITY {
+        // Where nothing waits, even a line that is longer than all that may wait is taken.
+        if !state.waiting.is_empty() && state.waiting.len() + lines.len() > CAPACITY {
             state.left_out += lines.iter().filter(|&&byte| byte == b'\n').count();
             return;
         }
