@@ -90,7 +90,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    fn of(name: &'static str, stream: impl Read + Send + 'static) -> Self {
+    pub(crate) fn of(name: &'static str, stream: impl Read + Send + 'static) -> Self {
         let (sender, lines) = channel();
         thread::spawn(move || {
             BufReader::new(stream)

@@ -3,9 +3,13 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../python.rs"]
+mod python;
+
 mod client;
 mod fake;
 mod handshake;
+mod interop;
 mod pings;
 mod real_server;
 mod reconnect;

@@ -1,0 +1,56 @@
+//! The servers that people have: small Python programs on the `websockets` package.
+
+use std::process::{Child, Stdio};
+
+use rustix::process::Signal;
+
+use crate::client::{Client, Lines};
+use crate::python::python;
+
+const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/client/server.py");
+
+/// The original server; it is killed when dropped.
+struct Original {
+    child: Child,
+    said: Lines,
+    url: String,
+}
+
+impl Original {
+    /// A server that takes so many seconds for each reply.
+    fn start(delay: &str) -> Self {
+        let mut command = python(SERVER);
+        command.env("DELAY", delay).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let said = Lines::of("stdout", child.stdout.take().unwrap());
+        let url = format!("ws://127.0.0.1:{}", said.next());
+        Self { child, said, url }
+    }
+}
+
+impl Drop for Original {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs Python with websockets"]
+fn the_original_server_gets_its_pings_however_slow_it_is() {
+    for (delay, least, most) in [("0", 0.0, 1000.0), ("1", 1000.0, 2000.0)] {
+        let server = Original::start(delay);
+        let client = Client::start(&server.url, &[("CLIENT_NAME", "\"Client-100\"")]);
+        assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url));
+        for _ in 0..2 {
+            assert_eq!(server.said.next(), "Recieved from client (\"Client-100\"): Ping!");
+            let line = client.stdout.next();
+            assert_eq!(&line[21..], " Received from server: Pong!");
+        }
+        let statistics = client.stop(Signal::TERM);
+        assert!(statistics[1].contains(" 0 lost (0%), 0 reconnects, "), "{statistics:?}");
+        let (_, times) = statistics[2].split_once(" = ").unwrap();
+        let fastest: f64 = times.split('/').next().unwrap().parse().unwrap();
+        assert!((least..most).contains(&fastest), "{statistics:?}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The images: small, without a root user, with what their users need.
+
+use super::project::{Project, bash, docker, inspect, logs, wait_for};
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_images_are_small_and_run_as_nobody() {
+    let _project = Project::new();
+    for (image, most) in [("websockets-server", 10_000_000), ("websockets-client", 4_000_000)] {
+        let size: u64 = inspect(image, ".Size").parse().unwrap();
+        assert!(size <= most, "{image}: {size} bytes");
+        assert_eq!(inspect(image, ".Config.User"), "10001:10001");
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_server_without_compose_honours_its_environment() {
+    let _project = Project::new();
+    let name = "websockets-test-alone";
+    let run = ["run", "-d", "--rm", "--name", name, "--read-only", "--cap-drop", "ALL"];
+    let settings = ["-e", "TZ=Asia/Tokyo", "-e", "LOG_SYNC=always", "websockets-server"];
+    docker(&[&run[..], &settings].concat());
+    let _guard = Removed(name);
+    wait_for(name, "LOG_SYNC Always", 1);
+    assert_eq!(bash(name, "id -u; pwd; cat /proc/1/comm"), "10001\n/app\nserver\n");
+
+    // The server, its log and the commands in the container agree on the time of day there.
+    let (_, told) = logs(name);
+    let hour = |text: &str| text[11..13].to_owned();
+    let shown = bash(name, "date '+%d-%m-%Y %H:%M:%S'");
+    let utc = bash(name, "TZ=UTC date '+%d-%m-%Y %H:%M:%S'");
+    assert_eq!(hour(&told), hour(&shown), "{told}");
+    assert_ne!(hour(&told), hour(&utc), "{told}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_wrong_setting_ends_the_container_with_status_2() {
+    let _project = Project::new();
+    let run = |image: &str, setting: &str| {
+        let output = std::process::Command::new("docker")
+            .args(["run", "--rm", "-e", setting, image])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (image, name) in [("websockets-server", "LOG_SYNC"), ("websockets-client", "LAG_TIME")] {
+        let (status, told) = run(image, &format!("{name}=often"));
+        assert_eq!(status, Some(2), "{told}");
+        assert!(
+            told.starts_with(&format!("error: {name} (")) && told.lines().count() == 1,
+            "{told}"
+        );
+    }
+}
+
+/// A container that is removed when this is dropped.
+struct Removed(&'static str);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker").args(["rm", "-f", "-v", self.0]).output();
+    }
+}

@@ -1,0 +1,166 @@
+//! Deadlines of minutes, on the server's own loop over a stream in memory and a clock that jumps.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use server::connection::{Connection, Ending, Shared};
+use server::journal::{Journal, Options, SyncPolicy};
+use server::service::Service;
+use server::stop;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::{Instant, advance, sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::support::{first, frame};
+
+/// A message that is answered, and leaves no line in the log.
+const NO_PING: &str = "no ping";
+
+/// Serves one connection while `client` plays the other end of it.
+async fn serve<T>(
+    reply_delay: Duration,
+    client: impl AsyncFnOnce(DuplexStream) -> T,
+) -> (T, Ending) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("server_logs.txt");
+    let options = Options { path, sync: SyncPolicy::No, rotation: None };
+    let (journal, _closer) = Journal::open(&options).unwrap();
+    let (_stopper, stop) = stop::channel();
+    let shared = Shared {
+        recorder: journal.recorder(),
+        max_message: 64 * 1024,
+        reply_delay,
+        stop,
+        unusable: std::sync::Arc::default(),
+    };
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let mut connection = Connection::new(theirs, Vec::new(), Service::Ping, peer, Rc::new(shared));
+    tokio::join!(client(ours), connection.run())
+}
+
+async fn socket(stream: DuplexStream) -> WebSocketStream<DuplexStream> {
+    WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+}
+
+/// A message, and its reply next.
+async fn exchange(socket: &mut WebSocketStream<DuplexStream>) {
+    socket.send(Message::text(NO_PING)).await.unwrap();
+    let message = socket.next().await.unwrap().unwrap();
+    assert!(message.is_text(), "{message:?}");
+}
+
+#[track_caller]
+fn assert_seconds(since: Instant, seconds: u64) {
+    let time = since.elapsed();
+    let expected = Duration::from_secs(seconds);
+    let in_time = expected..expected + Duration::from_secs(1);
+    assert!(in_time.contains(&time), "{time:?}, not {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_pinged_every_20_seconds_and_stays_while_it_answers() {
+    let play = async |stream| {
+        let mut socket = socket(stream).await;
+        let start = Instant::now();
+        for round in 1..=10 {
+            let message = socket.next().await.unwrap().unwrap();
+            assert!(matches!(message, Message::Ping(_)), "{message:?}");
+            assert_seconds(start, 20 * round);
+        }
+        exchange(&mut socket).await;
+    };
+    serve(Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_nothing_is_closed_after_60_seconds() {
+    let play = async |mut stream: DuplexStream| {
+        let start = Instant::now();
+        let mut ping = [0; 2];
+        stream.read_exact(&mut ping).await.unwrap();
+        assert_eq!(ping, [first::PING, 0]);
+        assert_seconds(start, 20);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest[0], first::CLOSE, "{rest:?}");
+        assert_eq!(rest.len(), 2 + usize::from(rest[1]), "{rest:?}");
+        assert_seconds(start, 60);
+    };
+    let (_, ending) = serve(Duration::ZERO, play).await;
+    assert!(matches!(ending, Ending::Refused(..)), "{ending:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_speaks_is_not_pinged() {
+    let play = async |stream| {
+        let mut socket = socket(stream).await;
+        for _ in 0..20 {
+            sleep(Duration::from_secs(19)).await;
+            exchange(&mut socket).await;
+        }
+    };
+    serve(Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_spoke_while_the_server_stood_still_is_not_closed() {
+    let play = async |stream| {
+        let mut socket = socket(stream).await;
+        exchange(&mut socket).await;
+        // As when a container is paused: nobody runs, and the peer's message waits.
+        socket.send(Message::text(NO_PING)).await.unwrap();
+        advance(Duration::from_secs(100)).await;
+        loop {
+            let message = socket.next().await.unwrap().unwrap();
+            if !message.is_ping() {
+                assert!(message.is_text(), "{message:?}");
+                break;
+            }
+        }
+    };
+    serve(Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_can_still_answer_after_the_server_stood_still() {
+    let play = async |stream| {
+        let mut socket = socket(stream).await;
+        exchange(&mut socket).await;
+        advance(Duration::from_secs(100)).await;
+        for _ in 0..3 {
+            let message = socket.next().await.unwrap().unwrap();
+            assert!(message.is_ping(), "{message:?}");
+        }
+    };
+    serve(Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_are_held_back_for_long_make_no_message_late() {
+    const MESSAGES: usize = 3000;
+    let play = async |stream: DuplexStream| {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let messages = frame(first::TEXT, NO_PING.as_bytes()).repeat(MESSAGES);
+        let replies = async {
+            for number in 0..MESSAGES {
+                let first = reader.read_u8().await.unwrap();
+                let mut len = u16::from(reader.read_u8().await.unwrap());
+                if len == 126 {
+                    len = reader.read_u16().await.unwrap();
+                }
+                let mut text = vec![0; len.into()];
+                reader.read_exact(&mut text).await.unwrap();
+                let text = String::from_utf8_lossy(&text);
+                assert_eq!(first, first::TEXT, "{number}: {text}");
+            }
+        };
+        let (sent, ()) = tokio::join!(writer.write_all(&messages), replies);
+        sent.unwrap();
+    };
+    serve(Duration::from_secs(15), play).await;
+}

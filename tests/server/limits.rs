@@ -1,0 +1,340 @@
+//! Peers that misbehave, and the others that do not notice.
+
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::support::{
+    Load, RawClient, TestClient, TestServer, UPGRADE, eventually, first, frame, is_over, ping_text,
+};
+
+/// What a server may grow by under an attack, in bytes.
+const FLAT: u64 = 8 << 20;
+
+/// Bytes that a peer sends for ever, with a pause before each piece.
+struct Drip {
+    piece: Vec<u8>,
+    pause: Duration,
+}
+
+/// What a peer sends, and by when it has to be hung up on.
+struct Peer {
+    what: &'static str,
+    begin: Vec<u8>,
+    then: Option<Drip>,
+    reads: bool,
+    seconds: u64,
+}
+
+impl Peer {
+    fn silent(what: &'static str, begin: Vec<u8>, seconds: u64) -> Self {
+        Self { what, begin, then: None, reads: true, seconds }
+    }
+
+    fn endless(
+        what: &'static str,
+        begin: Vec<u8>,
+        seconds: u64,
+        millis: u64,
+        piece: Vec<u8>,
+    ) -> Self {
+        let then = Some(Drip { piece, pause: Duration::from_millis(millis) });
+        Self { what, begin, then, reads: true, seconds }
+    }
+
+    /// How long the connection lasted.
+    fn play(&self, server: &TestServer) -> Duration {
+        let mut client = RawClient::connect(server.address());
+        let start = Instant::now();
+        client.send(&self.begin);
+        if let Some(Drip { piece, pause }) = &self.then {
+            let mut stream = client.stream().try_clone().unwrap();
+            let (piece, pause) = (piece.clone(), *pause);
+            let drip = thread::spawn(move || {
+                while stream.write_all(&piece).is_ok() {
+                    thread::sleep(pause);
+                }
+            });
+            if !self.reads {
+                drip.join().unwrap();
+                return start.elapsed();
+            }
+        }
+        client.skip_to_the_end();
+        start.elapsed()
+    }
+
+    fn assert_hung_up_in_time(&self, server: &TestServer) {
+        let time = self.play(server).as_secs_f64();
+        let seconds = self.seconds as f64;
+        let in_time = seconds - 0.5..seconds + 5.0;
+        assert!(in_time.contains(&time), "{}: {time} s, not {seconds}", self.what);
+    }
+}
+
+#[test]
+fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() {
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    let after_upgrade = |bytes: &[u8]| [UPGRADE.as_bytes(), bytes].concat();
+    let half_request = UPGRADE.as_bytes()[..60].to_vec();
+    let text = frame(first::TEXT, &[b'x'; 1000]);
+    let begun = after_upgrade(&frame(first::TEXT_BEGINS, b"{"));
+    let nothing = frame(first::GOES_ON, b"");
+    let replies = frame(first::TEXT, b"no ping").repeat(100);
+    let mut peers = vec![
+        Peer::silent("a handshake not begun", Vec::new(), 5),
+        Peer::silent("half a handshake", half_request.clone(), 5),
+        Peer::endless("a handshake byte by byte", half_request, 5, 100, b"x".to_vec()),
+        Peer::silent("the first byte of a frame", after_upgrade(&text[..1]), 10),
+        Peer::silent("half a frame", after_upgrade(&text[..500]), 10),
+        Peer::endless("a frame byte by byte", after_upgrade(&text[..8]), 10, 100, b"x".to_vec()),
+        Peer::silent("half a ping frame", after_upgrade(&frame(first::PING, b"x")[..3]), 10),
+        Peer::silent("half a message", begun.clone(), 10),
+        Peer::endless("empty fragments for ever", begun.clone(), 10, 0, nothing.repeat(100)),
+        Peer::endless("empty fragments now and then", begun, 10, 100, nothing),
+    ];
+    // Five from when it has filled what the system buffers, which takes less than a second.
+    let deaf = Peer::endless("no reading", after_upgrade(b""), 5, 0, replies);
+    peers.push(Peer { reads: false, ..deaf });
+
+    let memory = server.memory();
+    thread::scope(|scope| {
+        let played: Vec<_> =
+            peers.iter().map(|peer| scope.spawn(|| peer.assert_hung_up_in_time(&server))).collect();
+        let mut honest = server.connect();
+        while !played.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let start = Instant::now();
+            assert_eq!(honest.ping("Client-100", "Ping!"), "Pong!");
+            assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+            let grown = server.memory().saturating_sub(memory);
+            assert!(grown < FLAT, "the server grew by {grown} bytes");
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    server.assert_serves();
+}
+
+/// A peer that sends `block` for ever and reads nothing is hung up on, and costs no memory.
+#[track_caller]
+fn assert_a_deaf_flood_ends(block: &[u8]) {
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    server.assert_serves();
+    let memory = server.memory();
+    let mut flood = server.raw();
+    let mut honest = server.connect();
+    thread::scope(|scope| {
+        let flooding = scope.spawn(move || {
+            loop {
+                if let Err(error) = flood.try_send(block) {
+                    return error;
+                }
+            }
+        });
+        while !flooding.is_finished() {
+            assert_eq!(honest.ping("Client-100", "Ping!"), "Pong!");
+            let grown = server.memory().saturating_sub(memory);
+            assert!(grown < FLAT, "the server grew by {grown} bytes");
+            thread::sleep(Duration::from_millis(1));
+        }
+        let error = flooding.join().unwrap();
+        assert!(is_over(&error), "not hung up on: {error}");
+    });
+}
+
+#[test]
+fn a_flood_of_protocol_pings_that_reads_nothing_is_hung_up_on_and_memory_stays_flat() {
+    assert_a_deaf_flood_ends(&frame(first::PING, &[b'x'; 125]).repeat(1000));
+}
+
+#[test]
+fn a_flood_of_pings_that_reads_no_pong_is_hung_up_on_and_memory_stays_flat() {
+    let ping = ping_text("Client-300", "Ping!");
+    assert_a_deaf_flood_ends(&frame(first::TEXT, ping.as_bytes()).repeat(1000));
+}
+
+#[test]
+fn a_slow_reader_gets_every_reply_whole_and_in_order() {
+    const MESSAGES: usize = 80_000;
+    const PER_PING: usize = 500;
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    let mut client = RawClient::with_small_buffer(server.address());
+    client.upgrade();
+    let mut stream = client.stream().try_clone().unwrap();
+    let ping = frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes());
+    let writer = thread::spawn(move || {
+        for number in 0..MESSAGES / PER_PING {
+            let mut block = frame(first::TEXT, b"no ping").repeat(PER_PING - 1);
+            block.extend(frame(first::PING, number.to_string().as_bytes()));
+            block.extend(&ping);
+            stream.write_all(&block).unwrap();
+        }
+    });
+    let mut pongs = 0;
+    for number in 1..=MESSAGES {
+        let mut reply = client.frame();
+        while reply.first == first::PONG {
+            let at = String::from_utf8(reply.payload).unwrap().parse::<usize>().unwrap();
+            assert!(at >= pongs, "{at}, not {pongs}");
+            pongs = at + 1;
+            reply = client.frame();
+        }
+        let expected = if number % PER_PING == 0 { "Pong!" } else { "Error: expected a JSON" };
+        assert!(reply.text().starts_with(expected), "{number}: {reply:?}");
+        if number % 2000 == 0 {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    writer.join().unwrap();
+    assert!(pongs > 0);
+}
+
+#[test]
+fn a_flood_of_control_frames_is_closed_with_1008_and_a_few_are_not() {
+    let server = TestServer::start();
+    for kind in [first::PING, first::PONG] {
+        let mut few = server.raw();
+        few.send(&frame(kind, b"").repeat(100));
+        few.send(&frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes()));
+        while few.frame().first != first::TEXT {}
+
+        let mut many = server.raw();
+        many.send(&frame(kind, b"").repeat(3000));
+        let frames = many.frames_to_the_end();
+        let close = frames.iter().position(|frame| frame.first == first::CLOSE);
+        let close = close.unwrap_or_else(|| panic!("no Close frame: {frames:?}"));
+        assert_eq!(frames[close].close_code(), Some(1008));
+        assert_eq!(frames[close + 1..], [], "nothing may follow a Close frame");
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn handshakes_that_are_left_half_open_keep_no_one_out() {
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    let half: Vec<_> = (0..300)
+        .map(|_| {
+            let mut client = RawClient::connect(server.address());
+            client.send(b"GET / HTTP/1.1\r\nHost: ");
+            client
+        })
+        .collect();
+    let start = Instant::now();
+    server.assert_serves();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    drop(half);
+}
+
+#[test]
+fn half_open_handshakes_do_not_use_up_max_connections() {
+    let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
+    let _half = [(); 10].map(|()| {
+        let mut client = RawClient::connect(server.address());
+        client.send(b"GET / HTTP/1.1\r\nHost: ");
+        client
+    });
+    server.assert_serves();
+}
+
+#[test]
+fn running_out_of_descriptors_slows_accepting_down_and_nothing_else() {
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    server.limit(Resource::Nofile, Some(server.free_descriptor() + 2));
+
+    // The first two get in, the others have to wait.
+    let waiting: Vec<_> = (0..20).map(|_| RawClient::connect(server.address())).collect();
+    server.event("cannot accept connections");
+    let (start, cpu) = (Instant::now(), server.cpu());
+    while start.elapsed() < Duration::from_secs(2) {
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let spent = server.cpu() - cpu;
+    assert!(spent < Duration::from_millis(400), "{spent:?} of 2 s");
+    assert!(server.events("cannot accept connections").len() <= 2);
+
+    server.limit(Resource::Nofile, Some(1000));
+    server.assert_serves();
+    drop(waiting);
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+}
+
+/// Lets the tests themselves have thousands of connections.
+fn allow_many_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+}
+
+#[test]
+fn a_thousand_clients_are_served_at_once() {
+    const CLIENTS: usize = 1000;
+    allow_many_descriptors();
+    let mut server = TestServer::start();
+    let mut clients: Vec<TestClient> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for round in 0..3 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.send(&ping_text(&format!("Client-{number}"), &round.to_string()));
+        }
+        for client in &mut clients {
+            assert_eq!(client.reply(), "Pong!");
+        }
+    }
+    let mut pings: Vec<_> = server.log().pings().iter().map(|ping| format!("{ping:?}")).collect();
+    pings.sort_unstable();
+    pings.dedup();
+    assert_eq!(pings.len(), 3 * CLIENTS);
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < Duration::from_secs(3), "{time:?}");
+    clients.iter_mut().for_each(|client| assert_eq!(client.close_code(), Some(1001)));
+}
+
+#[test]
+fn a_thousand_clients_that_connect_at_the_same_moment_all_get_in() {
+    const CLIENTS: usize = 1000;
+    allow_many_descriptors();
+    let server = TestServer::start();
+    // As over a network, where a request comes a while after its connection.
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| RawClient::connect(server.address())).collect();
+    server.assert_serves();
+    clients.iter_mut().for_each(|client| client.send(UPGRADE.as_bytes()));
+    for (number, client) in clients.iter_mut().enumerate() {
+        let response = client.try_response().unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert_eq!(response.status, 101, "{number}");
+    }
+}
+
+#[test]
+fn one_noisy_client_leaves_room_for_the_others() {
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    let load = Load::start(server.address(), "Noisy", 2, 1000);
+    let mut honest = server.connect();
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert_eq!(honest.ping("Client-100", "Ping!"), "Pong!");
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+    load.finish();
+}
+
+#[test]
+fn connections_that_are_over_leave_no_descriptor_behind() {
+    let server = TestServer::start();
+    server.assert_serves();
+    let descriptors = server.descriptors();
+    for number in 0..100 {
+        let mut client = server.raw();
+        match number % 4 {
+            0 => client.send(&frame(first::CLOSE, b"")),
+            1 => client.send(&[0xff; 10]),
+            2 => client.end(),
+            _ => {}
+        }
+    }
+    eventually("the descriptors are closed", || {
+        (server.descriptors() <= descriptors).then_some(())
+    });
+}

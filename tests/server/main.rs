@@ -1,0 +1,22 @@
+//! Black-box tests of the server: the real binary over real sockets, its real files and streams.
+//!
+//! Each module is a part of the contract, each name a thing that a user could see. What needs
+//! more than Linux and Rust is ignored, and says what it needs.
+
+// The lints know tests by their attribute only, not the functions that they share.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod disk;
+mod durability;
+mod http;
+mod interop;
+mod keepalive;
+mod limits;
+mod log;
+mod settings;
+mod stdout;
+mod stopping;
+mod wire;

@@ -1,0 +1,247 @@
+//! Settings by environment and flag, and what is said about wrong ones.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+
+use crate::support::{
+    Builder, RawClient, TestClient, TestServer, UPGRADE, eventually, not_unicode, own_address,
+};
+
+/// Settings, values that they do not take, and a part of what is said about what they do.
+const WRONG: [(&str, &[&str], &str); 11] = [
+    ("LISTEN", &["8765", "localhost:8765", "0.0.0.0", "0.0.0.0:99999", "x"], "0.0.0.0:8765"),
+    ("LOG_SYNC", &["sometimes", "ALWAYS", "1"], "always, everysec, no"),
+    ("LOG_MAX_BYTES", &["0", "-1", "1.5M", "ten", "1MB", "99999999999G"], "from 1"),
+    ("LOG_KEEP", &["0", "-1", "all", "4294967296"], "from 1"),
+    ("WORKERS", &["0", "-1", "two", "1.5", "1025"], "from 1 to 1024"),
+    ("MAX_CONNECTIONS", &["0", "-1", "many"], "from 1"),
+    ("MAX_CONNECTIONS", &["18446744073709551615", "1000000000"], "at most"),
+    ("MAX_MESSAGE", &["0", "-1", "64KB", "2G", "x"], "from 1 to 1G"),
+    ("REPLY_DELAY", &["-1", "1s", "nan", "inf", "1e300", "soon"], "number of seconds"),
+    ("DRAIN_TIMEOUT", &["-0.5", "5s", "never"], "number of seconds"),
+    ("RUST_LOG", &["info,server=loud", "server=info=debug"], "error, warn, info, debug, trace"),
+];
+
+fn flag(name: &str) -> String {
+    format!("--{}", name.to_lowercase().replace('_', "-"))
+}
+
+/// The program ends at once with status 2 and one line that contains each of `told`.
+#[track_caller]
+fn assert_wrong(builder: Builder, told: &[&str]) {
+    let finished = builder.run();
+    assert_eq!(finished.status, Some(2), "{finished:?}");
+    assert_eq!(finished.stdout, "");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    for part in told {
+        assert!(finished.stderr.contains(part), "{part:?} is not in {finished:?}");
+    }
+    assert!(!finished.stderr.contains('\u{1b}'), "{finished:?}");
+}
+
+#[test]
+fn a_wrong_setting_stops_the_start_with_one_line_that_names_it_its_value_and_what_is_allowed() {
+    // A port that is taken would be told if the server came as far as to bind.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (name, values, allowed) in WRONG {
+        for value in values {
+            let told = [name, value, allowed];
+            let builder = || TestServer::builder().env("LISTEN", &taken);
+            assert_wrong(builder().env(name, value), &told);
+            assert_wrong(builder().arg(format!("{}={value}", flag(name))), &told);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_no_text_is_told_like_any_wrong_one() {
+    for name in ["WORKERS", "LOG_SYNC", "REPLY_DELAY", "LISTEN"] {
+        assert_wrong(TestServer::builder().env(name, not_unicode()), &[name, "allowed"]);
+    }
+}
+
+#[test]
+fn a_hostile_value_is_told_in_one_harmless_line() {
+    assert_wrong(TestServer::builder().env("WORKERS", "1\n\u{1b}[2J"), &["WORKERS", "allowed"]);
+    assert_wrong(TestServer::builder().env("LOG_SYNC", "a\nb\u{1b}[2J"), &["LOG_SYNC", "always"]);
+}
+
+#[test]
+fn an_unknown_flag_or_command_is_told_in_one_line() {
+    assert_wrong(TestServer::builder().arg("--log-fil=x"), &["--log-fil"]);
+    assert_wrong(TestServer::builder().arg("serve"), &["serve"]);
+    assert_wrong(TestServer::builder().arg("--workers"), &["--workers"]);
+}
+
+#[test]
+fn an_empty_name_for_the_log_is_told() {
+    assert_wrong(TestServer::builder().arg("--log-file="), &["LOG_FILE", "--log-file"]);
+}
+
+#[test]
+fn a_wrong_setting_leaves_no_file_behind() {
+    let server = TestServer::start();
+    let wrong = server.again().env("MAX_CONNECTIONS", "1000000000").env("LOG_FILE", "other.txt");
+    assert_wrong(wrong, &["MAX_CONNECTIONS"]);
+    assert!(!fs::exists(server.dir().join("other.txt")).unwrap());
+}
+
+#[test]
+fn more_connections_than_the_descriptor_limit_allows_is_a_wrong_setting() {
+    let limited = || TestServer::builder().under(["sh", "-c", "ulimit -n 100; exec \"$0\""]);
+    assert_wrong(
+        limited().env("MAX_CONNECTIONS", "90"),
+        &["MAX_CONNECTIONS", "90", "at most", "ulimit -n"],
+    );
+    limited().env("MAX_CONNECTIONS", "10").env("WORKERS", "1").start().assert_serves();
+}
+
+#[test]
+fn under_a_low_descriptor_limit_the_server_takes_what_fits_and_refuses_the_rest() {
+    let limited = TestServer::builder().under(["sh", "-c", "ulimit -n 100; exec \"$0\""]);
+    let server = limited.env("WORKERS", "1").start();
+    let told = server.event("listening");
+    let (_, number) = told.split_once("at most ").unwrap();
+    let most: usize = number.split(' ').next().unwrap().parse().unwrap();
+    assert!((10..100).contains(&most), "{told}");
+    let mut clients: Vec<_> = (0..most).map(|_| server.connect()).collect();
+    for _ in 0..10 {
+        assert_eq!(RawClient::ask(server.address(), UPGRADE).status, 503);
+    }
+    for client in &mut clients {
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    }
+    assert_eq!(server.events("cannot accept"), [""; 0]);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() {
+    let server = TestServer::builder()
+        .env("LOG_FILE", "environment.txt")
+        .env("WORKERS", "none")
+        .arg("--log-file")
+        .arg("flag.txt")
+        .arg("--workers=1")
+        .start();
+    server.assert_serves();
+    assert_eq!(fs::read_to_string(server.dir().join("flag.txt")).unwrap().lines().count(), 1);
+    assert!(!fs::exists(server.dir().join("environment.txt")).unwrap());
+    assert!(server.event("listening").contains("1 workers"));
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let names = WRONG.iter().map(|(name, ..)| *name).chain(["LOG_FILE", "RUST_LOG"]);
+    let builder = names.fold(TestServer::builder(), |builder, name| builder.env(name, ""));
+    let server = builder.arg("--listen=127.0.0.1:0").start();
+    server.assert_serves();
+    assert_eq!(server.log().lines().len(), 1);
+}
+
+#[test]
+fn settings_may_have_units_and_fractions() {
+    let server = TestServer::builder()
+        .env("LOG_MAX_BYTES", "10m")
+        .env("LOG_KEEP", "3")
+        .env("MAX_MESSAGE", "1K")
+        .env("REPLY_DELAY", "0.01")
+        .env("DRAIN_TIMEOUT", "1.5")
+        .env("LOG_SYNC", "no")
+        .start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    client.send(&"x".repeat(1025));
+    assert_eq!(client.close_code(), Some(1009));
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_status_1() {
+    let server = TestServer::start();
+    let address = server.address().to_string();
+    let finished = TestServer::builder().env("LISTEN", &address).run();
+    assert_eq!(finished.status, Some(1), "{finished:?}");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    assert!(finished.stderr.contains("LISTEN"), "{finished:?}");
+    assert!(finished.stderr.contains(&address), "{finished:?}");
+}
+
+#[test]
+fn a_server_takes_its_port_back_right_after_its_end() {
+    let address = own_address();
+    let mut server = TestServer::builder().at(address).start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    assert_eq!(server.stop().0, Some(0));
+    server.again().at(address).start().assert_serves();
+}
+
+#[test]
+fn help_tells_every_setting_and_version_the_version() {
+    let help = TestServer::builder().arg("--help").run();
+    assert_eq!((help.status, help.stderr.as_str()), (Some(0), ""));
+    for name in WRONG.iter().map(|(name, ..)| *name).chain(["LOG_FILE"]) {
+        assert!(help.stdout.contains(name), "{name} is not in {}", help.stdout);
+        assert!(help.stdout.contains(&flag(name)), "{name} is not in {}", help.stdout);
+    }
+    assert!(help.stdout.contains("healthcheck"), "{}", help.stdout);
+    let version = TestServer::builder().arg("--version").run();
+    assert_eq!(version.status, Some(0));
+    assert!(version.stdout.starts_with("server "), "{version:?}");
+}
+
+#[test]
+fn rust_log_decides_what_stderr_tells() {
+    let told = |level: &str| {
+        let mut server = TestServer::builder().at(own_address()).env("RUST_LOG", level).start();
+        let mut client = TestClient::connect(server.address());
+        assert!(client.ask("no ping").starts_with("Error: "));
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+        // What is no request is told at the level of debug.
+        let mut other = RawClient::connect(server.address());
+        other.send(b"hello\r\n\r\n");
+        other.skip_to_the_end();
+        if level == "debug" {
+            server.event("DEBUG");
+        }
+        assert_eq!(server.stop().0, Some(0));
+        assert_eq!(server.log().lines().len(), 1);
+        let levels = ["WARN", "INFO", "DEBUG"];
+        levels.map(|level| !server.events(level).is_empty())
+    };
+    assert_eq!(told("off"), [false, false, false]);
+    assert_eq!(told("warn"), [true, false, false]);
+    assert_eq!(told("info"), [true, true, false]);
+    assert_eq!(told("debug"), [true, true, true]);
+}
+
+#[test]
+fn rust_log_off_leaves_stderr_empty() {
+    let mut server = TestServer::builder().at(own_address()).env("RUST_LOG", "off").start();
+    server.assert_serves();
+    assert_eq!(server.stop().0, Some(0));
+    assert_eq!(server.events(""), [""; 0]);
+}
+
+#[test]
+fn a_server_may_listen_on_ipv6() {
+    let server = TestServer::builder().env("LISTEN", "[::1]:0").start();
+    server.assert_serves();
+    let check = server
+        .again()
+        .env("LISTEN", format!("[::]:{}", server.address().port()))
+        .arg("healthcheck")
+        .run();
+    assert_eq!(check.status, Some(0), "{check:?}");
+}
+
+#[test]
+fn a_log_file_may_have_a_name_that_is_no_text() {
+    let builder = TestServer::builder();
+    let path = builder.dir().join(OsStr::new(not_unicode()));
+    let server = builder.env("LOG_FILE", &path).start();
+    server.assert_serves();
+    assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
+    eventually("stdout shows it too", || (!server.stdout().is_empty()).then_some(()));
+}

@@ -1,0 +1,131 @@
+//! The copy of the log on stdout, which holds nobody up.
+
+use std::time::Duration;
+
+use crate::support::{Load, Log, TestServer, eventually, first, frame, own_address, ping_text};
+
+#[test]
+fn stdout_is_the_log_byte_for_byte() {
+    let mut server = TestServer::builder().env("WORKERS", "4").start();
+    let load = Load::start(server.address(), "Load", 8, 8);
+    load.wait_for(2000);
+    assert!(server.connect().ask("no ping").starts_with("Error: "));
+    load.finish();
+    assert_eq!(server.connect().ping("日本\n", "\u{1b}"), "Pong!");
+    assert_eq!(server.stop().0, Some(0));
+    assert!(server.stdout() == server.log_text().into_bytes());
+}
+
+#[test]
+fn a_line_is_shown_on_stdout_at_once() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    for number in 1..=3 {
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+        eventually("the line is shown", || {
+            (Log::parse(&server.stdout()).lines().len() == number).then_some(())
+        });
+    }
+}
+
+/// How many lines stderr says were left out.
+fn left_out(server: &TestServer) -> usize {
+    let number = |line: &String| {
+        let (_, rest) = line.split_once("left ").unwrap();
+        rest.split(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    server.events("lines out on stdout").iter().map(number).sum()
+}
+
+#[test]
+fn a_stdout_that_is_not_read_holds_no_pong_back_and_what_was_left_out_is_counted() {
+    const SENT: usize = 6000;
+    const AT_ONCE: usize = 10;
+    let server = TestServer::builder().unread_stdout().start();
+    let mut client = server.raw();
+    let filler = "x".repeat(1000);
+    let ping = |number| ping_text("Client-100", &format!("{number} {filler}"));
+    for number in (0..SENT).step_by(AT_ONCE) {
+        let pings =
+            (number..number + AT_ONCE).map(|number| frame(first::TEXT, ping(number).as_bytes()));
+        client.send(&pings.collect::<Vec<_>>().concat());
+        (0..AT_ONCE).for_each(|_| assert_eq!(client.frame().text(), "Pong!"));
+    }
+    assert_eq!(server.log().lines().len(), SENT);
+    server.read_stdout();
+    let shown = || server.stdout().iter().filter(|&&byte| byte == b'\n').count();
+    eventually("every line is shown or counted", || {
+        (shown() + left_out(&server) == SENT).then_some(())
+    });
+    assert!(left_out(&server) > 1000, "{}", left_out(&server));
+
+    // What is shown are lines of the log, in its order.
+    let (stdout, log) = (server.stdout(), server.log());
+    let mut recorded = log.lines().iter();
+    assert!(Log::parse(&stdout).lines().iter().all(|line| recorded.any(|own| own == line)));
+
+    // And it goes on.
+    assert_eq!(server.connect().ping("Client-100", "the last"), "Pong!");
+    eventually("the last line is shown", || {
+        server.stdout().ends_with(b"(\"Client-100\"): the last\n").then_some(())
+    });
+}
+
+#[test]
+fn a_stdout_that_is_not_read_does_not_hold_up_the_end() {
+    let mut server = TestServer::builder().unread_stdout().start();
+    let mut client = server.connect();
+    let long = "x".repeat(60_000);
+    for _ in 0..30 {
+        assert_eq!(client.ping("Client-100", &long), "Pong!");
+    }
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < Duration::from_secs(2), "{time:?}");
+    assert_eq!(server.log().lines().len(), 30);
+}
+
+#[test]
+fn a_server_goes_on_without_anyone_at_stdout() {
+    let server = TestServer::builder().closed_stdout().start();
+    let mut client = server.connect();
+    for _ in 0..100 {
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    }
+    server.event("stdout shows no more lines");
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    assert_eq!(server.log().lines().len(), 101);
+}
+
+#[test]
+fn a_server_goes_on_with_stdout_closed_from_the_start() {
+    let server = TestServer::builder().under(["sh", "-c", "exec \"$0\" >&-"]).start();
+    server.assert_serves();
+    assert_eq!(server.log().lines().len(), 1);
+}
+
+#[test]
+fn a_line_of_megabytes_is_shown_too() {
+    let server = TestServer::builder().env("MAX_MESSAGE", "4M").start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", &"x".repeat(3 << 20)), "Pong!");
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    eventually("both lines are shown", || {
+        (server.stdout() == server.log_text().into_bytes()).then_some(())
+    });
+}
+
+#[test]
+fn a_stderr_that_is_not_read_holds_no_pong_back() {
+    let mut server =
+        TestServer::builder().at(own_address()).env("RUST_LOG", "trace").unread_stderr().start();
+    for _ in 0..500 {
+        let mut client = server.connect();
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+        client.close();
+    }
+    assert_eq!(server.log().lines().len(), 500);
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < Duration::from_secs(3), "{time:?}");
+}

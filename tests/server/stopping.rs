@@ -1,0 +1,207 @@
+//! How the server ends, and the replies that are still on their way then.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{
+    Load, RawClient, TestClient, TestServer, UPGRADE, close, first, frame, ping_text,
+};
+
+/// What stopping may take as a rule.
+const SOON: Duration = Duration::from_secs(1);
+
+#[test]
+fn sigterm_and_sigint_end_the_server_with_status_0_in_under_a_second() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = TestServer::start();
+        let mut clients = [(); 5].map(|()| server.connect());
+        assert_eq!(clients[0].ping("Client-100", "Ping!"), "Pong!");
+        let start = Instant::now();
+        server.signal(signal);
+        clients.iter_mut().for_each(|client| assert_eq!(client.close_code(), Some(1001)));
+        drop(clients);
+        assert_eq!(server.wait().code(), Some(0));
+        assert!(start.elapsed() < SOON, "{signal:?}: {:?}", start.elapsed());
+        assert_eq!(server.log().lines().len(), 1);
+        assert!(TestClient::try_connect(server.address()).is_err());
+    }
+}
+
+#[test]
+fn a_stop_under_load_answers_what_it_has_read_and_says_goodbye_to_all() {
+    for sync in ["everysec", "always"] {
+        let mut server = TestServer::builder().env("LOG_SYNC", sync).start();
+        let load = Load::start(server.address(), "Load", 100, 4);
+        load.wait_for(1000);
+        let (status, time) = server.stop();
+        assert_eq!(status, Some(0), "{sync}");
+        assert!(time < SOON, "{sync}: {time:?}");
+        let tallies = load.ended();
+        for tally in &tallies {
+            assert_eq!(tally.close_code, Some(1001), "{sync}: {}", tally.name);
+        }
+        let log = server.log();
+        log.assert_holds_all_of(&tallies);
+        // Nor is there a line whose client was left without its Pong.
+        let acknowledged: usize = tallies.iter().map(|tally| tally.acknowledged.len()).sum();
+        assert_eq!(log.lines().len(), acknowledged, "{sync}");
+        assert!(server.stdout() == server.log_text().into_bytes(), "{sync}");
+    }
+}
+
+#[test]
+fn a_client_that_never_answers_the_close_does_not_hold_up_the_end() {
+    let mut server = TestServer::start();
+    let mut client = server.raw();
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < SOON, "{time:?}");
+    assert_eq!(client.close_code(), Some(1001));
+}
+
+#[test]
+fn handshakes_that_are_half_done_do_not_hold_up_the_end() {
+    let mut server = TestServer::start();
+    let _silent = RawClient::connect(server.address());
+    let mut half = RawClient::connect(server.address());
+    half.send(&UPGRADE.as_bytes()[..UPGRADE.len() / 2]);
+    // They are accepted in order, so those two are by now.
+    server.assert_serves();
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < SOON, "{time:?}");
+}
+
+#[test]
+fn an_unfinished_message_does_not_hold_up_the_end() {
+    let mut server = TestServer::start();
+    let mut client = server.raw();
+    let ping = frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes());
+    client.send(&[&ping[..], &ping[..10]].concat());
+    assert_eq!(client.frame().text(), "Pong!");
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < SOON, "{time:?}");
+    assert_eq!(client.close_code(), Some(1001));
+}
+
+/// A client that sends what needs long replies, and reads none, until the server takes no more.
+fn deaf(server: &TestServer) -> RawClient {
+    let mut client = server.raw();
+    client.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let block = frame(first::TEXT, b"no ping").repeat(1000);
+    while client.try_send(&block).is_ok() {}
+    client
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_up_the_end_no_longer_than_drain_timeout() {
+    let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
+    let _deaf = deaf(&server);
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < Duration::from_secs(2), "{time:?}");
+}
+
+#[test]
+fn further_signals_do_not_cut_the_stop_short() {
+    let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
+    let _deaf = deaf(&server);
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    server.event("SIGTERM received");
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        server.signal(signal);
+    }
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[test]
+fn reply_delay_holds_each_reply_back_and_nothing_else() {
+    const DELAY: Duration = Duration::from_millis(500);
+    let server = TestServer::builder().env("REPLY_DELAY", "0.5").env("WORKERS", "1").start();
+    let ping = frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes());
+    let mut clients = [server.raw(), server.raw()];
+    let start = Instant::now();
+    for client in &mut clients {
+        client.send(&[ping.repeat(10), frame(first::PING, b"at once")].concat());
+    }
+    for client in &mut clients {
+        assert_eq!(client.frame().payload, b"at once");
+    }
+    assert!(start.elapsed() < DELAY, "{:?}", start.elapsed());
+    assert_eq!(server.log().lines().len(), 20);
+    for client in &mut clients {
+        for _ in 0..10 {
+            assert_eq!(client.frame().text(), "Pong!");
+            assert!(start.elapsed() >= DELAY, "{:?}", start.elapsed());
+        }
+    }
+    // One after the other would take ten times as long, and twenty.
+    assert!(start.elapsed() < DELAY * 4, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_stop_sends_the_replies_that_are_held_back() {
+    let mut server = TestServer::builder().env("REPLY_DELAY", "30").start();
+    let mut client = server.raw();
+    client.send(&frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes()).repeat(3));
+    client.send(&frame(first::PING, b"read"));
+    assert_eq!(client.frame().payload, b"read");
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < SOON, "{time:?}");
+    let frames = client.frames_to_the_end();
+    assert_eq!(frames.len(), 4, "{frames:?}");
+    frames[..3].iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
+    assert_eq!(frames[3].close_code(), Some(1001));
+    assert_eq!(server.log().lines().len(), 3);
+}
+
+#[test]
+fn a_close_right_behind_a_ping_comes_after_its_pong_with_reply_delay_too() {
+    let server = TestServer::builder().env("REPLY_DELAY", "0.3").start();
+    let mut client = server.raw();
+    let ping = frame(first::TEXT, ping_text("Client-200", "Ping!").as_bytes());
+    client.send(&[ping, close(1000)].concat());
+    let frames = client.frames_to_the_end();
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert_eq!(frames[0].text(), "Pong!");
+    assert_eq!(frames[1].close_code(), Some(1000));
+}
+
+#[test]
+#[ignore = "needs root, to be process 1 of a namespace"]
+fn process_1_handles_its_signals_too() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let unshare = ["unshare", "--pid", "--fork", "--kill-child"];
+        let mut server = TestServer::builder().under(unshare).start();
+        let mut client = server.connect();
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+        // Outside the namespace it is the child of `unshare`, which ends with its status.
+        let process_1 = server.child();
+        kill_process(process_1, Signal::HUP).unwrap();
+        server.event("nothing to reopen");
+        let start = Instant::now();
+        kill_process(process_1, signal).unwrap();
+        assert_eq!(client.close_code(), Some(1001));
+        drop(client);
+        assert_eq!(server.wait().code(), Some(0));
+        assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn connections_come_and_go_with_a_line_each_on_stderr() {
+    let server = TestServer::start();
+    let client = server.connect();
+    let peer = server.event("connected");
+    assert!(peer.contains("peer=127.0.0.1:"), "{peer}");
+    client.close();
+    server.event("closed by the client");
+    drop(server.raw());
+    server.event("lost");
+    assert_eq!(server.events(" connected").len(), 2);
+}

@@ -1,0 +1,543 @@
+//! What a client on `/` sends and gets.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use chrono::{FixedOffset, NaiveDateTime, Utc};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::support::{
+    RawClient, TestServer, UPGRADE, close, first, frame, ping_text, rounds, seed,
+};
+
+/// The ping of the documentation, as a frame.
+fn ping_frame() -> Vec<u8> {
+    frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes())
+}
+
+/// The server closes the connection with `code` after `bytes`, and goes on serving others.
+#[track_caller]
+fn assert_closed_with(server: &TestServer, code: u16, what: &str, bytes: &[u8]) {
+    let mut client = server.raw();
+    client.send(bytes);
+    assert_eq!(client.close_code(), Some(code), "{what}");
+}
+
+#[test]
+fn a_ping_is_answered_with_pong_and_recorded_in_the_documented_line() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    let text = br#"{"client_name": "Client-300", "message": "Ping!"}"#;
+    client.send(&frame(first::TEXT, text));
+    let reply = client.frame();
+    assert_eq!((reply.first, reply.payload.as_slice()), (0x81, b"Pong!".as_slice()));
+
+    let log = fs::read(server.log_path()).unwrap();
+    let (stamp, rest) = log.split_at("[19-12-2023 12:43:12]".len());
+    let stamp = std::str::from_utf8(stamp).unwrap();
+    let at = NaiveDateTime::parse_from_str(stamp, "[%d-%m-%Y %H:%M:%S]").unwrap();
+    assert_eq!(at.format("[%d-%m-%Y %H:%M:%S]").to_string(), stamp);
+    assert_eq!(rest, b" Recieved from client (\"Client-300\"): Ping!\n");
+}
+
+#[test]
+fn the_line_shows_the_local_time_of_tz() {
+    for (tz, east) in [("UTC", 0), ("Asia/Tokyo", 9 * 3600)] {
+        let server = TestServer::builder().env("TZ", tz).start();
+        let local =
+            || Utc::now().with_timezone(&FixedOffset::east_opt(east).unwrap()).naive_local();
+        let before = local();
+        assert_eq!(server.connect().ping("Client-300", "Ping!"), "Pong!");
+        let at = server.log().lines()[0].at;
+        let whole_second = before.and_utc().timestamp();
+        assert!(
+            (whole_second..=local().and_utc().timestamp()).contains(&at.and_utc().timestamp()),
+            "{tz}: {at}, not {before}"
+        );
+    }
+}
+
+#[test]
+fn literal_double_quotes_around_a_name_are_dropped() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("\"Client-100\"", "\"Ping!\""), "Pong!");
+    let log = server.log_text();
+    assert!(log.ends_with("] Recieved from client (\"Client-100\"): \\\"Ping!\\\"\n"), "{log}");
+}
+
+#[test]
+fn hostile_names_and_messages_stay_one_harmless_line_each() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let hostile = [
+        ("a\nb", r"a\nb"),
+        ("a\r\nb", r"a\r\nb"),
+        ("\u{1b}[2J\u{1b}]0;title\u{7}", r"\u001b[2J\u001b]0;title\u0007"),
+        ("a\u{2028}b\u{2029}c\u{85}d", r"a\u2028b\u2029c\u0085d"),
+        ("\u{9b}31m", r"\u009b31m"),
+        ("a\0b\tc\u{7f}", r"a\u0000b\tc\u007f"),
+        (r#"x"): Ping!"#, r#"x\"): Ping!"#),
+        (r"C:\dir", r"C:\\dir"),
+        ("日本語 é ✓", "日本語 é ✓"),
+        ("", ""),
+    ];
+    for (text, _) in hostile {
+        assert_eq!(client.ping(text, "m"), "Pong!", "{text:?}");
+        assert_eq!(client.ping("n", text), "Pong!", "{text:?}");
+    }
+    let log = server.log_text();
+    let mut lines = log.split('\n').map(|line| line.get(22..).unwrap_or_default());
+    for (_, shown) in hostile {
+        assert_eq!(lines.next(), Some(&*format!("Recieved from client (\"{shown}\"): m")));
+        assert_eq!(lines.next(), Some(&*format!("Recieved from client (\"n\"): {shown}")));
+    }
+    assert_eq!(lines.collect::<Vec<_>>(), [""]);
+}
+
+#[test]
+fn the_reply_is_pong_whatever_the_message_says() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let long = "x".repeat(60_000);
+    let messages = ["", "Pong!", "Error: no", "hello", "日本語", "{\"a\": 1}", &long];
+    for message in messages {
+        assert_eq!(client.ping("Client-300", message), "Pong!");
+    }
+    assert_eq!(server.log_text().lines().count(), messages.len());
+}
+
+#[test]
+fn unknown_fields_order_and_blanks_do_not_matter() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let text = " {\"x\":[1,{}],\n\"message\":\"Ping!\" , \"client_name\":\"\\u0041\"} ";
+    assert_eq!(client.ask(text), "Pong!");
+    assert_eq!(server.log().pings(), [("A", "Ping!")]);
+}
+
+#[test]
+fn what_is_no_ping_gets_an_error_that_says_what_was_expected() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let deep = format!("{{\"x\": {}", "[".repeat(60_000));
+    for text in [
+        &deep,
+        "",
+        "hello",
+        "Ping!",
+        "5",
+        "null",
+        r#""text""#,
+        r#"["Client-100", "Ping!"]"#,
+        "{}",
+        r#"{"client_name": "Client-100"}"#,
+        r#"{"message": "Ping!"}"#,
+        r#"{"client_name": 100, "message": "Ping!"}"#,
+        r#"{"client_name": "Client-100", "message": null}"#,
+        r#"{"client_name": "Client-100", "message": ["Ping!"]}"#,
+        r#"{"client_name": "Client-100", "message": "Ping!""#,
+        r#"{"client_name": "Client-100", "message": "Ping!"} {}"#,
+    ] {
+        let reply = client.ask(text);
+        assert!(reply.starts_with("Error: "), "{text}: {reply}");
+        assert!(reply.contains("client_name") && reply.contains("message"), "{text}: {reply}");
+    }
+    assert_eq!(server.log_text(), "");
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    assert_eq!(server.log().pings(), [("Client-100", "Ping!")]);
+}
+
+#[test]
+fn a_text_is_a_ping_exactly_when_a_json_parser_says_so() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let mut expected = Vec::new();
+    let pieces =
+        ["\"", "\\", "\\u0041", "\n", "\t", " ", ",", "{", "}", ":", "\"x\": 1, ", "é", "\u{85}"];
+    for _ in 0..rounds(2000) {
+        let mut text = ping_text("Client-300", "Ping!");
+        if rng.random() {
+            text = text.replace(": ", ":").replace(", ", ",");
+        }
+        for _ in 0..rng.random_range(0..3) {
+            let at = rng.random_range(0..=text.len());
+            match rng.random_range(0..3) {
+                _ if !text.is_char_boundary(at) => {}
+                0 => text.truncate(at),
+                1 if at < text.len() => drop(text.remove(at)),
+                _ => text.insert_str(at, pieces[rng.random_range(0..pieces.len())]),
+            }
+        }
+        let json = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
+        let fields = ["client_name", "message"].map(|name| json.get(name)?.as_str());
+        let reply = client.ask(&text);
+        if let [Some(name), Some(message)] = fields {
+            assert_eq!(reply, "Pong!", "{text}");
+            expected.push((name.to_owned(), message.to_owned()));
+        } else {
+            assert!(reply.starts_with("Error: "), "{text}: {reply}");
+        }
+    }
+    // The escapes of the log are those of JSON, so it can be read back.
+    let shown = server.log_text();
+    assert_eq!(shown.lines().count(), expected.len());
+    for (line, (name, message)) in shown.lines().zip(expected) {
+        let escaped = [name, message].map(|text| {
+            let text = serde_json::Value::from(text).to_string();
+            text[1..text.len() - 1].replace('\u{85}', "\\u0085")
+        });
+        let [name, message] = escaped;
+        let rest = format!(" Recieved from client (\"{name}\"): {message}");
+        assert_eq!(&line[21..], rest);
+    }
+}
+
+#[test]
+fn many_unusable_messages_make_one_warning() {
+    let server = TestServer::builder().env("WORKERS", "4").start();
+    let mut clients = [(); 4].map(|()| server.connect());
+    for _ in 0..25 {
+        for client in &mut clients {
+            assert!(client.ask("hello").starts_with("Error: "));
+        }
+    }
+    // What is told later stands behind it.
+    server.connect().close();
+    server.event("closed by the client");
+    let warnings = server.events("WARN");
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert!(warnings[0].contains("unusable message"), "{warnings:?}");
+}
+
+#[test]
+fn a_warning_about_a_hostile_message_is_one_harmless_line() {
+    let server = TestServer::start();
+    let reply = server.connect().ask("{\"client_name\": \"a\", \"\\u001b[2J\\nx\": 1, \u{1b}[2J");
+    assert!(reply.starts_with("Error: "), "{reply}");
+    let warning = server.event("unusable message");
+    assert!(!warning.contains('\u{1b}'), "{warning:?}");
+}
+
+#[test]
+fn a_binary_frame_is_closed_with_1003() {
+    let server = TestServer::start();
+    assert_closed_with(&server, 1003, "text in a binary frame", &frame(first::BINARY, b"{}"));
+    assert_closed_with(&server, 1003, "an empty binary frame", &frame(first::BINARY, b""));
+    server.assert_serves();
+}
+
+#[test]
+fn a_message_over_the_limit_is_closed_with_1009() {
+    let server = TestServer::start();
+    let over = vec![b'x'; 64 * 1024 + 1];
+    let (begin, end) = over.split_at(40_000);
+    let fragments = [frame(first::TEXT_BEGINS, begin), frame(first::ENDS, end)].concat();
+    let mut many = frame(first::TEXT_BEGINS, b"");
+    for block in over.chunks(1000) {
+        many.extend(frame(first::GOES_ON, block));
+    }
+    let announced = [&[0x81, 0xff][..], &(1_u64 << 40).to_be_bytes(), &[1, 2, 3, 4]].concat();
+    assert_closed_with(&server, 1009, "one frame", &frame(first::TEXT, &over));
+    assert_closed_with(&server, 1009, "two fragments", &fragments);
+    assert_closed_with(&server, 1009, "many fragments without an end", &many);
+    assert_closed_with(&server, 1009, "a frame that only announces its size", &announced);
+    server.assert_serves();
+}
+
+#[test]
+fn a_message_of_exactly_the_limit_is_taken() {
+    let server = TestServer::start();
+    let ping = |len: usize| {
+        let text = ping_text("Client-300", "");
+        text.replace(
+            r#""message": """#,
+            &format!(r#""message": "{}""#, "x".repeat(len - text.len())),
+        )
+    };
+    let mut client = server.raw();
+    client.send(&frame(first::TEXT, ping(64 * 1024).as_bytes()));
+    assert_eq!(client.frame().text(), "Pong!");
+
+    let server = server.again().env("MAX_MESSAGE", "100").start();
+    let mut client = server.raw();
+    client.send(&frame(first::TEXT, ping(100).as_bytes()));
+    assert_eq!(client.frame().text(), "Pong!");
+    client.send(&frame(first::TEXT, ping(101).as_bytes()));
+    assert_eq!(client.close_code(), Some(1009));
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_closed_with_1007() {
+    let server = TestServer::start();
+    let torn = [frame(first::TEXT_BEGINS, b"\xe3\x81"), frame(first::ENDS, b"x")].concat();
+    assert_closed_with(&server, 1007, "in one frame", &frame(first::TEXT, b"{\"\xff\"}"));
+    assert_closed_with(&server, 1007, "a surrogate", &frame(first::TEXT, b"\xed\xa0\x80"));
+    assert_closed_with(&server, 1007, "in fragments", &torn);
+    server.assert_serves();
+}
+
+#[test]
+fn a_character_may_be_split_over_fragments() {
+    let server = TestServer::start();
+    let text = ping_text("日本", "語");
+    let (begin, end) = text.as_bytes().split_at(text.find('本').unwrap() + 1);
+    let mut client = server.raw();
+    client.send(&frame(first::TEXT_BEGINS, begin));
+    client.send(&frame(first::ENDS, end));
+    assert_eq!(client.frame().text(), "Pong!");
+    assert_eq!(server.log().pings(), [("日本", "語")]);
+}
+
+#[test]
+fn a_broken_frame_is_closed_with_1002() {
+    let server = TestServer::start();
+    let begun = frame(first::TEXT_BEGINS, b"{");
+    let broken: [(&str, Vec<u8>); 16] = [
+        ("an unmasked frame", b"\x81\x02{}".to_vec()),
+        ("an unmasked ping", b"\x89\x00".to_vec()),
+        ("reserved bit 1", frame(0xc1, b"{}")),
+        ("reserved bit 2", frame(0xa1, b"{}")),
+        ("reserved bit 3", frame(0x91, b"{}")),
+        ("data frame of unknown kind 3", frame(0x83, b"{}")),
+        ("data frame of unknown kind 7", frame(0x87, b"")),
+        ("control frame of unknown kind 11", frame(0x8b, b"{}")),
+        ("control frame of unknown kind 15", frame(0x8f, b"")),
+        ("a fragmented ping", frame(0x09, b"a")),
+        ("a fragmented close", frame(0x08, &1000_u16.to_be_bytes())),
+        ("a ping of 126 bytes", frame(first::PING, &[b'x'; 126])),
+        ("a continuation of nothing", frame(first::ENDS, b"{}")),
+        ("a text within a text", [begun, frame(first::TEXT, b"{}")].concat()),
+        ("a close of one byte", frame(first::CLOSE, b"\x03")),
+        ("a close with a code that stays local", close(1006)),
+    ];
+    for (what, bytes) in broken {
+        assert_closed_with(&server, 1002, what, &bytes);
+    }
+    server.assert_serves();
+}
+
+#[test]
+fn a_ping_before_an_offence_in_the_same_write_is_still_answered() {
+    let server = TestServer::start();
+    for (code, offence) in [
+        (1002, frame(0x83, b"{}")),
+        (1002, b"\x81\x02{}".to_vec()),
+        (1003, frame(first::BINARY, b"")),
+        (1007, frame(first::TEXT, b"\xff")),
+        (1009, frame(first::TEXT, &[b'x'; 70_000])),
+    ] {
+        let mut client = server.raw();
+        client.send(&[ping_frame(), offence].concat());
+        let frames = client.frames_to_the_end();
+        assert_eq!(frames.len(), 2, "{code}: {frames:?}");
+        assert_eq!(frames[0].text(), "Pong!", "{code}");
+        assert_eq!(frames[1].close_code(), Some(code));
+    }
+}
+
+#[test]
+fn a_thousand_pings_in_one_write_are_answered_in_order() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    // Every seventh is unusable, so that the order of the replies can be seen.
+    let text = |number: usize| match number % 7 {
+        0 => "hello".into(),
+        _ => ping_text("Client-300", &number.to_string()),
+    };
+    let frames: Vec<_> =
+        (0..1000).map(|number| frame(first::TEXT, text(number).as_bytes())).collect();
+    client.send(&frames.concat());
+    for number in 0..1000 {
+        let reply = client.frame();
+        let expected = if number % 7 == 0 { "Error: " } else { "Pong!" };
+        assert!(reply.text().starts_with(expected), "{number}: {reply:?}");
+    }
+    let log = server.log();
+    let numbers: Vec<usize> =
+        log.lines().iter().map(|line| line.message.parse().unwrap()).collect();
+    assert_eq!(numbers, (0..1000).filter(|number| number % 7 != 0).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_close_right_behind_pings_comes_after_their_pongs() {
+    let server = TestServer::start();
+    for pings in [1, 2, 200] {
+        let mut client = server.raw();
+        client.send(&[ping_frame().repeat(pings), close(1000)].concat());
+        let mut frames = client.frames_to_the_end();
+        let last = frames.pop().unwrap();
+        assert_eq!(last.close_code(), Some(1000), "{pings}");
+        assert_eq!(frames.len(), pings);
+        frames.iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
+    }
+    assert_eq!(server.log().lines().len(), 203);
+}
+
+#[test]
+fn a_close_is_answered_with_its_code_and_the_end_of_the_connection() {
+    let server = TestServer::start();
+    for code in [1000, 1001, 3000, 4999] {
+        assert_closed_with(&server, code, "a code", &close(code));
+    }
+    let mut client = server.raw();
+    client.send(&frame(first::CLOSE, b""));
+    let frames = client.frames_to_the_end();
+    assert_eq!(frames.len(), 1, "{frames:?}");
+    assert_eq!((frames[0].first, frames[0].payload.len()), (first::CLOSE, 0));
+}
+
+#[test]
+fn control_frames_may_stand_between_the_fragments_of_a_ping() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    let text = ping_text("Client-300", "in pieces");
+    let (begin, rest) = text.as_bytes().split_at(5);
+    let (middle, end) = rest.split_at(10);
+    client.send(&frame(first::TEXT_BEGINS, begin));
+    client.send(&frame(first::PING, b"between"));
+    let pong = client.frame();
+    assert_eq!((pong.first, pong.payload.as_slice()), (first::PONG, b"between".as_slice()));
+    client.send(&[frame(first::GOES_ON, middle), frame(first::PONG, b"")].concat());
+    client.send(&[frame(first::GOES_ON, b""), frame(first::ENDS, end)].concat());
+    assert_eq!(client.frame().text(), "Pong!");
+    assert_eq!(server.log().pings(), [("Client-300", "in pieces")]);
+}
+
+#[test]
+fn a_protocol_ping_is_answered_with_its_payload_and_leaves_no_line() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    for payload in [&b""[..], b"hello", &[0xff; 125]] {
+        client.send(&frame(first::PING, payload));
+        let pong = client.frame();
+        assert_eq!((pong.first, pong.payload.as_slice()), (first::PONG, payload));
+    }
+    client.send(&frame(first::PONG, b"nobody asked"));
+    client.send(&ping_frame());
+    assert_eq!(client.frame().text(), "Pong!");
+    assert_eq!(server.log().lines().len(), 1);
+}
+
+#[test]
+fn a_protocol_ping_right_behind_a_ping_is_answered_at_once() {
+    let server = TestServer::start();
+    let start = Instant::now();
+    for _ in 0..20 {
+        let mut client = server.raw();
+        client.send(&[ping_frame(), frame(first::PING, b"behind")].concat());
+        let mut replies = [client.frame(), client.frame()].map(|frame| frame.payload);
+        replies.sort();
+        assert_eq!(replies, [b"Pong!".to_vec(), b"behind".to_vec()]);
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+/// Frames of every allowed kind, in writes of any size, get their replies in order and soon.
+fn assert_any_conversation_is_answered(server: &TestServer, rng: &mut StdRng) {
+    let mut client = server.raw();
+    let mut bytes = Vec::new();
+    let mut expected = Vec::new();
+    for _ in 0..rng.random_range(1..30) {
+        let text = ping_text("Client-300", &"x".repeat(rng.random_range(0..300)));
+        let (begin, end) = text.as_bytes().split_at(rng.random_range(0..text.len()));
+        match rng.random_range(0..6) {
+            0 => bytes.extend(frame(first::PING, b"p")),
+            1 => bytes.extend(frame(first::PONG, b"")),
+            2 => {
+                bytes.extend(frame(first::TEXT, b"no ping"));
+                expected.push("Error");
+            }
+            3 => {
+                bytes.extend(frame(first::TEXT_BEGINS, begin));
+                bytes.extend(frame(first::PING, b"p"));
+                bytes.extend(frame(first::ENDS, end));
+                expected.push("Pong!");
+            }
+            _ => {
+                bytes.extend(frame(first::TEXT, text.as_bytes()));
+                expected.push("Pong!");
+            }
+        }
+    }
+    bytes.extend(close(1000));
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        let (piece, later) = rest.split_at(rng.random_range(1..=rest.len()));
+        client.send(piece);
+        rest = later;
+    }
+    let start = Instant::now();
+    let mut frames = client.frames_to_the_end();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(frames.pop().and_then(|frame| frame.close_code()), Some(1000));
+    let replies: Vec<_> = frames.iter().filter(|frame| frame.first != first::PONG).collect();
+    assert_eq!(replies.len(), expected.len(), "{frames:?}");
+    for (reply, expected) in replies.iter().zip(expected) {
+        assert!(reply.text().starts_with(expected), "{reply:?}, not {expected}");
+    }
+}
+
+#[test]
+fn however_a_conversation_is_cut_into_writes_it_is_answered() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    for sync in ["no", "always"] {
+        let server = TestServer::builder().env("LOG_SYNC", sync).start();
+        for _ in 0..rounds(100) {
+            assert_any_conversation_is_answered(&server, &mut rng);
+        }
+    }
+}
+
+#[test]
+fn pings_right_behind_the_handshake_are_answered() {
+    let server = TestServer::start();
+    for pings in [1, 1000] {
+        let mut client = RawClient::connect(server.address());
+        client.send(&[UPGRADE.as_bytes(), &ping_frame().repeat(pings)].concat());
+        assert_eq!(client.response().status, 101);
+        for _ in 0..pings {
+            assert_eq!(client.frame().text(), "Pong!");
+        }
+    }
+}
+
+#[test]
+fn a_ping_that_comes_byte_by_byte_is_answered() {
+    let server = TestServer::start();
+    let mut client = RawClient::connect(server.address());
+    for byte in [UPGRADE.as_bytes(), &ping_frame()].concat() {
+        client.send(&[byte]);
+    }
+    assert_eq!(client.response().status, 101);
+    assert_eq!(client.frame().text(), "Pong!");
+}
+
+#[test]
+fn no_bytes_harm_the_server() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    let server = TestServer::start();
+    for _ in 0..rounds(200) {
+        let mut client = server.raw();
+        let mut bytes = ping_frame().repeat(rng.random_range(1..4));
+        match rng.random_range(0..3) {
+            0 => bytes.clear(),
+            1 => bytes.truncate(rng.random_range(0..bytes.len())),
+            _ => {
+                for _ in 0..rng.random_range(1..5) {
+                    let at = rng.random_range(0..bytes.len());
+                    bytes[at] = rng.random();
+                }
+            }
+        }
+        bytes.extend((0..rng.random_range(0..300)).map(|_| rng.random::<u8>()));
+        client.send(&bytes);
+        client.end();
+        client.frames_to_the_end();
+    }
+    server.assert_serves();
+    assert_eq!(server.events("panicked"), [""; 0]);
+    server.log();
+}

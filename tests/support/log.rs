@@ -1,0 +1,102 @@
+//! A strict reader of the log: what is not exactly a line of the documented form fails the test.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDateTime;
+
+use super::Tally;
+
+/// Lines of a log, or of several.
+#[derive(Debug, Default)]
+pub(crate) struct Log(Vec<Line>);
+
+/// A line, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) at: NaiveDateTime,
+    pub(crate) name: String,
+    pub(crate) message: String,
+}
+
+impl Line {
+    /// Takes `[19-12-2023 12:43:12] Recieved from client ("Client-300"): Ping!` apart.
+    fn parse(line: &str) -> Option<Self> {
+        const STAMP: &str = "[%d-%m-%Y %H:%M:%S]";
+        let (stamp, rest) = line.split_at_checked("[19-12-2023 12:43:12]".len())?;
+        let at = NaiveDateTime::parse_from_str(stamp, STAMP).ok()?;
+        let rest = rest.strip_prefix(" Recieved from client (\"")?;
+        let (name, message) = rest.split_once("\"): ")?;
+        let line = Self { at, name: name.into(), message: message.into() };
+        // The parser of the time is more lenient than the format.
+        (at.format(STAMP).to_string() == stamp).then_some(line)
+    }
+}
+
+impl Log {
+    /// Reads a log that has to end in a whole line.
+    #[track_caller]
+    pub(crate) fn read(path: &Path) -> Self {
+        let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::parse(&bytes)
+    }
+
+    #[track_caller]
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).expect("a log is UTF-8");
+        assert!(text.is_empty() || text.ends_with('\n'), "torn: {:?}", text.lines().last());
+        let parse = |line| Line::parse(line).unwrap_or_else(|| panic!("not a line: {line:?}"));
+        Self(text.lines().map(parse).collect())
+    }
+
+    /// Reads every file of a folder whose name begins with `server_logs`.
+    #[track_caller]
+    pub(crate) fn read_all(dir: &Path) -> Self {
+        Self(Self::files(dir).iter().flat_map(|path| Self::read(path).0).collect())
+    }
+
+    /// The files of a folder whose name begins with `server_logs`.
+    pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.unwrap());
+        let mut logs: Vec<_> = entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("server_logs"))
+            .map(|entry| entry.path())
+            .collect();
+        logs.sort();
+        logs
+    }
+
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.0
+    }
+
+    /// Names and messages, without the times.
+    pub(crate) fn pings(&self) -> Vec<(&str, &str)> {
+        self.0.iter().map(|line| (line.name.as_str(), line.message.as_str())).collect()
+    }
+
+    /// Each ping that was acknowledged has its line, once; lines of one client keep their order
+    /// within a file, which is why `self` may be only a part of the log.
+    #[track_caller]
+    pub(crate) fn assert_holds_all_of(&self, tallies: &[Tally]) {
+        let mut count = HashMap::new();
+        for ping in self.pings() {
+            *count.entry(ping).or_insert(0) += 1;
+        }
+        for tally in tallies {
+            for number in &tally.acknowledged {
+                let message = number.to_string();
+                let found = count.get(&(tally.name.as_str(), message.as_str()));
+                assert_eq!(found, Some(&1), "lines of ping {number} of {}", tally.name);
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_time_never_runs_backwards(&self) {
+        for pair in self.0.windows(2) {
+            assert!(pair[0].at <= pair[1].at, "{pair:?}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the black-box tests of the server share: a server under test, clients that keep to the
+//! protocol and clients that do not, load, and a reader of the log.
+
+mod client;
+mod load;
+mod log;
+mod raw;
+mod server;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use client::TestClient;
+pub(crate) use load::{Load, Tally};
+pub(crate) use log::Log;
+pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
+pub(crate) use server::{Builder, TestServer, limit, not_unicode, own_address};
+
+/// How long a test waits for what has to happen, before it fails. Longer than every deadline of
+/// the server that is waited for (10 s), with room for a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `look` finds something.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The seed of a random test: `SEED`, or a new one. It is printed, and shown if the test fails.
+pub(crate) fn seed() -> u64 {
+    let seed = std::env::var("SEED")
+        .map_or_else(|_| rand::random(), |seed| seed.parse().expect("SEED is a number"));
+    println!("SEED={seed}");
+    seed
+}
+
+/// How often a random test is repeated: `ROUNDS`, or `usual`.
+pub(crate) fn rounds(usual: usize) -> usize {
+    std::env::var("ROUNDS").map_or(usual, |rounds| rounds.parse().expect("ROUNDS is a number"))
+}

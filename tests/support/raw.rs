@@ -1,0 +1,258 @@
+//! A client that writes bytes as it is told to, whether they keep to a protocol or not.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
+
+use super::PATIENCE;
+
+/// The upgrade of RFC 6455, section 1.3.
+pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\n\
+    Host: localhost\r\n\
+    Upgrade: websocket\r\n\
+    Connection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/// First bytes of frames (RFC 6455, section 5.2): the bit that it is the last of its message,
+/// and the kind.
+pub(crate) mod first {
+    pub(crate) const TEXT: u8 = 0x81;
+    pub(crate) const TEXT_BEGINS: u8 = 0x01;
+    pub(crate) const GOES_ON: u8 = 0x00;
+    pub(crate) const ENDS: u8 = 0x80;
+    pub(crate) const BINARY: u8 = 0x82;
+    pub(crate) const CLOSE: u8 = 0x88;
+    pub(crate) const PING: u8 = 0x89;
+    pub(crate) const PONG: u8 = 0x8a;
+}
+
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A frame as a client sends it.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ 0..126 => frame.push(0x80 | len as u8),
+        len @ 126..65536 => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(len as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// A Close frame as a client sends it.
+pub(crate) fn close(code: u16) -> Vec<u8> {
+    frame(first::CLOSE, &code.to_be_bytes())
+}
+
+/// The text of a ping.
+pub(crate) fn ping_text(name: &str, message: &str) -> String {
+    let [name, message] = [name, message].map(|text| serde_json::Value::from(text).to_string());
+    format!("{{\"client_name\": {name}, \"message\": {message}}}")
+}
+
+/// A frame as the server sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) first: u8,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Frame {
+    pub(crate) fn text(&self) -> &str {
+        assert_eq!(self.first, first::TEXT, "{self:?}");
+        std::str::from_utf8(&self.payload).expect("text is UTF-8")
+    }
+
+    /// The code of a Close frame; `None` if this is none, or holds no code.
+    pub(crate) fn close_code(&self) -> Option<u16> {
+        let code = self.payload.first_chunk()?;
+        (self.first == first::CLOSE).then(|| u16::from_be_bytes(*code))
+    }
+}
+
+/// A reply of HTTP.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A TCP connection, read frame by frame.
+#[derive(Debug)]
+pub(crate) struct RawClient(BufReader<TcpStream>);
+
+impl RawClient {
+    /// A connection on which nothing was said.
+    #[track_caller]
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE).expect("it listens"))
+    }
+
+    /// A connection that holds little of what the server sends and nobody has read.
+    #[track_caller]
+    pub(crate) fn with_small_buffer(address: SocketAddr) -> Self {
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(4096)?;
+            socket.connect(address).await?.into_std()
+        });
+        let stream = stream.expect("it listens");
+        stream.set_nonblocking(false).unwrap();
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// A connection that was upgraded to WebSocket.
+    #[track_caller]
+    pub(crate) fn upgraded(address: SocketAddr) -> Self {
+        let mut client = Self::connect(address);
+        client.upgrade();
+        client
+    }
+
+    #[track_caller]
+    pub(crate) fn upgrade(&mut self) {
+        self.send(UPGRADE.as_bytes());
+        let response = self.response();
+        assert_eq!(response.status, 101, "{response:?}");
+    }
+
+    /// Sends a request of HTTP, and reads the reply to the end of the connection.
+    #[track_caller]
+    pub(crate) fn ask(address: SocketAddr, request: &str) -> Response {
+        let mut client = Self::connect(address);
+        client.send(request.as_bytes());
+        let mut response = client.response();
+        client.0.read_to_string(&mut response.body).expect("a body");
+        response
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.try_send(bytes).expect("the server reads");
+    }
+
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes)
+    }
+
+    /// Says that nothing more comes.
+    pub(crate) fn end(&self) {
+        let _ = self.stream().shutdown(Shutdown::Write);
+    }
+
+    /// The head of a reply.
+    #[track_caller]
+    pub(crate) fn response(&mut self) -> Response {
+        self.try_response().expect("a reply")
+    }
+
+    pub(crate) fn try_response(&mut self) -> io::Result<Response> {
+        let line = self.line()?;
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| io::Error::other(format!("no reply: {line:?}")))?;
+        let mut headers = Vec::new();
+        while let Some((name, value)) = self.line()?.split_once(':') {
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+        Ok(Response { status, headers, body: String::new() })
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        Ok(line)
+    }
+
+    pub(crate) fn try_frame(&mut self) -> io::Result<Frame> {
+        let [first, len] = self.bytes()?;
+        let len = match len {
+            0..126 => usize::from(len),
+            126 => usize::from(u16::from_be_bytes(self.bytes()?)),
+            127 => usize::try_from(u64::from_be_bytes(self.bytes()?)).unwrap(),
+            _ => panic!("a server does not mask its frames"),
+        };
+        let mut payload = vec![0; len];
+        self.0.read_exact(&mut payload)?;
+        Ok(Frame { first, payload })
+    }
+
+    fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    #[track_caller]
+    pub(crate) fn frame(&mut self) -> Frame {
+        self.try_frame().expect("a frame")
+    }
+
+    /// What the server says up to the end of the connection; it has to come.
+    #[track_caller]
+    pub(crate) fn frames_to_the_end(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        loop {
+            match self.try_frame() {
+                Ok(frame) => frames.push(frame),
+                Err(error) if is_over(&error) => return frames,
+                Err(error) => panic!("the connection goes on: {error}, after {frames:?}"),
+            }
+        }
+    }
+
+    /// Reads, whatever it is, to the end of the connection; it has to come.
+    #[track_caller]
+    pub(crate) fn skip_to_the_end(&mut self) {
+        let mut block = [0; 4096];
+        loop {
+            match self.0.read(&mut block) {
+                Ok(1..) => {}
+                Ok(0) => return,
+                Err(error) if is_over(&error) => return,
+                Err(error) => panic!("the connection goes on: {error}"),
+            }
+        }
+    }
+
+    /// The code with which the server closes the connection; `None` if it just hangs up.
+    #[track_caller]
+    pub(crate) fn close_code(&mut self) -> Option<u16> {
+        self.frames_to_the_end().last().and_then(Frame::close_code)
+    }
+}
+
+/// Whether the error means that the connection is over, and not that nothing came in time.
+pub(crate) fn is_over(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
