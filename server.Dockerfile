@@ -1,0 +1,32 @@
+# The server's image: the binary, bash with the usual small commands for `docker exec`, and time
+# zones for TZ.
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends bash-static busybox-static tzdata \
+ && rm -rf /var/lib/apt/lists/*
+RUN mkdir -p /image/bin /image/etc /image/usr/share/zoneinfo /app \
+ && cp /bin/bash-static /image/bin/bash \
+ && cp /bin/busybox /image/bin/busybox \
+ && for command in $(busybox --list); do ln -s busybox "/image/bin/$command"; done \
+ && echo 'app:x:10001:10001::/app:/bin/bash' > /image/etc/passwd \
+ && echo 'app:x:10001:' > /image/etc/group \
+ && zic -b slim -d /image/usr/share/zoneinfo /usr/share/zoneinfo/tzdata.zi
+WORKDIR /src
+COPY . .
+# Statically linked for the platform that builds, whichever that is.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=websockets-target,target=/src/target,sharing=locked \
+    target=$(rustc -vV | sed -n 's/^host: //p') \
+ && RUSTFLAGS='-C target-feature=+crt-static' \
+    cargo build --release --locked --package server --target "$target" \
+ && cp "target/$target/release/server" /image/bin/server
+
+FROM scratch
+COPY --from=build /image /
+COPY --from=build --chown=10001:10001 /app /app
+USER 10001:10001
+WORKDIR /app
+VOLUME /app
+EXPOSE 8765
+HEALTHCHECK --interval=2s --timeout=3s CMD ["/bin/server", "healthcheck"]
+ENTRYPOINT ["/bin/server"]
