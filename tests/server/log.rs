@@ -307,10 +307,14 @@ mod traced {
             eventually("the log is synced", || synced(&read(&trace)));
         }
         drop(client);
-        let end = format!("{} +++ exited with 0", server.pid());
+        let pid = server.pid().to_string();
+        let ends = |line: &str| {
+            let rest = line.strip_prefix(&pid).unwrap_or_default();
+            rest.trim_start().starts_with("+++ exited with 0")
+        };
         assert_eq!(server.stop().0, Some(0));
         let trace = eventually("the trace is complete", || {
-            Some(read(&trace)).filter(|trace| trace.contains(&end))
+            Some(read(&trace)).filter(|trace| trace.lines().any(ends))
         });
         (server, trace)
     }

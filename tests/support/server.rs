@@ -377,6 +377,19 @@ impl TestServer {
         Duration::from_secs_f64(ticks.sum::<f64>() / TICKS)
     }
 
+    /// Waits until the server has nothing more to do.
+    #[track_caller]
+    pub(crate) fn wait_until_idle(&self) {
+        let mut last = (self.cpu(), Instant::now());
+        eventually("the server has nothing to do", || {
+            let now = self.cpu();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            (last.1.elapsed() > Duration::from_millis(300)).then_some(())
+        });
+    }
+
     /// The number of descriptors that the server has open.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()

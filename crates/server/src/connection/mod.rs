@@ -28,7 +28,7 @@ use crate::stop::Stop;
 use crate::throttle::{Throttle, warn_throttled};
 
 use deadline::{Deadlines, Due};
-use session::Session;
+use session::{Session, State};
 use socket::Socket;
 
 pub use ending::Ending;
@@ -152,24 +152,28 @@ impl<S: Stream + 'static> Connection<S> {
     /// Takes the message and what has arrived behind it, up to a limit, and sees to the replies.
     /// A Close frame behind them is left for later, since nothing can be answered after it.
     fn take_all(&mut self, message: Result<Message, Error>, now: Instant) -> Option<Ending> {
-        let mut ending = self.take(message, now);
-        while ending.is_none() && self.has_room() {
-            let Some(message) = self.session.state().socket.next_arrived() else { break };
-            ending = self.take(message, now);
+        let session = Rc::clone(&self.session);
+        let mut state = session.state();
+        let mut ending = self.take(&mut state, message, now);
+        while ending.is_none() && state.has_room() && !self.shared.recorder.is_full() {
+            let Some(message) = state.socket.next_arrived() else { break };
+            ending = self.take(&mut state, message, now);
         }
+        drop(state);
         self.answer();
         ending
     }
 
-    fn has_room(&self) -> bool {
-        self.session.state().has_room() && !self.shared.recorder.is_full()
-    }
-
-    fn take(&mut self, message: Result<Message, Error>, now: Instant) -> Option<Ending> {
+    fn take(
+        &mut self,
+        state: &mut State<S>,
+        message: Result<Message, Error>,
+        now: Instant,
+    ) -> Option<Ending> {
         match message {
             Ok(Message::Text(text)) => {
-                self.session.state().socket.wire_mut().message_taken();
-                self.serve(&text);
+                state.socket.wire_mut().message_taken();
+                self.serve(state, &text);
                 None
             }
             Ok(Message::Binary(_)) => {
@@ -177,7 +181,7 @@ impl<S: Stream + 'static> Connection<S> {
                 Some(Ending::Refused(CloseCode::Unsupported, reason))
             }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
-                self.session.state().socket.wire_mut().control_taken();
+                state.socket.wire_mut().control_taken();
                 let allowed = self.deadlines.control_frame(now);
                 let reason = || "too many control frames".into();
                 (!allowed).then(|| Ending::Refused(CloseCode::Policy, reason()))
@@ -187,20 +191,19 @@ impl<S: Stream + 'static> Connection<S> {
         }
     }
 
-    fn serve(&self, text: &str) {
+    fn serve(&self, state: &mut State<S>, text: &str) {
         match self.service.answer(text) {
             Ok(answer) => {
                 if let Some(ping) = &answer.record {
                     self.shared.recorder.record(ping);
                 }
-                self.session.state().reply(answer.reply, answer.record.is_some());
+                state.reply(answer.reply, answer.record.is_some());
             }
             Err(expected) => {
                 let peer = self.peer;
                 let shown = proto::escape::plain(&expected);
                 warn_throttled!(self.shared.unusable, %peer, "unusable message: {shown}");
-                let reply = format!("{ERROR_PREFIX}{expected}");
-                self.session.state().reply(reply.into(), false);
+                state.reply(format!("{ERROR_PREFIX}{expected}").into(), false);
             }
         }
     }

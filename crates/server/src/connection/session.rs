@@ -4,15 +4,16 @@
 //! The recorder itself sends them, right after the log was written. So a turn costs a connection
 //! one poll of its task, and the replies of all connections leave in one go.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use proto::ping::ERROR_PREFIX;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::Message;
-use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
 
 use super::Stream;
 use super::socket::Socket;
@@ -48,14 +49,17 @@ pub(super) struct State<S> {
     /// Why a reply could not be sent.
     failed: Option<Error>,
     /// Replies that are held back, and until when.
-    delayed: VecDeque<(Instant, Utf8Bytes)>,
+    delayed: VecDeque<(Instant, Text)>,
     reply_delay: Duration,
     task: Waker,
 }
 
+/// The text of a reply.
+type Text = Cow<'static, str>;
+
 #[derive(Debug)]
 struct Reply {
-    text: Utf8Bytes,
+    text: Text,
     /// It says that a ping is recorded.
     acknowledges: bool,
 }
@@ -77,7 +81,7 @@ impl<S> Session<S> {
     }
 
     /// The state, for the task of the connection; never to be held while others may run.
-    pub(super) fn state(&self) -> std::cell::RefMut<'_, State<S>> {
+    pub(super) fn state(&self) -> RefMut<'_, State<S>> {
         self.0.borrow_mut()
     }
 }
@@ -130,7 +134,7 @@ impl<S: Stream> State<S> {
     }
 
     /// Adds a reply; one that acknowledges a ping waits until that is recorded.
-    pub(super) fn reply(&mut self, text: Utf8Bytes, acknowledges: bool) {
+    pub(super) fn reply(&mut self, text: Text, acknowledges: bool) {
         self.recording |= acknowledges;
         self.replies.push(Reply { text, acknowledges });
     }
@@ -147,9 +151,9 @@ impl<S: Stream> State<S> {
 
     /// Sends the replies that are due at `now`, all that are held back if that is `None`.
     pub(super) fn send_delayed(&mut self, now: Option<Instant>) -> Result<(), Error> {
-        let is_due = |&(due, _): &(Instant, Utf8Bytes)| now.is_none_or(|now| due <= now);
+        let is_due = |&(due, _): &(Instant, Text)| now.is_none_or(|now| due <= now);
         while let Some((_, text)) = self.delayed.pop_front_if(|reply| is_due(reply)) {
-            self.socket.queue_text(text)?;
+            self.socket.queue_text(&text)?;
         }
         self.socket.flush().map(drop)
     }
@@ -167,7 +171,7 @@ impl<S: Stream> State<S> {
             match due {
                 Some(due) => self.delayed.push_back((due, text)),
                 None if self.failed.is_some() => {}
-                None => self.failed = self.socket.queue_text(text).err(),
+                None => self.failed = self.socket.queue_text(&text).err(),
             }
         }
         self.replies.shrink_to(ROOM);
@@ -191,7 +195,7 @@ impl<S: Stream> State<S> {
     }
 
     fn refuse(&mut self, cause: &Unrecorded) {
-        let text = Utf8Bytes::from(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
+        let text = Text::from(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
         for reply in self.replies.iter_mut().filter(|reply| reply.acknowledges) {
             reply.text = text.clone();
         }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Utf8Bytes, WebSocket};
+use tokio_tungstenite::tungstenite::{Error, WebSocket};
 
 use super::wire::Wire;
 
@@ -93,9 +93,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// When the connection cannot take it.
-    pub(super) fn queue_text(&mut self, text: Utf8Bytes) -> Result<(), Error> {
+    pub(super) fn queue_text(&mut self, text: &str) -> Result<(), Error> {
         if self.unflushed || self.socket.get_ref().cut {
-            return self.queue(Message::Text(text));
+            return self.queue(Message::text(text));
         }
         let ahead = &mut self.socket.get_mut().ahead;
         let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };

@@ -160,9 +160,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends whole lines, stamped with `second`; their time never lies before that of the
-    /// lines in the file. Returns the number of this append.
-    fn append(&self, lines: &mut [u8], mut second: Second) -> Result<u64, Arc<str>> {
+    /// Appends `count` whole lines, stamped with `second`; their time never lies before that of
+    /// the lines in the file. Returns the number of this append.
+    fn append(&self, lines: &mut [u8], count: usize, mut second: Second) -> Result<u64, Arc<str>> {
         let mut state = self.state();
         if let Some(cause) = &state.failed {
             return Err(Arc::clone(cause));
@@ -180,7 +180,7 @@ impl Shared {
         }
         state.note_recovery();
         state.written += 1;
-        self.stdout.push(lines);
+        self.stdout.push(lines, count);
         match self.policy {
             SyncPolicy::No => drop(state.file.take_unsynced()),
             _ if state.syncer_idle => {
@@ -292,7 +292,7 @@ mod tests {
                 &second.stamp,
                 &Ping { client_name: "a".into(), message: "b".into() },
             );
-            journal.0.append(&mut lines, second).unwrap();
+            journal.0.append(&mut lines, 1, second).unwrap();
         }
         let text = std::fs::read_to_string(journal.path()).unwrap();
         let years: Vec<_> = text.lines().map(|line| &line[7..11]).collect();

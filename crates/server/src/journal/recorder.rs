@@ -47,6 +47,7 @@ pub struct Recorder {
 /// The batch that takes lines.
 struct Batch {
     lines: Vec<u8>,
+    count: usize,
     waiting: Waiting,
     /// The second on these lines.
     second: Second,
@@ -63,6 +64,7 @@ impl Recorder {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let batch = Batch {
             lines: Vec::new(),
+            count: 0,
             waiting: Vec::new(),
             second: Second::now(),
             committer: Waker::noop().clone(),
@@ -79,8 +81,9 @@ impl Recorder {
             // The committer goes behind the tasks that are ready by now: their pings join.
             batch.committer.wake_by_ref();
         }
-        let Batch { lines, second, .. } = &mut *batch;
+        let Batch { lines, count, second, .. } = &mut *batch;
         line::append(lines, &second.stamp, ping);
+        *count += 1;
     }
 
     /// Whether the batch should take no further line.
@@ -126,7 +129,8 @@ impl Recorder {
             return;
         }
         let second = batch.second;
-        let outcome = self.shared.append(&mut batch.lines, second);
+        let count = mem::take(&mut batch.count);
+        let outcome = self.shared.append(&mut batch.lines, count, second);
         batch.lines.clear();
         batch.lines.shrink_to(FULL);
         let mut waiting = mem::take(&mut batch.waiting);

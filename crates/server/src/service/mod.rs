@@ -2,10 +2,10 @@
 
 mod ping;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use proto::{Ping, path};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// A service of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Service {
 #[derive(Debug)]
 pub struct Answer<'a> {
     /// What the sender is told, once `record` is recorded.
-    pub reply: Utf8Bytes,
+    pub reply: Cow<'static, str>,
     /// What has to be in the log first.
     pub record: Option<Ping<'a>>,
 }
