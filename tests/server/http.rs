@@ -244,6 +244,15 @@ fn the_healthcheck_succeeds_and_leaves_no_trace() {
 }
 
 #[test]
+fn a_client_that_sends_no_more_still_gets_its_answer() {
+    let server = TestServer::start();
+    let mut client = RawClient::connect(server.address());
+    client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.end();
+    assert_eq!(client.response().status, 200);
+}
+
+#[test]
 fn the_healthcheck_succeeds_while_every_place_is_taken() {
     let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
     let mut client = server.connect();

@@ -20,7 +20,11 @@ const WRONG: [(&str, &[&str], &str); 11] = [
     ("MAX_MESSAGE", &["0", "-1", "64KB", "2G", "x"], "from 1 to 1G"),
     ("REPLY_DELAY", &["-1", "1s", "nan", "inf", "1e300", "soon"], "number of seconds"),
     ("DRAIN_TIMEOUT", &["-0.5", "5s", "never"], "number of seconds"),
-    ("RUST_LOG", &["info,server=loud", "server=info=debug"], "error, warn, info, debug, trace"),
+    (
+        "RUST_LOG",
+        &["info,server=loud", "server=info=debug", "wran"],
+        "error, warn, info, debug, trace",
+    ),
 ];
 
 fn flag(name: &str) -> String {
@@ -99,6 +103,12 @@ fn more_connections_than_the_descriptor_limit_allows_is_a_wrong_setting() {
 }
 
 #[test]
+fn more_workers_than_the_descriptor_limit_allows_is_a_wrong_setting() {
+    let limited = TestServer::builder().under(["sh", "-c", "ulimit -n 64; exec \"$0\""]);
+    assert_wrong(limited.env("WORKERS", "30"), &["WORKERS", "30", "ulimit -n"]);
+}
+
+#[test]
 fn under_a_low_descriptor_limit_the_server_takes_what_fits_and_refuses_the_rest() {
     let limited = TestServer::builder().under(["sh", "-c", "ulimit -n 100; exec \"$0\""]);
     let server = limited.env("WORKERS", "1").start();
@@ -160,7 +170,10 @@ fn settings_may_have_units_and_fractions() {
 fn a_port_that_is_taken_is_told_with_status_1() {
     let server = TestServer::start();
     let address = server.address().to_string();
-    let finished = TestServer::builder().env("LISTEN", &address).run();
+    let builder = TestServer::builder().env("LISTEN", &address);
+    let log = builder.dir().join("server_logs.txt");
+    let finished = builder.run();
+    assert!(!fs::exists(log).unwrap(), "no log for a server that does not serve");
     assert_eq!(finished.status, Some(1), "{finished:?}");
     assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
     assert!(finished.stderr.contains("LISTEN"), "{finished:?}");

@@ -362,6 +362,19 @@ fn a_thousand_pings_in_one_write_are_answered_in_order() {
 }
 
 #[test]
+fn what_comes_behind_a_close_changes_nothing() {
+    let server = TestServer::start();
+    let mut client = server.raw();
+    let ping = frame(first::TEXT, ping_text("Client-200", "Ping!").as_bytes());
+    client.send(&[ping.clone(), close(1000), ping].concat());
+    let frames = client.frames_to_the_end();
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert_eq!(frames[0].text(), "Pong!");
+    assert_eq!(frames[1].close_code(), Some(1000));
+    assert_eq!(server.log().lines().len(), 1);
+}
+
+#[test]
 fn a_close_right_behind_pings_comes_after_their_pongs() {
     let server = TestServer::start();
     for pings in [1, 2, 200] {

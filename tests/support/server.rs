@@ -413,8 +413,11 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let told = self.stderr.text();
         if thread::panicking() {
-            eprintln!("--- stderr of the server at {}:\n{}---", self.address, self.stderr.text());
+            eprintln!("--- stderr of the server at {}:\n{told}---", self.address);
+        } else {
+            assert!(!told.contains("panicked at"), "{told}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Parser;
 use proto::ping::unquoted;
 use proto::settings::seconds;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::url::ServerUrl;
 
@@ -65,7 +65,9 @@ fn some_seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn filter(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|_| {
+    // A bare word that is no level would pass as a module that is told in full.
+    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    text.parse().ok().filter(|_| text.split(',').all(is_clear)).ok_or_else(|| {
         "allowed is error, warn, info, debug, trace or off, also by module: info,client::connect=debug".into()
     })
 }

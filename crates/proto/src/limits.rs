@@ -20,7 +20,7 @@ pub const PING_AFTER: Duration = Duration::from_secs(20);
 /// Silence after which a peer counts as gone.
 pub const CLOSE_AFTER: Duration = Duration::from_secs(60);
 
-/// Time for a peer to answer a Close frame before its connection is dropped.
+/// Time for a peer to answer a Close frame; then half as much to close the connection.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Control frames that a peer may send within one second.

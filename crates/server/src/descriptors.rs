@@ -31,13 +31,14 @@ pub fn raise_limit() -> usize {
 }
 
 impl Budget {
-    /// Shares out `limit` descriptors; the least is one connection and one handshake. A part of
-    /// the sockets stays free for handshakes, so that a server that is full can say so.
+    /// Shares out `limit` descriptors; `None` if there are too few. A part of the sockets stays
+    /// free for handshakes, so that a server that is full can say so.
     #[must_use]
-    pub fn new(limit: usize, workers: usize) -> Self {
-        let sockets = limit.saturating_sub(OWN + workers * PER_WORKER).max(2);
+    pub fn new(limit: usize, workers: usize) -> Option<Self> {
+        let sockets =
+            limit.checked_sub(OWN + workers * PER_WORKER).filter(|&sockets| sockets >= 2)?;
         let handshakes = (sockets / 16).clamp(1, 512);
-        Self { connections: (sockets - handshakes).min(Semaphore::MAX_PERMITS), sockets }
+        Some(Self { connections: (sockets - handshakes).min(Semaphore::MAX_PERMITS), sockets })
     }
 }
 
@@ -49,11 +50,12 @@ mod tests {
     fn everything_together_stays_below_the_limit() {
         for limit in [64, 100, 1024, 20_000, 1_048_576] {
             for workers in [1, 2, 4] {
-                let budget = Budget::new(limit, workers);
+                let budget = Budget::new(limit, workers).unwrap();
                 assert!(budget.sockets + OWN <= limit, "{limit} {workers} {budget:?}");
                 assert!(budget.connections < budget.sockets, "{limit} {workers} {budget:?}");
             }
         }
-        assert!(Budget::new(20_000, 2).connections >= 19_000);
+        assert!(Budget::new(20_000, 2).unwrap().connections >= 19_000);
+        assert_eq!(Budget::new(64, 30), None);
     }
 }

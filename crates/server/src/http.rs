@@ -88,6 +88,7 @@ impl Http {
         });
         let exchange = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), answer)
             .with_upgrades();
         match timeout_at(accepted + HANDSHAKE_TIMEOUT, exchange).await {

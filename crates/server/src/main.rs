@@ -10,6 +10,8 @@ use server::settings::Command;
 use server::{Failure, Server, Settings, events, healthcheck, stop};
 use tokio::runtime::Builder;
 
+use signal::Signals;
+
 /// Exit status of a server that failed at run time.
 const EXIT_FAILURE: u8 = 1;
 
@@ -38,10 +40,11 @@ fn main() -> ExitCode {
 /// Serves until a signal; what happened is told on stderr when this returns.
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let _events = events::init(settings.rust_log.clone());
-    let (stopper, stop) = stop::channel();
+    let signals =
+        Signals::catch().map_err(|error| Failure::Run(format!("cannot catch signals: {error}")))?;
     let server = Server::start(settings)?;
-    signal::listen(stopper, server.journal())
-        .map_err(|error| Failure::Run(format!("cannot listen for signals: {error}")))?;
+    let (stopper, stop) = stop::channel();
+    tokio::spawn(signals.handle(stopper, server.journal()));
     server.run(stop).await
 }
 

@@ -50,15 +50,17 @@ impl Server {
     pub fn start(settings: Settings) -> Result<Self, Failure> {
         let workers = settings.workers();
         let limit = descriptors::raise_limit();
-        let budget = Budget::new(limit, workers);
-        let max_connections = connections(&settings, budget, limit)?;
-        let (journal, closer) = Journal::open(&settings.journal()).map_err(|error| {
-            let path = settings.log_file.display();
-            Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
+        let budget = Budget::new(limit, workers).ok_or_else(|| {
+            Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
         })?;
+        let max_connections = connections(&settings, budget, limit)?;
         let listener = listener::bind(settings.listen).map_err(|error| {
             let address = settings.listen;
             Failure::Run(format!("cannot listen on {address}: {error}; stop the program that does, or choose another LISTEN"))
+        })?;
+        let (journal, closer) = Journal::open(&settings.journal()).map_err(|error| {
+            let path = settings.log_file.display();
+            Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
         let (stopper, stop) = stop::channel();
         let http = Arc::new(Http {
@@ -126,9 +128,9 @@ impl Server {
                 self.settings.drain_timeout
             );
         }
-        self.closer.close(deadline);
+        let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
-        result
+        result.and(closed)
     }
 }
 

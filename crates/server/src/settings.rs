@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use proto::limits::MAX_MESSAGE;
 use proto::settings::{bytes, seconds};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::journal::{self, Rotation, SyncPolicy};
 
@@ -105,7 +105,9 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn filter(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|_| {
+    // A bare word that is no level would pass as a module that is told in full.
+    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    text.parse().ok().filter(|_| text.split(',').all(is_clear)).ok_or_else(|| {
         "allowed is error, warn, info, debug, trace or off, also by module: info,server::http=debug".into()
     })
 }

@@ -5,7 +5,7 @@ use std::io;
 use server::journal::Journal;
 use server::stop::Stopper;
 use tokio::select;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 /// SIGXFSZ: a write beyond the file size limit. With a handler the write fails like one to a
@@ -13,23 +13,37 @@ use tracing::info;
 /// every Linux but MIPS.
 const FILE_SIZE_EXCEEDED: i32 = 25;
 
-/// Stops the server on SIGTERM and SIGINT; reopens the log on SIGHUP. Further signals change
-/// nothing: `timeout` and shells send one to the process and another to its group. As process 1 nothing is handled that has no handler, so each is named here.
-///
-/// # Errors
-/// When a handler cannot be installed.
-pub(crate) fn listen(stopper: Stopper, journal: Journal) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    // The handler stays when its stream is dropped.
-    drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
-    tokio::spawn(async move {
+/// The signals that the server handles. As process 1 nothing is handled that has no handler, so
+/// each is named here.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Begins to catch them.
+    ///
+    /// # Errors
+    /// When a handler cannot be installed.
+    pub(crate) fn catch() -> io::Result<Self> {
+        // The handler stays when its stream is dropped.
+        drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Stops the server on SIGTERM and SIGINT; reopens the log on SIGHUP. Further signals change
+    /// nothing: `timeout` and shells send one to the process and another to its group.
+    pub(crate) async fn handle(mut self, stopper: Stopper, journal: Journal) {
         loop {
             let name = select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                _ = hang_up.recv() => {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.hang_up.recv() => {
                     journal.reopen();
                     continue;
                 }
@@ -37,6 +51,5 @@ pub(crate) fn listen(stopper: Stopper, journal: Journal) -> io::Result<()> {
             info!("{name} received");
             stopper.stop();
         }
-    });
-    Ok(())
+    }
 }

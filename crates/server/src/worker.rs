@@ -75,13 +75,18 @@ impl Worker {
         let (end, ended) = oneshot::channel();
         let counted = Arc::clone(&load);
         let sockets = Arc::clone(&options.sockets);
+        let (begin, begun) = std::sync::mpsc::channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             match event_loop() {
-                Ok(runtime) => runtime.block_on(run(options, http, accepted, counted)),
-                Err(error) => error!("worker {number} has no event loop: {error}"),
+                Ok(runtime) => {
+                    let _ = begin.send(Ok(()));
+                    runtime.block_on(run(options, http, accepted, counted));
+                }
+                Err(error) => drop(begin.send(Err(error))),
             }
             let _ = end.send(());
         })?;
+        begun.recv().map_err(io::Error::other)??;
         Ok(Self { queue, load, sockets, ended })
     }
 

@@ -28,6 +28,8 @@ pub enum Ending {
     NotReading,
     /// The server closes it, with a code of RFC 6455, section 7.4.1, and the reason.
     Refused(CloseCode, String),
+    /// The same, because of what cannot be read as WebSocket.
+    Unreadable(CloseCode, String),
     /// The server stops.
     Stopping,
 }
@@ -40,17 +42,19 @@ impl Ending {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost(None),
             Error::Io(error) => Self::Lost(Some(error)),
-            Error::Capacity(error) => Self::Refused(CloseCode::Size, error.to_string()),
-            Error::Utf8(_) => Self::Refused(CloseCode::Invalid, "the text is not UTF-8".into()),
+            Error::Capacity(error) => Self::Unreadable(CloseCode::Size, error.to_string()),
+            Error::Utf8(_) => Self::Unreadable(CloseCode::Invalid, "the text is not UTF-8".into()),
             Error::WriteBufferFull(_) => Self::NotReading,
-            error => Self::Refused(CloseCode::Protocol, error.to_string()),
+            error => Self::Unreadable(CloseCode::Protocol, error.to_string()),
         }
     }
 
     /// The Close frame that the server begins the closing handshake with, if it does.
     fn frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
-            Self::Refused(code, reason) => (*code, reason.as_str()),
+            Self::Refused(code, reason) | Self::Unreadable(code, reason) => {
+                (*code, reason.as_str())
+            }
             Self::Stopping => (CloseCode::Away, "the server stops"),
             Self::Closed(_) | Self::Lost(_) | Self::NotReading => return None,
         };
@@ -72,7 +76,9 @@ impl fmt::Display for Ending {
             Self::Lost(Some(error)) => write!(f, "lost: {error}"),
             Self::Lost(None) => write!(f, "lost: the client left without a Close frame"),
             Self::NotReading => write!(f, "dropped: the client does not read"),
-            Self::Refused(code, reason) => write!(f, "closed with {}: {reason}", u16::from(*code)),
+            Self::Refused(code, reason) | Self::Unreadable(code, reason) => {
+                write!(f, "closed with {}: {reason}", u16::from(*code))
+            }
             Self::Stopping => write!(f, "closed with 1001: the server stops"),
         }
     }
@@ -92,24 +98,29 @@ pub(super) async fn part<S: Stream>(session: &Session<S>, ending: &Ending) {
     if let Some(frame) = ending.frame() {
         let _ = session.state().socket.queue_close(Some(frame));
     }
-    within(poll_fn(|cx| poll_closed(&mut session.state().socket, cx))).await;
-    let _ =
-        within(poll_fn(|cx| Pin::new(session.state().socket.wire_mut()).poll_shutdown(cx))).await;
-    within(poll_fn(|cx| poll_drained(session.state().socket.wire_mut(), cx))).await;
+    let is_readable = !matches!(ending, Ending::Unreadable(..));
+    let closed = poll_fn(|cx| poll_closed(&mut session.state().socket, is_readable, cx));
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
+    let _ = timeout(CLOSE_TIMEOUT / 2, async {
+        poll_fn(|cx| Pin::new(session.state().socket.wire_mut()).poll_shutdown(cx)).await?;
+        poll_fn(|cx| poll_drained(session.state().socket.wire_mut(), cx)).await;
+        Ok::<_, io::Error>(())
+    })
+    .await;
 }
 
-/// Gives a step of the goodbye its time.
-async fn within<T>(step: impl Future<Output = T>) -> Option<T> {
-    timeout(CLOSE_TIMEOUT / 2, step).await.ok()
-}
-
-/// Waits until both sides have sent their Close frame, or the stream is unusable.
-fn poll_closed<S: Stream>(socket: &mut Socket<S>, cx: &mut Context<'_>) -> Poll<()> {
-    // The reply to a Close frame is written by reading on.
+/// Waits until both sides have sent their Close frame, or the stream is unusable. What is not
+/// readable is not read on: only the own Close frame is written then.
+fn poll_closed<S: Stream>(
+    socket: &mut Socket<S>,
+    is_readable: bool,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     match socket.poll_flush(cx) {
-        Ok(true) => while ready!(socket.poll_next(cx)).is_ok() {},
+        // The reply to a Close frame is written by reading on.
+        Ok(true) if is_readable => while ready!(socket.poll_next(cx)).is_ok() {},
         Ok(false) => return Poll::Pending,
-        Err(_) => {}
+        Ok(true) | Err(_) => {}
     }
     Poll::Ready(())
 }

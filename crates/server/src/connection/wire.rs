@@ -135,6 +135,8 @@ struct FrameCounter {
     messages: u32,
     /// Control frames of which the same is true.
     controls: u32,
+    /// A Close frame has arrived: nothing counts behind it.
+    closed: bool,
     /// A data message has begun in an earlier frame.
     in_message: bool,
     /// A frame has begun, and its header is complete.
@@ -152,7 +154,9 @@ struct FrameCounter {
 const MAX_HEADER: usize = 14;
 
 const FIN: u8 = 0x80;
+const OPCODE: u8 = 0x0f;
 const CONTROL: u8 = 0x08;
+const CLOSE: u8 = 0x08;
 const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
@@ -180,7 +184,7 @@ impl FrameCounter {
     }
 
     fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && !self.closed {
             if !self.in_frame {
                 bytes = self.take_header(bytes);
             }
@@ -229,6 +233,7 @@ impl FrameCounter {
     fn end_frame(&mut self) {
         self.in_frame = false;
         if self.first & CONTROL != 0 {
+            self.closed = self.first & OPCODE == CLOSE;
             self.controls = self.controls.saturating_add(1);
         } else {
             self.in_message = self.first & FIN == 0;
@@ -287,8 +292,13 @@ mod tests {
 
     #[test]
     fn control_frames_are_no_messages_and_may_stand_between_fragments() {
-        assert_eq!(counted(&[frame(0x89, 4), frame(0x88, 2)]), (0, false));
+        assert_eq!(counted(&[frame(0x89, 4), frame(0x8a, 2)]), (0, false));
         assert_eq!(counted(&[frame(0x01, 5), frame(0x89, 4)]), (0, true));
+    }
+
+    #[test]
+    fn nothing_counts_behind_a_close_frame() {
+        assert_eq!(counted(&[frame(0x81, 5), frame(0x88, 2), frame(0x81, 5)]), (1, false));
     }
 
     #[test]
@@ -298,6 +308,8 @@ mod tests {
         assert!(!wire.has_message() && wire.has_unread());
         wire.control_taken();
         assert!(!wire.has_unread());
+
+        let mut wire = Wire::new((), b"");
         wire.arrived(&[0x81]);
         assert!(!wire.has_message() && wire.has_unread());
     }

@@ -38,7 +38,7 @@ pub(super) struct LogFile {
     rotation: Option<Rotation>,
     /// The size at which the file is rotated.
     full_at: u64,
-    /// Files that were left and may not be on the disk yet.
+    /// Files that were left, and directories, that may not be on the disk yet.
     left: Vec<Arc<File>>,
 }
 
@@ -47,7 +47,7 @@ impl LogFile {
     /// When no file can be opened at or beside `path`.
     pub(super) fn open(path: &Path, rotation: Option<Rotation>) -> io::Result<Self> {
         let Claimed { file, path: claimed } = claim(path)?;
-        Ok(Self {
+        let mut log = Self {
             configured: path.to_path_buf(),
             path: claimed,
             len: file.metadata()?.len(),
@@ -56,7 +56,9 @@ impl LogFile {
             rotation,
             full_at: rotation.map_or(u64::MAX, |rotation| rotation.max_bytes),
             left: Vec::new(),
-        })
+        };
+        log.leave_directory();
+        Ok(log)
     }
 
     /// The path that is written to.
@@ -64,22 +66,23 @@ impl LogFile {
         &self.path
     }
 
-    /// Hands `lines`, which are whole, to the operating system, in one write as a rule.
-    ///
-    /// # Errors
-    /// When not all of them could be written; the file then ends in a whole line.
-    pub(super) fn append(&mut self, mut lines: &[u8]) -> io::Result<()> {
-        while !lines.is_empty() {
+    /// Hands `lines`, which are whole, to the operating system, in one write as a rule. Returns
+    /// how many bytes of them, whole lines too, are in a file now, and why not all are.
+    pub(super) fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < lines.len() {
+            let lines = &lines[written..];
             let mut fitting = fitting(lines, self.full_at.saturating_sub(self.len));
             if fitting == 0 {
                 self.rotate();
                 fitting = fitting_at_least_one(lines, self.full_at.saturating_sub(self.len));
             }
-            let (now, later) = lines.split_at(fitting);
-            self.write(now)?;
-            lines = later;
+            if let Err(error) = self.write(&lines[..fitting]) {
+                return (written, Err(error));
+            }
+            written += fitting;
         }
-        Ok(())
+        (written, Ok(()))
     }
 
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -100,7 +103,8 @@ impl LogFile {
     /// Takes a part of a write back.
     fn give_up(&mut self, written: usize, cause: io::Error) -> io::Result<()> {
         if written > 0 {
-            self.torn_at = self.file.metadata().map(|m| m.len() - written as u64).ok();
+            let len = self.file.metadata().map(|metadata| metadata.len()).ok();
+            self.torn_at = len.and_then(|len| len.checked_sub(written as u64));
             if let Err(error) = self.cut_torn() {
                 warn!(
                     "{} cannot be cut back to its last whole line yet: {error}",
@@ -176,10 +180,21 @@ impl LogFile {
         self.torn_at = None;
         self.full_at = self.rotation.map_or(u64::MAX, |rotation| rotation.max_bytes);
         self.left.push(mem::replace(&mut self.file, Arc::new(file)));
+        self.leave_directory();
         Ok(())
     }
 
-    /// The files that hold lines written since the last call, the present one last.
+    /// Has the name of the file brought to the disk as well: it stands in the directory.
+    fn leave_directory(&mut self) {
+        let directory = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        self.left.extend(File::open(directory).ok().map(Arc::new));
+    }
+
+    /// What has changed on the disk since the last call: directories, files that were left, and
+    /// the present one last.
     pub(super) fn take_unsynced(&mut self) -> Vec<Arc<File>> {
         let mut files = mem::take(&mut self.left);
         files.push(Arc::clone(&self.file));
@@ -247,7 +262,7 @@ mod tests {
         let path = dir.path().join("log");
         let mut log = LogFile::open(&path, Some(Rotation { max_bytes, keep })).unwrap();
         for batch in batches {
-            log.append(batch.as_bytes()).unwrap();
+            log.append(batch.as_bytes()).1.unwrap();
         }
         let mut files: Vec<_> = fs::read_dir(dir.path())
             .unwrap()
@@ -297,19 +312,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut log = LogFile::open(&path, None).unwrap();
-        log.append(b"one\n").unwrap();
+        log.append(b"one\n").1.unwrap();
         fs::rename(&path, dir.path().join("moved")).unwrap();
-        log.append(b"two\n").unwrap();
+        log.append(b"two\n").1.unwrap();
         log.reopen();
-        log.append(b"three\n").unwrap();
+        log.append(b"three\n").1.unwrap();
         assert_eq!(fs::read(dir.path().join("moved")).unwrap(), b"one\ntwo\n");
         assert_eq!(fs::read(&path).unwrap(), b"three\n");
 
         fs::remove_file(&path).unwrap();
         log.restore_if_deleted();
-        log.append(b"four\n").unwrap();
+        log.append(b"four\n").1.unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"four\n");
-        assert_eq!(log.take_unsynced().len(), 3);
+        // Three files, and each time its directory.
+        assert_eq!(log.take_unsynced().len(), 6);
+        assert_eq!(log.take_unsynced().len(), 1);
     }
 
     #[test]

@@ -146,12 +146,17 @@ impl Journal {
 
 impl Closer {
     /// Brings the last lines to the disk and to stdout; returns at `deadline` regardless.
-    pub fn close(self, deadline: Instant) {
+    ///
+    /// # Errors
+    /// When the disk does not hold them.
+    pub fn close(self, deadline: Instant) -> Result<(), Arc<str>> {
         let left = || deadline.saturating_duration_since(Instant::now());
         if let Some(syncer) = self.syncer {
             syncer.close(&self.shared, left());
         }
         self.shared.stdout.close(STDOUT_PATIENCE.min(left()));
+        let failed = self.shared.state().failed.clone();
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -175,7 +180,11 @@ impl Shared {
             state.newest = second;
             state.file.restore_if_deleted();
         }
-        if let Err(error) = state.file.append(lines) {
+        let (written, result) = state.file.append(lines);
+        if let Err(error) = result {
+            // Of a batch that went into two files, the first may hold its part.
+            let lines = &lines[..written];
+            self.stdout.push(lines, lines.iter().filter(|&&byte| byte == b'\n').count());
             return Err(state.note_trouble(&error));
         }
         state.note_recovery();
