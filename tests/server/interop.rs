@@ -1,31 +1,16 @@
 //! The clients that people have: small Python programs on the `websockets` package.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use crate::python::python;
 use crate::support::TestServer;
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/client.py");
-
-/// `PYTHON`, or the environment that `.ci/setup` makes, or what the system has.
-fn python() -> OsString {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    set("PYTHON").unwrap_or_else(|| {
-        let home = || PathBuf::from(set("HOME").unwrap_or_default()).join(".cache");
-        let cache = set("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
-        let own = cache.join("websockets-tests/venv/bin/python");
-        if own.exists() { own.into() } else { "python3".into() }
-    })
-}
 
 #[test]
 #[ignore = "needs Python with websockets"]
 fn the_original_client_gets_its_pongs_and_leaves_the_documented_lines() {
     for name in ["Client-300", "\"Client-300\""] {
         let server = TestServer::start();
-        let output = Command::new(python())
-            .arg(Path::new(CLIENT))
+        let output = python(CLIENT)
             .env("SERVER_URL", format!("ws://{}", server.address()))
             .env("CLIENT_NAME", name)
             .env("LAG_TIME", "0.01")

@@ -6,14 +6,16 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../python.rs"]
+mod python;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connection;
 mod disk;
 mod durability;
 mod http;
 mod interop;
-mod keepalive;
 mod limits;
 mod log;
 mod settings;

@@ -218,6 +218,7 @@ fn rust_log_decides_what_stderr_tells() {
         if level == "debug" {
             server.event("DEBUG");
         }
+        client.close();
         assert_eq!(server.stop().0, Some(0));
         assert_eq!(server.log().lines().len(), 1);
         let levels = ["WARN", "INFO", "DEBUG"];

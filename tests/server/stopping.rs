@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, kill_process};
 
 use crate::support::{
-    Load, RawClient, TestClient, TestServer, UPGRADE, close, first, frame, ping_text,
+    Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_text,
 };
 
 /// What stopping may take as a rule.
@@ -170,6 +170,25 @@ fn a_close_right_behind_a_ping_comes_after_its_pong_with_reply_delay_too() {
     assert_eq!(frames.len(), 2, "{frames:?}");
     assert_eq!(frames[0].text(), "Pong!");
     assert_eq!(frames[1].close_code(), Some(1000));
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_stop_waits_for_the_disk_and_answers_the_pings_that_wait_for_it() {
+    let builder = TestServer::builder().env("LOG_SYNC", "always");
+    let slow = "inject=fdatasync:delay_enter=500000";
+    let strace = ["strace", "-D", "-f", "-qq", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
+    let mut server = builder.under(strace).start();
+    let mut client = server.raw();
+    client.send(&frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes()));
+    eventually("the line is written", || (!server.log_text().is_empty()).then_some(()));
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < Duration::from_secs(3), "{time:?}");
+    let frames = client.frames_to_the_end();
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert_eq!(frames[0].text(), "Pong!");
+    assert_eq!(frames[1].close_code(), Some(1001));
 }
 
 #[test]

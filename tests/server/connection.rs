@@ -1,27 +1,39 @@
-//! Deadlines of minutes, on the server's own loop over a stream in memory and a clock that jumps.
+//! The server's own loop over the frames, on a stream in memory that may be as narrow as a byte and
+//! a clock that jumps.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use server::connection::{Connection, Ending, Shared};
 use server::journal::{Journal, Options, SyncPolicy};
 use server::service::Service;
 use server::stop;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, split};
+use tokio::task::yield_now;
 use tokio::time::{Instant, advance, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::support::{first, frame};
+use crate::support::{close, first, frame, seed};
 
 /// A message that is answered, and leaves no line in the log.
 const NO_PING: &str = "no ping";
 
 /// Serves one connection while `client` plays the other end of it.
 async fn serve<T>(
+    reply_delay: Duration,
+    client: impl AsyncFnOnce(DuplexStream) -> T,
+) -> (T, Ending) {
+    serve_over(tokio::io::duplex(64 * 1024), reply_delay, client).await
+}
+
+async fn serve_over<T>(
+    (ours, theirs): (DuplexStream, DuplexStream),
     reply_delay: Duration,
     client: impl AsyncFnOnce(DuplexStream) -> T,
 ) -> (T, Ending) {
@@ -37,7 +49,6 @@ async fn serve<T>(
         stop,
         unusable: std::sync::Arc::default(),
     };
-    let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut connection = Connection::new(theirs, Vec::new(), Service::Ping, peer, Rc::new(shared));
     tokio::join!(client(ours), connection.run())
@@ -144,17 +155,11 @@ async fn a_silent_peer_can_still_answer_after_the_server_stood_still() {
 async fn replies_that_are_held_back_for_long_make_no_message_late() {
     const MESSAGES: usize = 3000;
     let play = async |stream: DuplexStream| {
-        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (mut reader, mut writer) = split(stream);
         let messages = frame(first::TEXT, NO_PING.as_bytes()).repeat(MESSAGES);
         let replies = async {
             for number in 0..MESSAGES {
-                let first = reader.read_u8().await.unwrap();
-                let mut len = u16::from(reader.read_u8().await.unwrap());
-                if len == 126 {
-                    len = reader.read_u16().await.unwrap();
-                }
-                let mut text = vec![0; len.into()];
-                reader.read_exact(&mut text).await.unwrap();
+                let (first, text) = read_frame(&mut reader).await;
                 let text = String::from_utf8_lossy(&text);
                 assert_eq!(first, first::TEXT, "{number}: {text}");
             }
@@ -163,4 +168,59 @@ async fn replies_that_are_held_back_for_long_make_no_message_late() {
         sent.unwrap();
     };
     serve(Duration::from_secs(15), play).await;
+}
+
+/// The next frame of the server: its first byte and its payload.
+async fn read_frame(reader: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let first = reader.read_u8().await.unwrap();
+    let mut len = u16::from(reader.read_u8().await.unwrap());
+    if len == 126 {
+        len = reader.read_u16().await.unwrap();
+    }
+    let mut payload = vec![0; len.into()];
+    reader.read_exact(&mut payload).await.unwrap();
+    (first, payload)
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    for narrow in [1, 2, 7, 64, 150, 300] {
+        let is_ping: Vec<_> = (0..300).map(|_| rng.random_bool(0.4)).collect();
+        let mut frames = Vec::new();
+        for (number, &is_ping) in is_ping.iter().enumerate() {
+            let number = format!("{number:0>9}");
+            let kind = if is_ping { first::PING } else { first::TEXT };
+            frames.extend(frame(kind, number.repeat(rng.random_range(1..14)).as_bytes()));
+        }
+        frames.extend(close(1000));
+        let play = async |stream: DuplexStream| {
+            let (mut reader, mut writer) = split(stream);
+            let replies = async {
+                let mut texts = 0;
+                let mut latest = None;
+                loop {
+                    for _ in 0..rng.random_range(0..3) {
+                        yield_now().await;
+                    }
+                    let (first, payload) = read_frame(&mut reader).await;
+                    match first {
+                        first::TEXT => assert!(payload.starts_with(b"Error: "), "{payload:?}"),
+                        // One answer may stand for several protocol pings.
+                        first::PONG => assert!(latest.replace(payload.clone()) < Some(payload)),
+                        first::CLOSE => break,
+                        _ => panic!("{first:x} {payload:?}"),
+                    }
+                    texts += usize::from(first == first::TEXT);
+                }
+                assert_eq!(texts, is_ping.iter().filter(|&is_ping| !is_ping).count());
+                assert!(latest.is_some());
+            };
+            let (sent, ()) = tokio::join!(writer.write_all(&frames), replies);
+            sent.unwrap();
+        };
+        let pair = tokio::io::duplex(narrow);
+        let (_, ending) = serve_over(pair, Duration::ZERO, play).await;
+        assert!(matches!(ending, Ending::Closed(Some(1000))), "{narrow}: {ending:?}");
+    }
 }
