@@ -69,7 +69,10 @@ impl Peer {
     fn assert_hung_up_in_time(&self, server: &TestServer) {
         let time = self.play(server).as_secs_f64();
         let seconds = self.seconds as f64;
-        let in_time = seconds - 0.5..seconds + 5.0;
+        // What the system buffers for a peer has to be full before it counts as one that does not
+        // read, and that takes a busy machine a while.
+        let grace = if self.reads { 5.0 } else { 25.0 };
+        let in_time = seconds - 0.5..seconds + grace;
         assert!(in_time.contains(&time), "{}: {time} s, not {seconds}", self.what);
     }
 }
@@ -96,7 +99,7 @@ fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() 
         Peer::endless("empty fragments for ever", begun.clone(), 10, 0, nothing.repeat(100)),
         Peer::endless("empty fragments now and then", begun, 10, 100, nothing),
     ];
-    // Five from when they have filled what the system buffers, which takes less than a second.
+    // Five from when they have filled what the system buffers.
     for (what, block) in [("no error", replies), ("no Pong", pings)] {
         let deaf = Peer::endless(what, after_upgrade(b""), 5, 0, block);
         peers.push(Peer { reads: false, ..deaf });
