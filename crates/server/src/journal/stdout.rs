@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// How much may wait for a reader, in bytes.
-const CAPACITY: usize = 512 * 1024;
+const CAPACITY: usize = 1 << 20;
+
+/// How much may wait before the pause between two writes is cut short, in bytes.
+const MUCH: usize = CAPACITY / 4;
 
 /// Pause between two writes. Under load it makes one write, and one wake of this thread, serve
 /// thousands of lines.
@@ -31,6 +34,8 @@ struct State {
     left_out: usize,
     /// The thread waits for lines.
     idle: bool,
+    /// The thread pauses between two writes.
+    pausing: bool,
     /// No more lines come; what waits is still written.
     closing: bool,
     /// The thread has ended.
@@ -65,7 +70,8 @@ impl Stdout {
             return;
         }
         state.waiting.extend_from_slice(lines);
-        if mem::take(&mut state.idle) {
+        let is_much = state.waiting.len() >= MUCH && mem::take(&mut state.pausing);
+        if mem::take(&mut state.idle) || is_much {
             self.0.changed.notify_all();
         }
     }
@@ -109,9 +115,11 @@ impl Stdout {
     /// or `None` at the end.
     fn take(&self, lines: &mut Vec<u8>) -> Option<usize> {
         let mut state = self.state();
-        if !lines.is_empty() && !state.closing {
-            state =
-                self.0.changed.wait_timeout(state, PACE).unwrap_or_else(PoisonError::into_inner).0;
+        if !lines.is_empty() && !state.closing && state.waiting.len() < MUCH {
+            state.pausing = true;
+            let paused = self.0.changed.wait_timeout(state, PACE);
+            state = paused.unwrap_or_else(PoisonError::into_inner).0;
+            state.pausing = false;
         }
         lines.clear();
         while state.waiting.is_empty() && !state.closing {
