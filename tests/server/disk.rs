@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Resource;
+use tempfile::TempDir;
 
 use crate::support::{Load, Log, TestServer, eventually, limit};
 
@@ -101,18 +102,22 @@ fn the_healthcheck_fails_with_the_reason_while_the_log_cannot_be_written() {
 }
 
 /// A file system of a few kilobytes. It is unmounted when dropped.
-struct TinyDisk(PathBuf);
+struct TinyDisk(TempDir);
 
 impl TinyDisk {
-    fn mount(at: PathBuf) -> Self {
-        fs::create_dir(&at).unwrap();
+    fn mount() -> Self {
+        let at = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-            .arg(&at)
+            .arg(at.path())
             .status()
             .unwrap();
         assert!(mounted.success());
         Self(at)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("server_logs.txt")
     }
 
     /// Fills it to the last byte.
@@ -126,13 +131,13 @@ impl TinyDisk {
     }
 
     fn filler(&self) -> PathBuf {
-        self.0.join("filler")
+        self.0.path().join("filler")
     }
 }
 
 impl Drop for TinyDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
     }
 }
 
@@ -140,8 +145,8 @@ impl Drop for TinyDisk {
 #[ignore = "needs root, to mount a tmpfs"]
 fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
     let builder = TestServer::builder().env("WORKERS", "2");
-    let disk = TinyDisk::mount(builder.dir().join("disk"));
-    let log = disk.0.join("server_logs.txt");
+    let disk = TinyDisk::mount();
+    let log = disk.log();
     let mut server = builder.env("LOG_FILE", &log).start();
     let cause = "No space left on device";
     assert_full_and_back(&mut server, &log, cause, || disk.fill(), || disk.free());
@@ -151,17 +156,17 @@ fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
 #[ignore = "needs root, to mount a tmpfs"]
 fn a_disk_that_fills_amid_rotations_tears_no_line() {
     let builder = TestServer::builder().env("WORKERS", "2").env("LOG_MAX_BYTES", "8K");
-    let disk = TinyDisk::mount(builder.dir().join("disk"));
-    let server = builder.env("LOG_FILE", disk.0.join("server_logs.txt")).start();
+    let disk = TinyDisk::mount();
+    let server = builder.env("LOG_FILE", disk.log()).start();
     let load = Load::start(server.address(), "Load", 4, 30);
     load.wait_for_refused(500);
     assert_eq!(server.health().status, 503);
     for number in 10..20 {
-        fs::remove_file(disk.0.join(format!("server_logs.txt.{number}"))).unwrap();
+        fs::remove_file(disk.0.path().join(format!("server_logs.txt.{number}"))).unwrap();
     }
     load.wait_for(500);
     let tallies = load.finish();
-    let log = Log::read_all(&disk.0);
+    let log = Log::read_all(disk.0.path());
     let last = |name: &str| tallies.iter().find(|tally| tally.name == name).unwrap();
     // Those in the files that were removed are gone; the others are whole.
     assert!(
