@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::connection::{Connection, Ending, Shared};
 use server::journal::{Journal, Options, SyncPolicy};
-use server::service::Service;
+use server::service::{Service, State};
 use server::stop;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, split};
 use tokio::task::yield_now;
@@ -46,11 +46,18 @@ async fn serve_over<T>(
         recorder: journal.recorder(),
         max_message: 64 * 1024,
         reply_delay,
+        services: std::sync::Arc::new(State::new("host".into())),
         stop,
         unusable: std::sync::Arc::default(),
     };
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let mut connection = Connection::new(theirs, Vec::new(), Service::Ping, peer, Rc::new(shared));
+    let mut connection = Connection::new(
+        theirs,
+        Vec::new(),
+        Service::at(proto::path::PING).unwrap(),
+        peer,
+        Rc::new(shared),
+    );
     tokio::join!(client(ours), connection.run())
 }
 

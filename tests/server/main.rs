@@ -18,6 +18,7 @@ mod http;
 mod interop;
 mod limits;
 mod log;
+mod services;
 mod settings;
 mod stdout;
 mod stopping;

@@ -17,14 +17,24 @@ pub(crate) struct TestClient(WebSocket<TcpStream>);
 impl TestClient {
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::try_connect(address).expect("the server takes a client")
+        Self::connect_to(address, "/")
+    }
+
+    /// A client of the service at a path.
+    #[track_caller]
+    pub(crate) fn connect_to(address: SocketAddr, path: &str) -> Self {
+        Self::try_connect_to(address, path).expect("the server takes a client")
     }
 
     pub(crate) fn try_connect(address: SocketAddr) -> Result<Self, Error> {
+        Self::try_connect_to(address, "/")
+    }
+
+    fn try_connect_to(address: SocketAddr, path: &str) -> Result<Self, Error> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let request = format!("ws://{address}/").into_client_request()?;
+        let request = format!("ws://{address}{path}").into_client_request()?;
         match client(request, stream) {
             Ok((socket, _)) => Ok(Self(socket)),
             Err(HandshakeError::Failure(error)) => Err(error),

@@ -136,9 +136,22 @@ impl RawClient {
         client
     }
 
+    /// A connection that was upgraded at a path.
+    #[track_caller]
+    pub(crate) fn upgraded_at(address: SocketAddr, path: &str) -> Self {
+        let mut client = Self::connect(address);
+        client.upgrade_at(path);
+        client
+    }
+
     #[track_caller]
     pub(crate) fn upgrade(&mut self) {
-        self.send(UPGRADE.as_bytes());
+        self.upgrade_at("/");
+    }
+
+    #[track_caller]
+    fn upgrade_at(&mut self, path: &str) {
+        self.send(UPGRADE.replace("GET / ", &format!("GET {path} ")).as_bytes());
         let response = self.response();
         assert_eq!(response.status, 101, "{response:?}");
     }

@@ -250,6 +250,18 @@ impl TestServer {
         TestClient::connect(self.address)
     }
 
+    /// A client of the service at a path.
+    #[track_caller]
+    pub(crate) fn connect_to(&self, path: &str) -> TestClient {
+        TestClient::connect_to(self.address, path)
+    }
+
+    /// A connection that is upgraded at a path, for frames byte by byte.
+    #[track_caller]
+    pub(crate) fn raw_at(&self, path: &str) -> RawClient {
+        RawClient::upgraded_at(self.address, path)
+    }
+
     /// A connection that is upgraded, for frames byte by byte.
     #[track_caller]
     pub(crate) fn raw(&self) -> RawClient {

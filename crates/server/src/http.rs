@@ -175,8 +175,9 @@ fn text(status: StatusCode, body: impl Into<String>) -> Reply {
 
 fn not_found(path: &str) -> Reply {
     let mut body = format!("There is no {path} here. The paths of this server:\n");
-    for (path, service) in Service::ALL {
-        body.push_str(&format!("  {path:<10} WebSocket: {service}\n"));
+    for service in Service::all() {
+        let (path, about) = (service.path(), service.about());
+        body.push_str(&format!("  {path:<10} WebSocket: {about}\n"));
     }
     body.push_str(&format!("  {:<10} whether the server can do its work\n", path::HEALTH));
     text(StatusCode::NOT_FOUND, body)

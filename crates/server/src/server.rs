@@ -17,6 +17,7 @@ use crate::health::Health;
 use crate::http::Http;
 use crate::journal::{Closer, Journal};
 use crate::listener;
+use crate::service;
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
 use crate::throttle::Throttle;
@@ -75,6 +76,7 @@ impl Server {
             reply_delay: settings.reply_delay,
             sockets: Arc::default(),
             max_sockets: budget.sockets,
+            services: Arc::new(service::State::new(host_name())),
             unusable: Arc::default(),
             stop,
         };
@@ -132,6 +134,10 @@ impl Server {
         info!("stopped");
         result.and(closed)
     }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The number of connections to allow.

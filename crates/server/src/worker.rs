@@ -21,6 +21,7 @@ use crate::connection::{Connection, Shared};
 use crate::http::{Http, Upgrade};
 use crate::journal::Journal;
 use crate::listener::Accepted;
+use crate::service;
 use crate::stop::Stop;
 use crate::throttle::Throttle;
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub sockets: Arc<AtomicUsize>,
     /// How many of these there may be before handshakes have to make room.
     pub max_sockets: usize,
+    /// What the services remember.
+    pub services: Arc<service::State>,
     /// Warnings about messages that a service cannot use.
     pub unusable: Arc<Throttle>,
     /// The end of the server.
@@ -150,6 +153,7 @@ async fn run(
             recorder: options.journal.recorder(),
             max_message: options.max_message,
             reply_delay: options.reply_delay,
+            services: options.services,
             stop: options.stop,
             unusable: options.unusable,
         }),

@@ -23,12 +23,12 @@ use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 
 use crate::journal::Recorder;
-use crate::service::Service;
+use crate::service::{self, Answer, Reply, Service, Unusable};
 use crate::stop::Stop;
 use crate::throttle::{Throttle, warn_throttled};
 
 use deadline::{Deadlines, Due};
-use session::{Session, State};
+use session::{MAX_WAITING, Session, State};
 use socket::Socket;
 
 pub use ending::Ending;
@@ -38,7 +38,7 @@ pub use stream::Stream;
 /// buffer is written before a flush.
 const BUFFER: usize = 1024;
 
-/// How much may wait to be written beside the replies to one message, in bytes.
+/// How much may wait to be written beside the replies, in bytes.
 const MAX_WRITE_BUFFER: usize = 64 * 1024;
 
 /// What the connections of a worker share.
@@ -50,6 +50,8 @@ pub struct Shared {
     pub max_message: usize,
     /// Time that each reply is held back (`REPLY_DELAY`).
     pub reply_delay: Duration,
+    /// What the services remember.
+    pub services: Arc<service::State>,
     /// The end of the server.
     pub stop: Stop,
     /// Warnings about messages that a service cannot use.
@@ -86,7 +88,7 @@ impl<S: Stream + 'static> Connection<S> {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
-            .max_write_buffer_size(MAX_WRITE_BUFFER.max(2 * shared.max_message))
+            .max_write_buffer_size(MAX_WRITE_BUFFER + MAX_WAITING + 2 * shared.max_message)
             .max_message_size(Some(shared.max_message))
             .max_frame_size(Some(shared.max_message));
         let socket = Socket::new(stream, early, config);
@@ -171,14 +173,9 @@ impl<S: Stream + 'static> Connection<S> {
         now: Instant,
     ) -> Option<Ending> {
         match message {
-            Ok(Message::Text(text)) => {
+            Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                 state.socket.wire_mut().message_taken();
-                self.serve(state, &text);
-                None
-            }
-            Ok(Message::Binary(_)) => {
-                let reason = "this service takes text frames".into();
-                Some(Ending::Refused(CloseCode::Unsupported, reason))
+                self.serve(state, &message)
             }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
                 state.socket.wire_mut().control_taken();
@@ -191,21 +188,26 @@ impl<S: Stream + 'static> Connection<S> {
         }
     }
 
-    fn serve(&self, state: &mut State<S>, text: &str) {
-        match self.service.answer(text) {
-            Ok(answer) => {
-                if let Some(ping) = &answer.record {
+    fn serve(&self, state: &mut State<S>, message: &Message) -> Option<Ending> {
+        match self.service.answer(message, &self.shared.services) {
+            Ok(Answer { reply, record }) => {
+                if let Some(ping) = &record {
                     self.shared.recorder.record(ping);
                 }
-                state.reply(answer.reply, answer.record.is_some());
+                state.reply(reply, record.is_some());
             }
-            Err(expected) => {
+            Err(Unusable::Text(expected)) => {
                 let peer = self.peer;
                 let shown = proto::escape::plain(&expected);
                 warn_throttled!(self.shared.unusable, %peer, "unusable message: {shown}");
-                state.reply(format!("{ERROR_PREFIX}{expected}").into(), false);
+                state.reply(Reply::text(format!("{ERROR_PREFIX}{expected}")), false);
+            }
+            Err(Unusable::Binary) => {
+                let reason = "this service takes text frames".into();
+                return Some(Ending::Refused(CloseCode::Unsupported, reason));
             }
         }
+        None
     }
 
     /// Has the messages at hand answered: by the recorder once their pings are recorded, at once

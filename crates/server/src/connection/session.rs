@@ -4,7 +4,6 @@
 //! The recorder itself sends them, right after the log was written. So a turn costs a connection
 //! one poll of its task, and the replies of all connections leave in one go.
 
-use std::borrow::Cow;
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -19,12 +18,16 @@ use super::Stream;
 use super::socket::Socket;
 use super::wire::Pending;
 use crate::journal::{Recorded, Unrecorded};
+use crate::service::Reply;
 
 /// Messages that are answered together.
 const MAX_BURST: usize = 128;
 
 /// Replies that may wait for their `REPLY_DELAY` before the connection is read on.
 const MAX_DELAYED: usize = 1024;
+
+/// What the replies that wait may take before no further message is read, in bytes.
+pub(super) const MAX_WAITING: usize = 256 * 1024;
 
 /// Replies that an idle session keeps room for.
 const ROOM: usize = 16;
@@ -37,7 +40,9 @@ pub(super) struct Session<S>(RefCell<State<S>>);
 pub(super) struct State<S> {
     pub(super) socket: Socket<S>,
     /// Replies to the messages that were taken, in their order.
-    replies: Vec<Reply>,
+    replies: Vec<Taken>,
+    /// What `replies` and `delayed` take, in bytes.
+    waiting: usize,
     /// Pings among these messages are with the recorder.
     recording: bool,
     /// There may be something to read that no event will tell of.
@@ -49,18 +54,16 @@ pub(super) struct State<S> {
     /// Why a reply could not be sent.
     failed: Option<Error>,
     /// Replies that are held back, and until when.
-    delayed: VecDeque<(Instant, Text)>,
+    delayed: VecDeque<(Instant, Reply)>,
     reply_delay: Duration,
     task: Waker,
 }
 
-/// The text of a reply.
-type Text = Cow<'static, str>;
-
+/// A message that was taken.
 #[derive(Debug)]
-struct Reply {
-    text: Text,
-    /// It says that a ping is recorded.
+struct Taken {
+    reply: Reply,
+    /// The reply says that a ping is recorded.
     acknowledges: bool,
 }
 
@@ -69,6 +72,7 @@ impl<S> Session<S> {
         Self(RefCell::new(State {
             socket,
             replies: Vec::new(),
+            waiting: 0,
             recording: false,
             readable: false,
             awaits_answer: false,
@@ -98,7 +102,8 @@ impl<S: Stream> State<S> {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if self.delayed.len() >= MAX_DELAYED || !self.socket.poll_flush(cx)? {
+        let is_full = self.delayed.len() >= MAX_DELAYED || self.waiting >= MAX_WAITING;
+        if is_full || !self.socket.poll_flush(cx)? {
             return Poll::Pending;
         }
         self.paused = false;
@@ -125,7 +130,7 @@ impl<S: Stream> State<S> {
 
     /// Whether further messages can be answered together with those at hand.
     pub(super) fn has_room(&self) -> bool {
-        self.replies.len() < MAX_BURST
+        self.replies.len() < MAX_BURST && self.waiting < MAX_WAITING
     }
 
     /// Whether no message is to be answered.
@@ -134,9 +139,10 @@ impl<S: Stream> State<S> {
     }
 
     /// Adds a reply; one that acknowledges a ping waits until that is recorded.
-    pub(super) fn reply(&mut self, text: Text, acknowledges: bool) {
+    pub(super) fn reply(&mut self, reply: Reply, acknowledges: bool) {
         self.recording |= acknowledges;
-        self.replies.push(Reply { text, acknowledges });
+        self.waiting += reply.bytes.len();
+        self.replies.push(Taken { reply, acknowledges });
     }
 
     /// Whether pings are with the recorder.
@@ -151,9 +157,10 @@ impl<S: Stream> State<S> {
 
     /// Sends the replies that are due at `now`, all that are held back if that is `None`.
     pub(super) fn send_delayed(&mut self, now: Option<Instant>) -> Result<(), Error> {
-        let is_due = |&(due, _): &(Instant, Text)| now.is_none_or(|now| due <= now);
-        while let Some((_, text)) = self.delayed.pop_front_if(|reply| is_due(reply)) {
-            self.socket.queue_text(&text)?;
+        let is_due = |&(due, _): &(Instant, Reply)| now.is_none_or(|now| due <= now);
+        while let Some((_, reply)) = self.delayed.pop_front_if(|reply| is_due(reply)) {
+            self.waiting -= reply.bytes.len();
+            self.socket.queue_reply(&reply)?;
         }
         self.socket.flush().map(drop)
     }
@@ -167,12 +174,15 @@ impl<S: Stream> State<S> {
     /// Queues the replies, or holds them back.
     pub(super) fn queue_replies(&mut self) {
         let due = (!self.reply_delay.is_zero()).then(|| Instant::now() + self.reply_delay);
-        for Reply { text, .. } in self.replies.drain(..) {
+        for Taken { reply, .. } in self.replies.drain(..) {
             match due {
-                Some(due) => self.delayed.push_back((due, text)),
+                Some(due) => self.delayed.push_back((due, reply)),
                 None if self.failed.is_some() => {}
-                None => self.failed = self.socket.queue_text(&text).err(),
+                None => self.failed = self.socket.queue_reply(&reply).err(),
             }
+        }
+        if due.is_none() {
+            self.waiting = 0;
         }
         self.replies.shrink_to(ROOM);
     }
@@ -195,9 +205,10 @@ impl<S: Stream> State<S> {
     }
 
     fn refuse(&mut self, cause: &Unrecorded) {
-        let text = Text::from(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
-        for reply in self.replies.iter_mut().filter(|reply| reply.acknowledges) {
-            reply.text = text.clone();
+        let error = Reply::text(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
+        for taken in self.replies.iter_mut().filter(|taken| taken.acknowledges) {
+            self.waiting += error.bytes.len();
+            self.waiting -= std::mem::replace(&mut taken.reply, error.clone()).bytes.len();
         }
     }
 }

@@ -9,12 +9,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, WebSocket};
+use tokio_tungstenite::tungstenite::{Bytes, Error, WebSocket};
 
 use super::wire::Wire;
+use crate::service::{Kind, Reply};
 
 /// The server's end of a WebSocket.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ struct Bridge<S> {
     waker: Waker,
     /// Whole frames that go out before anything else.
     ahead: Vec<u8>,
+    /// How many bytes of `ahead` have gone out.
+    gone: usize,
     /// The last write took a part only: a frame may be cut in the middle.
     cut: bool,
 }
@@ -44,7 +47,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// request.
     pub(super) fn new(stream: S, early: Vec<u8>, config: WebSocketConfig) -> Self {
         let wire = Wire::new(stream, &early);
-        let bridge = Bridge { wire, waker: Waker::noop().clone(), ahead: Vec::new(), cut: false };
+        let bridge =
+            Bridge { wire, waker: Waker::noop().clone(), ahead: Vec::new(), gone: 0, cut: false };
         let socket = WebSocket::from_partially_read(bridge, early, Role::Server, Some(config));
         Self { socket, unflushed: false }
     }
@@ -88,19 +92,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Queues a text message, to be written by [`Self::flush`]. As a rule only its header has to
-    /// be made; tungstenite's queue is for the times when that holds something.
+    /// Queues a reply, to be written by [`Self::flush`]. As a rule only its header has to be
+    /// made; tungstenite's queue is for the times when that holds something.
     ///
     /// # Errors
     /// When the connection cannot take it.
-    pub(super) fn queue_text(&mut self, text: &str) -> Result<(), Error> {
+    pub(super) fn queue_reply(&mut self, reply: &Reply) -> Result<(), Error> {
+        let opcode = OpCode::Data(match reply.kind {
+            Kind::Text => Data::Text,
+            Kind::Binary => Data::Binary,
+        });
         if self.unflushed || self.socket.get_ref().cut {
-            return self.queue(Message::text(text));
+            let payload = Bytes::copy_from_slice(&reply.bytes);
+            return self.queue(Message::Frame(Frame::message(payload, opcode, true)));
         }
         let ahead = &mut self.socket.get_mut().ahead;
-        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-        header.format(text.len() as u64, ahead)?;
-        ahead.extend_from_slice(text.as_bytes());
+        let header = FrameHeader { opcode, ..FrameHeader::default() };
+        header.format(reply.bytes.len() as u64, &mut *ahead)?;
+        ahead.extend_from_slice(&reply.bytes);
         Ok(())
     }
 
@@ -165,15 +174,17 @@ fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
 impl<S: AsyncWrite + Unpin> Bridge<S> {
     /// Writes the frames that go out before anything else.
     fn write_ahead(&mut self) -> io::Result<()> {
-        while !self.ahead.is_empty() {
+        while self.gone < self.ahead.len() {
             let mut cx = Context::from_waker(&self.waker);
-            let poll = Pin::new(&mut self.wire).poll_write(&mut cx, &self.ahead);
+            let poll = Pin::new(&mut self.wire).poll_write(&mut cx, &self.ahead[self.gone..]);
             let written = or_would_block(poll)?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
-            self.ahead.drain(..written);
+            self.gone += written;
         }
+        self.ahead.clear();
+        self.gone = 0;
         self.ahead.shrink_to(ROOM);
         Ok(())
     }

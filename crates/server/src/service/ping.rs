@@ -2,9 +2,11 @@
 
 use proto::{PONG, Ping};
 
-use super::Answer;
+use super::{Answer, Reply, State};
 
-pub(super) fn answer(text: &str) -> Result<Answer<'_>, String> {
+pub(super) const ABOUT: &str = "each ping is recorded and answered with Pong!";
+
+pub(super) fn answer<'a>(text: &'a str, _: &State) -> Result<Answer<'a>, String> {
     let ping = Ping::parse(text).map_err(|error| error.to_string())?;
-    Ok(Answer { reply: PONG.into(), record: Some(ping) })
+    Ok(Answer { reply: Reply::text(PONG), record: Some(ping) })
 }

@@ -1,0 +1,9 @@
+//! Tells which host answers, for those who have many behind one address.
+
+use super::{Answer, Reply, State};
+
+pub(super) const ABOUT: &str = "a text comes back as [HOSTNAME] TEXT";
+
+pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, String> {
+    Ok(Reply::text(format!("[{}] {text}", state.host)).into())
+}

@@ -1,0 +1,131 @@
+//! The services beside ping/pong.
+
+use crate::support::{TestClient, TestServer, first, frame, is_over};
+
+const BINARY: u8 = 0x82;
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[test]
+fn echo_and_ws_mark_the_text() {
+    let server = TestServer::start();
+    let host = host_name();
+    for (path, mark) in [("/echo", "[RE]: ".to_owned()), ("/ws", format!("[{host}] "))] {
+        let mut client = server.connect_to(path);
+        for text in ["hello", "", " two\nlines ", "日本語", "{\"client_name\": \"a\"}"] {
+            assert_eq!(client.ask(text), format!("{mark}{text}"), "{path}");
+        }
+    }
+    assert_eq!(server.log_text(), "");
+}
+
+#[test]
+fn the_mirror_returns_each_message_as_it_came() {
+    let server = TestServer::start();
+    let mut client = server.raw_at("/mirror");
+    for len in [0, 1, 125, 126, 127, 65_535, 65_536] {
+        for first in [first::TEXT, BINARY] {
+            let payload: Vec<_> = (0..len).map(|index: usize| (index % 128) as u8).collect();
+            client.send(&frame(first, &payload));
+            let reply = client.frame();
+            assert_eq!((reply.first, reply.payload), (first, payload));
+        }
+    }
+    client.send(&[frame(0x02, b"in "), frame(0x00, &[0xff]), frame(0x80, b" parts")].concat());
+    assert_eq!(client.frame().payload, b"in \xff parts");
+}
+
+#[test]
+fn the_mirror_returns_a_long_message_and_then_the_next() {
+    let server = TestServer::builder().env("MAX_MESSAGE", "32M").start();
+    let mut client = server.raw_at("/mirror");
+    let payload: Vec<_> = (0..32 << 20).map(|index: usize| (index % 251) as u8).collect();
+    client.send(&frame(BINARY, &payload));
+    assert!(client.frame().payload == payload);
+    client.send(&frame(first::TEXT, b"next"));
+    assert_eq!(client.frame().text(), "next");
+}
+
+#[test]
+fn binary_frames_are_for_the_mirror_alone() {
+    let server = TestServer::start();
+    for path in ["/", "/echo", "/ws", "/total"] {
+        let mut client = server.raw_at(path);
+        client.send(&frame(BINARY, b"1"));
+        assert_eq!(client.close_code(), Some(1003), "{path}");
+    }
+}
+
+#[test]
+fn a_peer_of_the_mirror_that_does_not_read_costs_little_memory() {
+    let server = TestServer::builder().env("REPLY_DELAY", "600").start();
+    let before = server.memory();
+    let mut client = server.raw_at("/mirror");
+    let message = frame(BINARY, &[0; 65_536]);
+    client.stream().set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+    let refused = (0..1024).find_map(|_| client.try_send(&message).err());
+    assert!(refused.is_some_and(|error| !is_over(&error)), "it reads 64 MiB ahead");
+    let grown = server.memory() - before;
+    assert!(grown < 8 << 20, "{grown} bytes");
+    assert_eq!(server.health().status, 200);
+}
+
+#[test]
+fn the_total_is_that_of_all_connections_and_exact() {
+    let server = TestServer::start();
+    let mut clients = [server.connect_to("/total"), server.connect_to("/total")];
+    assert_eq!(clients[0].ask("40"), "Server records total=40");
+    assert_eq!(clients[1].ask(" 2\n"), "Server records total=42");
+    for _ in 0..9 {
+        clients[0].ask("0.1");
+    }
+    assert_eq!(clients[1].ask("0.1"), "Server records total=43");
+    assert_eq!(clients[0].ask("-43.5"), "Server records total=-0.5");
+    clients.into_iter().for_each(TestClient::close);
+    assert_eq!(server.connect_to("/total").ask("+.5"), "Server records total=0");
+    assert_eq!(server.log_text(), "");
+}
+
+#[test]
+fn what_cannot_be_added_is_told_and_changes_nothing() {
+    let server = TestServer::start();
+    let mut client = server.connect_to("/total");
+    client.ask("7");
+    for text in ["", "seven", "1e3", "NaN", "inf", "0x1", "1,5", "1 2"] {
+        let reply = client.ask(text);
+        assert_eq!(reply, "Error: expected a number, whole or decimal, such as 42 or -0.5");
+    }
+    assert_eq!(client.ask(&"9".repeat(39)), "Error: expected a number of at most 38 digits");
+    assert_eq!(
+        client.ask(&"9".repeat(38)),
+        "Error: the total would need more than 38 digits, so it stays 7"
+    );
+    assert_eq!(client.ask("0"), "Server records total=7");
+    server.event("unusable message: expected a number");
+}
+
+#[test]
+fn numbers_that_come_at_once_are_added_in_their_order() {
+    let server = TestServer::start();
+    let mut client = server.raw_at("/total");
+    let frames: Vec<_> = (1..=1000)
+        .flat_map(|number: u32| frame(first::TEXT, number.to_string().as_bytes()))
+        .collect();
+    client.send(&frames);
+    for number in 1..=1000_u32 {
+        let total = number * (number + 1) / 2;
+        assert_eq!(client.frame().text(), format!("Server records total={total}"));
+    }
+}
+
+#[test]
+fn every_service_closes_with_1001_when_the_server_stops() {
+    let mut server = TestServer::start();
+    let mut clients = ["/", "/echo", "/ws", "/mirror", "/total"].map(|path| server.raw_at(path));
+    assert_eq!(server.stop().0, Some(0));
+    for client in &mut clients {
+        assert_eq!(client.close_code(), Some(1001));
+    }
+}
