@@ -3,13 +3,16 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::connection::{Connection, Ending, Shared};
+use server::health::Health;
 use server::journal::{Journal, Options, SyncPolicy};
+use server::metrics::Metrics;
 use server::service::{Service, State};
 use server::stop;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, split};
@@ -42,13 +45,17 @@ async fn serve_over<T>(
     let options = Options { path, sync: SyncPolicy::No, rotation: None };
     let (journal, _closer) = Journal::open(&options).unwrap();
     let (_stopper, stop) = stop::channel();
+    let metrics = Arc::new(Metrics::new(1, 1, journal.clone()));
+    let health = Health { journal: journal.clone(), stop: stop.clone() };
     let shared = Shared {
         recorder: journal.recorder(),
         max_message: 64 * 1024,
         reply_delay,
-        services: std::sync::Arc::new(State::new("host".into())),
+        services: Arc::new(State::new("host".into(), Arc::clone(&metrics), health)),
+        counts: Arc::clone(&metrics.workers()[0]),
+        metrics,
         stop,
-        unusable: std::sync::Arc::default(),
+        unusable: Arc::default(),
     };
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     let mut connection = Connection::new(

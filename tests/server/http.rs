@@ -85,18 +85,23 @@ fn an_unknown_path_gets_404_and_the_paths_that_there_are() {
     for response in [ask(&server, "GET /nowhere"), unknown_upgrade] {
         assert_eq!(response.status, 404);
         assert!(response.body.contains("/nowhere"), "{response:?}");
-        assert!(response.body.contains("/healthz"), "{response:?}");
-        assert!(response.body.lines().any(|line| line.trim().starts_with("/ ")), "{response:?}");
+        let paths = response.body.lines().filter_map(|line| line.strip_prefix("  /"));
+        let mut paths: Vec<_> = paths.map(|line| line.split(' ').next().unwrap()).collect();
+        paths.dedup();
+        let expected = ["", "echo", "ws", "mirror", "total", "status", "", "healthz", "metrics"];
+        assert_eq!(paths, expected, "{response:?}");
     }
 }
 
 #[test]
 fn a_plain_get_of_a_websocket_path_gets_426() {
     let server = TestServer::start();
-    let response = ask(&server, "GET /");
-    assert_eq!(response.status, 426);
-    assert_eq!(response.header("Upgrade"), Some("websocket"));
-    assert!(response.body.contains("ws://"), "{response:?}");
+    for path in ["/echo", "/ws", "/mirror", "/total", "/status"] {
+        let response = server.get(path);
+        assert_eq!(response.status, 426, "{path}");
+        assert_eq!(response.header("Upgrade"), Some("websocket"));
+        assert!(response.body.contains("ws://"), "{response:?}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod client;
 mod load;
 mod log;
+mod metrics;
 mod raw;
 mod server;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) use client::TestClient;
 pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
+pub(crate) use metrics::Metrics;
 pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
 pub(crate) use server::{Builder, TestServer, limit, not_unicode, own_address};
 

@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
-use super::{Log, PATIENCE, RawClient, Response, TestClient, eventually};
+use super::{Log, Metrics, PATIENCE, RawClient, Response, TestClient, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_server");
 
 /// What the environment of the tests may not hand down to a server.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "LISTEN",
     "LOG_FILE",
     "LOG_SYNC",
@@ -31,6 +31,7 @@ const SETTINGS: [&str; 12] = [
     "WORKERS",
     "MAX_CONNECTIONS",
     "MAX_MESSAGE",
+    "ALLOWED_ORIGINS",
     "REPLY_DELAY",
     "DRAIN_TIMEOUT",
     "RUST_LOG",
@@ -364,10 +365,22 @@ impl TestServer {
         limit(self.pid(), resource, current);
     }
 
+    /// What `/metrics` says.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics::of(&self.get("/metrics"))
+    }
+
+    /// The reply to a plain GET.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Response {
+        RawClient::ask(self.address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+    }
+
     /// What `/healthz` says.
     #[track_caller]
     pub(crate) fn health(&self) -> Response {
-        RawClient::ask(self.address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.get("/healthz")
     }
 
     fn proc_file(&self, name: &str) -> String {

@@ -15,5 +15,11 @@ pub const MIRROR: &str = "/mirror";
 /// The running total (WebSocket).
 pub const TOTAL: &str = "/total";
 
+/// The server's state as JSON, in return for any text (WebSocket).
+pub const STATUS: &str = "/status";
+
+/// What the server counts, for Prometheus (HTTP).
+pub const METRICS: &str = "/metrics";
+
 /// Whether the server can do its work (HTTP): 200, or 503 and the reason.
 pub const HEALTH: &str = "/healthz";

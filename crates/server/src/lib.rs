@@ -12,6 +12,7 @@ pub mod healthcheck;
 pub mod http;
 pub mod journal;
 pub mod listener;
+pub mod metrics;
 pub mod server;
 pub mod service;
 pub mod settings;

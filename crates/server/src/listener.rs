@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
+use crate::metrics::{Cause, Errors};
 use crate::throttle::{Throttle, warn_throttled};
 use crate::worker::Worker;
 
@@ -42,7 +43,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts for ever; each connection goes to the worker with the fewest.
-pub async fn accept(listener: &TcpListener, workers: &[Worker]) {
+pub async fn accept(listener: &TcpListener, workers: &[Worker], errors: &Errors) {
     let refused = Throttle::default();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -57,6 +58,7 @@ pub async fn accept(listener: &TcpListener, workers: &[Worker]) {
                 debug!("a connection ended before it was accepted: {error}");
             }
             Err(error) => {
+                errors.count(Cause::Accept);
                 warn_throttled!(
                     refused,
                     "cannot accept connections: {error}; trying again in {pause:?}"

@@ -17,6 +17,7 @@ use crate::health::Health;
 use crate::http::Http;
 use crate::journal::{Closer, Journal};
 use crate::listener;
+use crate::metrics::Metrics;
 use crate::service;
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
@@ -29,6 +30,7 @@ pub struct Server {
     settings: Settings,
     listener: TcpListener,
     workers: Vec<Worker>,
+    metrics: Arc<Metrics>,
     journal: Journal,
     closer: Closer,
     stopper: stop::Stopper,
@@ -64,11 +66,15 @@ impl Server {
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
         let (stopper, stop) = stop::channel();
+        let metrics = Arc::new(Metrics::new(workers, max_connections, journal.clone()));
+        let health = Health { journal: journal.clone(), stop: stop.clone() };
         let http = Arc::new(Http {
-            health: Health { journal: journal.clone(), stop: stop.clone() },
+            health: health.clone(),
+            metrics: Arc::clone(&metrics),
+            origins: settings.allowed_origins.clone(),
             connections: Arc::new(Semaphore::new(max_connections)),
-            max_connections,
             refused: Throttle::default(),
+            refused_origins: Throttle::default(),
         });
         let options = worker::Options {
             journal: journal.clone(),
@@ -76,12 +82,18 @@ impl Server {
             reply_delay: settings.reply_delay,
             sockets: Arc::default(),
             max_sockets: budget.sockets,
-            services: Arc::new(service::State::new(host_name())),
+            services: Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health)),
+            metrics: Arc::clone(&metrics),
             unusable: Arc::default(),
             stop,
         };
-        let workers = (0..workers)
-            .map(|number| Worker::start(number, options.clone(), Arc::clone(&http)))
+        let workers = metrics
+            .workers()
+            .iter()
+            .enumerate()
+            .map(|(number, counts)| {
+                Worker::start(number, options.clone(), Arc::clone(counts), Arc::clone(&http))
+            })
             .collect::<io::Result<Vec<_>>>()
             .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
         info!(
@@ -91,7 +103,7 @@ impl Server {
             settings.log_sync,
             workers.len(),
         );
-        Ok(Self { settings, listener, workers, journal, closer, stopper })
+        Ok(Self { settings, listener, workers, metrics, journal, closer, stopper })
     }
 
     /// The address that it listens on.
@@ -114,7 +126,7 @@ impl Server {
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
         let result = select! {
-            () = listener::accept(&self.listener, &self.workers) => Ok(()),
+            () = listener::accept(&self.listener, &self.workers, &self.metrics.errors) => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
         };

@@ -10,6 +10,7 @@ use proto::limits::MAX_MESSAGE;
 use proto::settings::{bytes, seconds};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::http::Origins;
 use crate::journal::{self, Rotation, SyncPolicy};
 
 /// Largest value of `MAX_MESSAGE`, in bytes.
@@ -59,6 +60,11 @@ pub struct Settings {
     /// Time that each reply is held back, as a slow server would
     #[arg(long, env, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub reply_delay: Duration,
+
+    /// Origins of the web pages that may connect, separated by commas; `self` is the server's own
+    /// page [default: all]
+    #[arg(long, env, value_name = "ORIGINS")]
+    pub allowed_origins: Option<Origins>,
 
     /// Most time that stopping may take
     #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]

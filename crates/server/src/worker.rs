@@ -21,6 +21,7 @@ use crate::connection::{Connection, Shared};
 use crate::http::{Http, Upgrade};
 use crate::journal::Journal;
 use crate::listener::Accepted;
+use crate::metrics::{Metrics, WorkerMetrics};
 use crate::service;
 use crate::stop::Stop;
 use crate::throttle::Throttle;
@@ -52,6 +53,8 @@ pub struct Options {
     pub max_sockets: usize,
     /// What the services remember.
     pub services: Arc<service::State>,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
     /// Warnings about messages that a service cannot use.
     pub unusable: Arc<Throttle>,
     /// The end of the server.
@@ -72,7 +75,12 @@ impl Worker {
     ///
     /// # Errors
     /// When there can be no further thread or event loop.
-    pub fn start(number: usize, options: Options, http: Arc<Http>) -> io::Result<Self> {
+    pub fn start(
+        number: usize,
+        options: Options,
+        counts: Arc<WorkerMetrics>,
+        http: Arc<Http>,
+    ) -> io::Result<Self> {
         let (queue, accepted) = mpsc::channel(QUEUE);
         let load = Arc::new(AtomicUsize::new(0));
         let (end, ended) = oneshot::channel();
@@ -83,7 +91,7 @@ impl Worker {
             match event_loop() {
                 Ok(runtime) => {
                     let _ = begin.send(Ok(()));
-                    runtime.block_on(run(options, http, accepted, counted));
+                    runtime.block_on(run(options, counts, http, accepted, counted));
                 }
                 Err(error) => drop(begin.send(Err(error))),
             }
@@ -141,6 +149,7 @@ impl Drop for Counted {
 
 async fn run(
     options: Options,
+    counts: Arc<WorkerMetrics>,
     http: Arc<Http>,
     mut queue: mpsc::Receiver<Accepted>,
     load: Arc<AtomicUsize>,
@@ -154,6 +163,8 @@ async fn run(
             max_message: options.max_message,
             reply_delay: options.reply_delay,
             services: options.services,
+            metrics: options.metrics,
+            counts,
             stop: options.stop,
             unusable: options.unusable,
         }),
@@ -227,13 +238,16 @@ async fn serve(
     _counted: Counted,
 ) {
     let Upgrade { stream, early, terms } = upgrade;
-    let is_told = !terms.is_healthcheck;
-    if is_told {
-        info!(%peer, "connected");
+    let service = terms.service;
+    let mut connection = Connection::new(stream, early, service, peer, Rc::clone(&shared));
+    if terms.is_healthcheck {
+        connection.run().await;
+        return;
     }
-    let mut connection = Connection::new(stream, early, terms.service, peer, shared);
+    info!(%peer, "connected");
+    shared.counts.opened(service);
     let ending = connection.run().await;
-    if is_told {
-        info!(%peer, "{ending}");
-    }
+    shared.counts.closed(service);
+    ending.cause().inspect(|&cause| shared.metrics.errors.count(cause));
+    info!(%peer, "{ending}");
 }

@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::Stream;
 use super::session::Session;
 use super::socket::Socket;
+use crate::metrics::Cause;
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -26,12 +27,44 @@ pub enum Ending {
     Lost(Option<io::Error>),
     /// The peer does not read, so it gets no Close frame either.
     NotReading,
-    /// The server closes it, with a code of RFC 6455, section 7.4.1, and the reason.
-    Refused(CloseCode, String),
-    /// The same, because of what cannot be read as WebSocket.
+    /// The server closes it, as the peer does what it may not.
+    Refused(Refusal),
+    /// The server closes it, as it cannot read what comes: a code of RFC 6455, section 7.4.1, and
+    /// the reason.
     Unreadable(CloseCode, String),
     /// The server stops.
     Stopping,
+}
+
+/// What a peer may not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Send binary frames to a service of text.
+    Binary,
+    /// Send many control frames in a short time.
+    ControlFlood,
+    /// Begin a message and not end it.
+    Unfinished,
+    /// Leave a protocol ping without an answer.
+    Silent,
+}
+
+impl Refusal {
+    fn code(self) -> CloseCode {
+        match self {
+            Self::Binary => CloseCode::Unsupported,
+            Self::ControlFlood | Self::Unfinished | Self::Silent => CloseCode::Policy,
+        }
+    }
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Binary => "this service takes text frames",
+            Self::ControlFlood => "too many control frames",
+            Self::Unfinished => "the message was not finished in time",
+            Self::Silent => "no sign of life for a minute",
+        }
+    }
 }
 
 impl Ending {
@@ -49,12 +82,28 @@ impl Ending {
         }
     }
 
+    /// What went wrong, if anything did.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        Some(match self {
+            Self::Closed(_) | Self::Stopping => return None,
+            Self::Lost(_) => Cause::Lost,
+            Self::NotReading => Cause::NotReading,
+            Self::Refused(Refusal::Binary) => Cause::Binary,
+            Self::Refused(Refusal::ControlFlood) => Cause::ControlFlood,
+            Self::Refused(Refusal::Unfinished) => Cause::Unfinished,
+            Self::Refused(Refusal::Silent) => Cause::Silent,
+            Self::Unreadable(CloseCode::Size, _) => Cause::TooLong,
+            Self::Unreadable(CloseCode::Invalid, _) => Cause::NotUtf8,
+            Self::Unreadable(..) => Cause::Protocol,
+        })
+    }
+
     /// The Close frame that the server begins the closing handshake with, if it does.
     fn frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
-            Self::Refused(code, reason) | Self::Unreadable(code, reason) => {
-                (*code, reason.as_str())
-            }
+            Self::Refused(refusal) => (refusal.code(), refusal.reason()),
+            Self::Unreadable(code, reason) => (*code, reason.as_str()),
             Self::Stopping => (CloseCode::Away, "the server stops"),
             Self::Closed(_) | Self::Lost(_) | Self::NotReading => return None,
         };
@@ -76,7 +125,10 @@ impl fmt::Display for Ending {
             Self::Lost(Some(error)) => write!(f, "lost: {error}"),
             Self::Lost(None) => write!(f, "lost: the client left without a Close frame"),
             Self::NotReading => write!(f, "dropped: the client does not read"),
-            Self::Refused(code, reason) | Self::Unreadable(code, reason) => {
+            Self::Refused(refusal) => {
+                write!(f, "closed with {}: {}", u16::from(refusal.code()), refusal.reason())
+            }
+            Self::Unreadable(code, reason) => {
                 write!(f, "closed with {}: {reason}", u16::from(*code))
             }
             Self::Stopping => write!(f, "closed with 1001: the server stops"),

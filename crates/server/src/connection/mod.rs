@@ -18,11 +18,11 @@ use std::time::Duration;
 use proto::ping::ERROR_PREFIX;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 
 use crate::journal::Recorder;
+use crate::metrics::{self, Cause, Metrics, WorkerMetrics};
 use crate::service::{self, Answer, Reply, Service, Unusable};
 use crate::stop::Stop;
 use crate::throttle::{Throttle, warn_throttled};
@@ -31,7 +31,7 @@ use deadline::{Deadlines, Due};
 use session::{MAX_WAITING, Session, State};
 use socket::Socket;
 
-pub use ending::Ending;
+pub use ending::{Ending, Refusal};
 pub use stream::Stream;
 
 /// Initial size of the read buffer of a connection, in bytes, and the size at which its write
@@ -52,6 +52,10 @@ pub struct Shared {
     pub reply_delay: Duration,
     /// What the services remember.
     pub services: Arc<service::State>,
+    /// What the server counts.
+    pub metrics: Arc<Metrics>,
+    /// What this worker counts.
+    pub counts: Arc<WorkerMetrics>,
     /// The end of the server.
     pub stop: Stop,
     /// Warnings about messages that a service cannot use.
@@ -66,6 +70,8 @@ pub struct Connection<S> {
     peer: SocketAddr,
     shared: Rc<Shared>,
     deadlines: Deadlines,
+    /// Who sent the last ping.
+    client: Option<Arc<metrics::Client>>,
 }
 
 enum Event {
@@ -91,9 +97,10 @@ impl<S: Stream + 'static> Connection<S> {
             .max_write_buffer_size(MAX_WRITE_BUFFER + MAX_WAITING + 2 * shared.max_message)
             .max_message_size(Some(shared.max_message))
             .max_frame_size(Some(shared.max_message));
-        let socket = Socket::new(stream, early, config);
+        let socket = Socket::new(stream, early, config, Arc::clone(&shared.counts));
         let session = Rc::new(Session::new(socket, shared.reply_delay));
-        Self { session, service, peer, shared, deadlines: Deadlines::new(Instant::now()) }
+        let deadlines = Deadlines::new(Instant::now());
+        Self { session, service, peer, shared, deadlines, client: None }
     }
 
     /// Serves the peer to the end, which is told.
@@ -175,37 +182,37 @@ impl<S: Stream + 'static> Connection<S> {
         match message {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                 state.socket.wire_mut().message_taken();
-                self.serve(state, &message)
+                self.serve(state, &message, now)
             }
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
                 state.socket.wire_mut().control_taken();
                 let allowed = self.deadlines.control_frame(now);
-                let reason = || "too many control frames".into();
-                (!allowed).then(|| Ending::Refused(CloseCode::Policy, reason()))
+                (!allowed).then_some(Ending::Refused(Refusal::ControlFlood))
             }
             Ok(Message::Close(frame)) => Some(Ending::Closed(frame.map(|frame| frame.code.into()))),
             Err(error) => Some(Ending::of(error)),
         }
     }
 
-    fn serve(&self, state: &mut State<S>, message: &Message) -> Option<Ending> {
+    fn serve(&mut self, state: &mut State<S>, message: &Message, now: Instant) -> Option<Ending> {
+        let counts = &self.shared.counts;
+        counts.of(self.service).messages.add(1);
         match self.service.answer(message, &self.shared.services) {
             Ok(Answer { reply, record }) => {
                 if let Some(ping) = &record {
                     self.shared.recorder.record(ping);
+                    counts.clients.pinged(&mut self.client, &ping.client_name, now.into());
                 }
                 state.reply(reply, record.is_some());
             }
             Err(Unusable::Text(expected)) => {
                 let peer = self.peer;
+                self.shared.metrics.errors.count(Cause::Unusable);
                 let shown = proto::escape::plain(&expected);
                 warn_throttled!(self.shared.unusable, %peer, "unusable message: {shown}");
                 state.reply(Reply::text(format!("{ERROR_PREFIX}{expected}")), false);
             }
-            Err(Unusable::Binary) => {
-                let reason = "this service takes text frames".into();
-                return Some(Ending::Refused(CloseCode::Unsupported, reason));
-            }
+            Err(Unusable::Binary) => return Some(Ending::Refused(Refusal::Binary)),
         }
         None
     }
@@ -228,14 +235,13 @@ impl<S: Stream + 'static> Connection<S> {
         if state.next_delayed().is_some_and(|due| due <= now) {
             return state.send_delayed(Some(now)).err().map(Ending::of);
         }
-        let refused = |reason: &str| Some(Ending::Refused(CloseCode::Policy, reason.into()));
         match self.deadlines.due(now, state.pending())? {
             Due::Ping => {
                 self.deadlines.pinged(now);
                 state.send(Message::Ping(Bytes::new())).err().map(Ending::of)
             }
-            Due::Silent => refused("no sign of life for a minute"),
-            Due::Unfinished => refused("the message was not finished in time"),
+            Due::Silent => Some(Ending::Refused(Refusal::Silent)),
+            Due::Unfinished => Some(Ending::Refused(Refusal::Unfinished)),
             Due::NotReading => Some(Ending::NotReading),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 use tokio_tungstenite::tungstenite::{Bytes, Error, WebSocket};
 
 use super::wire::Wire;
+use crate::metrics::WorkerMetrics;
 use crate::service::{Kind, Reply};
 
 /// The server's end of a WebSocket.
@@ -45,8 +47,13 @@ const ROOM: usize = 128;
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// A socket over a stream that was upgraded; `early` are the bytes that arrived with the
     /// request.
-    pub(super) fn new(stream: S, early: Vec<u8>, config: WebSocketConfig) -> Self {
-        let wire = Wire::new(stream, &early);
+    pub(super) fn new(
+        stream: S,
+        early: Vec<u8>,
+        config: WebSocketConfig,
+        counts: Arc<WorkerMetrics>,
+    ) -> Self {
+        let wire = Wire::new(stream, &early, counts);
         let bridge =
             Bridge { wire, waker: Waker::noop().clone(), ahead: Vec::new(), gone: 0, cut: false };
         let socket = WebSocket::from_partially_read(bridge, early, Role::Server, Some(config));

@@ -5,12 +5,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::Stream;
+use crate::metrics::WorkerMetrics;
 
 /// A stream of WebSocket frames from a client.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub(super) struct Wire<S> {
     stream: S,
     frames: FrameCounter,
     pending: Pending,
+    counts: Arc<WorkerMetrics>,
 }
 
 /// What the peer has begun and not ended.
@@ -31,14 +34,15 @@ pub(super) struct Pending {
 
 impl<S> Wire<S> {
     /// `early` are the bytes that arrived behind the handshake.
-    pub(super) fn new(stream: S, early: &[u8]) -> Self {
-        let mut wire =
-            Self { stream, frames: FrameCounter::default(), pending: Pending::default() };
+    pub(super) fn new(stream: S, early: &[u8], counts: Arc<WorkerMetrics>) -> Self {
+        let frames = FrameCounter::default();
+        let mut wire = Self { stream, frames, pending: Pending::default(), counts };
         wire.arrived(early);
         wire
     }
 
     fn arrived(&mut self, bytes: &[u8]) {
+        self.counts.received_bytes.add(bytes.len() as u64);
         let complete = self.frames.messages;
         self.frames.feed(bytes);
         if self.frames.messages != complete || !self.frames.is_mid_message() {
@@ -114,6 +118,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             self.pending.stuck_since.get_or_insert_with(Instant::now);
         } else {
             self.pending.stuck_since = None;
+        }
+        if let Poll::Ready(Ok(written)) = poll {
+            self.counts.sent_bytes.add(written as u64);
         }
         poll
     }
@@ -246,6 +253,10 @@ impl FrameCounter {
 mod tests {
     use super::*;
 
+    fn watched(early: &[u8]) -> Wire<()> {
+        Wire::new((), early, Arc::new(WorkerMetrics::new(std::time::Instant::now())))
+    }
+
     fn frame(first: u8, payload: usize) -> Vec<u8> {
         let mut frame = vec![first];
         match payload {
@@ -269,7 +280,7 @@ mod tests {
         let bytes = frames.concat();
         let mut outcomes = Vec::new();
         for piece in [1, 2, 3, 7, 64, usize::MAX] {
-            let mut wire = Wire::new((), b"");
+            let mut wire = watched(b"");
             bytes.chunks(piece.min(bytes.len())).for_each(|bytes| wire.arrived(bytes));
             outcomes.push((wire.frames.messages, wire.pending().unfinished_since.is_some()));
         }
@@ -303,13 +314,13 @@ mod tests {
 
     #[test]
     fn whatever_is_left_counts_as_unread() {
-        let mut wire = Wire::new((), &[frame(0x81, 5), frame(0x88, 2)].concat());
+        let mut wire = watched(&[frame(0x81, 5), frame(0x88, 2)].concat());
         wire.message_taken();
         assert!(!wire.has_message() && wire.has_unread());
         wire.control_taken();
         assert!(!wire.has_unread());
 
-        let mut wire = Wire::new((), b"");
+        let mut wire = watched(b"");
         wire.arrived(&[0x81]);
         assert!(!wire.has_message() && wire.has_unread());
     }

@@ -7,6 +7,7 @@
 mod claim;
 mod clock;
 mod file;
+mod metrics;
 mod recorder;
 mod stdout;
 mod sync;
@@ -27,6 +28,7 @@ use stdout::Stdout;
 use sync::{Progress, Syncer};
 
 pub use file::Rotation;
+pub use metrics::LogMetrics;
 pub use recorder::{Recorded, Recorder, Unrecorded};
 pub use sync::SyncPolicy;
 
@@ -63,6 +65,7 @@ struct Shared {
     progress: watch::Sender<Progress>,
     policy: SyncPolicy,
     stdout: Stdout,
+    metrics: LogMetrics,
 }
 
 #[derive(Debug)]
@@ -102,6 +105,7 @@ impl Journal {
             progress: watch::Sender::default(),
             policy: options.sync,
             stdout: Stdout::start(io::stdout())?,
+            metrics: LogMetrics::default(),
         });
         let syncer = match options.sync {
             SyncPolicy::No => None,
@@ -133,6 +137,18 @@ impl Journal {
     /// Why not.
     pub fn check(&self) -> Result<(), Arc<str>> {
         self.0.check()
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> &LogMetrics {
+        &self.0.metrics
+    }
+
+    /// Lines that stdout was too slow for.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.0.stdout.left_out()
     }
 
     /// Waits until the log has failed for good, and says why.
@@ -180,13 +196,16 @@ impl Shared {
             state.newest = second;
             state.file.restore_if_deleted();
         }
+        let begun = Instant::now();
         let (written, result) = state.file.append(lines);
         if let Err(error) = result {
             // Of a batch that went into two files, the first may hold its part.
             let lines = &lines[..written];
             self.stdout.push(lines, lines.iter().filter(|&&byte| byte == b'\n').count());
+            self.metrics.refused.add(count as u64);
             return Err(state.note_trouble(&error));
         }
+        self.metrics.written(count, begun.elapsed());
         state.note_recovery();
         state.written += 1;
         self.stdout.push(lines, count);

@@ -31,7 +31,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
+    /// Lines that were left out and are not told yet.
     left_out: usize,
+    /// Lines that were left out so far.
+    left_out_in_all: u64,
     /// The thread waits for lines.
     idle: bool,
     /// The thread pauses between two writes.
@@ -67,6 +70,7 @@ impl Stdout {
         // Where nothing waits, even a line that is longer than all that may wait is taken.
         if !state.waiting.is_empty() && state.waiting.len() + lines.len() > CAPACITY {
             state.left_out += count;
+            state.left_out_in_all += count as u64;
             return;
         }
         state.waiting.extend_from_slice(lines);
@@ -74,6 +78,11 @@ impl Stdout {
         if mem::take(&mut state.idle) || is_much {
             self.0.changed.notify_all();
         }
+    }
+
+    /// How many lines were left out so far.
+    pub(super) fn left_out(&self) -> u64 {
+        self.state().left_out_in_all
     }
 
     /// Ends the copy, after what waits is written or `patience` is over.

@@ -6,22 +6,29 @@ mod echo;
 mod host;
 mod mirror;
 mod ping;
+mod status;
 mod total;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use proto::{Ping, path};
 use tokio_tungstenite::tungstenite::Message;
 
+use crate::health::Health;
+use crate::metrics::Metrics;
+
+pub use status::Status;
 pub use total::Total;
 
 /// Every service with its path and its rule.
-const TABLE: [Entry; 5] = [
+const TABLE: [Entry; 6] = [
     Entry::of_text(path::PING, ping::ABOUT, ping::answer),
     Entry::of_text(path::ECHO, echo::ABOUT, echo::answer),
     Entry::of_text(path::HOST, host::ABOUT, host::answer),
     Entry::of_any(path::MIRROR, mirror::ABOUT, mirror::answer),
     Entry::of_text(path::TOTAL, total::ABOUT, total::answer),
+    Entry::of_text(path::STATUS, status::ABOUT, status::answer),
 ];
 
 /// A service of the server.
@@ -35,6 +42,8 @@ pub struct State {
     pub host: String,
     /// The sum of all numbers.
     pub total: Total,
+    /// How the server does.
+    pub status: Status,
 }
 
 /// What a service makes of a message that it can use.
@@ -119,8 +128,8 @@ impl From<Reply> for Answer<'_> {
 impl State {
     /// The state of a server that has just started on `host`.
     #[must_use]
-    pub fn new(host: String) -> Self {
-        Self { host, total: Total::default() }
+    pub fn new(host: String, metrics: Arc<Metrics>, health: Health) -> Self {
+        Self { host, total: Total::default(), status: Status::new(metrics, health) }
     }
 }
 

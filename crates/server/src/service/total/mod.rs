@@ -35,55 +35,47 @@ impl fmt::Display for Total {
 }
 
 pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, String> {
+    add(text, &state.total).map(|reply| Reply::text(reply).into())
+}
+
+fn add(text: &str, total: &Total) -> Result<String, String> {
     let number = text.trim().parse().map_err(|error: decimal::Invalid| error.to_string())?;
-    let total = state.total.add(number).ok_or_else(|| {
-        format!(
-            "the total would need more than {} digits, so it stays {}",
-            decimal::MAX_DIGITS,
-            state.total
-        )
+    let sum = total.add(number).ok_or_else(|| {
+        let digits = decimal::MAX_DIGITS;
+        format!("the total would need more than {digits} digits, so it stays {total}")
     })?;
-    Ok(Reply::text(format!("Server records total={total}")).into())
+    Ok(format!("Server records total={sum}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn state() -> State {
-        State::new("host".into())
-    }
-
-    fn reply(state: &State, text: &str) -> Result<String, String> {
-        let bytes = answer(text, state)?.reply.bytes.into_owned();
-        Ok(String::from_utf8(bytes).unwrap())
-    }
-
     #[test]
     fn numbers_are_added_up_exactly() {
-        let state = state();
+        let total = Total::default();
         for text in ["41", " 1\r\n"] {
-            reply(&state, text).unwrap();
+            add(text, &total).unwrap();
         }
-        assert_eq!(reply(&state, "0").unwrap(), "Server records total=42");
+        assert_eq!(add("0", &total).unwrap(), "Server records total=42");
         for tenths in 1..=10 {
             let expected = if tenths == 10 { "43".into() } else { format!("42.{tenths}") };
-            assert_eq!(reply(&state, "0.1").unwrap(), format!("Server records total={expected}"));
+            assert_eq!(add("0.1", &total).unwrap(), format!("Server records total={expected}"));
         }
-        assert_eq!(reply(&state, "-43").unwrap(), "Server records total=0");
+        assert_eq!(add("-43", &total).unwrap(), "Server records total=0");
     }
 
     #[test]
     fn what_is_no_number_or_too_large_changes_nothing() {
-        let state = state();
+        let total = Total::default();
         let largest = "9".repeat(decimal::MAX_DIGITS);
-        reply(&state, &largest).unwrap();
+        add(&largest, &total).unwrap();
         assert_eq!(
-            reply(&state, "1").unwrap_err(),
+            add("1", &total).unwrap_err(),
             format!("the total would need more than 38 digits, so it stays {largest}")
         );
-        assert!(reply(&state, "0.1").unwrap_err().ends_with(&largest));
-        assert!(reply(&state, "one").unwrap_err().starts_with("expected a number"));
-        assert_eq!(reply(&state, "0").unwrap(), format!("Server records total={largest}"));
+        assert!(add("0.1", &total).unwrap_err().ends_with(&largest));
+        assert!(add("one", &total).unwrap_err().starts_with("expected a number"));
+        assert_eq!(add("0", &total).unwrap(), format!("Server records total={largest}"));
     }
 }

@@ -1,0 +1,199 @@
+//! Who pings: the names that clients give themselves, with a bound on their number.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use proto::ping::unquoted;
+
+use super::Tally;
+
+/// Names that a worker remembers.
+const MAX_NAMES: usize = 1024;
+
+/// What is remembered of a name, in bytes.
+const MAX_NAME: usize = 128;
+
+/// The clients of one worker by name.
+#[derive(Debug)]
+pub struct Clients {
+    /// What the time of a ping counts from.
+    started: Instant,
+    listed: Mutex<HashMap<Arc<str>, Arc<Client>>>,
+}
+
+/// Those who ping under one name, on one worker.
+#[derive(Debug)]
+pub struct Client {
+    name: Arc<str>,
+    pings: Tally,
+    /// When the last ping came, in milliseconds since the start.
+    last: Tally,
+    is_listed: AtomicBool,
+}
+
+/// What is known about a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The beginning of the name.
+    pub name: Arc<str>,
+    /// Pings so far.
+    pub pings: u64,
+    /// When the last one came, since the start.
+    pub last: Duration,
+}
+
+impl Clients {
+    /// No client yet; time counts from `started`.
+    #[must_use]
+    pub fn new(started: Instant) -> Self {
+        Self { started, listed: Mutex::default() }
+    }
+
+    /// Counts a ping. `client` is where its connection keeps the client of its last ping: as a
+    /// rule it has the same name, and nothing has to be looked up.
+    pub fn pinged(&self, client: &mut Option<Arc<Client>>, name: &str, now: Instant) {
+        let name = shown(name);
+        let client = match client {
+            Some(client) if client.is(name) => client,
+            client => client.insert(self.named(name)),
+        };
+        client.pings.add(1);
+        let since = now.saturating_duration_since(self.started);
+        client.last.set(1000 * since.as_secs() + u64::from(since.subsec_millis()));
+    }
+
+    /// Everyone who is remembered.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        self.listed().values().map(|client| client.known()).collect()
+    }
+
+    fn listed(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Client>>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn named(&self, name: &str) -> Arc<Client> {
+        let mut listed = self.listed();
+        if let Some(client) = listed.get(name) {
+            return Arc::clone(client);
+        }
+        if listed.len() >= MAX_NAMES {
+            forget_half(&mut listed);
+        }
+        let client = Arc::new(Client::new(name));
+        listed.insert(Arc::clone(&client.name), Arc::clone(&client));
+        client
+    }
+}
+
+impl Client {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            pings: Tally::default(),
+            last: Tally::default(),
+            is_listed: AtomicBool::new(true),
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        *self.name == *name && self.is_listed.load(Ordering::Relaxed)
+    }
+
+    fn known(&self) -> Known {
+        Known {
+            name: Arc::clone(&self.name),
+            pings: self.pings.get(),
+            last: Duration::from_millis(self.last.get()),
+        }
+    }
+}
+
+/// Forgets those whose last ping is the longest ago; that is half of them, so that it happens
+/// rarely however fast the names change.
+fn forget_half(listed: &mut HashMap<Arc<str>, Arc<Client>>) {
+    let mut clients: Vec<_> = listed.drain().map(|(_, client)| client).collect();
+    clients.sort_unstable_by_key(|client| client.last.get());
+    let recent = clients.split_off(clients.len() / 2);
+    clients.iter().for_each(|client| client.is_listed.store(false, Ordering::Relaxed));
+    listed.extend(recent.into_iter().map(|client| (Arc::clone(&client.name), client)));
+}
+
+/// The name as the log has it, or its beginning.
+fn shown(name: &str) -> &str {
+    let name = unquoted(name);
+    &name[..name.floor_char_boundary(MAX_NAME)]
+}
+
+/// The clients of all workers, each name once, the one with the latest ping first.
+pub(super) fn merged<'a>(workers: impl IntoIterator<Item = &'a Clients>) -> Vec<Known> {
+    let mut names: HashMap<Arc<str>, Known> = HashMap::new();
+    for client in workers.into_iter().flat_map(Clients::known) {
+        match names.get_mut(&client.name) {
+            Some(known) => {
+                known.pings += client.pings;
+                known.last = known.last.max(client.last);
+            }
+            None => drop(names.insert(Arc::clone(&client.name), client)),
+        }
+    }
+    let mut clients: Vec<_> = names.into_values().collect();
+    clients.sort_unstable_by(|a, b| b.last.cmp(&a.last).then_with(|| a.name.cmp(&b.name)));
+    clients
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(clients: &Clients, millis: u64) -> Instant {
+        clients.started + Duration::from_millis(millis)
+    }
+
+    fn known(name: &str, pings: u64, millis: u64) -> Known {
+        Known { name: name.into(), pings, last: Duration::from_millis(millis) }
+    }
+
+    #[test]
+    fn pings_are_counted_by_name_over_connections_and_workers() {
+        let started = Instant::now();
+        let workers = [Clients::new(started), Clients::new(started)];
+        let (mut first, mut second, mut third) = (None, None, None);
+        workers[0].pinged(&mut first, "a", at(&workers[0], 1));
+        workers[0].pinged(&mut first, "a", at(&workers[0], 2));
+        workers[0].pinged(&mut second, "\"a\"", at(&workers[0], 1500));
+        workers[1].pinged(&mut third, "a", at(&workers[1], 30));
+        workers[1].pinged(&mut third, "b", at(&workers[1], 1500));
+        assert_eq!(merged(&workers), [known("a", 4, 1500), known("b", 1, 1500)]);
+    }
+
+    #[test]
+    fn names_are_cut_and_forgotten_but_not_those_who_ping() {
+        let clients = Clients::new(Instant::now());
+        let mut steady = None;
+        let long = "é".repeat(1000);
+        for millis in 0..10 * MAX_NAMES as u64 {
+            clients.pinged(&mut steady, &long, at(&clients, millis));
+            clients.pinged(&mut None, &millis.to_string(), at(&clients, millis));
+        }
+        let known = clients.known();
+        assert!(known.len() <= MAX_NAMES, "{}", known.len());
+        let steady = known.iter().find(|client| *client.name == *"é".repeat(MAX_NAME / 2));
+        assert_eq!(steady.unwrap().pings, 10 * MAX_NAMES as u64);
+    }
+
+    #[test]
+    fn a_name_that_was_forgotten_is_listed_again_with_its_next_ping() {
+        let clients = Clients::new(Instant::now());
+        let mut idle = None;
+        clients.pinged(&mut idle, "idle", at(&clients, 0));
+        for name in 0..MAX_NAMES {
+            clients.pinged(&mut None, &name.to_string(), at(&clients, 1));
+        }
+        assert!(clients.known().iter().all(|client| &*client.name != "idle"));
+        clients.pinged(&mut idle, "idle", at(&clients, 2));
+        assert_eq!(merged([&clients])[0], known("idle", 1, 2));
+    }
+}

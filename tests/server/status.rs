@@ -1,0 +1,63 @@
+//! The state of the server, as the page asks for it.
+
+use serde_json::Value;
+
+use crate::support::{TestServer, eventually};
+
+fn state(server: &TestServer) -> Value {
+    serde_json::from_str(&server.connect_to("/status").ask("?")).unwrap()
+}
+
+#[test]
+fn it_tells_connections_pings_total_and_who_pings() {
+    let server = TestServer::builder().env("WORKERS", "2").start();
+    let mut clients = [server.connect(), server.connect(), server.connect()];
+    for (client, name) in clients.iter_mut().zip(["Client-100", "\"Client-200\"", "Client-100"]) {
+        client.ping(name, "Ping!");
+        client.ping(name, "Ping!");
+    }
+    server.connect_to("/total").ask("42");
+    let state = state(&server);
+    assert_eq!(state["version"], "0.1.0");
+    assert_eq!(state["workers"], 2);
+    assert_eq!(state["pings"], 6);
+    assert_eq!(state["total"], "42");
+    assert_eq!(state["healthy"], true);
+    assert_eq!(state["trouble"], Value::Null);
+    assert!(state["uptime"].as_f64().unwrap() > 0.0);
+    let service = |path: &str| {
+        let mut services = state["services"].as_array().unwrap().iter();
+        services.find(|service| service["path"] == path).unwrap().clone()
+    };
+    assert_eq!((&service("/")["open"], &service("/")["total"]), (&3.into(), &3.into()));
+    assert_eq!(service("/status")["open"], 1);
+    let mut names: Vec<_> = state["clients"].as_array().unwrap().iter().collect();
+    names.sort_by_key(|client| client["name"].to_string());
+    let counts: Vec<_> = names.iter().map(|client| (&client["name"], &client["pings"])).collect();
+    assert_eq!(counts, [(&"Client-100".into(), &4.into()), (&"Client-200".into(), &2.into())]);
+    assert!(names.iter().all(|client| client["idle"].as_f64().unwrap() < 60.0));
+}
+
+#[test]
+fn it_names_fifty_clients_and_counts_the_others() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    for number in 0..60 {
+        client.ping(&format!("Client-{number}"), "Ping!");
+    }
+    let state = state(&server);
+    assert_eq!(state["clients"].as_array().unwrap().len(), 50);
+    assert_eq!(state["clients_left_out"], 10);
+}
+
+#[test]
+fn it_is_not_older_than_a_moment() {
+    let server = TestServer::start();
+    let mut page = server.connect_to("/status");
+    page.ask("first");
+    server.connect().ping("Client-100", "Ping!");
+    eventually("the ping is told", || {
+        let state: Value = serde_json::from_str(&page.ask("again")).unwrap();
+        (state["pings"] == 1 && state["clients"][0]["name"] == "Client-100").then_some(())
+    });
+}
