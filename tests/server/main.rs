@@ -25,4 +25,5 @@ mod settings;
 mod status;
 mod stdout;
 mod stopping;
+mod tls;
 mod wire;

@@ -6,6 +6,7 @@ mod load;
 mod log;
 mod metrics;
 mod raw;
+mod secure;
 mod server;
 
 use std::thread;
@@ -16,6 +17,7 @@ pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
 pub(crate) use metrics::Metrics;
 pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
+pub(crate) use secure::SecureClient;
 pub(crate) use server::{Builder, TestServer, limit, not_unicode, own_address};
 
 /// How long a test waits for what has to happen, before it fails. Longer than every deadline of

@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tempfile::TempDir;
 
-use super::{Log, Metrics, PATIENCE, RawClient, Response, TestClient, eventually};
+use super::{Log, Metrics, PATIENCE, RawClient, Response, SecureClient, TestClient, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_server");
 
 /// What the environment of the tests may not hand down to a server.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 16] = [
     "LISTEN",
     "LOG_FILE",
     "LOG_SYNC",
@@ -32,6 +32,9 @@ const SETTINGS: [&str; 13] = [
     "MAX_CONNECTIONS",
     "MAX_MESSAGE",
     "ALLOWED_ORIGINS",
+    "TLS_DIR",
+    "TLS_LISTEN",
+    "TLS_NAMES",
     "REPLY_DELAY",
     "DRAIN_TIMEOUT",
     "RUST_LOG",
@@ -104,6 +107,11 @@ impl Builder {
     pub(crate) fn closed_stdout(mut self) -> Self {
         self.close_stdout = true;
         self
+    }
+
+    /// Serves wss:// too, with the certificate in the folder `tls`.
+    pub(crate) fn secure(self) -> Self {
+        self.env("TLS_DIR", "tls").env("TLS_LISTEN", "127.0.0.1:0")
     }
 
     /// Listens at an address that is known, so that stderr need not tell it.
@@ -236,14 +244,36 @@ impl TestServer {
 
     #[track_caller]
     fn told_address(&mut self) -> SocketAddr {
-        const TOLD: &str = "listening on ws://";
         eventually("a line that tells the address", || {
             let text = self.stderr.text();
             let status = self.child.try_wait().expect("the state of the child");
             assert!(status.is_none(), "the server ended with {status:?}: {text}");
-            let (_, told) = text.split_once(TOLD)?;
-            told.split_once(',')?.0.parse().ok()
+            address_after(&text, "listening on ws://")
         })
+    }
+
+    /// Where it serves wss://.
+    #[track_caller]
+    pub(crate) fn secure_address(&self) -> SocketAddr {
+        let told = || address_after(&self.stderr.text(), "listening on wss://");
+        eventually("a line that tells the address for TLS", told)
+    }
+
+    /// The path of a file in the folder of certificates.
+    pub(crate) fn tls_path(&self, name: &str) -> PathBuf {
+        self.dir().join("tls").join(name)
+    }
+
+    /// A client over TLS that trusts the authority of the server.
+    #[track_caller]
+    pub(crate) fn connect_securely(&self) -> SecureClient {
+        self.connect_securely_to("/")
+    }
+
+    #[track_caller]
+    pub(crate) fn connect_securely_to(&self, path: &str) -> SecureClient {
+        let authority = fs::read(self.tls_path("ca.pem")).expect("there is an authority");
+        SecureClient::connect(self.secure_address(), path, &authority).expect("it is trusted")
     }
 
     #[track_caller]
@@ -520,4 +550,11 @@ impl Captured {
 /// Bytes that are no text, for an environment variable.
 pub(crate) fn not_unicode() -> &'static OsStr {
     OsStr::from_bytes(b"\xff\xfe")
+}
+
+/// The address behind some words.
+fn address_after(text: &str, words: &str) -> Option<SocketAddr> {
+    let (_, told) = text.split_once(words)?;
+    let (line, _) = told.split_once('\n')?;
+    line.split(',').next()?.parse().ok()
 }

@@ -1,11 +1,13 @@
 //! Accepts connections and deals them out to the workers.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use crate::metrics::{Cause, Errors};
@@ -20,10 +22,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection that was accepted.
-#[derive(Debug)]
 pub struct Accepted {
     /// Its socket, not yet known to any event loop.
     pub stream: std::net::TcpStream,
+    /// What makes it secure, if it came to the port of TLS.
+    pub acceptor: Option<TlsAcceptor>,
     /// The client's address.
     pub peer: SocketAddr,
     /// When it was accepted; the handshake counts from here.
@@ -42,14 +45,32 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts for ever; each connection goes to the worker with the fewest.
-pub async fn accept(listener: &TcpListener, workers: &[Worker], errors: &Errors) {
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, peer, at, .. } = self;
+        f.debug_struct("Accepted")
+            .field("stream", stream)
+            .field("peer", peer)
+            .field("at", at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Accepts for ever; each connection goes to the worker with the fewest. Where there is an
+/// `acceptor`, connections have to speak TLS.
+pub async fn accept(
+    listener: &TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    workers: &[Worker],
+    errors: &Errors,
+) {
     let refused = Throttle::default();
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await.and_then(|(stream, peer)| detach(stream, peer)) {
             Ok(accepted) => {
                 pause = FIRST_PAUSE;
+                let accepted = Accepted { acceptor: acceptor.clone(), ..accepted };
                 if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
                     worker.take(accepted).await;
                 }
@@ -73,7 +94,7 @@ pub async fn accept(listener: &TcpListener, workers: &[Worker], errors: &Errors)
 /// Takes a socket out of this event loop, for another.
 fn detach(stream: TcpStream, peer: SocketAddr) -> io::Result<Accepted> {
     stream.set_nodelay(true)?;
-    Ok(Accepted { stream: stream.into_std()?, peer, at: Instant::now() })
+    Ok(Accepted { stream: stream.into_std()?, acceptor: None, peer, at: Instant::now() })
 }
 
 /// Errors of the connection at hand rather than of accepting.

@@ -44,7 +44,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         Signals::catch().map_err(|error| Failure::Run(format!("cannot catch signals: {error}")))?;
     let server = Server::start(settings)?;
     let (stopper, stop) = stop::channel();
-    tokio::spawn(signals.handle(stopper, server.journal()));
+    tokio::spawn(signals.handle(stopper, server.on_hang_up()));
     server.run(stop).await
 }
 

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
-use tokio::select;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio::{join, select};
 use tracing::{info, warn};
 
 use crate::descriptors::{self, Budget};
+use crate::handshake::Handshake;
 use crate::health::Health;
 use crate::http::Http;
 use crate::journal::{Closer, Journal};
@@ -22,6 +23,7 @@ use crate::service;
 use crate::settings::Settings;
 use crate::stop::{self, Stop};
 use crate::throttle::Throttle;
+use crate::tls::{self, Tls};
 use crate::worker::{self, Worker};
 
 /// A server that listens.
@@ -29,6 +31,7 @@ use crate::worker::{self, Worker};
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
+    secure: Option<(TcpListener, Tls)>,
     workers: Vec<Worker>,
     metrics: Arc<Metrics>,
     journal: Journal,
@@ -57,10 +60,8 @@ impl Server {
             Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
         })?;
         let max_connections = connections(&settings, budget, limit)?;
-        let listener = listener::bind(settings.listen).map_err(|error| {
-            let address = settings.listen;
-            Failure::Run(format!("cannot listen on {address}: {error}; stop the program that does, or choose another LISTEN"))
-        })?;
+        let listener = bind(settings.listen, "LISTEN")?;
+        let secure = secure(&settings)?;
         let (journal, closer) = Journal::open(&settings.journal()).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
@@ -68,14 +69,15 @@ impl Server {
         let (stopper, stop) = stop::channel();
         let metrics = Arc::new(Metrics::new(workers, max_connections, journal.clone()));
         let health = Health { journal: journal.clone(), stop: stop.clone() };
-        let http = Arc::new(Http {
+        let http = Http {
             health: health.clone(),
             metrics: Arc::clone(&metrics),
             origins: settings.allowed_origins.clone(),
             connections: Arc::new(Semaphore::new(max_connections)),
             refused: Throttle::default(),
             refused_origins: Throttle::default(),
-        });
+        };
+        let handshake = Arc::new(Handshake { http, refused: Throttle::default() });
         let options = worker::Options {
             journal: journal.clone(),
             max_message: settings.max_message,
@@ -92,7 +94,7 @@ impl Server {
             .iter()
             .enumerate()
             .map(|(number, counts)| {
-                Worker::start(number, options.clone(), Arc::clone(counts), Arc::clone(&http))
+                Worker::start(number, options.clone(), Arc::clone(counts), Arc::clone(&handshake))
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
@@ -103,7 +105,11 @@ impl Server {
             settings.log_sync,
             workers.len(),
         );
-        Ok(Self { settings, listener, workers, metrics, journal, closer, stopper })
+        if let Some((listener, _)) = &secure {
+            let address = listener.local_addr().unwrap_or(settings.tls_listen);
+            info!("listening on wss://{address}");
+        }
+        Ok(Self { settings, listener, secure, workers, metrics, journal, closer, stopper })
     }
 
     /// The address that it listens on.
@@ -114,10 +120,23 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// The log, for a SIGHUP.
-    #[must_use]
-    pub fn journal(&self) -> Journal {
-        self.journal.clone()
+    /// What is to be done on a SIGHUP: the log is opened, and the certificate read, anew.
+    pub fn on_hang_up(&self) -> impl Fn() + Send + 'static {
+        let journal = self.journal.clone();
+        let reload = self.secure.as_ref().map(|(_, tls)| tls.reload());
+        move || {
+            journal.reopen();
+            reload.iter().for_each(|reload| reload.notify_one());
+        }
+    }
+
+    /// Accepts connections at all ports, for ever.
+    async fn accept(&self) {
+        let Self { workers, metrics, .. } = self;
+        let plain = listener::accept(&self.listener, None, workers, &metrics.errors);
+        let Some((listener, tls)) = &self.secure else { return plain.await };
+        let secure = listener::accept(listener, Some(tls.acceptor()), workers, &metrics.errors);
+        join!(plain, secure, tls.watch());
     }
 
     /// Serves until told to stop, then ends every connection in good order.
@@ -126,12 +145,12 @@ impl Server {
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
         let result = select! {
-            () = listener::accept(&self.listener, &self.workers, &self.metrics.errors) => Ok(()),
+            () = self.accept() => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
         };
         let deadline = Instant::now() + self.settings.drain_timeout;
-        drop(self.listener);
+        drop((self.listener, self.secure));
         let open: usize = self.workers.iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
@@ -150,6 +169,22 @@ impl Server {
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    listener::bind(address).map_err(|error| {
+        Failure::Run(format!("cannot listen on {address}: {error}; stop the program that does, or choose another {setting}"))
+    })
+}
+
+/// Where TLS is spoken, and with which certificate.
+fn secure(settings: &Settings) -> Result<Option<(TcpListener, Tls)>, Failure> {
+    let Some(dir) = &settings.tls_dir else { return Ok(None) };
+    let names = settings.tls_names.clone().unwrap_or_default();
+    let options = tls::Options { dir: dir.clone(), names, host: host_name() };
+    let tls = Tls::open(options)
+        .map_err(|cause| Failure::Run(format!("TLS_DIR {}: {cause}", dir.display())))?;
+    Ok(Some((bind(settings.tls_listen, "TLS_LISTEN")?, tls)))
 }
 
 /// The number of connections to allow.

@@ -12,6 +12,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::http::Origins;
 use crate::journal::{self, Rotation, SyncPolicy};
+use crate::tls::Names;
 
 /// Largest value of `MAX_MESSAGE`, in bytes.
 const MESSAGE_CEILING: u64 = 1 << 30;
@@ -65,6 +66,20 @@ pub struct Settings {
     /// page [default: all]
     #[arg(long, env, value_name = "ORIGINS")]
     pub allowed_origins: Option<Origins>,
+
+    /// Folder of cert.pem and key.pem for wss://; if it is empty, the server makes them, with an
+    /// authority of its own [default: no TLS]
+    #[arg(long, env, value_name = "FOLDER")]
+    pub tls_dir: Option<PathBuf>,
+
+    /// Address and port to listen on for wss://, with `TLS_DIR`
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:10443", value_parser = address)]
+    pub tls_listen: SocketAddr,
+
+    /// Names and addresses for the certificate that the server makes, separated by commas, beside
+    /// those of the machine itself and `server`
+    #[arg(long, env, value_name = "NAMES")]
+    pub tls_names: Option<Names>,
 
     /// Most time that stopping may take
     #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use server::journal::Journal;
 use server::stop::Stopper;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -36,15 +35,15 @@ impl Signals {
         })
     }
 
-    /// Stops the server on SIGTERM and SIGINT; reopens the log on SIGHUP. Further signals change
+    /// Stops the server on SIGTERM and SIGINT; does what is `on_hang_up` on SIGHUP. Further signals change
     /// nothing: `timeout` and shells send one to the process and another to its group.
-    pub(crate) async fn handle(mut self, stopper: Stopper, journal: Journal) {
+    pub(crate) async fn handle(mut self, stopper: Stopper, on_hang_up: impl Fn()) {
         loop {
             let name = select! {
                 _ = self.terminate.recv() => "SIGTERM",
                 _ = self.interrupt.recv() => "SIGINT",
                 _ = self.hang_up.recv() => {
-                    journal.reopen();
+                    on_hang_up();
                     continue;
                 }
             };

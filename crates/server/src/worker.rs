@@ -17,8 +17,9 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::sleep;
 use tracing::{debug, error, info};
 
-use crate::connection::{Connection, Shared};
-use crate::http::{Http, Upgrade};
+use crate::connection::{Connection, Shared, Stream};
+use crate::handshake::{Handshake, Upgraded};
+use crate::http::Upgrade;
 use crate::journal::Journal;
 use crate::listener::Accepted;
 use crate::metrics::{Metrics, WorkerMetrics};
@@ -79,7 +80,7 @@ impl Worker {
         number: usize,
         options: Options,
         counts: Arc<WorkerMetrics>,
-        http: Arc<Http>,
+        handshake: Arc<Handshake>,
     ) -> io::Result<Self> {
         let (queue, accepted) = mpsc::channel(QUEUE);
         let load = Arc::new(AtomicUsize::new(0));
@@ -91,7 +92,7 @@ impl Worker {
             match event_loop() {
                 Ok(runtime) => {
                     let _ = begin.send(Ok(()));
-                    runtime.block_on(run(options, counts, http, accepted, counted));
+                    runtime.block_on(run(options, counts, handshake, accepted, counted));
                 }
                 Err(error) => drop(begin.send(Err(error))),
             }
@@ -127,7 +128,7 @@ fn event_loop() -> io::Result<LocalRuntime> {
 
 /// What all tasks of a worker share.
 struct Context {
-    http: Arc<Http>,
+    handshake: Arc<Handshake>,
     shared: Rc<Shared>,
     load: Arc<AtomicUsize>,
 }
@@ -150,13 +151,13 @@ impl Drop for Counted {
 async fn run(
     options: Options,
     counts: Arc<WorkerMetrics>,
-    http: Arc<Http>,
+    handshake: Arc<Handshake>,
     mut queue: mpsc::Receiver<Accepted>,
     load: Arc<AtomicUsize>,
 ) {
     let mut stop = options.stop.clone();
     let context = Rc::new(Context {
-        http,
+        handshake,
         load,
         shared: Rc::new(Shared {
             recorder: options.journal.recorder(),
@@ -180,7 +181,7 @@ async fn run(
             sockets: Arc::clone(&options.sockets),
             _alive: alive.clone(),
         };
-        let handshake = spawn_local(handshake(Rc::clone(&context), accepted, counted));
+        let handshake = spawn_local(begin(Rc::clone(&context), accepted, counted));
         let is_crowded = options.sockets.load(Ordering::Relaxed) > options.max_sockets;
         handshakes.admit(handshake.abort_handle(), is_crowded);
     }
@@ -219,20 +220,25 @@ impl Handshakes {
     }
 }
 
-async fn handshake(context: Rc<Context>, accepted: Accepted, counted: Counted) {
-    let Accepted { stream, peer, at } = accepted;
+async fn begin(context: Rc<Context>, accepted: Accepted, counted: Counted) {
+    let Accepted { stream, acceptor, peer, at } = accepted;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return error!(%peer, "cannot serve the connection: {error}"),
     };
-    if let Some(upgrade) = context.http.serve(stream, peer, at).await {
-        // A task of its own: that of the handshake is larger, and would stay so.
-        spawn_local(serve(upgrade, peer, Rc::clone(&context.shared), counted));
+    let shared = Rc::clone(&context.shared);
+    // Tasks of their own: that of the handshake is larger, and would stay so.
+    match context.handshake.perform(stream, acceptor, peer, at).await {
+        Some(Upgraded::Plain(upgrade)) => drop(spawn_local(serve(upgrade, peer, shared, counted))),
+        Some(Upgraded::Secure(upgrade)) => {
+            drop(spawn_local(serve(*upgrade, peer, shared, counted)));
+        }
+        None => {}
     }
 }
 
-async fn serve(
-    upgrade: Upgrade<TcpStream>,
+async fn serve<S: Stream + 'static>(
+    upgrade: Upgrade<S>,
     peer: SocketAddr,
     shared: Rc<Shared>,
     _counted: Counted,

@@ -74,6 +74,8 @@ impl Ending {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost(None),
+            // TLS that ends without a goodbye of its own.
+            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Lost(None),
             Error::Io(error) => Self::Lost(Some(error)),
             Error::Capacity(error) => Self::Unreadable(CloseCode::Size, error.to_string()),
             Error::Utf8(_) => Self::Unreadable(CloseCode::Invalid, "the text is not UTF-8".into()),

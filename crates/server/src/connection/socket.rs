@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, WebSocket};
 
+use super::Stream;
 use super::wire::Wire;
 use crate::metrics::WorkerMetrics;
 use crate::service::{Kind, Reply};
@@ -44,7 +45,7 @@ struct Bridge<S> {
 /// Room for frames that an idle connection keeps, in bytes.
 const ROOM: usize = 128;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+impl<S: Stream> Socket<S> {
     /// A socket over a stream that was upgraded; `early` are the bytes that arrived with the
     /// request.
     pub(super) fn new(
@@ -147,12 +148,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// # Errors
     /// When the connection is broken or over.
     pub(super) fn flush(&mut self) -> Result<bool, Error> {
-        let flushed = self
-            .socket
-            .get_mut()
-            .write_ahead()
-            .map_err(Error::Io)
-            .and_then(|()| if self.unflushed { self.socket.flush() } else { Ok(()) });
+        let bridge = self.socket.get_mut();
+        let flushed = match bridge.write_ahead() {
+            Ok(()) if self.unflushed => self.socket.flush(),
+            Ok(()) => bridge.flush().map_err(Error::Io),
+            Err(error) => Err(Error::Io(error)),
+        };
         match flushed {
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             result => {
@@ -178,7 +179,7 @@ fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Bridge<S> {
+impl<S: Stream> Bridge<S> {
     /// Writes the frames that go out before anything else.
     fn write_ahead(&mut self) -> io::Result<()> {
         while self.gone < self.ahead.len() {
@@ -206,7 +207,7 @@ impl<S: AsyncRead + Unpin> Read for Bridge<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Write for Bridge<S> {
+impl<S: Stream> Write for Bridge<S> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.write_ahead()?;
         let mut cx = Context::from_waker(&self.waker);

@@ -10,6 +10,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin {
     /// Whether there may be something to read. `Pending` promises that the task is woken when
     /// there is; a stream that cannot tell says `Ready`.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// How many bytes have gone further down, where that is more than can be seen from what
+    /// writing returns.
+    fn written(&self) -> u64 {
+        0
+    }
 }
 
 impl Stream for TcpStream {

@@ -88,6 +88,14 @@ impl<S> Wire<S> {
         }
     }
 
+    fn note_stuck(&mut self, is_stuck: bool) {
+        if is_stuck {
+            self.pending.stuck_since.get_or_insert_with(Instant::now);
+        } else {
+            self.pending.stuck_since = None;
+        }
+    }
+
     /// What the peer has begun and not ended.
     pub(super) fn pending(&self) -> Pending {
         self.pending
@@ -107,18 +115,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Stream> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if poll.is_pending() {
-            self.pending.stuck_since.get_or_insert_with(Instant::now);
-        } else {
-            self.pending.stuck_since = None;
-        }
+        self.note_stuck(poll.is_pending());
         if let Poll::Ready(Ok(written)) = poll {
             self.counts.sent_bytes.add(written as u64);
         }
@@ -126,7 +130,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let before = self.stream.written();
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        let is_stuck = poll.is_pending() && self.stream.written() == before;
+        self.note_stuck(is_stuck);
+        poll
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

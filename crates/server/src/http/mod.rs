@@ -24,7 +24,7 @@ use tracing::{debug, error};
 
 use crate::health::Health;
 use crate::healthcheck;
-use crate::metrics::{Cause, Metrics};
+use crate::metrics::{Cause, Errors, Metrics};
 use crate::service::Service;
 use crate::throttle::{Throttle, warn_throttled};
 
@@ -75,47 +75,61 @@ pub struct Terms {
 }
 
 impl Http {
-    /// Answers the one request that a stream may carry, until [`HANDSHAKE_TIMEOUT`] after
-    /// `accepted`. Returns the stream if it was upgraded.
+    /// Answers the one request that a stream may carry, until `deadline`. Returns the stream if it
+    /// was upgraded.
     pub async fn serve<S>(
         &self,
         stream: S,
         peer: SocketAddr,
-        accepted: Instant,
+        deadline: Instant,
     ) -> Option<Upgrade<S>>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let upgrade = Cell::new(None);
-        let answer = service_fn(|mut request: Request<Incoming>| {
+        let exchange = exchange(stream, |mut request| {
             let reply = self.answer(&request, peer).map(|(reply, terms)| {
                 upgrade.set(Some((hyper::upgrade::on(&mut request), terms)));
                 reply
             });
-            let reply = reply.unwrap_or_else(|refusal| *refusal);
-            std::future::ready(Ok::<_, std::convert::Infallible>(reply::body(reply)))
+            reply.unwrap_or_else(|refusal| *refusal)
         });
-        let exchange = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .half_close(true)
-            .serve_connection(TokioIo::new(stream), answer)
-            .with_upgrades();
-        match timeout_at(accepted + HANDSHAKE_TIMEOUT, exchange).await {
+        match timeout_at(deadline, exchange).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 if error.is_parse() {
-                    self.metrics.errors.count(Cause::BadRequest);
+                    self.errors().count(Cause::BadRequest);
                 }
                 debug!(%peer, "request failed: {error}");
             }
-            Err(_) => {
-                self.metrics.errors.count(Cause::HandshakeTimeout);
-                warn_throttled!(self.refused, %peer, "handshake not finished within {HANDSHAKE_TIMEOUT:?}");
-            }
+            Err(_) => self.tell_late(peer),
         }
         let (upgrade, terms): (OnUpgrade, Terms) = upgrade.into_inner()?;
         let parts = upgrade.await.ok().and_then(parts::<S>)?;
         Some(Upgrade { stream: parts.io.into_inner(), early: parts.read_buf.to_vec(), terms })
+    }
+
+    /// Answers whatever comes with 400 and the reason.
+    pub async fn refuse<S>(&self, stream: S, why: &'static str, deadline: Instant)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let exchange = exchange(stream, |_| reply::text(StatusCode::BAD_REQUEST, why));
+        if let Ok(Err(error)) = timeout_at(deadline, exchange).await {
+            debug!("request failed: {error}");
+        }
+    }
+
+    /// What went wrong so far.
+    #[must_use]
+    pub fn errors(&self) -> &Errors {
+        &self.metrics.errors
+    }
+
+    /// Warns of a handshake that was not finished in time.
+    pub fn tell_late(&self, peer: SocketAddr) {
+        self.errors().count(Cause::HandshakeTimeout);
+        warn_throttled!(self.refused, %peer, "handshake not finished within {HANDSHAKE_TIMEOUT:?}");
     }
 
     /// The reply that upgrades the connection, or the one that does not.
@@ -164,7 +178,7 @@ impl Http {
     }
 
     fn tell_refused(&self, cause: Cause, reply: &Reply, peer: SocketAddr) {
-        self.metrics.errors.count(cause);
+        self.errors().count(cause);
         let throttle = if cause == Cause::Origin { &self.refused_origins } else { &self.refused };
         let status = reply.status().as_u16();
         warn_throttled!(throttle, %peer, status, "refused: {}", reply.body().trim_end());
@@ -173,11 +187,11 @@ impl Http {
     /// The reply to a request that asks for no upgrade, at the path of `service` if it is one.
     fn plain(&self, method: &Method, path: &str, service: Option<Service>) -> Reply {
         if service.is_none() && !OWN_PATHS.contains(&path) {
-            self.metrics.errors.count(Cause::NotFound);
+            self.errors().count(Cause::NotFound);
             return reply::not_found(path);
         }
         if method != Method::GET && method != Method::HEAD {
-            self.metrics.errors.count(Cause::BadRequest);
+            self.errors().count(Cause::BadRequest);
             return reply::wrong_method(method);
         }
         match path {
@@ -207,6 +221,25 @@ impl Http {
 
 /// Paths that are no services.
 const OWN_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
+
+/// Reads one request, and sends the reply that `answer` has to it.
+async fn exchange<S>(
+    stream: S,
+    answer: impl Fn(Request<Incoming>) -> Reply,
+) -> Result<(), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let answer = service_fn(|request| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(reply::body(answer(request))))
+    });
+    http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades()
+        .await
+}
 
 fn parts<S>(upgraded: Upgraded) -> Option<hyper::upgrade::Parts<TokioIo<S>>>
 where

@@ -9,6 +9,8 @@ pub enum Cause {
     Accept,
     /// A handshake was not finished in time.
     HandshakeTimeout,
+    /// TLS that failed, or was spoken at the wrong port.
+    Tls,
     /// A request was no valid HTTP, or no valid upgrade.
     BadRequest,
     /// A request for a path that there is not.
@@ -41,9 +43,10 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Accept,
         Self::HandshakeTimeout,
+        Self::Tls,
         Self::BadRequest,
         Self::NotFound,
         Self::Origin,
@@ -66,6 +69,7 @@ impl Cause {
         match self {
             Self::Accept => "accept",
             Self::HandshakeTimeout => "handshake_timeout",
+            Self::Tls => "tls",
             Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
             Self::Origin => "origin_refused",

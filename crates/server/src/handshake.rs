@@ -1,0 +1,147 @@
+//! From an accepted connection to a WebSocket: TLS where it is spoken, then HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+
+use proto::limits::HANDSHAKE_TIMEOUT;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{AlertDescription, Error};
+use tracing::debug;
+
+use crate::http::{Http, Upgrade};
+use crate::metrics::Cause;
+use crate::throttle::{Throttle, warn_throttled};
+use crate::tls::{Metered, Secure};
+
+/// The first byte of everyone who begins with TLS: a record of its handshake (RFC 8446,
+/// section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Takes connections from their first byte to their upgrade.
+#[derive(Debug)]
+pub struct Handshake {
+    /// Answers their requests.
+    pub http: Http,
+    /// Warnings about those who fail at TLS.
+    pub refused: Throttle,
+}
+
+/// A connection that was upgraded.
+#[derive(Debug)]
+pub enum Upgraded {
+    /// In the clear.
+    Plain(Upgrade<TcpStream>),
+    /// Over TLS.
+    Secure(Box<Upgrade<Secure>>),
+}
+
+/// What the first byte of a connection shows.
+enum Greeting {
+    Tls,
+    Other,
+    /// None came.
+    Nothing,
+}
+
+impl Handshake {
+    /// Answers the one request that a connection may carry, until [`HANDSHAKE_TIMEOUT`] after it
+    /// was `accepted`. Where there is an `acceptor`, it has to speak TLS.
+    pub async fn perform(
+        &self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        peer: SocketAddr,
+        accepted: Instant,
+    ) -> Option<Upgraded> {
+        let deadline = accepted + HANDSHAKE_TIMEOUT;
+        let Ok(greeting) = timeout_at(deadline, greeting(&stream)).await else {
+            self.http.tell_late(peer);
+            return None;
+        };
+        match (greeting, acceptor) {
+            (Greeting::Nothing, _) => None,
+            (Greeting::Other, None) => {
+                self.http.serve(stream, peer, deadline).await.map(Upgraded::Plain)
+            }
+            (Greeting::Tls, Some(acceptor)) => {
+                let stream = self.secure(stream, &acceptor, peer, deadline).await?;
+                let upgrade = self.http.serve(stream, peer, deadline).await?;
+                Some(Upgraded::Secure(upgrade.into()))
+            }
+            (Greeting::Tls, None) => {
+                self.http.errors().count(Cause::Tls);
+                warn_throttled!(self.refused, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
+                self.http.refuse(stream, TLS_TO_PLAIN, deadline).await;
+                None
+            }
+            (Greeting::Other, Some(_)) => {
+                self.http.errors().count(Cause::Tls);
+                warn_throttled!(self.refused, %peer, "refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
+                self.http.refuse(stream, PLAIN_TO_TLS, deadline).await;
+                None
+            }
+        }
+    }
+
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        acceptor: &TlsAcceptor,
+        peer: SocketAddr,
+        deadline: Instant,
+    ) -> Option<Secure> {
+        match timeout_at(deadline, acceptor.accept(Metered::new(stream))).await {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err(error)) => {
+                self.http.errors().count(Cause::Tls);
+                let why = explain(&error);
+                warn_throttled!(self.refused, %peer, "TLS handshake failed: {why}");
+                None
+            }
+            Err(_) => {
+                self.http.tell_late(peer);
+                None
+            }
+        }
+    }
+}
+
+const TLS_TO_PLAIN: &str = "This port does not speak TLS: use ws:// or http://.\n";
+const PLAIN_TO_TLS: &str = "This port speaks TLS: use wss:// or https://.\n";
+
+async fn greeting(stream: &TcpStream) -> Greeting {
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(1) if first[0] == TLS_HANDSHAKE => Greeting::Tls,
+        Ok(1) => Greeting::Other,
+        Ok(_) => Greeting::Nothing,
+        Err(error) => {
+            debug!("a connection ended before its first byte: {error}");
+            Greeting::Nothing
+        }
+    }
+}
+
+/// Why a TLS handshake failed. That clients do not trust the certificate is what happens most,
+/// and they say so with an alert.
+fn explain(error: &io::Error) -> String {
+    let alert = match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+        Some(Error::AlertReceived(alert)) => *alert,
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return "the client hung up; if it does so each time, it does not trust the certificate".into();
+        }
+        _ => return error.to_string(),
+    };
+    match alert {
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::DecryptError => format!(
+            "the client does not trust the certificate ({alert:?}); give it the authority that issued it"
+        ),
+        AlertDescription::CertificateExpired => "to the client the certificate has expired".into(),
+        alert => format!("the client says {alert:?}"),
+    }
+}

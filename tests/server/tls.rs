@@ -1,0 +1,408 @@
+//! wss://: certificates, and what goes wrong with them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+use crate::python::python;
+use crate::support::{RawClient, SecureClient, TestServer, UPGRADE, eventually, ping_text};
+
+const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/client.py");
+
+/// Certificate and key of another authority, for a folder that is not the server's own.
+fn other_pair(dir: &Path) -> TestServer {
+    let server = TestServer::builder().secure().start();
+    fs::create_dir_all(dir).unwrap();
+    for name in ["cert.pem", "key.pem"] {
+        fs::copy(server.tls_path(name), dir.join(name)).unwrap();
+    }
+    server
+}
+
+fn authority(server: &TestServer) -> Vec<u8> {
+    fs::read(server.tls_path("ca.pem")).unwrap()
+}
+
+#[test]
+fn one_setting_makes_wss_work() {
+    let server = TestServer::builder().secure().start();
+    let mut client = server.connect_securely();
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+    assert_eq!(server.log().pings(), [("Client-100", "Ping!")]);
+    server.event("made a development authority for it: ");
+    let line = server.event("to trust it, curl: ");
+    let path = server.tls_path("ca.pem").canonicalize().unwrap();
+    assert!(line.contains(&format!("curl --cacert {}", path.display())), "{line}");
+    let line = server.event("certificate: for ");
+    assert!(line.contains("localhost, 127.0.0.1, ::1, "), "{line}");
+    assert!(line.contains(", server, valid until "), "{line}");
+    server.assert_serves();
+}
+
+#[test]
+fn every_service_and_page_is_there_over_tls() {
+    let server = TestServer::builder().secure().start();
+    for (path, reply) in
+        [("/echo", "[RE]: 1"), ("/total", "Server records total=1"), ("/mirror", "1")]
+    {
+        let mut client = server.connect_securely_to(path);
+        client.send(Message::text("1"));
+        assert_eq!(client.text(), reply, "{path}");
+    }
+    let sample = r#"websockets_connections_total{service="/echo"}"#;
+    assert_eq!(server.metrics().get(sample), 1.0);
+}
+
+#[test]
+fn private_keys_are_for_their_owner_alone() {
+    let server = TestServer::builder().secure().start();
+    for (name, mode) in [("key.pem", 0o600), ("ca-key.pem", 0o600), ("ca.pem", 0o644)] {
+        let metadata = fs::metadata(server.tls_path(name)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
+    }
+}
+
+#[test]
+fn a_restart_keeps_authority_and_certificate() {
+    let mut server = TestServer::builder().secure().start();
+    let before = server.connect_securely().certificate();
+    server.stop();
+    let again = server.again().secure().start();
+    assert_eq!(again.connect_securely().certificate(), before);
+    assert!(again.events("made a development authority").is_empty());
+    again.event("clients have to trust ");
+}
+
+#[test]
+fn a_further_name_is_added_under_the_same_authority() {
+    let mut server = TestServer::builder().secure().start();
+    let trusted = authority(&server);
+    server.stop();
+    let again = server.again().secure().env("TLS_NAMES", "example.test, 192.0.2.7").start();
+    let line = again.event("certificate: for ");
+    assert!(line.contains("example.test, 192.0.2.7, valid until"), "{line}");
+    assert!(SecureClient::connect(again.secure_address(), "/", &trusted).is_ok());
+}
+
+#[test]
+fn both_versions_of_tls_are_spoken() {
+    let server = TestServer::builder().secure().start();
+    for version in [&TLS12, &TLS13] {
+        let trusted = authority(&server);
+        let mut client =
+            SecureClient::connect_with(server.secure_address(), "/", &trusted, &[version]).unwrap();
+        assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+        assert_eq!(client.version(), Some(version.version));
+    }
+}
+
+#[test]
+fn whatever_arrives_in_one_go_is_answered() {
+    let server = TestServer::builder().secure().start();
+    let mut client = server.connect_securely();
+    for round in 0..20 {
+        for number in 0..500 {
+            client.queue(Message::text(ping_text("Client-100", &format!("{round}-{number}"))));
+        }
+        client.flush();
+        for _ in 0..500 {
+            assert_eq!(client.text(), "Pong!");
+        }
+    }
+    assert_eq!(server.log().lines().len(), 10_000);
+}
+
+#[test]
+fn long_messages_come_back_over_tls() {
+    let server = TestServer::builder().secure().env("MAX_MESSAGE", "16M").start();
+    let mut client = server.connect_securely_to("/mirror");
+    let payload: Bytes = (0..4 << 20).map(|index: usize| (index % 251) as u8).collect();
+    for _ in 0..2 {
+        client.send(Message::Binary(payload.clone()));
+        assert_eq!(client.message(), Message::Binary(payload.clone()));
+    }
+}
+
+#[test]
+fn who_does_not_read_over_tls_is_dropped_as_well() {
+    let server = TestServer::builder().secure().start();
+    let before = server.memory();
+    let mut client = server.connect_securely_to("/mirror");
+    let message = Message::Binary(vec![0; 65_536].into());
+    let refused = (0..2048).find_map(|_| client.try_send(message.clone()).err());
+    assert!(refused.is_some(), "it reads 128 MiB ahead");
+    server.event("dropped: the client does not read");
+    let grown = server.memory().saturating_sub(before);
+    assert!(grown < 8 << 20, "{grown} bytes");
+}
+
+#[test]
+fn who_speaks_plain_to_the_secure_port_is_told_so() {
+    let server = TestServer::builder().secure().start();
+    for request in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", UPGRADE] {
+        let response = RawClient::ask(server.secure_address(), request);
+        assert_eq!(response.status, 400);
+        assert_eq!(response.body, "This port speaks TLS: use wss:// or https://.\n");
+    }
+    server.event("refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
+    assert_eq!(server.metrics().get(r#"websockets_errors_total{cause="tls"}"#), 2.0);
+}
+
+#[test]
+fn who_speaks_tls_to_the_plain_port_is_told_so() {
+    let server = TestServer::builder().secure().start();
+    let error = SecureClient::connect(server.address(), "/", &authority(&server)).unwrap_err();
+    assert!(error.to_string().contains("corrupt"), "{error}");
+    server.event("refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN");
+    server.assert_serves();
+}
+
+#[test]
+fn a_client_that_does_not_trust_the_authority_leaves_a_line() {
+    let server = TestServer::builder().secure().start();
+    let stranger = TestServer::builder().secure().start();
+    let trusted = authority(&stranger);
+    assert!(SecureClient::connect(server.secure_address(), "/", &trusted).is_err());
+    server.event("TLS handshake failed: the client does not trust the certificate (");
+}
+
+#[test]
+fn a_handshake_that_is_not_finished_ends_after_5_seconds_and_holds_up_nobody() {
+    let server = TestServer::builder().secure().start();
+    let begun = Instant::now();
+    let mut silent = RawClient::connect(server.secure_address());
+    let mut begins = RawClient::connect(server.secure_address());
+    begins.send(&[0x16, 3, 1, 2, 0]);
+    assert_eq!(server.connect_securely().ping("Client-100", "Ping!"), "Pong!");
+    for client in [&mut silent, &mut begins] {
+        client.skip_to_the_end();
+        assert!(begun.elapsed() >= Duration::from_millis(4900), "{:?}", begun.elapsed());
+    }
+    server.event("handshake not finished within 5s");
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_connections_and_the_others_stay() {
+    let server = TestServer::builder().secure().start();
+    let mut held: Vec<_> = (0..100).map(|_| server.connect_securely()).collect();
+    let old = held[0].certificate();
+    let dir = tempfile::tempdir().unwrap();
+    let other = other_pair(dir.path());
+    for name in ["cert.pem", "key.pem"] {
+        fs::copy(dir.path().join(name), server.tls_path(name)).unwrap();
+    }
+    server.event("new certificate: for ");
+    let trusted = authority(&other);
+    let new = SecureClient::connect(server.secure_address(), "/", &trusted).unwrap().certificate();
+    assert_ne!(new, old);
+    for client in &mut held {
+        assert_eq!(client.ping("Client-100", "still here"), "Pong!");
+    }
+}
+
+#[test]
+fn a_broken_new_certificate_is_told_and_the_old_one_stays() {
+    let server = TestServer::builder().secure().start();
+    let before = server.connect_securely().certificate();
+    fs::write(server.tls_path("key.pem"), "nonsense").unwrap();
+    let line = server.event("the new certificate cannot be used, the old one stays");
+    assert!(line.contains("key.pem holds no private key"), "{line}");
+    assert_eq!(server.connect_securely().certificate(), before);
+    server.signal(Signal::HUP);
+    eventually("SIGHUP reads it at once", || {
+        (server.events("the old one stays").len() == 2).then_some(())
+    });
+}
+
+#[test]
+fn sighup_reads_the_certificate_at_once() {
+    let server = TestServer::builder().secure().start();
+    server.signal(Signal::HUP);
+    server.event("new certificate: for localhost");
+    server.assert_serves();
+}
+
+#[test]
+fn what_is_wrong_with_the_folder_ends_the_server_before_it_serves() {
+    let builder = TestServer::builder().secure();
+    let dir = builder.dir().join("tls");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("cert.pem"), "nonsense").unwrap();
+    let finished = builder.run();
+    assert_eq!(finished.status, Some(1));
+    let told = "error: TLS_DIR tls: cert.pem is there, but key.pem is not; put it there, or take cert.pem away\n";
+    assert!(finished.stderr.ends_with(told), "{finished:?}");
+
+    let finished = TestServer::builder().env("TLS_DIR", "/proc/nowhere").run();
+    assert_eq!(finished.status, Some(1));
+    assert!(finished.stderr.contains("error: TLS_DIR /proc/nowhere: "), "{finished:?}");
+
+    let finished = TestServer::builder().env("TLS_NAMES", "a b").run();
+    assert_eq!(finished.status, Some(2));
+    assert!(
+        finished.stderr.contains("TLS_NAMES (--tls-names) is \"a b\", but allowed"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn connections_over_tls_are_closed_with_1001_when_the_server_stops() {
+    let mut server = TestServer::builder().secure().start();
+    let mut clients: Vec<_> = (0..10).map(|_| server.connect_securely()).collect();
+    for client in &mut clients {
+        client.ping("Client-100", "Ping!");
+    }
+    let waiting: Vec<_> =
+        clients.into_iter().map(|mut client| thread::spawn(move || client.message())).collect();
+    let (status, time) = server.stop();
+    assert_eq!(status, Some(0));
+    assert!(time < Duration::from_secs(2), "{time:?}");
+    for client in waiting {
+        let Message::Close(Some(frame)) = client.join().unwrap() else { panic!("no Close frame") };
+        assert_eq!(u16::from(frame.code), 1001);
+    }
+}
+
+/// The commands of others.
+mod tools {
+    use super::*;
+
+    /// Runs `openssl`, in the folder of the certificates.
+    #[track_caller]
+    fn openssl(dir: &Path, args: &str) {
+        let output =
+            Command::new("openssl").current_dir(dir).args(args.split(' ')).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn every_form_of_a_key_is_read() {
+        for key in [
+            "genrsa -traditional -out key.pem 2048",
+            "genrsa -out key.pem 2048",
+            "ecparam -name prime256v1 -genkey -noout -out key.pem",
+            "genpkey -algorithm ed25519 -out key.pem",
+        ] {
+            let builder = TestServer::builder().secure();
+            let dir = builder.dir().join("tls");
+            fs::create_dir_all(&dir).unwrap();
+            openssl(&dir, key);
+            openssl(
+                &dir,
+                "req -x509 -key key.pem -out cert.pem -days 7 -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE",
+            );
+            let server = builder.start();
+            let curl = Command::new("curl")
+                .args(["-sS", "--cacert", "cert.pem", "--connect-to"])
+                .arg(format!("localhost:443:{}", server.secure_address()))
+                .arg("https://localhost/healthz")
+                .current_dir(&dir)
+                .output()
+                .unwrap();
+            assert_eq!(curl.stdout, b"ok\n", "{key}: {}", String::from_utf8_lossy(&curl.stderr));
+            server.event("the certificate expires in less than 14 days");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn a_certificate_that_clients_refuse_is_warned_of() {
+        let builder = TestServer::builder().secure();
+        let dir = builder.dir().join("tls");
+        fs::create_dir_all(&dir).unwrap();
+        openssl(
+            &dir,
+            "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 30 -subj /CN=localhost",
+        );
+        let server = builder.start();
+        server.event("the certificate is marked as that of an authority (openssl req -x509");
+        server.event("the certificate names no host (subjectAltName)");
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn the_certificate_is_one_that_browsers_take() {
+        let server = TestServer::builder().secure().start();
+        let text = |name: &str| {
+            let shown = Command::new("openssl")
+                .args(["x509", "-noout", "-text", "-in"])
+                .arg(server.tls_path(name))
+                .output()
+                .unwrap();
+            String::from_utf8(shown.stdout).unwrap()
+        };
+        let certificate = text("cert.pem");
+        for part in [
+            "CA:FALSE",
+            "TLS Web Server Authentication",
+            "DNS:localhost",
+            "IP Address:127.0.0.1",
+            "Authority Key Identifier",
+        ] {
+            assert!(certificate.contains(part), "{part}: {certificate}");
+        }
+        assert!(text("ca.pem").contains("CA:TRUE, pathlen:0"));
+        let verified = Command::new("openssl")
+            .args(["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"])
+            .args([server.tls_path("ca.pem"), server.tls_path("cert.pem")])
+            .output()
+            .unwrap();
+        assert!(verified.status.success(), "{verified:?}");
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn old_versions_of_tls_are_refused() {
+        let server = TestServer::builder().secure().start();
+        let output = Command::new("openssl")
+            .args(["s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect"])
+            .arg(server.secure_address().to_string())
+            .output()
+            .unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        server.event("TLS handshake failed");
+    }
+
+    #[test]
+    #[ignore = "needs curl"]
+    fn curl_takes_it_with_the_authority_and_not_without() {
+        let server = TestServer::builder().secure().start();
+        let get = |args: &[&str]| {
+            let url = format!("https://localhost:{}/healthz", server.secure_address().port());
+            Command::new("curl")
+                .args(["-sS", "--max-time", "10"])
+                .args(args)
+                .arg(url)
+                .output()
+                .unwrap()
+        };
+        let path = server.tls_path("ca.pem").display().to_string();
+        assert_eq!(get(&["--cacert", &path]).stdout, b"ok\n");
+        assert_eq!(get(&["--cacert", &path, "--tls-max", "1.2"]).stdout, b"ok\n");
+        assert_eq!(get(&[]).status.code(), Some(60));
+    }
+
+    #[test]
+    #[ignore = "needs Python with websockets"]
+    fn the_original_client_pings_over_wss() {
+        let server = TestServer::builder().secure().start();
+        let output = python(CLIENT)
+            .env("SERVER_URL", format!("wss://localhost:{}", server.secure_address().port()))
+            .env("SSL_CERT_FILE", server.tls_path("ca.pem"))
+            .env("CLIENT_NAME", "Client-300")
+            .env("LAG_TIME", "0.01")
+            .env("PINGS", "3")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(server.log().pings(), [("Client-300", "Ping!"); 3]);
+    }
+}
