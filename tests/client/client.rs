@@ -31,12 +31,17 @@ impl Client {
     }
 
     pub(crate) fn start_with(url: &str, settings: &[(&str, &str)], stdout: Stdio) -> Self {
-        let mut child = command(&[("SERVER_URL", url), ("LAG_TIME", "0")])
+        let child = command(&[("SERVER_URL", url), ("LAG_TIME", "0")])
             .envs(settings.iter().copied())
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        Self::of(child)
+    }
+
+    /// A client whose stderr is a pipe, and maybe its stdout.
+    pub(crate) fn of(mut child: Child) -> Self {
         let stdout = child.stdout.take().map(|pipe| Lines::of("stdout", pipe));
         let stderr = Lines::of("stderr", child.stderr.take().unwrap());
         Self {

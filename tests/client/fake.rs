@@ -160,8 +160,13 @@ impl Peer {
     /// The Close frame that the client sends next; it is answered, and the connection ends.
     pub(crate) fn closed(mut self) -> CloseFrame {
         let Message::Close(Some(frame)) = self.next() else { panic!("no Close frame") };
-        self.0.flush().unwrap_err();
+        self.finish();
         frame
+    }
+
+    /// Answers the Close frame that came, which ends the connection.
+    pub(crate) fn finish(mut self) {
+        self.0.flush().unwrap_err();
     }
 
     /// Closes the connection.

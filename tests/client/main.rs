@@ -9,12 +9,14 @@ mod python;
 mod client;
 mod fake;
 mod handshake;
+mod interactive;
 mod interop;
 mod pings;
 mod real_server;
 mod reconnect;
 mod settings;
 mod stop;
+mod terminal;
 
 use std::time::Duration;
 

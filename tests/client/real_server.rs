@@ -15,13 +15,13 @@ use crate::client::Client;
 use crate::fake::Port;
 
 /// A server in a thread of this process.
-struct Running {
+pub(crate) struct Running {
     stopper: stop::Stopper,
     thread: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(address: SocketAddr, folder: &TempDir, settings: &[&str]) -> Self {
+    pub(crate) fn start(address: SocketAddr, folder: &TempDir, settings: &[&str]) -> Self {
         let log = folder.path().join("server_logs.txt").display().to_string();
         let listen = address.to_string();
         let args = ["server", "--listen", &listen, "--log-file", &log, "--workers", "1"];
@@ -40,7 +40,7 @@ impl Running {
         Self { stopper, thread }
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.stopper.stop();
         self.thread.join().unwrap();
     }

@@ -32,6 +32,10 @@ fn a_wrong_setting_is_one_line_and_no_connection() {
         }
         assert!(!server.is_called(Duration::ZERO));
     }
+    let output = command(&[]).args(["--interactive", "localhost"]).output().unwrap();
+    let expected = format!("error: --interactive is \"localhost\", but {url}\n");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]
@@ -51,7 +55,9 @@ fn help_names_every_setting() {
     let output = command(&[]).arg("--help").output().unwrap();
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    for name in ["CLIENT_NAME", "LAG_TIME", "SERVER_URL", "PONG_TIMEOUT", "RUST_LOG"] {
+    for name in
+        ["CLIENT_NAME", "LAG_TIME", "SERVER_URL", "PONG_TIMEOUT", "RUST_LOG", "--interactive"]
+    {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
 }

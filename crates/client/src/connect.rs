@@ -20,8 +20,9 @@ use crate::url::ServerUrl;
 /// Initial size of the read and the write buffer of a connection, in bytes.
 const BUFFER: usize = 1024;
 
-/// How much may wait to be written, in bytes.
-const MAX_WRITE_BUFFER: usize = 64 * 1024;
+/// How much may wait to be written, in bytes: a message of any length, behind a full buffer and
+/// some control frames.
+const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
 /// How much of a server's explanation is shown, in bytes.
 const SHOWN: usize = 200;

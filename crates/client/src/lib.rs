@@ -4,12 +4,16 @@
 //! pings over it ([`session`]) until it ends ([`ending`]), and tries again after a pause
 //! ([`backoff`]). What comes of it goes to the [`record`]: lines on stdout ([`output`]), the
 //! statistics ([`stats`]), and whether the server is there ([`link`]).
+//!
+//! [`interactive`] is the other use of a connection: lines from stdin instead of pings.
 
 pub mod backoff;
 pub mod client;
 pub mod connect;
 pub mod ending;
 pub mod events;
+mod goodbye;
+pub mod interactive;
 pub mod link;
 pub mod output;
 pub mod record;

@@ -1,4 +1,5 @@
-//! `client`: settings, signals and exit status around [`client::run`].
+//! `client`: settings, signals and exit status around [`client::run`] and
+//! [`client::interactive::run`].
 
 mod signal;
 
@@ -30,14 +31,17 @@ fn run(settings: &Settings) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    let result = runtime.block_on(ping(settings));
+    let result = runtime.block_on(work(settings));
     // A name look-up may be under way in a thread of its own, and take many seconds more.
     runtime.shutdown_background();
     result
 }
 
-async fn ping(settings: &Settings) -> Result<(), String> {
+async fn work(settings: &Settings) -> Result<(), String> {
     let (stopper, stop) = stop::channel();
     signal::listen(stopper).map_err(|error| format!("cannot listen for signals: {error}"))?;
-    client::run(settings, stop).await
+    match settings.interactive() {
+        Some(url) => client::interactive::run(url, settings.pong_timeout, stop).await,
+        None => client::run(settings, stop).await,
+    }
 }

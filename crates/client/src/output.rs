@@ -61,6 +61,12 @@ impl Output {
         let _ = self.0.send(lines).await;
     }
 
+    /// Whether the next line has to wait for the reader.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.capacity() == 0
+    }
+
     /// Prints the `last` lines, and returns when everything is written, or its reader took too
     /// long.
     ///
@@ -69,13 +75,18 @@ impl Output {
     pub async fn finish(self, last: String, writer: Writer) -> io::Result<()> {
         let rest = async {
             self.print(last).await;
-            drop(self);
-            writer.0.await
+            self.complete(writer).await
         };
-        match timeout(PATIENCE, rest).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Ok(()),
-        }
+        timeout(PATIENCE, rest).await.unwrap_or(Ok(()))
+    }
+
+    /// Returns when everything is written, however long its reader takes.
+    ///
+    /// # Errors
+    /// Why not everything could be written.
+    pub async fn complete(self, writer: Writer) -> io::Result<()> {
+        drop(self);
+        writer.0.await.unwrap_or(Ok(()))
     }
 }
 

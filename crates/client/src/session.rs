@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use proto::limits::CLOSE_TIMEOUT;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::ending::Ending;
+use crate::goodbye;
 use crate::record::Record;
 
 /// What is sent, and when.
@@ -104,34 +104,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Says goodbye as the ending asks for; takes [`CLOSE_TIMEOUT`] at most. A ping that has no
-    /// answer is lost, except where the client itself stops: then the answer is taken if it still
-    /// comes, and otherwise the ping counts as never sent.
+    /// Says goodbye as the ending asks for; takes [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT)
+    /// at most. A ping that has no answer is lost, except where the client itself stops: then the
+    /// answer is taken if it still comes, and otherwise the ping counts as never sent.
     pub async fn part(mut self, ending: &Ending, record: &mut Record) {
         let stopped = matches!(ending, Ending::Stopped);
         if self.awaited.is_some() && !stopped {
             self.awaited = None;
             record.lost_ping();
         }
-        // Whatever fails here, the connection is over.
-        let _ = timeout(CLOSE_TIMEOUT, async {
-            match ending.frame() {
-                Some(frame) => self.socket.close(Some(frame)).await?,
-                None => self.socket.flush().await?,
+        let take = async |message| {
+            if let Message::Text(text) = message
+                && let Some(sent) = self.awaited.take()
+            {
+                record.received(&text, Some(sent.elapsed())).await;
             }
-            while let Some(Ok(message)) = self.socket.next().await {
-                if let (Message::Text(text), Some(sent)) = (message, self.awaited) {
-                    self.awaited = None;
-                    record.received(&text, Some(sent.elapsed())).await;
-                }
-            }
-            // A socket that is dropped with unread bytes in it would take the goodbye back.
-            let mut stream = self.socket.into_inner();
-            stream.shutdown().await?;
-            copy(&mut stream, &mut sink()).await?;
-            Ok::<_, Error>(())
-        })
-        .await;
+        };
+        goodbye::say(self.socket, ending, take).await;
     }
 }
 
@@ -141,6 +130,7 @@ mod tests {
     use crate::output::Output;
     use crate::output::tests::Writes;
     use crate::stats::Stats;
+    use proto::limits::CLOSE_TIMEOUT;
     use std::sync::mpsc::Receiver;
     use tokio::io::DuplexStream;
     use tokio::time::sleep;

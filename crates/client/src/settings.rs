@@ -15,7 +15,8 @@ const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
 ///
-/// Each option is also an environment variable of the same name; the option wins.
+/// Each option but --interactive is also an environment variable of the same name; the option
+/// wins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version)]
 pub struct Settings {
@@ -30,6 +31,11 @@ pub struct Settings {
     /// Server to ping
     #[arg(long, env, value_name = "URL", default_value = "ws://localhost:8765")]
     pub server_url: ServerUrl,
+
+    /// Talks instead of pinging: sends each line that is typed or piped in, and prints each frame
+    /// that comes [default: the server to ping]
+    #[arg(long, value_name = "URL", num_args = 0..=1)]
+    interactive: Option<Option<ServerUrl>>,
 
     /// Time after which a ping without a reply counts as lost, and the connection with it
     #[arg(long, env, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
@@ -48,6 +54,12 @@ impl Settings {
             Some(name) if !name.is_empty() => name.clone(),
             _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         }
+    }
+
+    /// The server to talk to interactively, if that is what the client is to do.
+    #[must_use]
+    pub fn interactive(&self) -> Option<&ServerUrl> {
+        self.interactive.as_ref().map(|url| url.as_ref().unwrap_or(&self.server_url))
     }
 }
 
@@ -94,6 +106,22 @@ mod tests {
     }
 
     #[test]
+    fn the_interactive_mode_has_a_server_of_its_own_or_the_usual_one() {
+        let server = |args: &[&str]| {
+            let settings = Settings::try_parse_from([&["client"], args].concat()).unwrap();
+            settings.interactive().map(ToString::to_string)
+        };
+        let usual = ["--server-url", "ws://usual"];
+        assert_eq!(server(&usual), None);
+        assert_eq!(server(&[&usual[..], &["--interactive"]].concat()).unwrap(), "ws://usual");
+        assert_eq!(server(&[&["--interactive"], &usual[..]].concat()).unwrap(), "ws://usual");
+        assert_eq!(
+            server(&[&usual[..], &["--interactive", "ws://own"]].concat()).unwrap(),
+            "ws://own"
+        );
+    }
+
+    #[test]
     fn wrong_values_are_refused() {
         let long = "x".repeat(MAX_NAME + 1);
         for args in [
@@ -103,6 +131,7 @@ mod tests {
             ["--pong-timeout", "soon"],
             ["--server-url", "wss://localhost"],
             ["--rust-log", "client=loud"],
+            ["--interactive", "localhost"],
         ] {
             assert!(
                 Settings::try_parse_from([&["client"], &args[..]].concat()).is_err(),

@@ -27,8 +27,8 @@ pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, Ex
     if let Some(cause) = command.get_arguments().find_map(not_text) {
         return Err(wrong(&cause));
     }
-    let mut matches = command.try_get_matches_from(args).map_err(|error| report(&error))?;
-    S::from_arg_matches_mut(&mut matches).map_err(|error| report(&error))
+    let mut matches = command.try_get_matches_from(args).map_err(|error| report::<S>(&error))?;
+    S::from_arg_matches_mut(&mut matches).map_err(|error| report::<S>(&error))
 }
 
 /// Compose files pass a variable that is not set as an empty one (`${NAME:-}`).
@@ -47,8 +47,7 @@ fn not_text(arg: &Arg) -> Option<String> {
     if is_path || value.to_str().is_some() {
         return None;
     }
-    let name = name(&format!("--{}", arg.get_long()?));
-    Some(format!("{name} is {value:?}, but allowed is text in UTF-8"))
+    Some(format!("{} is {value:?}, but allowed is text in UTF-8", name(arg)?))
 }
 
 fn wrong(cause: &str) -> ExitCode {
@@ -57,19 +56,19 @@ fn wrong(cause: &str) -> ExitCode {
     ExitCode::from(EXIT_USAGE)
 }
 
-fn report(error: &Error) -> ExitCode {
+fn report<S: Parser>(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // Nobody reads on: nothing to tell, and nothing went wrong.
             let _ = write!(io::stdout(), "{error}");
             ExitCode::SUCCESS
         }
-        _ => wrong(&explain(error)),
+        _ => wrong(&explain::<S>(error)),
     }
 }
 
 /// The error in one line.
-fn explain(error: &Error) -> String {
+fn explain<S: Parser>(error: &Error) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -84,17 +83,26 @@ fn explain(error: &Error) -> String {
     });
     match (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue), allowed) {
         (Some(arg), Some(value), Some(allowed)) => {
-            format!("{} is {value:?}, but {allowed}", name(arg))
+            // `--lag-time <SECONDS>`
+            let flag = arg.split_whitespace().next().unwrap_or(arg);
+            let name = S::command().get_arguments().find(|arg| is_called(arg, flag)).and_then(name);
+            format!("{} is {value:?}, but {allowed}", name.as_deref().unwrap_or(flag))
         }
         _ => one_line(&error.to_string()),
     }
 }
 
-/// `--lag-time <SECONDS>` as `LAG_TIME (--lag-time)`.
-fn name(arg: &str) -> String {
-    let flag = arg.split_whitespace().next().unwrap_or(arg);
-    let variable = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
-    format!("{variable} ({flag})")
+fn is_called(arg: &Arg, flag: &str) -> bool {
+    flag.strip_prefix("--").is_some_and(|long| arg.get_long() == Some(long))
+}
+
+/// `LAG_TIME (--lag-time)`, or the flag alone where there is no variable.
+fn name(arg: &Arg) -> Option<String> {
+    let flag = arg.get_long()?;
+    Some(match arg.get_env() {
+        Some(variable) => format!("{} (--{flag})", variable.display()),
+        None => format!("--{flag}"),
+    })
 }
 
 fn one_line(text: &str) -> String {
@@ -140,12 +148,15 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Example {
-        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+        #[arg(long, env, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
         lag_time: Duration,
+
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1)]
+        pause: Option<Option<Duration>>,
     }
 
     fn explained(args: &[&str]) -> String {
-        explain(&Example::try_parse_from([&["example"], args].concat()).unwrap_err())
+        explain::<Example>(&Example::try_parse_from([&["example"], args].concat()).unwrap_err())
     }
 
     #[test]
@@ -153,6 +164,10 @@ mod tests {
         assert_eq!(
             explained(&["--lag-time", "soon"]),
             "LAG_TIME (--lag-time) is \"soon\", but allowed is a number of seconds from 0 to a year, such as 2 or 0.5"
+        );
+        assert_eq!(
+            explained(&["--pause", "soon"]),
+            "--pause is \"soon\", but allowed is a number of seconds from 0 to a year, such as 2 or 0.5"
         );
     }
 

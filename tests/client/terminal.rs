@@ -1,0 +1,161 @@
+//! A terminal, and somebody who types at it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::DEADLINE;
+
+/// The key that ends the input.
+pub(crate) const CTRL_D: &str = "\u{4}";
+
+/// The key that interrupts.
+pub(crate) const CTRL_C: &str = "\u{3}";
+
+/// A program that runs at a terminal of its own; it is killed when dropped.
+pub(crate) struct Terminal {
+    keyboard: File,
+    screen: Arc<(Mutex<Screen>, Condvar)>,
+    child: Child,
+}
+
+/// The client as the leader of a session, who alone gets the signals that keys send.
+pub(crate) fn leader(args: &[&str]) -> Command {
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", env!("CARGO_BIN_EXE_client")]).args(args);
+    command.env_clear().env("PATH", "/usr/bin:/bin");
+    command
+}
+
+impl Terminal {
+    /// Runs the client with these arguments.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::run(leader(args), |_| {})
+    }
+
+    /// Runs a command. What `redirect` leaves alone is the terminal.
+    pub(crate) fn run(mut command: Command, redirect: impl FnOnce(&mut Command)) -> Self {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal = open(name, flags, Mode::empty()).unwrap();
+        command.stdout(terminal.try_clone().unwrap()).stderr(terminal.try_clone().unwrap());
+        command.stdin(terminal);
+        redirect(&mut command);
+        let child = command.spawn().unwrap();
+        let keyboard = File::from(keyboard);
+        let screen = Arc::default();
+        watch(keyboard.try_clone().unwrap(), Arc::clone(&screen));
+        Self { keyboard, screen, child }
+    }
+
+    /// Types keys.
+    pub(crate) fn keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until the screen shows just these lines, with the cursor behind the last.
+    #[track_caller]
+    pub(crate) fn shows(&self, lines: &[&str]) {
+        let (screen, changed) = &*self.screen;
+        let is_other = |screen: &mut Screen| screen.lines() != lines;
+        let screen = screen.lock().unwrap();
+        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, is_other).unwrap();
+        assert!(!result.timed_out(), "not {lines:?}, but {:?}", screen.lines());
+    }
+
+    /// Waits for the end of the program.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        // The terminal ends when nobody has it open any more.
+        let (screen, changed) = &*self.screen;
+        let goes_on = |screen: &mut Screen| !screen.is_over;
+        let screen = screen.lock().unwrap();
+        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, goes_on).unwrap();
+        assert!(!result.timed_out(), "it runs on; on its screen: {:?}", screen.lines());
+        self.child.wait().unwrap()
+    }
+
+    /// Checks that the program ends by itself within two seconds, with this exit status.
+    #[track_caller]
+    pub(crate) fn ends_with(&mut self, status: i32) {
+        let start = Instant::now();
+        assert_eq!(self.wait().code(), Some(status));
+        assert!(start.elapsed().as_secs() < 2, "it took {:?}", start.elapsed());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn watch(mut terminal: File, seen: Arc<(Mutex<Screen>, Condvar)>) {
+    thread::spawn(move || {
+        let (screen, changed) = &*seen;
+        let mut block = [0; 4096];
+        // A terminal that nobody has open any more cannot be read.
+        while let Ok(read @ 1..) = terminal.read(&mut block) {
+            let mut screen = screen.lock().unwrap();
+            screen.bytes.extend_from_slice(&block[..read]);
+            changed.notify_all();
+        }
+        screen.lock().unwrap().is_over = true;
+        changed.notify_all();
+    });
+}
+
+/// What a program wrote to its terminal, with what the terminal echoed.
+#[derive(Default)]
+struct Screen {
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+impl Screen {
+    /// The lines as they look on a terminal that knows as much as the client asks of it.
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let mut lines = vec![Vec::new()];
+        let mut column = 0;
+        let mut rest = text.as_ref();
+        while let Some(c) = rest.chars().next() {
+            let line = lines.last_mut().unwrap();
+            if let Some(behind) = rest.strip_prefix("\u{1b}[K") {
+                line.truncate(column);
+                rest = behind;
+                continue;
+            }
+            rest = &rest[c.len_utf8()..];
+            match c {
+                '\r' => column = 0,
+                '\n' => lines.push(vec![' '; column]),
+                '\u{8}' => column = column.saturating_sub(1),
+                c => {
+                    if column < line.len() {
+                        line[column] = c;
+                    } else {
+                        line.push(c);
+                    }
+                    column += 1;
+                }
+            }
+        }
+        lines.into_iter().map(|line| line.into_iter().collect()).collect()
+    }
+}
