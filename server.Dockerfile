@@ -4,7 +4,7 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends bash-static busybox-static tzdata \
  && rm -rf /var/lib/apt/lists/*
-RUN mkdir -p /image/bin /image/etc /image/usr/share/zoneinfo /app \
+RUN mkdir -p /image/bin /image/etc /image/usr/share/zoneinfo /app /tls \
  && cp /bin/bash-static /image/bin/bash \
  && cp /bin/busybox /image/bin/busybox \
  && for command in $(busybox --list); do ln -s busybox "/image/bin/$command"; done \
@@ -24,9 +24,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM scratch
 COPY --from=build /image /
 COPY --from=build --chown=10001:10001 /app /app
+COPY --from=build --chown=10001:10001 /tls /tls
 USER 10001:10001
 WORKDIR /app
 VOLUME /app
-EXPOSE 8765
+EXPOSE 8765 10443
 HEALTHCHECK --interval=2s --timeout=3s CMD ["/bin/server", "healthcheck"]
 ENTRYPOINT ["/bin/server"]

@@ -10,3 +10,4 @@ mod compose;
 mod images;
 mod pair;
 mod project;
+mod secure;

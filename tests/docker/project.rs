@@ -59,7 +59,8 @@ impl Project {
         for file in &self.overrides {
             command.args(["-f", file]);
         }
-        command.args(args).env_remove("TZ");
+        // Any free port will do for those that are published.
+        command.args(args).envs([("PLAIN_PORT", "0"), ("TLS_PORT", "0")]).env_remove("TZ");
         command
     }
 
@@ -93,7 +94,8 @@ impl Drop for Project {
             let logs = self.command(&["logs", "--tail", "50"]).output();
             eprintln!("{}", logs.map_or_else(|e| e.to_string(), |logs| text(&logs.stdout)));
         }
-        let down = self.command(&["down", "-v", "--remove-orphans", "-t", "2"]).output();
+        let down = ["--profile", "*", "down", "-v", "--remove-orphans", "-t", "2"];
+        let down = self.command(&down).output();
         if !down.is_ok_and(|down| down.status.success()) {
             eprintln!("the project could not be taken down: docker compose down -v");
         }

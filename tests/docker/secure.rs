@@ -1,0 +1,53 @@
+//! `docker compose --profile tls up`: wss:// beside the plain pair.
+
+use std::process::Command;
+
+use super::project::{Project, bash, docker, inspect, logs, wait_for};
+
+const SERVER: &str = "websockets-secure-server-1";
+const CLIENT: &str = "websockets-secure-client-1";
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_secure_pair_works_beside_the_plain_one() {
+    let project = Project::new();
+    project.compose(&["--profile", "tls", "up", "-d"]);
+    wait_for(CLIENT, "Received from server: Pong!", 2);
+    wait_for("websockets-client01-1", "Received from server: Pong!", 1);
+    assert!(bash(SERVER, "cat /app/server_logs.txt").contains("(\"Client-Secure\"): Ping!"));
+    let (_, told) = logs(SERVER);
+    assert!(told.contains("made a development authority for it: /tls/ca.pem"), "{told}");
+    let modes = bash(SERVER, "stat -c '%a %U' /tls/key.pem /tls/ca-key.pem /tls/ca.pem");
+    assert_eq!(modes, "600 app\n600 app\n644 app\n");
+
+    // From outside: its port is published, and its authority can be had.
+    let dir = tempfile::tempdir().unwrap();
+    let authority = dir.path().join("ca.pem");
+    docker(&["cp", &format!("{SERVER}:/tls/ca.pem"), authority.to_str().unwrap()]);
+    let published = docker(&["port", SERVER, "10443/tcp"]);
+    let port = published.lines().next().unwrap().rsplit(':').next().unwrap();
+    let output = Command::new("curl")
+        .args(["-sS", "--cacert", authority.to_str().unwrap()])
+        .arg(format!("https://localhost:{port}/healthz"))
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"ok\n", "{}", String::from_utf8_lossy(&output.stderr));
+
+    // A server that is made anew keeps its authority, so that its clients come back.
+    project.compose(&[
+        "--profile",
+        "tls",
+        "up",
+        "-d",
+        "--force-recreate",
+        "--no-deps",
+        "secure-server",
+    ]);
+    wait_for(CLIENT, "connected again after", 1);
+    let (_, told) = logs(SERVER);
+    assert!(!told.contains("made a development authority"), "{told}");
+    project.compose(&["--profile", "tls", "stop"]);
+    for container in [SERVER, CLIENT] {
+        assert_eq!(inspect(container, ".State.ExitCode"), "0", "{container}");
+    }
+}
