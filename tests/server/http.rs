@@ -105,6 +105,29 @@ fn a_plain_get_of_a_websocket_path_gets_426() {
 }
 
 #[test]
+fn a_browser_gets_the_page_with_headers_that_keep_it_to_itself() {
+    let server = TestServer::start();
+    let response = server.get("/");
+    assert_eq!(response.status, 200);
+    assert!(response.body.starts_with("<!doctype html>"), "{response:?}");
+    assert!(response.body.ends_with("</html>\n"), "{response:?}");
+    for (name, value) in [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Cache-Control", "no-cache"),
+        ("Referrer-Policy", "no-referrer"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Cross-Origin-Embedder-Policy", "require-corp"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    ] {
+        assert_eq!(response.header(name), Some(value), "{name}");
+    }
+    let policy = response.header("Content-Security-Policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+}
+
+#[test]
 fn healthz_says_ok_and_head_says_it_without_words() {
     let server = TestServer::start();
     let response = ask(&server, "GET /healthz");
@@ -114,7 +137,7 @@ fn healthz_says_ok_and_head_says_it_without_words() {
     let response = ask(&server, "HEAD /healthz");
     assert_eq!((response.status, response.body.as_str()), (200, ""));
     let response = ask(&server, "HEAD /");
-    assert_eq!((response.status, response.body.as_str()), (426, ""));
+    assert_eq!((response.status, response.body.as_str()), (200, ""));
     assert_eq!(server.log_text(), "");
 }
 

@@ -14,6 +14,7 @@ pub mod http;
 pub mod journal;
 pub mod listener;
 pub mod metrics;
+pub mod page;
 pub mod server;
 pub mod service;
 pub mod settings;

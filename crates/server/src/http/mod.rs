@@ -197,6 +197,7 @@ impl Http {
         match path {
             path::HEALTH => self.report_health(),
             path::METRICS => self.report_metrics(),
+            path::PING => reply::page(),
             _ => reply::not_an_upgrade(),
         }
     }

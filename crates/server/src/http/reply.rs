@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use proto::{escape, path};
 
 use super::origin::Origins;
+use crate::page;
 use crate::service::Service;
 
 /// A reply in full.
@@ -44,6 +45,25 @@ pub(super) fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Re
 
 pub(super) fn metrics(text: String) -> Reply {
     reply(StatusCode::OK, crate::metrics::CONTENT_TYPE, text)
+}
+
+/// The page for browsers, which may neither be framed nor ask for anything from elsewhere.
+pub(super) fn page() -> Reply {
+    let page = page::page();
+    let mut reply = reply(StatusCode::OK, "text/html; charset=utf-8", page.body);
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, page.csp),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        // Apart from other pages, it gets a clock that tells microseconds.
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        reply.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    reply
 }
 
 pub(super) fn not_found(path: &str) -> Reply {

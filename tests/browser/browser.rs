@@ -1,0 +1,321 @@
+//! A browser with one tab, and what a person does in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+
+use crate::devtools::Chromium;
+use crate::support::{TestServer, eventually};
+
+/// Where pictures go.
+const PICTURES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/browser");
+
+/// A size of the window, in CSS pixels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) is_phone: bool,
+}
+
+pub(crate) const DESKTOP: Size = Size { width: 1280, height: 900, is_phone: false };
+pub(crate) const PHONE: Size = Size { width: 390, height: 844, is_phone: true };
+
+/// A tab. When its test fails, a picture of it is kept.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    chromium: Chromium,
+    session: String,
+}
+
+impl Browser {
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        Self::with_flags(&[])
+    }
+
+    #[track_caller]
+    pub(crate) fn with_flags(flags: &[&str]) -> Self {
+        let mut chromium = Chromium::start(flags);
+        let mut call = |method, params| chromium.call(None, method, params).unwrap();
+        let target = call("Target.createTarget", json!({"url": "about:blank"}));
+        let target = json!({"targetId": target["targetId"], "flatten": true});
+        let session = call("Target.attachToTarget", target)["sessionId"].as_str().unwrap().into();
+        let mut browser = Self { chromium, session };
+        for domain in ["Page", "Runtime", "Log", "Network", "Accessibility"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        browser.resize(DESKTOP);
+        browser
+    }
+
+    /// A browser that shows the page of a server.
+    #[track_caller]
+    pub(crate) fn at(server: &TestServer) -> Self {
+        let mut browser = Self::start();
+        browser.open(&format!("http://{}/", server.address()));
+        browser
+    }
+
+    #[track_caller]
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.chromium.call(Some(&self.session), method, params).unwrap()
+    }
+
+    /// Opens an address, and waits until its script has run.
+    #[track_caller]
+    pub(crate) fn open(&mut self, url: &str) {
+        let opened = self.call("Page.navigate", json!({"url": url}));
+        assert_eq!(opened.get("errorText"), None, "{url}");
+        self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'");
+    }
+
+    /// Opens an address that answers with `body`, whoever may really be there.
+    #[track_caller]
+    pub(crate) fn open_as(&mut self, url: &str, body: &str) {
+        self.call("Fetch.enable", json!({"patterns": [{"urlPattern": url}]}));
+        self.eval(&format!("location.href = {}", Value::from(url)));
+        let paused = eventually(url, || self.events("Fetch.requestPaused").pop());
+        let html = json!({"name": "Content-Type", "value": "text/html; charset=utf-8"});
+        self.call(
+            "Fetch.fulfillRequest",
+            json!({
+                "requestId": paused["requestId"],
+                "responseCode": 200,
+                "responseHeaders": [html],
+                "body": BASE64.encode(body.as_bytes()),
+            }),
+        );
+        let url = Value::from(url);
+        self.wait_for(&format!("document.readyState === 'complete' && location.href === {url}"));
+    }
+
+    /// Lets a script run before those of the page.
+    #[track_caller]
+    pub(crate) fn run_first(&mut self, source: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": source}));
+    }
+
+    /// What has happened so far under these names, oldest first.
+    pub(crate) fn events(&mut self, method: &str) -> Vec<Value> {
+        let events = self.chromium.events().iter().filter(|event| event["method"] == method);
+        events.map(|event| event["params"].clone()).collect()
+    }
+
+    /// What the console says is wrong: exceptions, errors, and what the policy refused.
+    pub(crate) fn complaints(&mut self) -> Vec<String> {
+        let exceptions = self.events("Runtime.exceptionThrown").into_iter();
+        let calls = self.events("Runtime.consoleAPICalled").into_iter();
+        let entries = self.events("Log.entryAdded").into_iter();
+        let errors = calls.filter(|call| call["type"] == "error" || call["type"] == "warning");
+        let entries = entries.filter(|log| log["entry"]["level"] == "error");
+        exceptions.chain(errors).chain(entries).map(|event| event.to_string()).collect()
+    }
+
+    /// The value of an expression, of a promise what it comes to.
+    #[track_caller]
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
+        let params = json!({
+            "expression": expression,
+            "returnByValue": true,
+            "awaitPromise": true,
+            "userGesture": true,
+        });
+        let mut result = self.call("Runtime.evaluate", params);
+        let thrown = result.get("exceptionDetails");
+        assert_eq!(thrown, None, "{expression}");
+        result["result"]["value"].take()
+    }
+
+    /// Waits until an expression is true or something like it, and returns its value.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, expression: &str) -> Value {
+        let is_true = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Number(number) => number.as_f64() != Some(0.0),
+            _ => true,
+        };
+        eventually(expression, || Some(self.eval(expression)).filter(is_true))
+    }
+
+    /// The text of the only element that a selector finds.
+    #[track_caller]
+    pub(crate) fn text(&mut self, selector: &str) -> String {
+        let text = self.eval(&format!("{}.textContent", element(selector)));
+        text.as_str().expect("a text").into()
+    }
+
+    /// Waits until the text of an element contains `part`.
+    #[track_caller]
+    pub(crate) fn wait_for_text(&mut self, selector: &str, part: &str) {
+        let part = Value::from(part);
+        self.wait_for(&format!("{}.textContent.includes({part})", element(selector)));
+    }
+
+    /// Waits for an entry of the log of events, and returns its text.
+    #[track_caller]
+    pub(crate) fn wait_for_entry(&mut self, kind: &str, part: &str) -> String {
+        let part = Value::from(part);
+        let entry = self.wait_for(&format!(
+            "[...document.querySelectorAll('.entry')].map((entry) => entry.children)
+                .find(([, kind, text]) => kind.textContent === '{kind}' && text.textContent.includes({part}))
+                ?.[2].textContent"
+        ));
+        entry.as_str().expect("a text").into()
+    }
+
+    /// The texts of the entries of a kind, oldest first.
+    #[track_caller]
+    pub(crate) fn entries(&mut self, kind: &str) -> Vec<String> {
+        let entries = self.eval(&format!(
+            "[...document.querySelectorAll('.entry')].map((entry) => entry.children)
+                .filter(([, own]) => own.textContent === '{kind}').map(([, , text]) => text.textContent)"
+        ));
+        serde_json::from_value(entries).expect("texts")
+    }
+
+    /// The number that an element shows.
+    #[track_caller]
+    pub(crate) fn number(&mut self, selector: &str) -> f64 {
+        let text = self.text(selector);
+        text.replace(',', "").parse().unwrap_or_else(|_| panic!("{selector} is no number: {text}"))
+    }
+
+    /// Clicks in the middle of an element, which nothing may cover.
+    #[track_caller]
+    pub(crate) fn click(&mut self, selector: &str) {
+        let point = self.eval(&format!(
+            "(() => {{
+                const element = {};
+                element.scrollIntoView({{ block: 'center' }});
+                const {{ left, top, width, height }} = element.getBoundingClientRect();
+                const [x, y] = [left + width / 2, top + height / 2];
+                return element.contains(document.elementFromPoint(x, y)) && {{ x, y }};
+            }})()",
+            element(selector)
+        ));
+        assert!(point.is_object(), "{selector} is covered");
+        for kind in ["mousePressed", "mouseReleased"] {
+            let mut event = point.clone();
+            event["type"] = kind.into();
+            event["button"] = "left".into();
+            event["clickCount"] = 1.into();
+            self.call("Input.dispatchMouseEvent", event);
+        }
+    }
+
+    /// Puts a text into a field, in place of what is there.
+    #[track_caller]
+    pub(crate) fn fill(&mut self, selector: &str, text: &str) {
+        self.click(selector);
+        self.eval(&format!("{}.select()", element(selector)));
+        self.type_text(text);
+    }
+
+    /// Types where the focus is.
+    #[track_caller]
+    pub(crate) fn type_text(&mut self, text: &str) {
+        if text.is_empty() {
+            return self.press("Delete", 46, None);
+        }
+        self.call("Input.insertText", json!({"text": text}));
+    }
+
+    #[track_caller]
+    pub(crate) fn press_enter(&mut self) {
+        self.press("Enter", 13, Some("\r"));
+    }
+
+    #[track_caller]
+    pub(crate) fn press_tab(&mut self) {
+        self.press("Tab", 9, None);
+    }
+
+    /// Pastes where the focus is.
+    #[track_caller]
+    pub(crate) fn paste(&mut self) {
+        let event = json!({"type": "keyDown", "key": "v", "commands": ["paste"]});
+        self.call("Input.dispatchKeyEvent", event);
+    }
+
+    #[track_caller]
+    fn press(&mut self, key: &str, code: u32, text: Option<&str>) {
+        for kind in ["keyDown", "keyUp"] {
+            let mut event =
+                json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
+            if let Some(text) = text.filter(|_| kind == "keyDown") {
+                event["text"] = text.into();
+            }
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Chooses an option of a list.
+    #[track_caller]
+    pub(crate) fn choose(&mut self, selector: &str, option: &str) {
+        self.eval(&format!(
+            "(() => {{
+                const list = {};
+                list.value = '{option}';
+                list.dispatchEvent(new Event('input', {{ bubbles: true }}));
+                list.dispatchEvent(new Event('change', {{ bubbles: true }}));
+            }})()",
+            element(selector)
+        ));
+        assert_eq!(self.eval(&format!("{}.value", element(selector))), option);
+    }
+
+    #[track_caller]
+    pub(crate) fn resize(&mut self, size: Size) {
+        let Size { width, height, is_phone } = size;
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone}),
+        );
+        self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": is_phone}));
+    }
+
+    /// Prefers what a media feature can say, such as `prefers-color-scheme: dark`.
+    #[track_caller]
+    pub(crate) fn prefer(&mut self, feature: &str, value: &str) {
+        let feature = json!({"name": feature, "value": value});
+        self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
+    }
+
+    /// Takes a picture of the page from top to end, and returns its path.
+    #[track_caller]
+    pub(crate) fn picture(&mut self, name: &str) -> PathBuf {
+        self.take_picture(name).unwrap()
+    }
+
+    fn take_picture(&mut self, name: &str) -> Result<PathBuf, String> {
+        let params = json!({"format": "png", "captureBeyondViewport": true});
+        let shot = self.chromium.call(Some(&self.session), "Page.captureScreenshot", params)?;
+        let png = shot["data"].as_str().ok_or("no picture")?;
+        let png = BASE64.decode(png.as_bytes()).map_err(|error| error.to_string())?;
+        let path = Path::new(PICTURES).join(format!("{name}.png"));
+        let written = fs::create_dir_all(PICTURES).and_then(|()| fs::write(&path, png));
+        written.map(|()| path).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let name = thread::current().name().unwrap_or("test").replace("::", "-");
+            match self.take_picture(&format!("failed-{name}")) {
+                Ok(path) => eprintln!("what the page showed: {}", path.display()),
+                Err(error) => eprintln!("no picture of the page: {error}"),
+            }
+            eprintln!("what the console said: {:#?}", self.complaints());
+        }
+    }
+}
+
+fn element(selector: &str) -> String {
+    format!("document.querySelector({})", Value::from(selector))
+}

@@ -1,0 +1,97 @@
+//! The page as it loads: from one file, with nothing from elsewhere.
+
+use serde_json::Value;
+
+use crate::browser::Browser;
+use crate::support::{TestServer, eventually};
+
+/// The addresses that the page asked for, over HTTP and over WebSocket, those left out that the
+/// browser refused to ask.
+fn asked(browser: &mut Browser) -> Vec<String> {
+    let failures = browser.events("Network.loadingFailed").into_iter();
+    let refused: Vec<_> = failures
+        .filter(|failure| failure["blockedReason"] == "csp")
+        .map(|failure| failure["requestId"].clone())
+        .collect();
+    let requests = browser.events("Network.requestWillBeSent").into_iter();
+    let sockets = browser.events("Network.webSocketCreated").into_iter();
+    let url = |event: Value| -> Option<String> {
+        let url = event["request"]["url"].as_str().or(event["url"].as_str())?;
+        (!url.starts_with("data:") && !refused.contains(&event["requestId"]))
+            .then(|| url.to_owned())
+    };
+    requests.chain(sockets).filter_map(url).collect()
+}
+
+/// What the page has to ask for.
+fn needed(server: &TestServer) -> [String; 2] {
+    let address = server.address();
+    [format!("http://{address}/"), format!("ws://{address}/status")]
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_page_loads_without_a_complaint_and_asks_nobody_but_its_server() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    browser.wait_for_text("#server-live", "Live");
+    assert_eq!(asked(&mut browser), needed(&server));
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn what_a_stranger_might_bring_into_the_page_is_refused() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    browser.eval(
+        "window.ran = 0;
+         const add = (name, set) => document.body.append(Object.assign(document.createElement(name), set));
+         add('script', { textContent: 'window.ran += 1' });
+         add('style', { textContent: 'body { display: none }' });
+         add('img', { src: '/healthz' });
+         document.body.insertAdjacentHTML('beforeend', '<img src=data:, onerror=\"window.ran += 1\">');
+         fetch('http://127.0.0.1:1/').catch(() => 'refused')",
+    );
+    for directive in ["script-src", "style-src", "img-src", "connect-src"] {
+        eventually(directive, || {
+            browser.complaints().iter().any(|complaint| complaint.contains(directive)).then_some(())
+        });
+    }
+    assert_eq!(browser.eval("window.ran"), 0);
+    assert_eq!(browser.eval("getComputedStyle(document.body).display"), "block");
+    eventually("nothing further is asked for", || {
+        (asked(&mut browser) == needed(&server)).then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_form_begins_with_the_server_that_the_page_is_from() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    let form = "['scheme', 'host', 'port', 'path', 'protocol', 'message']
+        .map((id) => document.getElementById(id).value)";
+    let port = server.address().port().to_string();
+    let ping = r#"{"client_name": "Browser", "message": "Ping!"}"#;
+    assert_eq!(browser.eval(form), serde_json::json!(["ws://", "127.0.0.1", port, "/", "", ping]));
+    assert_eq!(browser.text("#address"), format!("ws://{}/", server.address()));
+    browser.open(&format!("http://localhost:{port}/?path=/echo"));
+    let expected = serde_json::json!(["ws://", "localhost", port, "/echo", "", "Hello!"]);
+    assert_eq!(browser.eval(form), expected);
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_whole_address_in_the_field_of_the_host_is_taken_apart() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    browser.fill("#host", "wss://example.com:10443/chat?room=1");
+    browser.press_tab();
+    assert_eq!(browser.text("#address"), "wss://example.com:10443/chat?room=1");
+    browser.fill("#host", "http://[::1]:8765");
+    browser.press_tab();
+    assert_eq!(browser.text("#address"), "ws://[::1]:8765/");
+    browser.fill("#host", "::1");
+    assert_eq!(browser.text("#address"), "ws://[::1]:8765/");
+}
