@@ -39,7 +39,17 @@ impl Browser {
 
     #[track_caller]
     pub(crate) fn with_flags(flags: &[&str]) -> Self {
-        let mut chromium = Chromium::start(flags);
+        Self::over(Chromium::start(flags, &[]))
+    }
+
+    /// A browser whose user trusts an authority.
+    #[track_caller]
+    pub(crate) fn trusting(authority: &Path) -> Self {
+        Self::over(Chromium::start(&[], &[authority]))
+    }
+
+    #[track_caller]
+    fn over(mut chromium: Chromium) -> Self {
         let mut call = |method, params| chromium.call(None, method, params).unwrap();
         let target = call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});

@@ -2,8 +2,9 @@
 //!
 //! With pipes there is no port to find, and Chromium ends when the test does, however that ends.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -50,10 +51,11 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    /// Starts the program `CHROMIUM`, or what there is.
+    /// Starts the program `CHROMIUM`, or what there is, for a user who trusts these authorities.
     #[track_caller]
-    pub(crate) fn start(further: &[&str]) -> Self {
+    pub(crate) fn start(further: &[&str], authorities: &[&Path]) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder");
+        authorities.iter().for_each(|authority| trust(profile.path(), authority));
         let complaints = File::create(profile.path().join("stderr")).expect("a file");
         let mut child = Command::new("sh")
             .args(["-c", RUN, "chromium"])
@@ -61,6 +63,7 @@ impl Chromium {
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .args(further)
             .arg("about:blank")
+            .env("HOME", profile.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(complaints)
@@ -109,7 +112,7 @@ impl Chromium {
     }
 
     fn failure(&self, method: &str, error: &str) -> String {
-        let said = std::fs::read_to_string(self.profile.path().join("stderr")).unwrap_or_default();
+        let said = fs::read_to_string(self.profile.path().join("stderr")).unwrap_or_default();
         format!("{method}: {error}; Chromium says: {said}")
     }
 }
@@ -138,4 +141,20 @@ fn read(pipe: ChildStdout) -> Receiver<Value> {
         }
     });
     messages
+}
+
+/// Adds an authority to the store that Chromium reads on Linux, as its users do.
+fn trust(home: &Path, authority: &Path) {
+    let store = home.join(".pki/nssdb");
+    fs::create_dir_all(&store).expect("a folder");
+    let store = format!("sql:{}", store.display());
+    let authority = authority.display().to_string();
+    for args in [
+        &["-N", "--empty-password"][..],
+        &["-A", "-t", "C,,", "-n", "websockets", "-i", &authority],
+    ] {
+        let output = Command::new("certutil").args(["-d", &store]).args(args).output();
+        let output = output.expect("certutil is there; .ci/setup installs it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

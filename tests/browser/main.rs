@@ -16,5 +16,6 @@ mod fake;
 mod look;
 mod page;
 mod ping;
+mod secure;
 mod state;
 mod talk;

@@ -57,7 +57,9 @@ impl Handshake {
     ) -> Option<Upgraded> {
         let deadline = accepted + HANDSHAKE_TIMEOUT;
         let Ok(greeting) = timeout_at(deadline, greeting(&stream)).await else {
-            self.http.tell_late(peer);
+            // Browsers keep such connections at hand for what may come: nothing to warn of.
+            self.http.errors().count(Cause::HandshakeTimeout);
+            debug!(%peer, "nothing came within {HANDSHAKE_TIMEOUT:?}");
             return None;
         };
         match (greeting, acceptor) {

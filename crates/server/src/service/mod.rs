@@ -1,6 +1,6 @@
 //! The services: each a rule from a message and the server's state to a reply.
 //!
-//! A service is a file here with its rule, and its line in [`TABLE`].
+//! A service is a file here with its rule, and its line in the table below.
 
 mod echo;
 mod host;
