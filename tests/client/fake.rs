@@ -98,7 +98,7 @@ impl Fake {
 }
 
 /// A request up to its empty line.
-pub(crate) fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -127,9 +127,17 @@ pub(crate) fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 }
 
 /// A client at the other end of a connection.
-pub(crate) struct Peer(WebSocket<TcpStream>);
+pub(crate) struct Peer<S = TcpStream>(WebSocket<S>);
 
-impl Peer {
+impl<S: Read + Write> Peer<S> {
+    /// The client behind a stream that asks for an upgrade.
+    pub(crate) fn over(stream: S) -> io::Result<Self>
+    where
+        S: Send + Sync + 'static,
+    {
+        accept(stream).map(Self).map_err(io::Error::other)
+    }
+
     /// The next message, control frames included.
     pub(crate) fn next(&mut self) -> Message {
         self.0.read().unwrap()

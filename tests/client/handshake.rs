@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::fake::{Fake, Port, drain, read_head};
 
 /// The first event of a client, with what does not differ between the causes cut off.
-fn cause(client: &Client, url: &str) -> String {
+pub(crate) fn cause(client: &Client, url: &str) -> String {
     let event = client.stderr.next_event();
     event
         .strip_prefix(&format!("WARN cannot connect to {url}: "))

@@ -6,6 +6,7 @@
 #[path = "../python.rs"]
 mod python;
 
+mod certificates;
 mod client;
 mod fake;
 mod handshake;
@@ -14,9 +15,12 @@ mod interop;
 mod pings;
 mod real_server;
 mod reconnect;
+mod secure;
 mod settings;
 mod stop;
 mod terminal;
+mod tls;
+mod trust;
 
 use std::time::Duration;
 

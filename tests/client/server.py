@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 
 import websockets
 
@@ -17,8 +18,16 @@ async def pong(websocket):
         await websocket.send("Pong!")
 
 
+def tls():
+    if "CERTIFICATE" not in os.environ:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["CERTIFICATE"], os.environ["KEY"])
+    return context
+
+
 async def main():
-    async with websockets.serve(pong, "127.0.0.1", 0) as server:
+    async with websockets.serve(pong, "127.0.0.1", 0, ssl=tls()) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.get_running_loop().create_future()
 

@@ -7,12 +7,12 @@ use crate::fake::Fake;
 
 #[test]
 fn a_wrong_setting_is_one_line_and_no_connection() {
-    let url = "allowed is ws://HOST[:PORT][/PATH], such as ws://localhost:8765";
+    let url = "allowed is ws://HOST[:PORT][/PATH], or wss:// for TLS, such as ws://localhost:8765";
     let seconds = "allowed is a number of seconds from 0 to a year, such as 2 or 0.5";
     let some_seconds = "allowed is a number of seconds above 0, up to a year, such as 10 or 0.5";
     let filter = "allowed is error, warn, info, debug, trace or off, also by module: info,client::connect=debug";
     for (variable, flag, value, allowed) in [
-        ("SERVER_URL", "--server-url", "wss://localhost:8765", url),
+        ("SERVER_URL", "--server-url", "wss://local..host", url),
         ("SERVER_URL", "--server-url", "localhost:8765", url),
         ("SERVER_URL", "--server-url", "ws://:8765", url),
         ("LAG_TIME", "--lag-time", "soon", seconds),
@@ -55,9 +55,16 @@ fn help_names_every_setting() {
     let output = command(&[]).arg("--help").output().unwrap();
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    for name in
-        ["CLIENT_NAME", "LAG_TIME", "SERVER_URL", "PONG_TIMEOUT", "RUST_LOG", "--interactive"]
-    {
+    for name in [
+        "CLIENT_NAME",
+        "LAG_TIME",
+        "SERVER_URL",
+        "PONG_TIMEOUT",
+        "TLS_CA",
+        "RUST_LOG",
+        "--interactive",
+        "--insecure",
+    ] {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
 }

@@ -4,7 +4,6 @@ use std::pin::{Pin, pin};
 
 use proto::Ping;
 use proto::ping::PING;
-use tokio::net::TcpStream;
 use tokio::select;
 use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
@@ -18,6 +17,8 @@ use crate::session::{Pings, Session};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::stop::Stop;
+use crate::stream::Stream;
+use crate::tls::Trust;
 use crate::url::ServerUrl;
 
 /// Pings the server until told to stop, then prints the statistics.
@@ -44,6 +45,7 @@ pub async fn run(settings: &Settings, mut stop: Stop) -> Result<(), String> {
 
 struct Client {
     url: ServerUrl,
+    trust: Trust,
     pings: Pings,
     backoff: Backoff,
     record: Record,
@@ -57,7 +59,9 @@ impl Client {
             lag: settings.lag_time,
             patience: settings.pong_timeout,
         };
-        Self { url: settings.server_url.clone(), pings, backoff: Backoff::default(), record }
+        let (url, trust) = (settings.server_url.clone(), settings.trust());
+        let record = record.warning(trust.is_blind(&url));
+        Self { url, trust, pings, backoff: Backoff::default(), record }
     }
 
     /// Connects, pings, and begins again, until it is `over`; returns what that yields.
@@ -66,7 +70,7 @@ impl Client {
             let connected = select! {
                 biased;
                 outcome = &mut over => return outcome,
-                connected = connect(&self.url) => connected,
+                connected = connect(&self.url, &self.trust) => connected,
             };
             match connected {
                 Ok(socket) => {
@@ -88,7 +92,7 @@ impl Client {
     /// Pings over one connection to its end; returns an outcome if it is all `over`.
     async fn use_up<T>(
         &mut self,
-        socket: WebSocketStream<TcpStream>,
+        socket: WebSocketStream<Stream>,
         over: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
         let mut session = Session::new(socket, self.pings.clone());

@@ -1,5 +1,6 @@
-//! Makes a connection: name, addresses, TCP, upgrade.
+//! Makes a connection: name, addresses, TCP, TLS, upgrade.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tracing::debug;
 
+use crate::stream::{Plain, Stream};
+use crate::tls::{Connector, Trust, hung_up};
 use crate::url::ServerUrl;
 
 /// Initial size of the read and the write buffer of a connection, in bytes.
@@ -27,18 +30,26 @@ const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 /// How much of a server's explanation is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// Connects to the server at `url` within [`CONNECT_TIMEOUT`]. The name is looked up anew each
-/// time, and all its addresses are tried.
+/// Connects to the server at `url` within [`CONNECT_TIMEOUT`], over TLS if it is to be, which then
+/// needs a certificate that `trust` takes. The name is looked up anew each time, and all its
+/// addresses are tried.
 ///
 /// # Errors
 /// Why there is no connection; with several addresses, why not to the last one.
-pub async fn connect(url: &ServerUrl) -> Result<WebSocketStream<TcpStream>, String> {
+pub async fn connect(url: &ServerUrl, trust: &Trust) -> Result<WebSocketStream<Stream>, String> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let tls = match url.tls_name() {
+        Some(name) => Some(timeout_at(deadline, trust.connector(name)).await.map_err(|_| {
+            format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}")
+        })??),
+        None => None,
+    };
     let addresses = timeout_at(deadline, lookup_host((url.host(), url.port())))
         .await
         .map_err(|_| format!("the name was not looked up within {CONNECT_TIMEOUT:?}"))?
         .map_err(|error| error.to_string())?;
-    first(addresses.collect(), deadline, async |address| upgrade(url, address).await).await
+    let attempt = async |address| upgrade(url, tls.as_ref(), address).await;
+    first(addresses.collect(), deadline, attempt).await
 }
 
 /// The first attempt that succeeds. Each has its share of the time up to `deadline`, so that one
@@ -67,14 +78,22 @@ fn tenths(time: Duration) -> String {
 
 async fn upgrade(
     url: &ServerUrl,
+    tls: Option<&Connector>,
     address: SocketAddr,
-) -> Result<WebSocketStream<TcpStream>, String> {
-    let connecting = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        client_async_with_config(url.uri(), stream, Some(config())).await
+) -> Result<WebSocketStream<Stream>, String> {
+    let stream = tcp(address).await.map_err(|error| error.to_string())?;
+    let stream = match tls {
+        Some(tls) => Stream::Secure(Box::new(tls.secure(stream).await?)),
+        None => Stream::Plain(Plain::new(stream)),
     };
-    connecting.await.map(|(socket, _)| socket).map_err(explain)
+    let upgraded = client_async_with_config(url.uri(), stream, Some(config())).await;
+    upgraded.map(|(socket, _)| socket).map_err(|error| explain(error, tls))
+}
+
+async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn config() -> WebSocketConfig {
@@ -86,15 +105,26 @@ fn config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE))
 }
 
-/// Why a handshake failed.
-fn explain(error: Error) -> String {
+/// Why an upgrade failed.
+fn explain(error: Error, tls: Option<&Connector>) -> String {
     match error {
-        Error::Io(error) => error.to_string(),
-        Error::Http(response) => refusal(&response),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            "the server hung up during the handshake".into()
+        Error::Io(error) if hung_up(&error) => left(tls),
+        Error::Io(error) => {
+            tls.and_then(|tls| tls.explain(&error)).unwrap_or_else(|| error.to_string())
         }
+        Error::Http(response) => refusal(&response),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => left(tls),
         error => format!("no WebSocket server: {}", escape::plain(&error.to_string())),
+    }
+}
+
+fn left(tls: Option<&Connector>) -> String {
+    match tls {
+        Some(_) => "the server hung up during the handshake".into(),
+        None => {
+            "the server hung up during the handshake; if it speaks TLS there, use wss:// for it"
+                .into()
+        }
     }
 }
 

@@ -31,6 +31,8 @@ impl Ending {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost(None),
+            // What a TLS connection calls its end without a close_notify.
+            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Lost(None),
             Error::Io(error) => Self::Lost(Some(error)),
             Error::Capacity(error) => Self::Refused(CloseCode::Size, error.to_string()),
             Error::Utf8(_) => Self::Refused(CloseCode::Invalid, "the text is not UTF-8".into()),
@@ -110,5 +112,13 @@ mod tests {
         assert_eq!(code(Ending::of(ProtocolError::MaskedFrameFromServer.into())), Some(1002));
         assert_eq!(code(Ending::of(ProtocolError::ResetWithoutClosingHandshake.into())), None);
         assert_eq!(code(Ending::Closed(None)), None);
+    }
+
+    #[test]
+    fn the_end_of_tls_without_a_word_is_that_of_a_connection() {
+        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "no close_notify");
+        assert_eq!(Ending::of(cut.into()).to_string(), "the server left without a Close frame");
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert_eq!(Ending::of(reset.into()).to_string(), "connection reset");
     }
 }

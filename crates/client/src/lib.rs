@@ -1,9 +1,9 @@
 //! The WebSocket ping/pong client.
 //!
-//! [`client`] is the loop that never gives a server up: it makes a connection ([`connect`]),
-//! pings over it ([`session`]) until it ends ([`ending`]), and tries again after a pause
-//! ([`backoff`]). What comes of it goes to the [`record`]: lines on stdout ([`output`]), the
-//! statistics ([`stats`]), and whether the server is there ([`link`]).
+//! [`client`] is the loop that never gives a server up: it makes a connection ([`connect`], which
+//! is a [`stream`] of TCP or of [`tls`]), pings over it ([`session`]) until it ends ([`ending`]),
+//! and tries again after a pause ([`backoff`]). What comes of it goes to the [`record`]: lines on
+//! stdout ([`output`]), the statistics ([`stats`]), and whether the server is there ([`link`]).
 //!
 //! [`interactive`] is the other use of a connection: lines from stdin instead of pings.
 
@@ -21,6 +21,8 @@ pub mod session;
 pub mod settings;
 pub mod stats;
 pub mod stop;
+pub mod stream;
+pub mod tls;
 pub mod url;
 
 pub use client::run;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use client::{Settings, events, stop};
 use proto::settings;
 use tokio::runtime::Builder;
+use tracing::warn;
 
 fn main() -> ExitCode {
     let settings: Settings = match settings::load(std::env::args_os()) {
@@ -40,8 +41,15 @@ fn run(settings: &Settings) -> Result<(), String> {
 async fn work(settings: &Settings) -> Result<(), String> {
     let (stopper, stop) = stop::channel();
     signal::listen(stopper).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let trust = settings.trust();
+    let url = settings.interactive().unwrap_or(&settings.server_url);
+    if trust.is_blind(url) {
+        warn!(
+            "--insecure: the certificate of {url} is not checked, so anyone on the way to it can read and change what is sent"
+        );
+    }
     match settings.interactive() {
-        Some(url) => client::interactive::run(url, settings.pong_timeout, stop).await,
+        Some(url) => client::interactive::run(url, &trust, settings.pong_timeout, stop).await,
         None => client::run(settings, stop).await,
     }
 }

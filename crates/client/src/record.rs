@@ -20,13 +20,22 @@ pub struct Record {
     stats: Stats,
     link: Link,
     started: Instant,
+    /// Nobody checks the certificate of the server.
+    is_blind: bool,
 }
 
 impl Record {
     /// An empty record.
     #[must_use]
     pub fn new(url: ServerUrl, output: Output, stats: Stats) -> Self {
-        Self { url, output, stats, link: Link::default(), started: Instant::now() }
+        let link = Link::default();
+        Self { url, output, stats, link, started: Instant::now(), is_blind: false }
+    }
+
+    /// Warns at each connection that nobody checks the certificate of the server, if that is so.
+    #[must_use]
+    pub fn warning(self, is_blind: bool) -> Self {
+        Self { is_blind, ..self }
     }
 
     /// The server said `text`, as the answer to a ping if there is a `round_trip`.
@@ -43,16 +52,21 @@ impl Record {
     }
 
     fn note_pong(&mut self) {
-        match self.link.pong(Instant::now()) {
-            Some(Up::First(None)) => info!("connected to {}", self.url),
+        let event = match self.link.pong(Instant::now()) {
+            Some(Up::First(None)) => format!("connected to {}", self.url),
             Some(Up::First(Some(tried))) => {
-                info!("connected to {} after {:.1} s", self.url, tried.as_secs_f64());
+                format!("connected to {} after {:.1} s", self.url, tried.as_secs_f64())
             }
             Some(Up::Again(gone)) => {
                 self.stats.reconnected();
-                info!("connected again after {:.1} s", gone.as_secs_f64());
+                format!("connected again after {:.1} s", gone.as_secs_f64())
             }
-            None => {}
+            None => return,
+        };
+        if self.is_blind {
+            warn!("{event}; the certificate of the server is not checked (--insecure)");
+        } else {
+            info!("{event}");
         }
     }
 

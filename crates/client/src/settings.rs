@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use proto::ping::unquoted;
 use proto::settings::seconds;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::tls::Trust;
+use crate::tls::authorities::Authorities;
 use crate::url::ServerUrl;
 
 /// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
@@ -15,8 +18,8 @@ const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
 ///
-/// Each option but --interactive is also an environment variable of the same name; the option
-/// wins.
+/// Each option but --interactive and --insecure is also an environment variable of the same name;
+/// the option wins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version)]
 pub struct Settings {
@@ -41,6 +44,19 @@ pub struct Settings {
     #[arg(long, env, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub pong_timeout: Duration,
 
+    /// File of authorities that are trusted at wss:// beside those of the system, in PEM
+    #[arg(
+        long,
+        env,
+        value_name = "PATH",
+        value_parser = PathBufValueParser::new().try_map(Authorities::open)
+    )]
+    tls_ca: Option<Authorities>,
+
+    /// Takes any certificate at wss://: anyone on the way can then read and change what is sent
+    #[arg(long)]
+    insecure: bool,
+
     /// What is told on stderr: a level, or levels by module
     #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter)]
     pub rust_log: Targets,
@@ -54,6 +70,12 @@ impl Settings {
             Some(name) if !name.is_empty() => name.clone(),
             _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         }
+    }
+
+    /// Whose certificates are good enough.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) }
     }
 
     /// The server to talk to interactively, if that is what the client is to do.
@@ -129,7 +151,8 @@ mod tests {
             ["--lag-time", "-1"],
             ["--pong-timeout", "0"],
             ["--pong-timeout", "soon"],
-            ["--server-url", "wss://localhost"],
+            ["--server-url", "wss://no..name"],
+            ["--tls-ca", "/"],
             ["--rust-log", "client=loud"],
             ["--interactive", "localhost"],
         ] {

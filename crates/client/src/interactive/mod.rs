@@ -22,6 +22,7 @@ use tokio::time::sleep;
 
 use crate::connect::connect;
 use crate::stop::Stop;
+use crate::tls::Trust;
 use crate::url::ServerUrl;
 use dialogue::{Dialogue, Patience};
 use end::{End, written};
@@ -35,7 +36,7 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// Sends each line of stdin to the server at `url`, and prints each frame that comes. Ends when
 /// told to, when nobody reads stdout any more, or when the input came to its end and each line has
-/// its reply.
+/// its reply. At `wss://`, the server needs a certificate that `trust` takes.
 ///
 /// At a terminal there is a prompt, and the last replies are not waited for long. Otherwise the
 /// server may be silent for as long as `patience`.
@@ -43,7 +44,12 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 /// # Errors
 /// Why there is no connection (any more), why the input or stdout cannot be used, or how many
 /// replies are missing.
-pub async fn run(url: &ServerUrl, patience: Duration, mut stop: Stop) -> Result<(), String> {
+pub async fn run(
+    url: &ServerUrl,
+    trust: &Trust,
+    patience: Duration,
+    mut stop: Stop,
+) -> Result<(), String> {
     let (screen, mut writer) =
         Screen::open(prompt(url)).map_err(|error| format!("cannot write to stdout: {error}"))?;
     let is_at_terminal = screen.has_prompt();
@@ -53,7 +59,7 @@ pub async fn run(url: &ServerUrl, patience: Duration, mut stop: Stop) -> Result<
             error = writer.failed() => End::Unwritable(error),
         }
     };
-    let (screen, end, missing) = talk(url, patience, screen, pin!(over)).await?;
+    let (screen, end, missing) = talk(url, trust, patience, screen, pin!(over)).await?;
     let stdout = screen.close().await;
     let complete = match end {
         End::Unwritable(_) => Ok(()),
@@ -76,6 +82,7 @@ fn prompt(url: &ServerUrl) -> &'static str {
 /// that did not come as well.
 async fn talk(
     url: &ServerUrl,
+    trust: &Trust,
     patience: Duration,
     screen: Screen,
     mut over: Pin<&mut impl Future<Output = End>>,
@@ -86,7 +93,7 @@ async fn talk(
             screen.leave_line().await;
             return Ok((screen, end, 0));
         }
-        connected = connect(url) => connected,
+        connected = connect(url, trust) => connected,
     };
     let socket = connected.map_err(|cause| format!("cannot connect to {url}: {cause}"))?;
     let lines = stdin()

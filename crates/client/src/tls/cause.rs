@@ -1,0 +1,285 @@
+//! What a TLS handshake that fails means, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Local};
+use proto::escape;
+use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
+};
+
+/// How many of the names in a certificate are shown.
+const SHOWN: usize = 10;
+
+/// What to do about an authority that is not known.
+const TO_DO: &str = "give the certificate of its authority, or the server's own if that signed itself, with TLS_CA=FILE (--tls-ca)";
+
+const HUNG_UP: &str =
+    "the server hung up during the TLS handshake: if it speaks no TLS there, use ws:// for it";
+
+const TOO_OLD: &str = "the server speaks neither TLS 1.2 nor TLS 1.3, and older versions are not safe: update it, or allow these";
+
+const NOTHING_IN_COMMON: &str = "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it";
+
+const WEAK: &str = "is signed in a way that is not safe any more, such as SHA-1, or that is not known here: make a new one, with SHA-256";
+
+/// What the handshake was about.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Name in the URL.
+    pub(crate) name: ServerName<'static>,
+    /// File of authorities that are trusted beside the system's.
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// The system knows authorities.
+    pub(crate) has_system_roots: bool,
+}
+
+impl Asked {
+    /// The name in the words of a certificate.
+    fn alternative(&self) -> String {
+        match self.name {
+            ServerName::IpAddress(_) => format!("IP:{}", self.name.to_str()),
+            _ => format!("DNS:{}", self.name.to_str()),
+        }
+    }
+}
+
+/// What an error of a secure stream means, in one line; nothing if TLS has no part in it.
+pub(crate) fn explain(error: &io::Error, asked: &Asked) -> Option<String> {
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(error) => Some(handshake(error, asked)),
+        None => hung_up(error).then(|| HUNG_UP.into()),
+    }
+}
+
+/// Whether a connection is over without a word about why.
+pub(crate) fn hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+fn handshake(error: &Error, asked: &Asked) -> String {
+    use PeerIncompatible as Peer;
+    match error {
+        Error::InvalidCertificate(error) => certificate(error, asked),
+        Error::AlertReceived(alert) => refused(*alert, asked),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server speaks no TLS there: use ws:// for it".into()
+        }
+        Error::PeerIncompatible(
+            Peer::ServerDoesNotSupportTls12Or13 | Peer::ServerTlsVersionIsDisabledByOurConfig,
+        ) => TOO_OLD.into(),
+        error => format!("the TLS handshake failed: {}", escape::plain(&error.to_string())),
+    }
+}
+
+/// Why the server refused the handshake.
+fn refused(alert: AlertDescription, asked: &Asked) -> String {
+    match alert {
+        AlertDescription::ProtocolVersion => TOO_OLD.into(),
+        AlertDescription::HandshakeFailure => NOTHING_IN_COMMON.into(),
+        AlertDescription::CertificateRequired => {
+            "the server wants a certificate of the client, and this client has none".into()
+        }
+        AlertDescription::UnrecognisedName => {
+            let name = asked.name.to_str();
+            format!("the server has no certificate for {name}: use another of its names in the URL")
+        }
+        alert => format!("the server refused the TLS handshake ({alert:?})"),
+    }
+}
+
+fn certificate(error: &CertificateError, asked: &Asked) -> String {
+    use CertificateError as Fault;
+    let cause = match error {
+        Fault::UnknownIssuer => return unknown_authority(asked),
+        Fault::BadSignature => return bad_signature(asked),
+        Fault::NotValidForNameContext { presented, .. } => return wrong_name(presented, asked),
+        Fault::ExpiredContext { time, not_after } => format!(
+            "expired on {}, and the clock here says {}: renew it on the server, or set the clock",
+            Moment(*not_after),
+            Moment(*time)
+        ),
+        Fault::NotValidYetContext { time, not_before } => format!(
+            "is valid from {} on, and the clock here says {}: wait, or set the clock that is wrong",
+            Moment(*not_before),
+            Moment(*time)
+        ),
+        Fault::UnsupportedSignatureAlgorithmContext { .. }
+        | Fault::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => WEAK.into(),
+        Fault::Revoked => "was revoked by its authority: the server needs a new one".into(),
+        Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => {
+            "is not for servers: its extendedKeyUsage lacks serverAuth".into()
+        }
+        Fault::BadEncoding => "is damaged: it is not correctly encoded".into(),
+        Fault::Other(OtherError(error)) => match error.downcast_ref() {
+            Some(webpki::Error::CaUsedAsEndEntity) => authority_itself(asked),
+            Some(webpki::Error::UnsupportedCertVersion) => first_version(asked),
+            _ => format!("cannot be used: {}", escape::plain(&error.to_string())),
+        },
+        error => format!("cannot be used: {}", escape::plain(&error.to_string())),
+    };
+    format!("the certificate of the server {cause}")
+}
+
+fn unknown_authority(asked: &Asked) -> String {
+    let known = match (&asked.tls_ca, asked.has_system_roots) {
+        (None, true) => "not one that this system trusts".into(),
+        (None, false) => "not known to this system, which knows no authority at all".into(),
+        (Some(path), true) => {
+            format!("neither in {path:?} (TLS_CA) nor one that this system trusts")
+        }
+        (Some(path), false) => {
+            format!("not in {path:?} (TLS_CA), and this system knows no authority at all")
+        }
+    };
+    format!("unknown authority: whoever signed the certificate of the server is {known}; {TO_DO}")
+}
+
+fn wrong_name(presented: &[String], asked: &Asked) -> String {
+    let name = asked.name.to_str();
+    if presented.is_empty() {
+        return format!(
+            "wrong name: the certificate of the server names no host, as a common name does not count: make a new one, with the extension subjectAltName={}",
+            asked.alternative()
+        );
+    }
+    let more = presented.len().saturating_sub(SHOWN);
+    let mut names: Vec<_> = presented.iter().take(SHOWN).map(|name| bare(name)).collect();
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    let last = names.pop().unwrap_or_default();
+    let names = if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) };
+    format!(
+        "wrong name: the certificate of the server is not for {name}, but for {names}: use such a name in the URL, or make a certificate for {name} (TLS_NAMES of the server)"
+    )
+}
+
+/// A name out of `DnsName("localhost")` or `IpAddress(0::1)`.
+fn bare(name: &str) -> String {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    match inner.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => escape::plain(inner.trim_matches('"')),
+    }
+}
+
+/// What a server of an authority that was made anew shows, or one whose certificate signed itself
+/// under a name like `localhost`, which the system may know from another one.
+fn bad_signature(asked: &Asked) -> String {
+    let old = match &asked.tls_ca {
+        Some(path) => format!(" (is {path:?}, TLS_CA, an old one?)"),
+        None => String::new(),
+    };
+    format!(
+        "unknown authority: whoever signed the certificate of the server has the name of one that is known here, but another key{old}; {TO_DO}; or else a key is too short (RSA needs 2048 bits)"
+    )
+}
+
+/// What becomes of `openssl req -x509`.
+fn authority_itself(asked: &Asked) -> String {
+    format!(
+        "is marked as an authority (CA:TRUE, as openssl req -x509 does), which that of a server must not be: make one with openssl req -x509 -newkey rsa:2048 -nodes -days 365 -keyout key.pem -out cert.pem -subj /CN={} -addext subjectAltName={} -addext basicConstraints=critical,CA:FALSE, and give it here with TLS_CA=cert.pem (--tls-ca)",
+        asked.name.to_str(),
+        asked.alternative()
+    )
+}
+
+/// What becomes of `openssl x509 -req` without extensions.
+fn first_version(asked: &Asked) -> String {
+    format!(
+        "is of an old kind (X.509 version 1), which names no host: make a new one, with the extension subjectAltName={}",
+        asked.alternative()
+    )
+}
+
+/// A time as the events on stderr have it.
+struct Moment(UnixTime);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX);
+        match DateTime::from_timestamp(seconds, 0) {
+            Some(time) => write!(f, "{}", time.with_timezone(&Local).format("%d-%m-%Y %H:%M:%S")),
+            None => write!(f, "{seconds} s after 1970"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn asked(name: &'static str) -> Asked {
+        let name = ServerName::try_from(name).unwrap();
+        Asked { name, tls_ca: None, has_system_roots: true }
+    }
+
+    fn told(error: impl Into<Error>) -> String {
+        explain(&io::Error::other(error.into()), &asked("server")).unwrap()
+    }
+
+    fn other(error: webpki::Error) -> CertificateError {
+        CertificateError::Other(OtherError(Arc::new(error)))
+    }
+
+    #[test]
+    fn rarer_causes_are_clear_as_well() {
+        for (error, cause) in [
+            (CertificateError::Revoked, "was revoked by its authority: the server needs a new one"),
+            (CertificateError::BadEncoding, "is damaged: it is not correctly encoded"),
+            (
+                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    signature_algorithm_id: vec![],
+                    public_key_algorithm_id: vec![],
+                },
+                "is signed in a way that is not safe any more, such as SHA-1, or that is not known here: make a new one, with SHA-256",
+            ),
+            (
+                other(webpki::Error::UnsupportedCertVersion),
+                "is of an old kind (X.509 version 1), which names no host: make a new one, with the extension subjectAltName=DNS:server",
+            ),
+            (other(webpki::Error::EndEntityUsedAsCa), "cannot be used: EndEntityUsedAsCa"),
+        ] {
+            assert_eq!(told(error), format!("the certificate of the server {cause}"));
+        }
+        assert_eq!(
+            told(Error::DecryptError),
+            "the TLS handshake failed: cannot decrypt peer's message"
+        );
+    }
+
+    #[test]
+    fn an_address_is_asked_for_as_such() {
+        assert_eq!(asked("::1").alternative(), "IP:::1");
+        assert_eq!(asked("127.0.0.1").alternative(), "IP:127.0.0.1");
+    }
+
+    #[test]
+    fn what_has_nothing_to_do_with_tls_is_left_to_others() {
+        assert_eq!(explain(&io::Error::other("no room"), &asked("server")), None);
+    }
+
+    #[test]
+    fn a_time_beyond_the_calendar_is_told_in_seconds() {
+        let far = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::MAX));
+        assert_eq!(Moment(far).to_string(), "9223372036854775807 s after 1970");
+    }
+
+    proptest! {
+        #[test]
+        fn names_in_a_certificate_do_no_harm(names in prop::collection::vec(any::<String>(), 0..20)) {
+            let presented = names.iter().map(|name| format!("DnsName(\"{name}\")")).collect();
+            let expected = ServerName::try_from("server").unwrap();
+            let told = told(CertificateError::NotValidForNameContext { expected, presented });
+            prop_assert!(!told.chars().any(char::is_control), "{told:?}");
+        }
+    }
+}
