@@ -194,6 +194,20 @@ mod piped {
     }
 
     #[test]
+    fn a_reply_may_be_longer_than_the_longest_line() {
+        let (server, url) = Fake::start();
+        let (client, mut stdin) = talk(&url, &[]);
+        let mut peer = server.accept();
+        writeln!(stdin, "x").unwrap();
+        drop(stdin);
+        peer.next();
+        let long = "x".repeat(1 << 20);
+        peer.say(&long);
+        assert_eq!(peer.closed().code, CloseCode::Normal);
+        assert_eq!(printed(client), [long]);
+    }
+
+    #[test]
     fn a_server_that_takes_nothing_gets_no_more_lines_and_is_given_up() {
         let (server, url) = Fake::start();
         let (client, mut stdin) = talk(&url, &[("PONG_TIMEOUT", "0.5")]);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::escape;
-use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE};
+use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Error;
@@ -101,8 +101,8 @@ fn config() -> WebSocketConfig {
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
         .max_write_buffer_size(MAX_WRITE_BUFFER)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE))
+        .max_message_size(Some(MAX_REPLY))
+        .max_frame_size(Some(MAX_REPLY))
 }
 
 /// Why an upgrade failed.

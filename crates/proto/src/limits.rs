@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Largest message a peer may send, in bytes (`MAX_MESSAGE`).
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
+/// Largest message that a client takes from a server, in bytes. Replies may be longer than what
+/// they answer, and servers may be set to larger messages.
+pub const MAX_REPLY: usize = 16 * 1024 * 1024;
+
 /// Time for a whole handshake, from the accepted connection to the upgrade.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
