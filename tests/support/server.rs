@@ -22,7 +22,7 @@ use super::{Log, Metrics, PATIENCE, RawClient, Response, TestClient, eventually}
 const BINARY: &str = env!("CARGO_BIN_EXE_server");
 
 /// What the environment of the tests may not hand down to a server.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "LISTEN",
     "LOG_FILE",
     "LOG_SYNC",
@@ -32,6 +32,7 @@ const SETTINGS: [&str; 13] = [
     "MAX_CONNECTIONS",
     "MAX_MESSAGE",
     "ALLOWED_ORIGINS",
+    "TRUSTED_PROXIES",
     "REPLY_DELAY",
     "DRAIN_TIMEOUT",
     "RUST_LOG",

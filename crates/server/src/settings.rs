@@ -10,7 +10,7 @@ use proto::limits::MAX_MESSAGE;
 use proto::settings::{bytes, seconds};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::http::Origins;
+use crate::http::{Origins, Proxies};
 use crate::journal::{self, Rotation, SyncPolicy};
 
 /// Largest value of `MAX_MESSAGE`, in bytes.
@@ -65,6 +65,11 @@ pub struct Settings {
     /// page [default: all]
     #[arg(long, env, value_name = "ORIGINS")]
     pub allowed_origins: Option<Origins>,
+
+    /// Proxies whose word on a client's address (X-Forwarded-For) counts: addresses and networks,
+    /// separated by commas; `private` is every private network [default: none]
+    #[arg(long, env, value_name = "PROXIES")]
+    pub trusted_proxies: Option<Proxies>,
 
     /// Most time that stopping may take
     #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]

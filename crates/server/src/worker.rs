@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +17,7 @@ use tokio::time::sleep;
 use tracing::{debug, error, info};
 
 use crate::connection::{Connection, Shared};
-use crate::http::{Http, Upgrade};
+use crate::http::{Http, Terms, Upgrade};
 use crate::journal::Journal;
 use crate::listener::Accepted;
 use crate::metrics::{Metrics, WorkerMetrics};
@@ -227,18 +226,13 @@ async fn handshake(context: Rc<Context>, accepted: Accepted, counted: Counted) {
     };
     if let Some(upgrade) = context.http.serve(stream, peer, at).await {
         // A task of its own: that of the handshake is larger, and would stay so.
-        spawn_local(serve(upgrade, peer, Rc::clone(&context.shared), counted));
+        spawn_local(serve(upgrade, Rc::clone(&context.shared), counted));
     }
 }
 
-async fn serve(
-    upgrade: Upgrade<TcpStream>,
-    peer: SocketAddr,
-    shared: Rc<Shared>,
-    _counted: Counted,
-) {
+async fn serve(upgrade: Upgrade<TcpStream>, shared: Rc<Shared>, _counted: Counted) {
     let Upgrade { stream, early, terms } = upgrade;
-    let service = terms.service;
+    let Terms { service, peer, .. } = terms;
     let mut connection = Connection::new(stream, early, service, peer, Rc::clone(&shared));
     if terms.is_healthcheck {
         connection.run().await;
