@@ -6,8 +6,13 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../python.rs"]
+mod python;
+
 mod compose;
 mod images;
 mod pair;
 mod project;
+mod scale;
 mod secure;
+mod visitor;

@@ -1,5 +1,6 @@
 //! The compose project under test.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -17,6 +18,7 @@ static ENGINE: Mutex<()> = Mutex::new(());
 /// The project of `docker-compose.yml`; taken down, with its volume, when dropped.
 pub(crate) struct Project {
     overrides: Vec<String>,
+    env: Vec<(&'static str, String)>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -38,9 +40,31 @@ impl Project {
             assert_eq!(found, "", "a project named websockets is there: docker compose down -v");
         }
         let overrides = files.iter().map(|file| file.display().to_string()).collect();
-        let project = Self { overrides, _alone: alone };
+        let project = Self { overrides, env: Vec::new(), _alone: alone };
         BUILT.call_once(|| drop(project.compose(&["build"])));
         project
+    }
+
+    /// The project with the profile `scale`, which is published at free ports.
+    #[track_caller]
+    pub(crate) fn scaled(files: &[&Path]) -> Self {
+        let project = Self::with_overrides(files).with_env("COMPOSE_PROFILES", "scale");
+        let [plain, secure] = free_ports().map(|port| port.to_string());
+        project.with_env("NGINX_PORT", &plain).with_env("NGINX_TLS_PORT", &secure)
+    }
+
+    /// The project with a variable set.
+    pub(crate) fn with_env(mut self, name: &'static str, value: &str) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    /// Where a port of a service is published on this machine.
+    #[track_caller]
+    pub(crate) fn address(&self, service: &str, port: u16) -> SocketAddr {
+        let told = self.compose(&["port", service, &port.to_string()]);
+        let (_, port) = told.trim().rsplit_once(':').expect("ADDRESS:PORT");
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().expect("a port")))
     }
 
     /// Runs `docker compose` in the project's folder; returns what it says on stdout.
@@ -59,8 +83,10 @@ impl Project {
         for file in &self.overrides {
             command.args(["-f", file]);
         }
-        // Any free port will do for those that are published.
-        command.args(args).envs([("PLAIN_PORT", "0"), ("TLS_PORT", "0")]).env_remove("TZ");
+        for name in ["TZ", "TLS_DIR", "COMPOSE_PROFILES"] {
+            command.env_remove(name);
+        }
+        command.args(args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -99,6 +125,35 @@ impl Drop for Project {
         if !down.is_ok_and(|down| down.status.success()) {
             eprintln!("the project could not be taken down: docker compose down -v");
         }
+    }
+}
+
+/// Two ports that are free now. The engine would find some itself, but others after each restart.
+#[track_caller]
+pub(crate) fn free_ports() -> [u16; 2] {
+    let any = || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+    [any(), any()].map(|listener| listener.local_addr().expect("its port").port())
+}
+
+/// Volumes without a name, of containers that may go before their project does; removed when
+/// dropped, which has to be after the project.
+#[derive(Default)]
+pub(crate) struct Nameless(Vec<String>);
+
+impl Nameless {
+    /// Notes the volumes of containers.
+    #[track_caller]
+    pub(crate) fn of(&mut self, containers: &[String]) {
+        for container in containers {
+            self.0.push(inspect(container, "range .Mounts}}{{.Name}}{{end"));
+        }
+    }
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        // Some went with their containers.
+        let _ = Command::new("docker").args(["volume", "rm", "-f"]).args(&self.0).output();
     }
 }
 

@@ -10,8 +10,11 @@ const CLIENT: &str = "websockets-secure-client-1";
 #[test]
 #[ignore = "needs Docker"]
 fn a_secure_pair_works_beside_the_plain_one() {
-    let project = Project::new();
-    project.compose(&["--profile", "tls", "up", "-d"]);
+    let project = Project::new()
+        .with_env("COMPOSE_PROFILES", "tls")
+        .with_env("PLAIN_PORT", "0")
+        .with_env("TLS_PORT", "0");
+    project.compose(&["up", "-d"]);
     wait_for(CLIENT, "Received from server: Pong!", 2);
     wait_for("websockets-client01-1", "Received from server: Pong!", 1);
     assert!(bash(SERVER, "cat /app/server_logs.txt").contains("(\"Client-Secure\"): Ping!"));
@@ -24,8 +27,7 @@ fn a_secure_pair_works_beside_the_plain_one() {
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("ca.pem");
     docker(&["cp", &format!("{SERVER}:/tls/ca.pem"), authority.to_str().unwrap()]);
-    let published = docker(&["port", SERVER, "10443/tcp"]);
-    let port = published.lines().next().unwrap().rsplit(':').next().unwrap();
+    let port = project.address("secure-server", 10443).port();
     let output = Command::new("curl")
         .args(["-sS", "--cacert", authority.to_str().unwrap()])
         .arg(format!("https://localhost:{port}/healthz"))
@@ -34,19 +36,11 @@ fn a_secure_pair_works_beside_the_plain_one() {
     assert_eq!(output.stdout, b"ok\n", "{}", String::from_utf8_lossy(&output.stderr));
 
     // A server that is made anew keeps its authority, so that its clients come back.
-    project.compose(&[
-        "--profile",
-        "tls",
-        "up",
-        "-d",
-        "--force-recreate",
-        "--no-deps",
-        "secure-server",
-    ]);
+    project.compose(&["up", "-d", "--force-recreate", "--no-deps", "secure-server"]);
     wait_for(CLIENT, "connected again after", 1);
     let (_, told) = logs(SERVER);
     assert!(!told.contains("made a development authority"), "{told}");
-    project.compose(&["--profile", "tls", "stop"]);
+    project.stop();
     for container in [SERVER, CLIENT] {
         assert_eq!(inspect(container, ".State.ExitCode"), "0", "{container}");
     }

@@ -11,6 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::connection::{Connection, Ending, Shared};
 use server::health::Health;
+use server::http::Peer;
 use server::journal::{Journal, Options, SyncPolicy};
 use server::metrics::Metrics;
 use server::service::{Service, State};
@@ -57,7 +58,7 @@ async fn serve_over<T>(
         stop,
         unusable: Arc::default(),
     };
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
     let mut connection = Connection::new(
         theirs,
         Vec::new(),

@@ -20,6 +20,7 @@ mod limits;
 mod log;
 mod metrics;
 mod origins;
+mod proxies;
 mod services;
 mod settings;
 mod status;

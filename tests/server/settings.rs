@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 /// Settings, values that they do not take, and a part of what is said about what they do.
-const WRONG: [(&str, &[&str], &str); 11] = [
+const WRONG: [(&str, &[&str], &str); 12] = [
     ("LISTEN", &["8765", "localhost:8765", "0.0.0.0", "0.0.0.0:99999", "x"], "0.0.0.0:8765"),
     ("LOG_SYNC", &["sometimes", "ALWAYS", "1"], "always, everysec, no"),
     ("LOG_MAX_BYTES", &["0", "-1", "1.5M", "ten", "1MB", "99999999999G"], "from 1"),
@@ -18,6 +18,7 @@ const WRONG: [(&str, &[&str], &str); 11] = [
     ("MAX_CONNECTIONS", &["0", "-1", "many"], "from 1"),
     ("MAX_CONNECTIONS", &["18446744073709551615", "1000000000"], "at most"),
     ("MAX_MESSAGE", &["0", "-1", "64KB", "2G", "x"], "from 1 to 1G"),
+    ("TRUSTED_PROXIES", &["nginx", "10.0.0.0/33", "10.0.0.1:80", "private;::1"], "172.16.0.0/12"),
     ("REPLY_DELAY", &["-1", "1s", "nan", "inf", "1e300", "soon"], "number of seconds"),
     ("DRAIN_TIMEOUT", &["-0.5", "5s", "never"], "number of seconds"),
     (

@@ -22,7 +22,7 @@ use super::{Log, Metrics, PATIENCE, RawClient, Response, SecureClient, TestClien
 const BINARY: &str = env!("CARGO_BIN_EXE_server");
 
 /// What the environment of the tests may not hand down to a server.
-const SETTINGS: [&str; 16] = [
+const SETTINGS: [&str; 17] = [
     "LISTEN",
     "LOG_FILE",
     "LOG_SYNC",
@@ -35,6 +35,7 @@ const SETTINGS: [&str; 16] = [
     "TLS_DIR",
     "TLS_LISTEN",
     "TLS_NAMES",
+    "TRUSTED_PROXIES",
     "REPLY_DELAY",
     "DRAIN_TIMEOUT",
     "RUST_LOG",

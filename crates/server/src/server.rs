@@ -73,6 +73,7 @@ impl Server {
             health: health.clone(),
             metrics: Arc::clone(&metrics),
             origins: settings.allowed_origins.clone(),
+            proxies: settings.trusted_proxies.clone().unwrap_or_default(),
             connections: Arc::new(Semaphore::new(max_connections)),
             refused: Throttle::default(),
             refused_origins: Throttle::default(),

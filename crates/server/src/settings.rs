@@ -10,7 +10,7 @@ use proto::limits::MAX_MESSAGE;
 use proto::settings::{bytes, seconds};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use crate::http::Origins;
+use crate::http::{Origins, Proxies};
 use crate::journal::{self, Rotation, SyncPolicy};
 use crate::tls::Names;
 
@@ -66,6 +66,11 @@ pub struct Settings {
     /// page [default: all]
     #[arg(long, env, value_name = "ORIGINS")]
     pub allowed_origins: Option<Origins>,
+
+    /// Proxies whose word on a client's address (X-Forwarded-For) counts: addresses and networks,
+    /// separated by commas; `private` is every private network [default: none]
+    #[arg(long, env, value_name = "PROXIES")]
+    pub trusted_proxies: Option<Proxies>,
 
     /// Folder of cert.pem and key.pem for wss://; if it is empty, the server makes them, with an
     /// authority of its own [default: no TLS]

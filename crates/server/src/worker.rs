@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +18,7 @@ use tracing::{debug, error, info};
 
 use crate::connection::{Connection, Shared, Stream};
 use crate::handshake::{Handshake, Upgraded};
-use crate::http::Upgrade;
+use crate::http::{Terms, Upgrade};
 use crate::journal::Journal;
 use crate::listener::Accepted;
 use crate::metrics::{Metrics, WorkerMetrics};
@@ -229,22 +228,17 @@ async fn begin(context: Rc<Context>, accepted: Accepted, counted: Counted) {
     let shared = Rc::clone(&context.shared);
     // Tasks of their own: that of the handshake is larger, and would stay so.
     match context.handshake.perform(stream, acceptor, peer, at).await {
-        Some(Upgraded::Plain(upgrade)) => drop(spawn_local(serve(upgrade, peer, shared, counted))),
+        Some(Upgraded::Plain(upgrade)) => drop(spawn_local(serve(upgrade, shared, counted))),
         Some(Upgraded::Secure(upgrade)) => {
-            drop(spawn_local(serve(*upgrade, peer, shared, counted)));
+            drop(spawn_local(serve(*upgrade, shared, counted)));
         }
         None => {}
     }
 }
 
-async fn serve<S: Stream + 'static>(
-    upgrade: Upgrade<S>,
-    peer: SocketAddr,
-    shared: Rc<Shared>,
-    _counted: Counted,
-) {
+async fn serve<S: Stream + 'static>(upgrade: Upgrade<S>, shared: Rc<Shared>, _counted: Counted) {
     let Upgrade { stream, early, terms } = upgrade;
-    let service = terms.service;
+    let Terms { service, peer, .. } = terms;
     let mut connection = Connection::new(stream, early, service, peer, Rc::clone(&shared));
     if terms.is_healthcheck {
         connection.run().await;

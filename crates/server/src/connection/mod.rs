@@ -8,7 +8,6 @@ mod stream;
 mod wire;
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error};
 
+use crate::http::Peer;
 use crate::journal::Recorder;
 use crate::metrics::{self, Cause, Metrics, WorkerMetrics};
 use crate::service::{self, Answer, Reply, Service, Unusable};
@@ -67,7 +67,7 @@ pub struct Shared {
 pub struct Connection<S> {
     session: Rc<Session<S>>,
     service: Service,
-    peer: SocketAddr,
+    peer: Peer,
     shared: Rc<Shared>,
     deadlines: Deadlines,
     /// Who sent the last ping.
@@ -88,7 +88,7 @@ impl<S: Stream + 'static> Connection<S> {
         stream: S,
         early: Vec<u8>,
         service: Service,
-        peer: SocketAddr,
+        peer: Peer,
         shared: Rc<Shared>,
     ) -> Self {
         let config = WebSocketConfig::default()

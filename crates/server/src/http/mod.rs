@@ -1,5 +1,6 @@
 //! HTTP/1.1 on the port of the services: plain requests are answered, the others upgraded.
 
+mod forwarded;
 mod origin;
 mod reply;
 
@@ -30,6 +31,7 @@ use crate::throttle::{Throttle, warn_throttled};
 
 use reply::Reply;
 
+pub use forwarded::{NoProxies, Peer, Proxies};
 pub use origin::{NoOrigins, Origins};
 
 /// Largest head of a request, in bytes.
@@ -44,6 +46,8 @@ pub struct Http {
     pub metrics: Arc<Metrics>,
     /// Which pages may connect; all if `None`.
     pub origins: Option<Origins>,
+    /// Whose word on a client's address counts.
+    pub proxies: Proxies,
     /// A permit for each connection that may be upgraded (`MAX_CONNECTIONS`).
     pub connections: Arc<Semaphore>,
     /// Warnings about requests that were refused.
@@ -68,6 +72,8 @@ pub struct Upgrade<S> {
 pub struct Terms {
     /// The service at the requested path.
     pub service: Service,
+    /// Where the client is.
+    pub peer: Peer,
     /// It counts as a connection as long as this lives.
     pub permit: OwnedSemaphorePermit,
     /// It is this program looking after itself, nothing to tell anyone about.
@@ -138,10 +144,11 @@ impl Http {
         request: &Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<(Reply, Terms), Box<Reply>> {
+        let peer = self.proxies.client(peer, request.headers());
         let path = request.uri().path();
         match Service::at(path) {
             Some(service) if request.headers().contains_key(header::UPGRADE) => {
-                self.upgrade(request, service).map_err(|(cause, reply)| {
+                self.upgrade(request, service, peer).map_err(|(cause, reply)| {
                     self.tell_refused(cause, &reply, peer);
                     reply
                 })
@@ -155,6 +162,7 @@ impl Http {
         &self,
         request: &Request<Incoming>,
         service: Service,
+        peer: Peer,
     ) -> Result<(Reply, Terms), (Cause, Box<Reply>)> {
         let headers = request.headers();
         if request.method() != Method::GET {
@@ -174,10 +182,10 @@ impl Http {
         let permit = Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| (Cause::TooMany, reply::too_many(self.metrics.max_connections).into()))?;
-        Ok((reply, Terms { service, permit, is_healthcheck: healthcheck::sent(headers) }))
+        Ok((reply, Terms { service, peer, permit, is_healthcheck: healthcheck::sent(headers) }))
     }
 
-    fn tell_refused(&self, cause: Cause, reply: &Reply, peer: SocketAddr) {
+    fn tell_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {
         self.errors().count(cause);
         let throttle = if cause == Cause::Origin { &self.refused_origins } else { &self.refused };
         let status = reply.status().as_u16();

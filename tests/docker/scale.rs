@@ -1,0 +1,179 @@
+//! `docker compose --profile scale up`: nginx before many servers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::python::python;
+
+use super::project::{Nameless, Project, bash, docker, inspect, logs, wait_for};
+use super::visitor::{Visitor, Visitors, assert_recorded, get, wait_for_hosts};
+
+const BACKEND: &str = "ws-backend";
+
+/// The same nginx, with less patience than an idle client needs: below the two pings that the
+/// server sends in 40 s.
+const IMPATIENT: &str = "services:
+  nginx:
+    volumes: ['./nginx.conf:/etc/nginx/nginx.conf:ro']
+";
+
+fn scale(project: &Project, replicas: usize) {
+    let replicas = format!("{BACKEND}={replicas}");
+    project.compose(&["up", "-d", "--no-recreate", "--scale", &replicas, "nginx", BACKEND]);
+}
+
+fn names(project: &Project) -> BTreeSet<String> {
+    let containers = project.containers(BACKEND);
+    containers.iter().map(|container| inspect(container, ".Config.Hostname")).collect()
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn new_connections_spread_over_the_replicas_that_there_are_and_the_others_stay() {
+    let mut volumes = Nameless::default();
+    let project = Project::scaled(&[]);
+    project.compose(&["up", "-d", "nginx", BACKEND]);
+    let nginx = project.address("nginx", 8080);
+    assert_eq!(wait_for_hosts(nginx, 3), names(&project));
+
+    // Two at once, since the replica with the fewest is taken: one of them is on the first one.
+    let first = inspect(&project.containers(BACKEND)[0], ".Config.Hostname");
+    let mut held: Vec<_> = (0..6).map(|_| Visitor::connect(nginx, "/ws").unwrap()).collect();
+    scale(&project, 5);
+    assert_eq!(wait_for_hosts(nginx, 5), names(&project));
+    for visitor in &mut held {
+        visitor.host().expect("a connection to a replica that stays");
+    }
+    volumes.of(&project.containers(BACKEND));
+    scale(&project, 1);
+    assert_eq!(wait_for_hosts(nginx, 1), BTreeSet::from([first.clone()]));
+    let kept = held.iter_mut().filter_map(|visitor| visitor.host().ok());
+    assert_eq!(kept.collect::<Vec<_>>(), [first.clone(), first]);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn every_path_works_through_nginx_and_the_events_tell_the_client() {
+    let project = Project::scaled(&[]);
+    project.compose(&["up", "-d", "nginx", BACKEND]);
+    let nginx = project.address("nginx", 8080);
+    let ask = |path: &str, text: &str| Visitor::connect(nginx, path).unwrap().ask(text).unwrap();
+    assert_eq!(ask("/", "{\"client_name\": \"me\", \"message\": \"Ping!\"}"), "Pong!");
+    assert_eq!(ask("/echo", "hi"), "[RE]: hi");
+    assert_eq!(ask("/mirror", "hi"), "hi");
+    assert!(ask("/status", "?").contains("\"healthy\":true"));
+    // One client sees one total, whichever server keeps it.
+    for total in 1..=9 {
+        assert_eq!(ask("/total", "1"), format!("Server records total={total}"));
+    }
+    let healthy = get(nginx, "/healthz");
+    assert!(healthy.starts_with("HTTP/1.1 200 OK") && healthy.ends_with("\r\n\r\nok\n"));
+    assert!(get(nginx, "/metrics").contains("websockets_"));
+    assert!(get(nginx, "/nowhere").starts_with("HTTP/1.1 404 "));
+
+    let told: String = project.containers(BACKEND).iter().map(|name| logs(name).1).collect();
+    let peers: Vec<_> =
+        told.lines().filter_map(|line| line.split_once("connected peer=")).collect();
+    assert_eq!(peers.len(), 13, "{told}");
+    let proxy =
+        inspect("websockets-nginx-1", ".NetworkSettings.Networks.websockets_default.IPAddress");
+    for (_, peer) in peers {
+        assert!(peer.parse::<std::net::IpAddr>().is_ok() && peer != proxy, "{peer}");
+    }
+    // A line a request, but none for those that look after the servers.
+    let (requests, errors) = logs("websockets-nginx-1");
+    assert_eq!(requests.matches("\"GET /total HTTP/1.1\" 101 from ").count(), 9, "{requests}");
+    assert!(!requests.contains("/healthz") && !requests.contains("/metrics"), "{requests}");
+    assert_eq!(errors, "");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn replicas_killed_and_cut_off_and_nginx_restarted_lose_no_acknowledged_ping() {
+    let project = Project::scaled(&[]);
+    project.compose(&["up", "-d", "nginx", BACKEND]);
+    let nginx = project.address("nginx", 8080);
+    wait_for_hosts(nginx, 3);
+    let [killed, cut_off, _] = &project.containers(BACKEND)[..] else { panic!("three") };
+    let visitors = Visitors::start(nginx, 9);
+    visitors.wait_for_more(10);
+
+    docker(&["kill", "--signal", "KILL", killed]);
+    visitors.wait_for_more(10);
+    wait_for_hosts(nginx, 2);
+    docker(&["start", killed]);
+    wait_for_hosts(nginx, 3);
+
+    docker(&["network", "disconnect", "websockets_default", cut_off]);
+    visitors.wait_for_more(10);
+    wait_for_hosts(nginx, 2);
+    docker(&["network", "connect", "--alias", BACKEND, "websockets_default", cut_off]);
+    wait_for_hosts(nginx, 3);
+
+    project.compose(&["restart", "nginx"]);
+    visitors.wait_for_more(10);
+    let visits = visitors.stop();
+
+    let log: String = project
+        .containers(BACKEND)
+        .iter()
+        .map(|container| bash(container, "cat /app/server_logs*.txt"))
+        .collect();
+    assert_recorded(&visits, &log);
+    assert!(visits.iter().any(|visit| !visit.away.is_empty()));
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn an_idle_connection_outlives_the_timeouts_of_nginx() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nginx.conf");
+    let model = fs::read_to_string(model).unwrap();
+    assert_eq!(model.matches(" 75s;").count(), 2);
+    fs::write(dir.path().join("nginx.conf"), model.replace(" 75s;", " 22s;")).unwrap();
+    let file = dir.path().join("impatient.yml");
+    let conf = dir.path().join("nginx.conf");
+    fs::write(&file, IMPATIENT.replace("./nginx.conf", &conf.display().to_string())).unwrap();
+
+    let project = Project::scaled(&[&file]);
+    project.compose(&["up", "-d", "nginx", BACKEND]);
+    let nginx = project.address("nginx", 8080);
+    let mut visitor = Visitor::connect(nginx, "/ws").unwrap();
+    let host = visitor.host().unwrap();
+    visitor.wait_for_protocol_pings(2);
+    assert_eq!(visitor.host().unwrap(), host);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_folder_with_a_certificate_makes_the_edge_secure() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let project = Project::scaled(&[]).with_env("TLS_DIR", &path(""));
+    project.compose(&["up", "-d", "nginx", BACKEND]);
+    let port = project.address("nginx", 8443).port();
+    let ask = || {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/docker/wss.py");
+        let mut command = python(&script.display().to_string());
+        command.args([&format!("wss://localhost:{port}/echo"), &cert, "hi"]).output().unwrap()
+    };
+    // nginx starts without a certificate, and takes one that comes.
+    docker(&["exec", "websockets-nginx-1", "curl", "-fsS", "http://127.0.0.1:8081/healthz"]);
+    assert!(!ask().status.success());
+    certify(&cert, &key);
+    let output = ask();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[RE]: hi\n", "{output:?}");
+    wait_for("websockets-nginx-1", "\"GET /echo HTTP/1.1\" 101", 1);
+}
+
+/// A certificate for `localhost` that is its own authority.
+fn certify(cert: &str, key: &str) {
+    let command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+        -subj /CN=localhost -addext subjectAltName=DNS:localhost -days 2 \
+        -keyout \"$1\" -out \"$0\" && chmod -R a+rX \"$(dirname \"$0\")\"";
+    let output = Command::new("sh").args(["-c", command, cert, key]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}

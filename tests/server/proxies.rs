@@ -1,0 +1,53 @@
+//! Who the client is where a proxy stands before the server.
+
+use crate::support::{RawClient, TestServer, UPGRADE, eventually};
+
+/// Upgrades with a list of addresses as a proxy sends it; returns the line about the connection.
+#[track_caller]
+fn connected(server: &TestServer, list: &str) -> String {
+    let request = UPGRADE.replace("\r\n\r\n", &format!("\r\nX-Forwarded-For: {list}\r\n\r\n"));
+    let mut client = RawClient::connect(server.address());
+    client.send(request.as_bytes());
+    assert_eq!(client.response().status, 101);
+    server.event("connected")
+}
+
+#[test]
+fn a_trusted_proxy_tells_the_address_of_the_client() {
+    let proxies = "192.0.2.0/24, private";
+    let server = TestServer::builder().env("TRUSTED_PROXIES", proxies).start();
+    let line = connected(&server, "198.51.100.1, 203.0.113.7, 192.0.2.9");
+    assert!(line.ends_with("connected peer=203.0.113.7"), "{line}");
+    let shown = || server.events(" peer=203.0.113.7");
+    eventually("its end is told too", || (shown().len() == 2).then_some(()));
+}
+
+#[test]
+fn a_proxy_that_nobody_trusts_tells_nothing() {
+    for builder in [
+        TestServer::builder(),
+        TestServer::builder().env("TRUSTED_PROXIES", "192.0.2.0/24"),
+        TestServer::builder().env("TRUSTED_PROXIES", ""),
+    ] {
+        let line = connected(&builder.start(), "203.0.113.7");
+        assert!(line.contains("connected peer=127.0.0.1:"), "{line}");
+    }
+}
+
+#[test]
+fn a_refused_request_is_told_with_the_address_of_the_client() {
+    let server = TestServer::builder().env("TRUSTED_PROXIES", "127.0.0.1").start();
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+        X-Forwarded-For: 2001:db8::7\r\n\r\n";
+    assert_eq!(RawClient::ask(server.address(), request).status, 400);
+    let line = server.event("refused");
+    assert!(line.contains("peer=2001:db8::7 "), "{line}");
+}
+
+#[test]
+fn what_is_no_address_reaches_no_terminal() {
+    let server = TestServer::builder().env("TRUSTED_PROXIES", "private").start();
+    let line = connected(&server, "203.0.113.7, \u{9b}2J<script>");
+    assert!(line.contains("connected peer=127.0.0.1:"), "{line}");
+    assert_eq!(server.events("script"), [""; 0]);
+}
