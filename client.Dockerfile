@@ -19,6 +19,6 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM scratch
 COPY --from=build /image /
-USER 10001:10001
+USER 10002:10002
 ENV SERVER_URL=ws://server:8765
 ENTRYPOINT ["/bin/client"]

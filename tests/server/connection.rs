@@ -37,6 +37,15 @@ async fn serve<T>(
 }
 
 async fn serve_over<T>(
+    streams: (DuplexStream, DuplexStream),
+    reply_delay: Duration,
+    client: impl AsyncFnOnce(DuplexStream) -> T,
+) -> (T, Ending) {
+    serve_at(proto::path::PING, streams, reply_delay, client).await
+}
+
+async fn serve_at<T>(
+    service: &str,
     (ours, theirs): (DuplexStream, DuplexStream),
     reply_delay: Duration,
     client: impl AsyncFnOnce(DuplexStream) -> T,
@@ -59,13 +68,8 @@ async fn serve_over<T>(
         unusable: Arc::default(),
     };
     let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let mut connection = Connection::new(
-        theirs,
-        Vec::new(),
-        Service::at(proto::path::PING).unwrap(),
-        peer,
-        Rc::new(shared),
-    );
+    let mut connection =
+        Connection::new(theirs, Vec::new(), Service::at(service).unwrap(), peer, Rc::new(shared));
     tokio::join!(client(ours), connection.run())
 }
 
@@ -86,6 +90,33 @@ fn assert_seconds(since: Instant, seconds: u64) {
     let expected = Duration::from_secs(seconds);
     let in_time = expected..expected + Duration::from_secs(1);
     assert!(in_time.contains(&time), "{time:?}, not {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_not_read_is_not_taken_for_silent() {
+    let play = async |stream| {
+        let mut socket = socket(stream).await;
+        let start = Instant::now();
+        let long = "x".repeat(60_000);
+        for _ in 0..3 {
+            socket.send(Message::text(&long)).await.unwrap();
+        }
+        let mut replies = 0;
+        while replies < 3 {
+            match socket.next().await.unwrap().unwrap() {
+                Message::Text(text) => {
+                    assert!(text.contains(&long));
+                    replies += 1;
+                }
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        // The third is read when the first two have left.
+        assert_seconds(start, 400);
+    };
+    let delay = Duration::from_secs(200);
+    serve_at(proto::path::ECHO, tokio::io::duplex(1024 * 1024), delay, play).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -161,13 +161,39 @@ fn a_bad_upgrade_gets_400() {
         upgrade_with("Sec-WebSocket-Version: 13\r\n", ""),
         upgrade_with("Connection: Upgrade\r\n", ""),
         upgrade_with("Connection: Upgrade", "Connection: close"),
-        upgrade_with("Upgrade: websocket", "Upgrade: h2c"),
         upgrade_with("HTTP/1.1", "HTTP/1.0"),
     ] {
         let response = RawClient::ask(server.address(), &request);
         assert_eq!(response.status, 400, "{request}");
     }
     server.assert_serves();
+}
+
+#[test]
+fn an_offer_of_another_protocol_is_ignored() {
+    let server = TestServer::start();
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk";
+    for (path, status) in [("/", 200), ("/healthz", 200), ("/echo", 426)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{h2c}\r\n\r\n");
+        assert_eq!(RawClient::ask(server.address(), &request).status, status, "{path}");
+    }
+    let both = upgrade_with("Upgrade: websocket", "Upgrade: h2c, websocket");
+    let mut client = RawClient::connect(server.address());
+    client.send(both.as_bytes());
+    assert_ne!(client.response().status, 200);
+}
+
+#[test]
+fn what_is_no_name_of_a_subprotocol_is_not_taken() {
+    let server = TestServer::start();
+    for (offered, taken) in [(",a", Some("a")), ("a b", None), ("", None), (",", None)] {
+        let mut client = RawClient::connect(server.address());
+        let header = format!("13\r\nSec-WebSocket-Protocol: {offered}");
+        client.send(upgrade_with("13", &header).as_bytes());
+        let response = client.response();
+        assert_eq!(response.status, 101, "{offered}");
+        assert_eq!(response.header("Sec-WebSocket-Protocol"), taken, "{offered}");
+    }
 }
 
 #[test]

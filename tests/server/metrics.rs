@@ -132,7 +132,7 @@ fn a_parser_of_prometheus_reads_all_of_it() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
     for family in [
-        "counter websockets_pings 1.0",
+        "counter websockets_pings 1",
         "gauge websockets_connections 6",
         "histogram websockets_log_write_seconds",
         "counter process_cpu_seconds",

@@ -77,7 +77,7 @@ fn a_restart_keeps_authority_and_certificate() {
     let again = server.again().secure().start();
     assert_eq!(again.connect_securely().certificate(), before);
     assert!(again.events("made a development authority").is_empty());
-    again.event("clients have to trust ");
+    again.event("clients have to trust its authority, ");
 }
 
 #[test]
@@ -146,13 +146,13 @@ fn who_does_not_read_over_tls_is_dropped_as_well() {
 #[test]
 fn who_speaks_plain_to_the_secure_port_is_told_so() {
     let server = TestServer::builder().secure().start();
-    for request in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", UPGRADE] {
+    for request in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", UPGRADE, "no HTTP\r\n"] {
         let response = RawClient::ask(server.secure_address(), request);
         assert_eq!(response.status, 400);
         assert_eq!(response.body, "This port speaks TLS: use wss:// or https://.\n");
     }
     server.event("refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
-    assert_eq!(server.metrics().get(r#"websockets_errors_total{cause="tls"}"#), 2.0);
+    assert_eq!(server.metrics().get(r#"websockets_errors_total{cause="tls"}"#), 3.0);
 }
 
 #[test]
@@ -160,6 +160,10 @@ fn who_speaks_tls_to_the_plain_port_is_told_so() {
     let server = TestServer::builder().secure().start();
     let error = SecureClient::connect(server.address(), "/", &authority(&server)).unwrap_err();
     assert!(error.to_string().contains("corrupt"), "{error}");
+    let mut client = RawClient::connect(server.address());
+    client.send(&[0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3]);
+    assert_eq!(client.response().status, 400);
+    assert_eq!(client.body(), "This port does not speak TLS: use ws:// or http://.\n");
     server.event("refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN");
     server.assert_serves();
 }
@@ -225,8 +229,41 @@ fn a_broken_new_certificate_is_told_and_the_old_one_stays() {
 fn sighup_reads_the_certificate_at_once() {
     let server = TestServer::builder().secure().start();
     server.signal(Signal::HUP);
-    server.event("new certificate: for localhost");
+    server.event("the certificate is still the same");
     server.assert_serves();
+}
+
+#[test]
+fn a_folder_that_is_a_link_is_followed_where_it_leads_now() {
+    let builder = TestServer::builder().secure();
+    let [first, second] = ["v1", "v2"].map(|name| builder.dir().join(name));
+    drop(other_pair(&first));
+    let other = other_pair(&second);
+    let link = builder.dir().join("tls");
+    std::os::unix::fs::symlink("v1", &link).unwrap();
+    let server = builder.start();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("v2", &link).unwrap();
+    server.event("new certificate: for ");
+    assert!(SecureClient::connect(server.secure_address(), "/", &authority(&other)).is_ok());
+}
+
+#[test]
+fn files_of_someone_else_work_from_a_folder_that_cannot_be_written() {
+    let builder = TestServer::builder().secure();
+    let dir = builder.dir().join("tls");
+    let other = other_pair(&dir);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o555)).unwrap();
+    let server = builder.start();
+    assert!(SecureClient::connect(server.secure_address(), "/", &authority(&other)).is_ok());
+    assert!(server.events("WARN").is_empty());
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+}
+
+#[test]
+fn settings_of_tls_without_its_folder_are_warned_of() {
+    let server = TestServer::builder().env("TLS_NAMES", "example.com").start();
+    server.event("TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR");
 }
 
 #[test]
@@ -236,13 +273,16 @@ fn what_is_wrong_with_the_folder_ends_the_server_before_it_serves() {
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("cert.pem"), "nonsense").unwrap();
     let finished = builder.run();
-    assert_eq!(finished.status, Some(1));
-    let told = "error: TLS_DIR tls: cert.pem is there, but key.pem is not; put it there, or take cert.pem away\n";
-    assert!(finished.stderr.ends_with(told), "{finished:?}");
+    assert_eq!(finished.status, Some(2));
+    let told = "error: TLS_DIR (--tls-dir) is \"tls\", but there: cert.pem is there, but key.pem is not; put it there, or take cert.pem away\n";
+    assert_eq!(finished.stderr, told);
 
     let finished = TestServer::builder().env("TLS_DIR", "/proc/nowhere").run();
-    assert_eq!(finished.status, Some(1));
-    assert!(finished.stderr.contains("error: TLS_DIR /proc/nowhere: "), "{finished:?}");
+    assert_eq!(finished.status, Some(2));
+    assert!(
+        finished.stderr.contains("error: TLS_DIR (--tls-dir) is \"/proc/nowhere\""),
+        "{finished:?}"
+    );
 
     let finished = TestServer::builder().env("TLS_NAMES", "a b").run();
     assert_eq!(finished.status, Some(2));

@@ -166,6 +166,15 @@ impl RawClient {
         response
     }
 
+    /// What follows the head of a reply, to the end of the connection.
+    #[track_caller]
+    pub(crate) fn body(&mut self) -> String {
+        self.end();
+        let mut body = String::new();
+        self.0.read_to_string(&mut body).expect("a body");
+        body
+    }
+
     pub(crate) fn stream(&self) -> &TcpStream {
         self.0.get_ref()
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use proto::limits::HANDSHAKE_TIMEOUT;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -22,15 +23,16 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// Takes connections from their first byte to their upgrade.
 #[derive(Debug)]
 pub struct Handshake {
-    /// Answers their requests.
-    pub http: Http,
+    http: Http,
     /// Warnings about those who fail at TLS.
-    pub refused: Throttle,
+    failed: Throttle,
+    /// Warnings about those who come to the wrong port.
+    wrong_port: Throttle,
 }
 
 /// A connection that was upgraded.
 #[derive(Debug)]
-pub enum Upgraded {
+pub enum Established {
     /// In the clear.
     Plain(Upgrade<TcpStream>),
     /// Over TLS.
@@ -46,6 +48,12 @@ enum Greeting {
 }
 
 impl Handshake {
+    /// With `http` to answer requests.
+    #[must_use]
+    pub fn new(http: Http) -> Self {
+        Self { http, failed: Throttle::default(), wrong_port: Throttle::default() }
+    }
+
     /// Answers the one request that a connection may carry, until [`HANDSHAKE_TIMEOUT`] after it
     /// was `accepted`. Where there is an `acceptor`, it has to speak TLS.
     pub async fn perform(
@@ -54,7 +62,7 @@ impl Handshake {
         acceptor: Option<TlsAcceptor>,
         peer: SocketAddr,
         accepted: Instant,
-    ) -> Option<Upgraded> {
+    ) -> Option<Established> {
         let deadline = accepted + HANDSHAKE_TIMEOUT;
         let Ok(greeting) = timeout_at(deadline, greeting(&stream)).await else {
             // Browsers keep such connections at hand for what may come: nothing to warn of.
@@ -65,25 +73,42 @@ impl Handshake {
         match (greeting, acceptor) {
             (Greeting::Nothing, _) => None,
             (Greeting::Other, None) => {
-                self.http.serve(stream, peer, deadline).await.map(Upgraded::Plain)
+                self.http.serve(stream, peer, deadline).await.map(Established::Plain)
             }
             (Greeting::Tls, Some(acceptor)) => {
                 let stream = self.secure(stream, &acceptor, peer, deadline).await?;
                 let upgrade = self.http.serve(stream, peer, deadline).await?;
-                Some(Upgraded::Secure(upgrade.into()))
+                Some(Established::Secure(upgrade.into()))
             }
             (Greeting::Tls, None) => {
-                self.http.errors().count(Cause::Tls);
-                warn_throttled!(self.refused, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
-                self.http.refuse(stream, TLS_TO_PLAIN, deadline).await;
+                warn_throttled!(self.wrong_port, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
+                self.refuse(stream, TLS_TO_PLAIN, deadline).await;
                 None
             }
             (Greeting::Other, Some(_)) => {
-                self.http.errors().count(Cause::Tls);
-                warn_throttled!(self.refused, %peer, "refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
-                self.http.refuse(stream, PLAIN_TO_TLS, deadline).await;
+                warn_throttled!(self.wrong_port, %peer, "refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
+                self.refuse(stream, PLAIN_TO_TLS, deadline).await;
                 None
             }
+        }
+    }
+
+    /// Answers whatever came with 400 and the reason, and hangs up so that it can be read.
+    async fn refuse(&self, mut stream: TcpStream, why: &str, deadline: Instant) {
+        self.http.errors().count(Cause::Tls);
+        let reply = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}",
+            why.len()
+        );
+        let said = async {
+            stream.write_all(reply.as_bytes()).await?;
+            stream.shutdown().await?;
+            // A socket that is dropped with unread bytes in it takes the reply back.
+            while stream.read(&mut [0; 512]).await? > 0 {}
+            io::Result::Ok(())
+        };
+        if !matches!(timeout_at(deadline, said).await, Ok(Ok(()))) {
+            debug!("a refused client did not hang up in order");
         }
     }
 
@@ -99,7 +124,7 @@ impl Handshake {
             Ok(Err(error)) => {
                 self.http.errors().count(Cause::Tls);
                 let why = explain(&error);
-                warn_throttled!(self.refused, %peer, "TLS handshake failed: {why}");
+                warn_throttled!(self.failed, %peer, "TLS handshake failed: {why}");
                 None
             }
             Err(_) => {

@@ -60,7 +60,7 @@ impl fmt::Debug for Accepted {
 /// `acceptor`, connections have to speak TLS.
 pub async fn accept(
     listener: &TcpListener,
-    acceptor: Option<TlsAcceptor>,
+    acceptor: Option<&TlsAcceptor>,
     workers: &[Worker],
     errors: &Errors,
 ) {
@@ -68,9 +68,10 @@ pub async fn accept(
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await.and_then(|(stream, peer)| detach(stream, peer)) {
-            Ok(accepted) => {
+            Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let accepted = Accepted { acceptor: acceptor.clone(), ..accepted };
+                let acceptor = acceptor.cloned();
+                let accepted = Accepted { stream, acceptor, peer, at: Instant::now() };
                 if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
                     worker.take(accepted).await;
                 }
@@ -92,9 +93,9 @@ pub async fn accept(
 }
 
 /// Takes a socket out of this event loop, for another.
-fn detach(stream: TcpStream, peer: SocketAddr) -> io::Result<Accepted> {
+fn detach(stream: TcpStream, peer: SocketAddr) -> io::Result<(std::net::TcpStream, SocketAddr)> {
     stream.set_nodelay(true)?;
-    Ok(Accepted { stream: stream.into_std()?, acceptor: None, peer, at: Instant::now() })
+    Ok((stream.into_std()?, peer))
 }
 
 /// Errors of the connection at hand rather than of accepting.

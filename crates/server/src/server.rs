@@ -1,5 +1,6 @@
 //! The server as a whole: from its settings to its end.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio::{join, select};
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::descriptors::{self, Budget};
@@ -31,12 +33,25 @@ use crate::worker::{self, Worker};
 pub struct Server {
     settings: Settings,
     listener: TcpListener,
-    secure: Option<(TcpListener, Tls)>,
+    secure: Option<Secure>,
     workers: Vec<Worker>,
     metrics: Arc<Metrics>,
     journal: Journal,
     closer: Closer,
     stopper: stop::Stopper,
+}
+
+/// Where TLS is spoken.
+struct Secure {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    reload: tls::Reload,
+}
+
+impl fmt::Debug for Secure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secure").field("listener", &self.listener).finish_non_exhaustive()
+    }
 }
 
 /// Why a server could not start, or ended before it was told to.
@@ -60,8 +75,9 @@ impl Server {
             Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
         })?;
         let max_connections = connections(&settings, budget, limit)?;
+        let tls = open_tls(&settings)?;
         let listener = bind(settings.listen, "LISTEN")?;
-        let secure = secure(&settings)?;
+        let secure = tls.map(|tls| Secure::start(tls, settings.tls_listen())).transpose()?;
         let (journal, closer) = Journal::open(&settings.journal()).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
@@ -75,10 +91,11 @@ impl Server {
             origins: settings.allowed_origins.clone(),
             proxies: settings.trusted_proxies.clone().unwrap_or_default(),
             connections: Arc::new(Semaphore::new(max_connections)),
-            refused: Throttle::default(),
+            own: settings.listen.ip(),
+            refused_requests: Throttle::default(),
             refused_origins: Throttle::default(),
         };
-        let handshake = Arc::new(Handshake { http, refused: Throttle::default() });
+        let handshake = Arc::new(Handshake::new(http));
         let options = worker::Options {
             journal: journal.clone(),
             max_message: settings.max_message,
@@ -106,9 +123,8 @@ impl Server {
             settings.log_sync,
             workers.len(),
         );
-        if let Some((listener, _)) = &secure {
-            let address = listener.local_addr().unwrap_or(settings.tls_listen);
-            info!("listening on wss://{address}");
+        if let Some(Secure { listener, .. }) = &secure {
+            info!("listening on wss://{}", listener.local_addr().unwrap_or(settings.tls_listen()));
         }
         Ok(Self { settings, listener, secure, workers, metrics, journal, closer, stopper })
     }
@@ -124,10 +140,10 @@ impl Server {
     /// What is to be done on a SIGHUP: the log is opened, and the certificate read, anew.
     pub fn on_hang_up(&self) -> impl Fn() + Send + 'static {
         let journal = self.journal.clone();
-        let reload = self.secure.as_ref().map(|(_, tls)| tls.reload());
+        let reload = self.secure.as_ref().map(|secure| secure.reload.clone());
         move || {
             journal.reopen();
-            reload.iter().for_each(|reload| reload.notify_one());
+            reload.iter().for_each(tls::Reload::reload);
         }
     }
 
@@ -135,9 +151,9 @@ impl Server {
     async fn accept(&self) {
         let Self { workers, metrics, .. } = self;
         let plain = listener::accept(&self.listener, None, workers, &metrics.errors);
-        let Some((listener, tls)) = &self.secure else { return plain.await };
-        let secure = listener::accept(listener, Some(tls.acceptor()), workers, &metrics.errors);
-        join!(plain, secure, tls.watch());
+        let Some(Secure { listener, acceptor, .. }) = &self.secure else { return plain.await };
+        let secure = listener::accept(listener, Some(acceptor), workers, &metrics.errors);
+        join!(plain, secure);
     }
 
     /// Serves until told to stop, then ends every connection in good order.
@@ -178,14 +194,31 @@ fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Where TLS is spoken, and with which certificate.
-fn secure(settings: &Settings) -> Result<Option<(TcpListener, Tls)>, Failure> {
-    let Some(dir) = &settings.tls_dir else { return Ok(None) };
+/// The certificate, if TLS is to be spoken.
+fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let Some(dir) = &settings.tls_dir else {
+        if settings.tls_listen.is_some() || settings.tls_names.is_some() {
+            warn!("TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR");
+        }
+        return Ok(None);
+    };
     let names = settings.tls_names.clone().unwrap_or_default();
     let options = tls::Options { dir: dir.clone(), names, host: host_name() };
-    let tls = Tls::open(options)
-        .map_err(|cause| Failure::Run(format!("TLS_DIR {}: {cause}", dir.display())))?;
-    Ok(Some((bind(settings.tls_listen, "TLS_LISTEN")?, tls)))
+    let tls = Tls::open(options).map_err(|cause| {
+        Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but there: {cause}"))
+    })?;
+    Ok(Some(tls))
+}
+
+impl Secure {
+    /// Listens for TLS, and keeps the certificate up to date.
+    fn start(tls: Tls, address: SocketAddr) -> Result<Self, Failure> {
+        let listener = bind(address, "TLS_LISTEN")?;
+        let (acceptor, reload) = tls
+            .start()
+            .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
+        Ok(Self { listener, acceptor, reload })
+    }
 }
 
 /// The number of connections to allow.

@@ -1,6 +1,6 @@
 //! The settings of the server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use crate::tls::Names;
 
 /// Largest value of `MAX_MESSAGE`, in bytes.
 const MESSAGE_CEILING: u64 = 1 << 30;
+
+/// Default of `TLS_LISTEN`.
+const TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 10443);
 
 /// Most workers that may be asked for.
 const WORKER_CEILING: usize = 1024;
@@ -62,8 +65,8 @@ pub struct Settings {
     #[arg(long, env, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub reply_delay: Duration,
 
-    /// Origins of the web pages that may connect, separated by commas; `self` is the server's own
-    /// page [default: all]
+    /// Origins of the web pages that may connect, separated by commas; `self` is the page of the
+    /// server, under whatever name a browser reached it [default: all]
     #[arg(long, env, value_name = "ORIGINS")]
     pub allowed_origins: Option<Origins>,
 
@@ -74,12 +77,12 @@ pub struct Settings {
 
     /// Folder of cert.pem and key.pem for wss://; if it is empty, the server makes them, with an
     /// authority of its own [default: no TLS]
-    #[arg(long, env, value_name = "FOLDER")]
+    #[arg(long, env, value_name = "PATH")]
     pub tls_dir: Option<PathBuf>,
 
-    /// Address and port to listen on for wss://, with `TLS_DIR`
-    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:10443", value_parser = address)]
-    pub tls_listen: SocketAddr,
+    /// Address and port to listen on for wss://, with `TLS_DIR` [default: 0.0.0.0:10443]
+    #[arg(long, env, value_name = "ADDRESS:PORT", value_parser = address)]
+    pub tls_listen: Option<SocketAddr>,
 
     /// Names and addresses for the certificate that the server makes, separated by commas, beside
     /// those of the machine itself and `server`
@@ -111,6 +114,12 @@ impl Settings {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// Where TLS is spoken, if it is.
+    #[must_use]
+    pub fn tls_listen(&self) -> SocketAddr {
+        self.tls_listen.unwrap_or(TLS_LISTEN)
     }
 
     /// How the log is kept.

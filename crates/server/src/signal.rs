@@ -35,7 +35,7 @@ impl Signals {
         })
     }
 
-    /// Stops the server on SIGTERM and SIGINT; does what is `on_hang_up` on SIGHUP. Further signals change
+    /// Stops the server on SIGTERM and SIGINT; calls `on_hang_up` on SIGHUP. Further signals change
     /// nothing: `timeout` and shells send one to the process and another to its group.
     pub(crate) async fn handle(mut self, stopper: Stopper, on_hang_up: impl Fn()) {
         loop {

@@ -17,11 +17,11 @@ use tokio::time::sleep;
 use tracing::{debug, error, info};
 
 use crate::connection::{Connection, Shared, Stream};
-use crate::handshake::{Handshake, Upgraded};
+use crate::handshake::{Established, Handshake};
 use crate::http::{Terms, Upgrade};
 use crate::journal::Journal;
 use crate::listener::Accepted;
-use crate::metrics::{Metrics, WorkerMetrics};
+use crate::metrics::{Metrics, OpenConnection, WorkerMetrics};
 use crate::service;
 use crate::stop::Stop;
 use crate::throttle::Throttle;
@@ -228,8 +228,8 @@ async fn begin(context: Rc<Context>, accepted: Accepted, counted: Counted) {
     let shared = Rc::clone(&context.shared);
     // Tasks of their own: that of the handshake is larger, and would stay so.
     match context.handshake.perform(stream, acceptor, peer, at).await {
-        Some(Upgraded::Plain(upgrade)) => drop(spawn_local(serve(upgrade, shared, counted))),
-        Some(Upgraded::Secure(upgrade)) => {
+        Some(Established::Plain(upgrade)) => drop(spawn_local(serve(upgrade, shared, counted))),
+        Some(Established::Secure(upgrade)) => {
             drop(spawn_local(serve(*upgrade, shared, counted)));
         }
         None => {}
@@ -245,9 +245,8 @@ async fn serve<S: Stream + 'static>(upgrade: Upgrade<S>, shared: Rc<Shared>, _co
         return;
     }
     info!(%peer, "connected");
-    shared.counts.opened(service);
+    let _open = OpenConnection::of(service, &shared.counts);
     let ending = connection.run().await;
-    shared.counts.closed(service);
     ending.cause().inspect(|&cause| shared.metrics.errors.count(cause));
     info!(%peer, "{ending}");
 }

@@ -240,6 +240,11 @@ impl<S: Stream + 'static> Connection<S> {
                 self.deadlines.pinged(now);
                 state.send(Message::Ping(Bytes::new())).err().map(Ending::of)
             }
+            // What it says lies unread.
+            Due::Silent if state.is_paused() => {
+                self.deadlines.heard(now);
+                None
+            }
             Due::Silent => Some(Ending::Refused(Refusal::Silent)),
             Due::Unfinished => Some(Ending::Refused(Refusal::Unfinished)),
             Due::NotReading => Some(Ending::NotReading),

@@ -27,7 +27,7 @@ const MAX_BURST: usize = 128;
 const MAX_DELAYED: usize = 1024;
 
 /// What the replies that wait may take before no further message is read, in bytes.
-pub(super) const MAX_WAITING: usize = 256 * 1024;
+pub(super) const MAX_WAITING: usize = 64 * 1024;
 
 /// Replies that an idle session keeps room for.
 const ROOM: usize = 16;
@@ -143,6 +143,11 @@ impl<S: Stream> State<S> {
         self.recording |= acknowledges;
         self.waiting += reply.bytes.len();
         self.replies.push(Taken { reply, acknowledges });
+    }
+
+    /// Whether the peer is not read at present.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Whether pings are with the recorder.

@@ -5,11 +5,11 @@ mod origin;
 mod reply;
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -50,8 +50,10 @@ pub struct Http {
     pub proxies: Proxies,
     /// A permit for each connection that may be upgraded (`MAX_CONNECTIONS`).
     pub connections: Arc<Semaphore>,
+    /// The address that the server listens at, from where it checks itself.
+    pub own: IpAddr,
     /// Warnings about requests that were refused.
-    pub refused: Throttle,
+    pub refused_requests: Throttle,
     /// Warnings about pages that were refused.
     pub refused_origins: Throttle,
 }
@@ -115,17 +117,6 @@ impl Http {
         Some(Upgrade { stream: parts.io.into_inner(), early: parts.read_buf.to_vec(), terms })
     }
 
-    /// Answers whatever comes with 400 and the reason.
-    pub async fn refuse<S>(&self, stream: S, why: &'static str, deadline: Instant)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let exchange = exchange(stream, |_| reply::text(StatusCode::BAD_REQUEST, why));
-        if let Ok(Err(error)) = timeout_at(deadline, exchange).await {
-            debug!("request failed: {error}");
-        }
-    }
-
     /// What went wrong so far.
     #[must_use]
     pub fn errors(&self) -> &Errors {
@@ -135,7 +126,7 @@ impl Http {
     /// Warns of a handshake that was not finished in time.
     pub fn tell_late(&self, peer: SocketAddr) {
         self.errors().count(Cause::HandshakeTimeout);
-        warn_throttled!(self.refused, %peer, "handshake not finished within {HANDSHAKE_TIMEOUT:?}");
+        warn_throttled!(self.refused_requests, %peer, "handshake not finished within {HANDSHAKE_TIMEOUT:?}");
     }
 
     /// The reply that upgrades the connection, or the one that does not.
@@ -144,26 +135,27 @@ impl Http {
         request: &Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<(Reply, Terms), Box<Reply>> {
+        let is_own = peer.ip().is_loopback() || peer.ip() == self.own;
+        let is_healthcheck = is_own && healthcheck::sent(request.headers());
         let peer = self.proxies.client(peer, request.headers());
         let path = request.uri().path();
         match Service::at(path) {
-            Some(service) if request.headers().contains_key(header::UPGRADE) => {
-                self.upgrade(request, service, peer).map_err(|(cause, reply)| {
+            Some(service) if wants_websocket(request.headers()) => {
+                let (reply, permit) = self.upgrade(request).map_err(|(cause, reply)| {
                     self.tell_refused(cause, &reply, peer);
                     reply
-                })
+                })?;
+                Ok((reply, Terms { service, peer, permit, is_healthcheck }))
             }
             service => Err(self.plain(request.method(), path, service).into()),
         }
     }
 
-    /// The reply that upgrades the connection to a service, or the one that refuses it and why.
+    /// The reply that upgrades the connection, or the one that refuses it and why.
     fn upgrade(
         &self,
         request: &Request<Incoming>,
-        service: Service,
-        peer: Peer,
-    ) -> Result<(Reply, Terms), (Cause, Box<Reply>)> {
+    ) -> Result<(Reply, OwnedSemaphorePermit), (Cause, Box<Reply>)> {
         let headers = request.headers();
         if request.method() != Method::GET {
             return Err((Cause::BadRequest, reply::wrong_method(request.method()).into()));
@@ -182,12 +174,13 @@ impl Http {
         let permit = Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| (Cause::TooMany, reply::too_many(self.metrics.max_connections).into()))?;
-        Ok((reply, Terms { service, peer, permit, is_healthcheck: healthcheck::sent(headers) }))
+        Ok((reply, permit))
     }
 
     fn tell_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {
         self.errors().count(cause);
-        let throttle = if cause == Cause::Origin { &self.refused_origins } else { &self.refused };
+        let throttle =
+            if cause == Cause::Origin { &self.refused_origins } else { &self.refused_requests };
         let status = reply.status().as_u16();
         warn_throttled!(throttle, %peer, status, "refused: {}", reply.body().trim_end());
     }
@@ -257,8 +250,23 @@ where
     upgraded.downcast().ok()
 }
 
+/// Whether a request asks for WebSocket; another upgrade that it offers is ignored (RFC 9110,
+/// section 7.8).
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    elements(headers, &header::UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+}
+
 /// The subprotocol that the client likes best: a browser that offers one and gets none hangs up.
 fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
-    let offered = headers.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    HeaderValue::from_str(offered.split(',').next()?.trim()).ok()
+    let first = elements(headers, &header::SEC_WEBSOCKET_PROTOCOL).next()?;
+    let is_token = first
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte));
+    HeaderValue::from_str(first).ok().filter(|_| is_token)
+}
+
+/// The elements of a list in all headers of a name (RFC 9110, section 5.6.1).
+fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lists = headers.get_all(name).into_iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(|element| !element.is_empty())
 }

@@ -43,6 +43,13 @@ pub struct WorkerMetrics {
     pub clients: Clients,
 }
 
+/// A connection that counts as open.
+#[derive(Debug)]
+pub struct OpenConnection {
+    service: Service,
+    counts: Arc<WorkerMetrics>,
+}
+
 /// The counts of a service.
 #[derive(Debug, Default)]
 pub struct ServiceMetrics {
@@ -104,16 +111,20 @@ impl WorkerMetrics {
     pub fn of(&self, service: Service) -> &ServiceMetrics {
         &self.services[service.index()]
     }
+}
 
-    /// Counts a connection.
-    pub fn opened(&self, service: Service) {
-        let service = self.of(service);
-        service.open.add(1);
-        service.opened.add(1);
+impl OpenConnection {
+    /// Counts a connection to a service, open as long as the result lives.
+    #[must_use]
+    pub fn of(service: Service, counts: &Arc<WorkerMetrics>) -> Self {
+        counts.of(service).open.add(1);
+        counts.of(service).opened.add(1);
+        Self { service, counts: Arc::clone(counts) }
     }
+}
 
-    /// Counts a connection that is over.
-    pub fn closed(&self, service: Service) {
-        self.of(service).open.sub(1);
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.counts.of(self.service).open.sub(1);
     }
 }

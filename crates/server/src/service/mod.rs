@@ -22,7 +22,7 @@ pub use status::Status;
 pub use total::Total;
 
 /// Every service with its path and its rule.
-const TABLE: [Entry; 6] = [
+const TABLE: &[Entry] = &[
     Entry::of_text(path::PING, ping::ABOUT, ping::answer),
     Entry::of_text(path::ECHO, echo::ABOUT, echo::answer),
     Entry::of_text(path::HOST, host::ABOUT, host::answer),

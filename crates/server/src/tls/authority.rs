@@ -16,7 +16,11 @@ const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How long a certificate is valid. Browsers take 398 days at most; this and the day before its
 /// issue stay below.
-const LIFETIME: Duration = Duration::from_secs(396 * 24 * 3600);
+const LIFETIME: Duration = Duration::from_secs(395 * 24 * 3600);
+
+/// Longest name of a host in the name of its authority, in bytes: with the words around it, a
+/// common name has 64 at most (RFC 5280, appendix A.1).
+const MAX_HOST: usize = 28;
 
 /// How long before the issue a certificate is valid, for clocks that are slow.
 const EARLIER: Duration = DAY;
@@ -32,6 +36,7 @@ pub(super) struct Pair {
 /// of those that are trusted.
 pub(super) fn new(host: &str, now: SystemTime) -> Result<Pair, Error> {
     let mut params = params(now, AUTHORITY_LIFETIME);
+    let host = &host[..host.floor_char_boundary(MAX_HOST)];
     params.distinguished_name = named(&format!("WebSocket development authority ({host})"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -39,10 +44,11 @@ pub(super) fn new(host: &str, now: SystemTime) -> Result<Pair, Error> {
     Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
-/// Issues a certificate for a server with these names and addresses; a certificate that replaces
-/// another one keeps its key.
+/// Issues a certificate for a server with these names and addresses, which ends with the authority
+/// at the latest; a certificate that replaces another one keeps its key.
 pub(super) fn issue(
     authority: &Pair,
+    authority_ends: SystemTime,
     names: &[String],
     key: Option<&str>,
     now: SystemTime,
@@ -50,6 +56,7 @@ pub(super) fn issue(
     let authority_key = KeyPair::from_pem(&authority.key)?;
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, authority_key)?;
     let mut params = params(now, LIFETIME);
+    params.not_after = params.not_after.min(authority_ends.into());
     params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
     params.distinguished_name = named(names.first().map_or("localhost", String::as_str));
     params.is_ca = IsCa::ExplicitNoCa;

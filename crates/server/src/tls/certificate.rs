@@ -56,6 +56,13 @@ impl Certificate {
     }
 }
 
+/// Until when the first certificate of a file is valid; `None` if there is none.
+pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
+    let first = CertificateDer::from_pem_slice(certificate).ok()?;
+    let (_, parsed) = X509Certificate::from_der(&first).ok()?;
+    Some(after_epoch(parsed.validity().not_after.timestamp()))
+}
+
 fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(text) => {

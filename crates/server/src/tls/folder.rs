@@ -1,10 +1,11 @@
 //! The folder of the certificates (`TLS_DIR`): what is in it, and what of that the server made.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,10 @@ const MADE: &str = "made-by-server.sha256";
 /// Locked while files are made: several servers may share the folder.
 const LOCK: &str = ".lock";
 
+/// How long another server may hold the lock; making files takes milliseconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 
@@ -38,7 +43,8 @@ impl Folder {
     /// The folder at `path`, which is made if it is not there.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        path.canonicalize().map(Self)
+        // Links stay as they are: whoever switches one wants what it leads to then.
+        std::path::absolute(path).map(Self)
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -49,8 +55,17 @@ impl Folder {
     pub(super) fn lock(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         let file = options.create(true).write(true).truncate(false).open(self.path(LOCK))?;
-        file.lock()?;
-        Ok(file)
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::other(format!("{LOCK} is locked by another program")));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
     /// The content of a file; `None` if it is not there.
@@ -60,7 +75,13 @@ impl Folder {
     pub(super) fn read(&self, name: &str) -> io::Result<Option<String>> {
         match fs::read(self.path(name)) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.path(name).is_symlink() {
+                    let why = format!("{name} is a link to what is not there");
+                    return Err(io::Error::new(error.kind(), why));
+                }
+                Ok(None)
+            }
             Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
         }
     }

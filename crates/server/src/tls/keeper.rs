@@ -6,11 +6,14 @@ use std::time::{Duration, SystemTime};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 
 use super::authority::{self, Pair};
-use super::certificate::Certificate;
+use super::certificate::{self, Certificate};
 use super::folder::{AUTHORITY, AUTHORITY_KEY, CERTIFICATE, Folder, KEY};
 
 /// Time that is left to a certificate when it is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Most names in a certificate.
+const MAX_NAMES: usize = 100;
 
 /// What had to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,25 +37,72 @@ pub(super) fn keep(
     provider: &CryptoProvider,
     now: SystemTime,
 ) -> Result<Made, String> {
-    let lock = folder.lock().map_err(text)?;
-    let made = match (read(folder, CERTIFICATE)?, read(folder, KEY)?) {
-        (None, None) => issue(folder, host, names, None, now),
-        (Some(certificate), Some(key)) => {
-            let is_own = |name| folder.is_own(name).map_err(text);
-            if !is_own(CERTIFICATE)? || !is_own(KEY)? {
-                return Ok(Made::Nothing);
-            }
-            let current = Certificate::load(certificate.as_bytes(), key.as_bytes(), provider)?;
-            if is_good(&current, names, now) {
-                return Ok(Made::Nothing);
-            }
-            issue(folder, host, names, Some(&key), now)
-        }
-        (Some(_), None) => Err(alone(CERTIFICATE, KEY)),
-        (None, Some(_)) => Err(alone(KEY, CERTIFICATE)),
+    if need(folder, names, provider, now)? == Need::Nothing {
+        return Ok(Made::Nothing);
+    }
+    let unwritable = |error| {
+        format!(
+            "nothing can be made there: {error}; put cert.pem and key.pem there, or let this user write to it"
+        )
+    };
+    let lock = folder.lock().map_err(unwritable)?;
+    // Another server may have made it meanwhile.
+    let made = match need(folder, names, provider, now)? {
+        Need::Nothing => Ok(Made::Nothing),
+        Need::Certificate { names, key } => issue(folder, host, &names, key.as_deref(), now),
     };
     drop(lock);
     made
+}
+
+/// What a folder lacks.
+#[derive(PartialEq, Eq)]
+enum Need {
+    Nothing,
+    /// A certificate for these names, with this key if there is one already.
+    Certificate {
+        names: Vec<String>,
+        key: Option<String>,
+    },
+}
+
+fn need(
+    folder: &Folder,
+    names: &[String],
+    provider: &CryptoProvider,
+    now: SystemTime,
+) -> Result<Need, String> {
+    let is_own = |name| folder.is_own(name).map_err(text);
+    let fresh = |key| Need::Certificate { names: names.to_vec(), key };
+    match (read(folder, CERTIFICATE)?, read(folder, KEY)?) {
+        (Some(certificate), Some(key)) => {
+            if !is_own(CERTIFICATE)? || !is_own(KEY)? {
+                return Ok(Need::Nothing);
+            }
+            let current = Certificate::load(certificate.as_bytes(), key.as_bytes(), provider)?;
+            if is_good(&current, names, now) {
+                return Ok(Need::Nothing);
+            }
+            let names = together(names, current.names);
+            Ok(Need::Certificate { names, key: Some(key) })
+        }
+        // One that the server made alone is what a making that was cut short leaves.
+        (None, Some(key)) if is_own(KEY)? => Ok(fresh(Some(key))),
+        (Some(_), None) if is_own(CERTIFICATE)? => Ok(fresh(None)),
+        (None, None) => Ok(fresh(None)),
+        (Some(_), None) => Err(alone(CERTIFICATE, KEY)),
+        (None, Some(_)) => Err(alone(KEY, CERTIFICATE)),
+    }
+}
+
+/// Further names behind the ones that are wanted: servers that share a folder would take the
+/// certificate from each other otherwise.
+fn together(names: &[String], further: Vec<String>) -> Vec<String> {
+    let mut names = names.to_vec();
+    let further: Vec<_> = further.into_iter().filter(|name| !names.contains(name)).collect();
+    names.extend(further);
+    names.truncate(MAX_NAMES);
+    names
 }
 
 /// Reads the certificate that is to be shown.
@@ -78,15 +128,28 @@ fn issue(
     key: Option<&str>,
     now: SystemTime,
 ) -> Result<Made, String> {
+    let is_own = |name| folder.is_own(name).map_err(text);
     let (made, authority) = match (read(folder, AUTHORITY)?, read(folder, AUTHORITY_KEY)?) {
         (Some(certificate), Some(key)) => (Made::Certificate, Pair { certificate, key }),
         (None, None) => (Made::Authority, authority::new(host, now).map_err(text)?),
+        (None, Some(_)) if is_own(AUTHORITY_KEY)? => {
+            (Made::Authority, authority::new(host, now).map_err(text)?)
+        }
         (Some(_), None) => return Err(alone(AUTHORITY, AUTHORITY_KEY)),
         (None, Some(_)) => return Err(alone(AUTHORITY_KEY, AUTHORITY)),
     };
-    let server = authority::issue(&authority, names, key, now)
+    let ends = certificate::not_after(authority.certificate.as_bytes())
+        .ok_or_else(|| format!("{AUTHORITY} holds no certificate in PEM"))?;
+    if ends <= now {
+        return Err(format!(
+            "the authority {AUTHORITY} has expired; take {AUTHORITY} and {AUTHORITY_KEY} away, and a new one is made"
+        ));
+    }
+    let server = authority::issue(&authority, ends, names, key, now)
         .map_err(|error| format!("{AUTHORITY} and {AUTHORITY_KEY} cannot be used: {error}"))?;
-    let make = |name, content| folder.make(name, content).map_err(text);
+    let make = |name, content| {
+        folder.make(name, content).map_err(|error| format!("{name} cannot be written: {error}"))
+    };
     if made == Made::Authority {
         make(AUTHORITY_KEY, &authority.key)?;
         make(AUTHORITY, &authority.certificate)?;
@@ -170,7 +233,7 @@ mod tests {
         assert!(!certificate.is_authority);
         assert!(certificate.not_before < dir.now);
         let lifetime = certificate.not_after.duration_since(certificate.not_before).unwrap();
-        assert!(lifetime <= 397 * DAY && lifetime > 390 * DAY, "{lifetime:?}");
+        assert!(lifetime < 397 * DAY && lifetime > 390 * DAY, "{lifetime:?}");
         assert_eq!(dir.keep(), Ok(Made::Nothing));
     }
 
@@ -198,6 +261,9 @@ mod tests {
         assert_eq!(dir.keep(), Ok(Made::Nothing));
         dir.now = second.not_after + DAY;
         assert_eq!(dir.keep(), Ok(Made::Certificate));
+        // No name is wanted by who looks at the age alone.
+        assert_eq!(dir.keep_for(&[]), Ok(Made::Nothing));
+        assert_eq!(dir.load().names, first.names);
     }
 
     #[test]
@@ -207,6 +273,57 @@ mod tests {
         assert_eq!(dir.keep_for(&["localhost", "further"]), Ok(Made::Certificate));
         assert_eq!(dir.load().names, ["localhost", "further"]);
         assert_eq!(dir.keep_for(&["localhost"]), Ok(Made::Nothing));
+        // Servers that share the folder do not take it from each other.
+        assert_eq!(dir.keep_for(&["other"]), Ok(Made::Certificate));
+        assert_eq!(dir.load().names, ["other", "localhost", "further"]);
+        assert_eq!(dir.keep_for(&["further"]), Ok(Made::Nothing));
+    }
+
+    #[test]
+    fn a_certificate_does_not_outlive_its_authority() {
+        let mut dir = Dir::new();
+        dir.keep().unwrap();
+        let end = certificate::not_after(dir.read(AUTHORITY).as_bytes()).unwrap();
+        dir.now = end - 100 * DAY;
+        assert_eq!(dir.keep(), Ok(Made::Certificate));
+        assert_eq!(dir.load().not_after, end);
+        dir.now = end + DAY;
+        assert!(dir.keep().unwrap_err().starts_with("the authority ca.pem has expired"));
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_is_left_alone() {
+        let dir = Dir::new();
+        for name in [CERTIFICATE, KEY] {
+            std::os::unix::fs::symlink("../archive/1.pem", dir.folder.path(name)).unwrap();
+        }
+        let error = dir.keep().unwrap_err();
+        assert_eq!(error, "cert.pem is a link to what is not there");
+        assert!(dir.folder.path(CERTIFICATE).is_symlink());
+    }
+
+    #[test]
+    fn files_of_someone_else_need_no_folder_that_can_be_written() {
+        let theirs = Dir::new();
+        theirs.keep_for(&["theirs"]).unwrap();
+        let dir = Dir::new();
+        for name in [CERTIFICATE, KEY] {
+            dir.write(name, &theirs.read(name));
+        }
+        assert_eq!(dir.keep(), Ok(Made::Nothing));
+        let names =
+            fs::read_dir(dir.folder.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, [CERTIFICATE, KEY]);
+    }
+
+    #[test]
+    fn a_lock_that_another_program_keeps_is_told() {
+        let dir = Dir::new();
+        let _held = dir.folder.lock().unwrap();
+        let error = dir.keep().unwrap_err();
+        assert!(error.contains(".lock is locked by another program"), "{error}");
     }
 
     #[test]
@@ -233,9 +350,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_making_that_was_cut_short_is_made_up_for() {
         let dir = Dir::new();
         dir.keep().unwrap();
+        let key = dir.read(KEY);
+        dir.remove(CERTIFICATE);
+        assert_eq!(dir.keep(), Ok(Made::Certificate));
+        assert_eq!(dir.read(KEY), key);
+        dir.remove(KEY);
+        assert_eq!(dir.keep(), Ok(Made::Certificate));
+        for name in [CERTIFICATE, KEY, AUTHORITY] {
+            dir.remove(name);
+        }
+        assert_eq!(dir.keep(), Ok(Made::Authority));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let theirs = Dir::new();
+        theirs.keep().unwrap();
+        let dir = Dir::new();
+        dir.keep().unwrap();
+        dir.write(CERTIFICATE, &theirs.read(CERTIFICATE));
         dir.remove(KEY);
         assert_eq!(
             dir.keep().unwrap_err(),
@@ -279,6 +415,6 @@ mod tests {
         // As if the file itself had not been replaced any more.
         dir.write(CERTIFICATE, &before);
         assert_eq!(dir.keep_for(&["further"]), Ok(Made::Certificate));
-        assert_eq!(dir.load().names, ["further"]);
+        assert_eq!(dir.load().names[0], "further");
     }
 }

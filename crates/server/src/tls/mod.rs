@@ -1,6 +1,7 @@
 //! TLS: which certificate the server shows, where it comes from, and its exchange without any
 //! connection noticing.
 
+mod advice;
 mod authority;
 mod certificate;
 mod folder;
@@ -9,12 +10,11 @@ mod names;
 mod stream;
 
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+use std::{fmt, io, thread};
 
-use chrono::{DateTime, Local};
-use tokio::sync::Notify;
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
@@ -24,7 +24,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tracing::{info, warn};
 
 use certificate::Certificate;
-use folder::{AUTHORITY, Folder, Stamp};
+use folder::{Folder, Stamp};
 use keeper::Made;
 
 pub use names::{Names, NoNames};
@@ -34,10 +34,13 @@ pub use stream::{Metered, Secure};
 /// next look: certificate and key are two files, and come one after the other.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Looks between two at the age of the certificate: an hour.
-const LOOKS_A_RENEWAL: u32 = 3600;
+/// Time between two looks at the age of the certificate.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Time before the end of someone's certificate from which on each start warns of it.
+/// Time between two warnings that the certificate is running out.
+const WARNING_PAUSE: Duration = Duration::from_secs(24 * 3600);
+
+/// Time before the end of a certificate from which on it is warned of.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What a server has to know for TLS.
@@ -51,18 +54,30 @@ pub struct Options {
     pub host: String,
 }
 
-/// The certificate of a server, kept up to date.
+/// The certificate of a server.
 pub struct Tls {
+    keeper: Keeper,
+    acceptor: TlsAcceptor,
+}
+
+/// Keeps a certificate up to date, in a thread of its own: files may be slow.
+#[derive(Debug)]
+struct Keeper {
     folder: Folder,
-    /// What the files were like when they were first read.
+    /// What the files were like when they were read.
     read: Stamp,
     host: String,
+    /// The names in the certificate.
     names: Vec<String>,
     provider: Arc<CryptoProvider>,
     shown: Arc<Shown>,
-    acceptor: TlsAcceptor,
-    reload: Arc<Notify>,
+    /// Until when the certificate is valid.
+    not_after: SystemTime,
 }
+
+/// Has the certificate read anew.
+#[derive(Clone, Debug)]
+pub struct Reload(Sender<()>);
 
 /// The certificate that new connections are shown.
 #[derive(Debug)]
@@ -74,9 +89,9 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("folder", &self.folder).finish_non_exhaustive()
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("keeper", &self.keeper).finish_non_exhaustive()
     }
 }
 
@@ -100,7 +115,9 @@ impl Tls {
             warn!("the certificate is not renewed: {cause}");
             Made::Nothing
         });
-        tell(&folder, made, &certificate);
+        advice::tell(&folder, made, &certificate);
+        warn_of(&certificate, SystemTime::now());
+        let Certificate { names, not_after, .. } = certificate;
         let shown = Arc::new(Shown(RwLock::new(certificate.key)));
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -109,45 +126,68 @@ impl Tls {
             .with_cert_resolver(Arc::clone(&shown) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        let reload = Arc::default();
-        Ok(Self { folder, read, host, names, provider, shown, acceptor, reload })
+        Ok(Self {
+            keeper: Keeper { folder, read, host, names, provider, shown, not_after },
+            acceptor,
+        })
     }
 
-    /// What makes a connection secure.
-    #[must_use]
-    pub fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.clone()
+    /// Keeps the certificate up to date from now on. Returns what makes connections secure, and
+    /// what has the certificate read at once (SIGHUP).
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn start(self) -> io::Result<(TlsAcceptor, Reload)> {
+        let (reload, reloads) = channel();
+        let keeper = self.keeper;
+        thread::Builder::new().name("certificate".into()).spawn(move || keeper.run(&reloads))?;
+        Ok((self.acceptor, Reload(reload)))
     }
+}
 
-    /// Has the files read anew whenever it is notified (SIGHUP).
-    #[must_use]
-    pub fn reload(&self) -> Arc<Notify> {
-        Arc::clone(&self.reload)
+impl Reload {
+    /// Has the certificate read at once.
+    pub fn reload(&self) {
+        // A keeper that is gone went with the server.
+        let _ = self.0.send(());
     }
+}
 
-    /// Keeps the certificate up to date, for ever.
-    pub async fn watch(&self) {
-        let mut known = self.read;
-        let mut last = known;
-        for look in 1_u32.. {
-            if timeout(PAUSE, self.reload.notified()).await.is_ok() {
-                known = self.folder.stamp();
-                self.exchange();
+impl Keeper {
+    /// Runs as long as anyone may ask it to reload.
+    fn run(mut self, reloads: &Receiver<()>) {
+        let mut last = self.read;
+        let mut next_renewal = Instant::now() + RENEWAL_PAUSE;
+        let mut next_warning = Instant::now() + WARNING_PAUSE;
+        loop {
+            match reloads.recv_timeout(PAUSE) {
+                Ok(()) => self.exchange(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            if look.is_multiple_of(LOOKS_A_RENEWAL) {
+            if Instant::now() >= next_renewal {
+                next_renewal += RENEWAL_PAUSE;
                 self.renew();
             }
+            if Instant::now() >= next_warning {
+                next_warning += WARNING_PAUSE;
+                warn_of_end(self.not_after, SystemTime::now());
+            }
             let now = self.folder.stamp();
-            if is_new(now, known, last) {
-                known = now;
+            if is_new(now, self.read, last) {
                 self.exchange();
             }
             last = now;
         }
     }
 
+    /// Renews the certificate if it runs out. Where files are missing, someone is about to put
+    /// others there.
     fn renew(&self) {
         let Self { folder, host, names, provider, .. } = self;
+        if folder.stamp().contains(&None) {
+            return;
+        }
         match keeper::keep(folder, host, names, provider, SystemTime::now()) {
             Ok(Made::Nothing) => {}
             Ok(_) => info!("renewed the certificate"),
@@ -156,67 +196,31 @@ impl Tls {
     }
 
     /// Shows new connections what the files hold by now.
-    fn exchange(&self) {
-        match keeper::load(&self.folder, &self.provider) {
-            Ok(certificate) => {
-                info!("new certificate: {}", described(&certificate));
-                warn_of(&certificate, SystemTime::now());
-                *self.shown.0.write().unwrap_or_else(PoisonError::into_inner) = certificate.key;
+    fn exchange(&mut self) {
+        self.read = self.folder.stamp();
+        let certificate = match keeper::load(&self.folder, &self.provider) {
+            Ok(certificate) => certificate,
+            Err(cause) => {
+                warn!("the new certificate cannot be used, the old one stays: {cause}");
+                return;
             }
-            Err(cause) => warn!("the new certificate cannot be used, the old one stays: {cause}"),
+        };
+        let mut shown = self.shown.0.write().unwrap_or_else(PoisonError::into_inner);
+        if shown.cert == certificate.key.cert {
+            info!("the certificate is still the same");
+            return;
         }
+        info!("new certificate: {}", advice::described(&certificate));
+        warn_of(&certificate, SystemTime::now());
+        self.not_after = certificate.not_after;
+        self.names = certificate.names;
+        *shown = certificate.key;
     }
 }
 
 /// Whether the files changed since they were read, and not since the last look.
 fn is_new(now: Stamp, known: Stamp, last: Stamp) -> bool {
     now != known && now == last
-}
-
-fn tell(folder: &Folder, made: Made, certificate: &Certificate) {
-    info!("certificate: {}", described(certificate));
-    warn_of(certificate, SystemTime::now());
-    let authority = folder.path(AUTHORITY);
-    let path = authority.display();
-    match made {
-        Made::Nothing if authority.exists() => info!("clients have to trust {path}"),
-        Made::Nothing => {}
-        Made::Certificate => info!("issued it under the authority {path}, which clients trust"),
-        Made::Authority => {
-            info!("made a development authority for it: {path}");
-            for (who, how) in TRUST {
-                info!("to trust it, {who}: {}", how.replace("{}", &path.to_string()));
-            }
-        }
-    }
-}
-
-/// How the authority is trusted.
-const TRUST: [(&str, &str); 9] = [
-    ("the client of this project", "TLS_CA={}"),
-    ("curl", "curl --cacert {}"),
-    ("Python", "ssl.create_default_context(cafile=\"{}\")"),
-    (
-        "Debian and Ubuntu",
-        "sudo cp {} /usr/local/share/ca-certificates/websockets.crt && sudo update-ca-certificates",
-    ),
-    ("Fedora and Arch", "sudo trust anchor {}"),
-    (
-        "Chrome and Chromium on Linux",
-        "certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n websockets -i {}",
-    ),
-    (
-        "macOS",
-        "sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {}",
-    ),
-    ("Windows", "certutil -addstore -f Root {}"),
-    ("Firefox", "Settings, Privacy & Security, View Certificates, Authorities, Import: {}"),
-];
-
-fn described(certificate: &Certificate) -> String {
-    let until = DateTime::<Local>::from(certificate.not_after).format("%d-%m-%Y");
-    let names = proto::escape::plain(&certificate.names.join(", "));
-    format!("for {names}, valid until {until}")
 }
 
 /// Warns of what makes clients refuse a certificate.
@@ -231,9 +235,14 @@ fn warn_of(certificate: &Certificate, now: SystemTime) {
     }
     if certificate.not_before > now {
         warn!("the certificate is not valid yet");
-    } else if certificate.not_after < now {
+    }
+    warn_of_end(certificate.not_after, now);
+}
+
+fn warn_of_end(not_after: SystemTime, now: SystemTime) {
+    if not_after < now {
         warn!("the certificate has expired");
-    } else if certificate.not_after < now + WARN_BEFORE {
+    } else if not_after < now + WARN_BEFORE {
         warn!("the certificate expires in less than {} days", WARN_BEFORE.as_secs() / 86_400);
     }
 }
