@@ -15,4 +15,5 @@ mod pair;
 mod project;
 mod scale;
 mod secure;
+mod swarm;
 mod visitor;

@@ -33,7 +33,7 @@ impl Project {
     #[track_caller]
     pub(crate) fn with_overrides(files: &[&Path]) -> Self {
         static BUILT: Once = Once::new();
-        let alone = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let label = "label=com.docker.compose.project=websockets";
         for list in [&["ps", "-aq"][..], &["volume", "ls", "-q"]] {
             let found = docker(&[list, &["--filter", label]].concat());
@@ -126,6 +126,11 @@ impl Drop for Project {
             eprintln!("the project could not be taken down: docker compose down -v");
         }
     }
+}
+
+/// The engine for one test at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ENGINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Two ports that are free now. The engine would find some itself, but others after each restart.

@@ -1,0 +1,183 @@
+//! `docker stack deploy`: the stack on a Swarm of one node.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+use super::project::{Project, alone, docker, eventually, free_ports, logs};
+use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
+
+const BACKEND: &str = "websockets_ws-backend";
+const CLIENT: &str = "websockets_client";
+
+/// How long a client may be without a server when its replica is replaced.
+const MOST_AWAY: Duration = Duration::from_secs(2);
+
+/// A Swarm with the stack on it; left, with all that it made removed, when dropped.
+struct Stack {
+    nginx: std::net::SocketAddr,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Stack {
+    #[track_caller]
+    fn deploy(clients: usize) -> Self {
+        // The images, as the compose file builds them.
+        drop(Project::new());
+        let alone = alone();
+        let state = docker(&["info", "--format", "{{.Swarm.LocalNodeState}}"]);
+        assert_eq!(state.trim(), "inactive", "this machine is in a Swarm: docker swarm leave");
+        assert_eq!(logs_volumes(), "", "the logs of another stack are there: docker volume rm");
+        let [plain, secure] = free_ports();
+        let stack = Self { nginx: ([127, 0, 0, 1], plain).into(), _alone: alone };
+        docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
+        let deploy = ["stack", "deploy", "--resolve-image", "never", "-c", "deploy/stack.yml"];
+        let output = Command::new("docker")
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+            .args(deploy)
+            .arg("websockets")
+            .envs([("NGINX_PORT", plain.to_string()), ("NGINX_TLS_PORT", secure.to_string())])
+            .envs([("CLIENTS", clients.to_string()), ("LAG_TIME", "0.1".to_owned())])
+            .env_remove("TLS_DIR")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        wait_for_hosts(stack.nginx, 3);
+        stack
+    }
+
+    /// What the containers of a service have said on stderr.
+    fn events(&self, service: &str) -> String {
+        let filter = format!("label=com.docker.swarm.service.name={service}");
+        let containers = quiet(&["ps", "-aq", "--filter", &filter]);
+        containers.lines().map(|container| logs(container).1).collect()
+    }
+
+    /// The lines in all logs of all replicas.
+    #[track_caller]
+    fn log_lines(&self) -> String {
+        let volumes = logs_volumes();
+        let read = |volume: &str| {
+            let volume = format!("{volume}:/app");
+            let bash = ["run", "--rm", "-v", &volume, "--entrypoint", "bash", "websockets-server"];
+            docker(&[&bash[..], &["-c", "cat server_logs*.txt"]].concat())
+        };
+        volumes.lines().map(read).collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let told = self.events(BACKEND);
+            let skip = told.lines().count().saturating_sub(50);
+            told.lines().skip(skip).for_each(|line| eprintln!("{line}"));
+        }
+        quiet(&["swarm", "leave", "--force"]);
+        let of_stack = "label=com.docker.stack.namespace=websockets";
+        let containers = quiet(&["ps", "-aq", "--filter", of_stack]);
+        let mut remove = vec!["rm", "-f", "-v"];
+        remove.extend(containers.split_whitespace());
+        quiet(&remove);
+        let volumes = quiet(&["volume", "ls", "-q", "--filter", of_stack]);
+        let mut remove = vec!["volume", "rm"];
+        remove.extend(volumes.split_whitespace());
+        quiet(&remove);
+    }
+}
+
+/// Runs `docker`, whatever comes of it.
+fn quiet(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+}
+
+fn logs_volumes() -> String {
+    docker(&["volume", "ls", "-q", "--filter", "name=websockets-logs-"])
+}
+
+/// Follows what all tasks of a service say, until each of `needles` was among it.
+#[track_caller]
+fn wait_for_log(service: &str, mut needles: Vec<String>) {
+    let mut follow = Command::new("timeout")
+        .args(["60", "docker", "service", "logs", "-f", service])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for line in BufReader::new(follow.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        needles.retain(|needle| !line.contains(needle));
+        if needles.is_empty() {
+            break;
+        }
+    }
+    let _ = follow.kill();
+    let _ = follow.wait();
+    assert!(needles.is_empty(), "docker service logs -f {service} did not show {needles:?}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_stack_spreads_connections_and_scales() {
+    let stack = Stack::deploy(3);
+    let lines = (1..=3).map(|slot| format!("(\"Client-{slot}\"): Ping!"));
+    wait_for_log(BACKEND, lines.collect());
+    docker(&["service", "scale", "--detach", &format!("{BACKEND}=5")]);
+    let hosts = wait_for_hosts(stack.nginx, 5);
+    let slots: Vec<_> = (1..=5).map(|slot| format!("ws-backend-{slot}")).collect();
+    assert_eq!(hosts.into_iter().collect::<Vec<_>>(), slots);
+
+    let mut held: Vec<_> = (0..10).map(|_| Visitor::connect(stack.nginx, "/ws").unwrap()).collect();
+    let stays = |host: &str| host <= "ws-backend-2";
+    let hosts: Vec<_> = held.iter_mut().map(|visitor| visitor.host().unwrap()).collect();
+    docker(&["service", "scale", "--detach", &format!("{BACKEND}=2")]);
+    wait_for_hosts(stack.nginx, 2);
+    for (mut visitor, host) in held.into_iter().zip(hosts).filter(|(_, host)| stays(host)) {
+        assert_eq!(visitor.host().unwrap(), host);
+    }
+    // The logs of those that went are still there.
+    assert_eq!(logs_volumes().lines().count(), 5);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn an_update_loses_no_acknowledged_ping_and_a_bad_one_is_rolled_back() {
+    let stack = Stack::deploy(5);
+    eventually("all clients are there", || {
+        (stack.events(CLIENT).matches("INFO connected to ").count() == 5).then_some(())
+    });
+    let visitors = Visitors::start(stack.nginx, 45);
+    visitors.wait_for_more(3);
+
+    update(&["--force"], "completed");
+    visitors.wait_for_more(3);
+    // This one does not even start.
+    update(&["--env-add", "LOG_SYNC=often"], "rollback_completed");
+    visitors.wait_for_more(3);
+    let told = stack.events(CLIENT);
+    let visits = visitors.stop();
+    docker(&["service", "scale", "--detach", &format!("{CLIENT}=0")]);
+
+    assert_recorded(&visits, &stack.log_lines());
+    let by_visitors = visits.iter().flat_map(|visit| &visit.away).copied();
+    let by_clients = told.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("connected again after ")?;
+        Some(Duration::from_secs_f64(rest.strip_suffix(" s")?.parse().ok()?))
+    });
+    let away: Vec<_> = by_visitors.chain(by_clients).collect();
+    assert!(away.len() >= 50, "every client had to move: {}", away.len());
+    assert!(away.iter().all(|away| *away < MOST_AWAY), "{away:?}");
+}
+
+/// Updates the servers, and waits for what comes of it.
+#[track_caller]
+fn update(change: &[&str], end: &str) {
+    docker(&[&["service", "update", "--detach"], change, &[BACKEND]].concat());
+    eventually(&format!("the update comes to its end: {end}"), || {
+        let state = "{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}";
+        let state = docker(&["service", "inspect", "--format", state, BACKEND]);
+        (state.trim() == end).then_some(())
+    });
+}
