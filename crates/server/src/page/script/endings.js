@@ -37,7 +37,7 @@ function closeWords({ code, reason, wasClean }) {
 /** What to try when a connection did not come about; browsers do not tell a page the reason. */
 function likelyCauses(url) {
   if (url.protocol === 'wss:') {
-    return 'Browsers do not tell why. Likely: nothing listens there for TLS, or this browser does not trust the certificate. '
+    return 'Browsers do not tell why. Likely: nothing listens there for TLS, which has a port of its own (10443 as a rule), or this browser does not trust the certificate. '
       + 'Then trust the authority that signed it, or open this address once, accept it, and connect again:';
   }
   return 'Browsers do not tell why. Likely: nothing listens at this host and port, the server does not know the path or refuses the origin of this page, or it speaks TLS there (choose wss://).';
