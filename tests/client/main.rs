@@ -6,6 +6,7 @@
 #[path = "../python.rs"]
 mod python;
 
+mod bench;
 mod certificates;
 mod client;
 mod fake;

@@ -64,6 +64,7 @@ fn help_names_every_setting() {
         "RUST_LOG",
         "--interactive",
         "--insecure",
+        "bench",
     ] {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }

@@ -1,12 +1,13 @@
 //! Makes a connection: name, addresses, TCP, TLS, upgrade.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use proto::escape;
 use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -38,31 +39,82 @@ const SHOWN: usize = 200;
 /// Why there is no connection; with several addresses, why not to the last one.
 pub async fn connect(url: &ServerUrl, trust: &Trust) -> Result<WebSocketStream<Stream>, String> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let tls = match url.tls_name() {
-        Some(name) => Some(timeout_at(deadline, trust.connector(name)).await.map_err(|_| {
-            format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}")
-        })??),
-        None => None,
-    };
-    let addresses = timeout_at(deadline, lookup_host((url.host(), url.port())))
-        .await
-        .map_err(|_| format!("the name was not looked up within {CONNECT_TIMEOUT:?}"))?
-        .map_err(|error| error.to_string())?;
-    let attempt = async |address| upgrade(url, tls.as_ref(), address).await;
-    first(addresses.collect(), deadline, attempt).await
+    let route = Route::find(url, trust, deadline).await?;
+    route.connect(deadline, |_| None, |stream| stream).await
+}
+
+/// The way to a server: its addresses, and what makes connections to it secure.
+pub(crate) struct Route {
+    url: ServerUrl,
+    tls: Option<Connector>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Route {
+    /// Reads the authorities and looks the name up.
+    ///
+    /// # Errors
+    /// Why there is no way.
+    pub(crate) async fn find(
+        url: &ServerUrl,
+        trust: &Trust,
+        deadline: Instant,
+    ) -> Result<Self, String> {
+        let tls = match url.tls_name() {
+            Some(name) => {
+                Some(timeout_at(deadline, trust.connector(name)).await.map_err(|_| {
+                    format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}")
+                })??)
+            }
+            None => None,
+        };
+        let addresses = timeout_at(deadline, lookup_host((url.host(), url.port())))
+            .await
+            .map_err(|_| format!("the name was not looked up within {CONNECT_TIMEOUT:?}"))?
+            .map_err(|error| error.to_string())?;
+        Ok(Self { url: url.clone(), tls, addresses: addresses.collect() })
+    }
+
+    /// Connects, to one address after the other until one works, from the `source` for it if there
+    /// is one. The upgrade goes through what `wrap` makes of the stream.
+    ///
+    /// # Errors
+    /// Why there is no connection; with several addresses, why not to the last one.
+    pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        deadline: Instant,
+        source: impl Fn(IpAddr) -> Option<IpAddr>,
+        wrap: impl Fn(Stream) -> S,
+    ) -> Result<WebSocketStream<S>, String> {
+        let attempt = async |address: SocketAddr| {
+            let stream = self.stream(address, source(address.ip())).await?;
+            let upgraded =
+                client_async_with_config(self.url.uri(), wrap(stream), Some(config())).await;
+            upgraded.map(|(socket, _)| socket).map_err(|error| explain(error, self.tls.as_ref()))
+        };
+        first(&self.addresses, deadline, attempt).await
+    }
+
+    async fn stream(&self, address: SocketAddr, source: Option<IpAddr>) -> Result<Stream, String> {
+        let stream = tcp(address, source).await.map_err(|error| error.to_string())?;
+        Ok(match &self.tls {
+            Some(tls) => Stream::Secure(Box::new(tls.secure(stream).await?)),
+            None => Stream::Plain(Plain::new(stream)),
+        })
+    }
 }
 
 /// The first attempt that succeeds. Each has its share of the time up to `deadline`, so that one
 /// address that does not answer leaves some to the others.
 async fn first<T>(
-    addresses: Vec<SocketAddr>,
+    addresses: &[SocketAddr],
     deadline: Instant,
     attempt: impl AsyncFn(SocketAddr) -> Result<T, String>,
 ) -> Result<T, String> {
     let mut cause = "the name has no address".into();
     for (left, address) in (1..=addresses.len()).rev().zip(addresses) {
         let share = deadline.duration_since(Instant::now()).div_f64(left as f64);
-        cause = match timeout(share, attempt(address)).await {
+        cause = match timeout(share, attempt(*address)).await {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(cause)) => cause,
             Err(_) => format!("no answer within {}", tenths(share)),
@@ -76,22 +128,18 @@ fn tenths(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-async fn upgrade(
-    url: &ServerUrl,
-    tls: Option<&Connector>,
-    address: SocketAddr,
-) -> Result<WebSocketStream<Stream>, String> {
-    let stream = tcp(address).await.map_err(|error| error.to_string())?;
-    let stream = match tls {
-        Some(tls) => Stream::Secure(Box::new(tls.secure(stream).await?)),
-        None => Stream::Plain(Plain::new(stream)),
+async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let stream = match source {
+        Some(source) => {
+            let socket = match source {
+                IpAddr::V4(_) => TcpSocket::new_v4()?,
+                IpAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            socket.bind((source, 0).into())?;
+            socket.connect(address).await?
+        }
+        None => TcpStream::connect(address).await?,
     };
-    let upgraded = client_async_with_config(url.uri(), stream, Some(config())).await;
-    upgraded.map(|(socket, _)| socket).map_err(|error| explain(error, tls))
-}
-
-async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -163,7 +211,7 @@ mod tests {
             SocketAddr::V4(address) => attempt(address.ip().octets()[3]).await,
             SocketAddr::V6(_) => unreachable!(),
         };
-        first(addresses(count), deadline, attempt).await
+        first(&addresses(count), deadline, attempt).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,9 +5,11 @@
 //! and tries again after a pause ([`backoff`]). What comes of it goes to the [`record`]: lines on
 //! stdout ([`output`]), the statistics ([`stats`]), and whether the server is there ([`link`]).
 //!
-//! [`interactive`] is the other use of a connection: lines from stdin instead of pings.
+//! [`interactive`] is another use of a connection: lines from stdin instead of pings. [`bench`]
+//! puts a server under load and measures it.
 
 pub mod backoff;
+pub mod bench;
 pub mod client;
 pub mod connect;
 pub mod ending;

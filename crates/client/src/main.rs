@@ -1,11 +1,12 @@
-//! `client`: settings, signals and exit status around [`client::run`] and
-//! [`client::interactive::run`].
+//! `client`: settings, signals and exit status around [`client::run`],
+//! [`client::interactive::run`] and [`client::bench::run`].
 
 mod signal;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use client::bench::Load;
 use client::{Settings, events, stop};
 use proto::settings;
 use tokio::runtime::Builder;
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(status) => return status,
     };
+    if let Some(Err(cause)) = settings.bench().map(Load::make_room) {
+        return settings::wrong(&cause);
+    }
     match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
@@ -42,11 +46,14 @@ async fn work(settings: &Settings) -> Result<(), String> {
     let (stopper, stop) = stop::channel();
     signal::listen(stopper).map_err(|error| format!("cannot listen for signals: {error}"))?;
     let trust = settings.trust();
-    let url = settings.interactive().unwrap_or(&settings.server_url);
+    let url = settings.url();
     if trust.is_blind(url) {
         warn!(
             "--insecure: the certificate of {url} is not checked, so anyone on the way to it can read and change what is sent"
         );
+    }
+    if let Some(load) = settings.bench() {
+        return client::bench::run(settings, load, stop).await;
     }
     match settings.interactive() {
         Some(url) => client::interactive::run(url, &trust, settings.pong_timeout, stop).await,

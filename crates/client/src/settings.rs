@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use clap::Parser;
 use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{Parser, Subcommand};
 use proto::ping::unquoted;
 use proto::settings::seconds;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::bench::Load;
 use crate::tls::Trust;
 use crate::tls::authorities::Authorities;
 use crate::url::ServerUrl;
@@ -21,10 +22,10 @@ const MAX_NAME: usize = 4096;
 /// Each option but --interactive and --insecure is also an environment variable of the same name;
 /// the option wins.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "client", version)]
+#[command(name = "client", version, disable_help_subcommand = true)]
 pub struct Settings {
     /// Name that the server writes to its log [default: the host name]
-    #[arg(long, env, value_name = "NAME", value_parser = name)]
+    #[arg(long, env, global = true, value_name = "NAME", value_parser = name)]
     client_name: Option<String>,
 
     /// Time between a reply and the next ping
@@ -32,7 +33,7 @@ pub struct Settings {
     pub lag_time: Duration,
 
     /// Server to ping
-    #[arg(long, env, value_name = "URL", default_value = "ws://localhost:8765")]
+    #[arg(long, env, global = true, value_name = "URL", default_value = "ws://localhost:8765")]
     pub server_url: ServerUrl,
 
     /// Talks instead of pinging: sends each line that is typed or piped in, and prints each frame
@@ -41,25 +42,37 @@ pub struct Settings {
     interactive: Option<Option<ServerUrl>>,
 
     /// Time after which a ping without a reply counts as lost, and the connection with it
-    #[arg(long, env, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
+    #[arg(long, env, global = true, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub pong_timeout: Duration,
 
     /// File of authorities that are trusted at wss:// beside those of the system, in PEM
     #[arg(
         long,
         env,
+        global = true,
         value_name = "PATH",
         value_parser = PathBufValueParser::new().try_map(Authorities::open)
     )]
     tls_ca: Option<Authorities>,
 
     /// Takes any certificate at wss://: anyone on the way can then read and change what is sent
-    #[arg(long)]
+    #[arg(long, global = true)]
     insecure: bool,
 
     /// What is told on stderr: a level, or levels by module
-    #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter)]
+    #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter)]
     pub rust_log: Targets,
+
+    /// What to do in place of pinging
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the program can do beside pinging and talking.
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Puts a server under load, and prints how fast it answers
+    Bench(Box<Load>),
 }
 
 impl Settings {
@@ -76,6 +89,22 @@ impl Settings {
     #[must_use]
     pub fn trust(&self) -> Trust {
         if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) }
+    }
+
+    /// The load to measure a server with, if that is what the client is to do.
+    #[must_use]
+    pub fn bench(&self) -> Option<&Load> {
+        self.command.as_ref().map(|Command::Bench(load)| &**load)
+    }
+
+    /// The server that this is about.
+    #[must_use]
+    pub fn url(&self) -> &ServerUrl {
+        let url = match self.bench() {
+            Some(load) => load.url.as_ref(),
+            None => self.interactive(),
+        };
+        url.unwrap_or(&self.server_url)
     }
 
     /// The server to talk to interactively, if that is what the client is to do.

@@ -113,7 +113,8 @@ fn percent(part: u64, whole: u64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
-fn counted(number: u64, thing: &str) -> String {
+/// A number of things, `1 error` or `2 errors`.
+pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }

@@ -50,7 +50,9 @@ fn not_text(arg: &Arg) -> Option<String> {
     Some(format!("{} is {value:?}, but allowed is text in UTF-8", name(arg)?))
 }
 
-fn wrong(cause: &str) -> ExitCode {
+/// Says what is wrong with the settings, in one line; returns the status to exit with.
+#[must_use]
+pub fn wrong(cause: &str) -> ExitCode {
     // Where stderr is gone as well, the status has to do.
     let _ = writeln!(io::stderr(), "error: {cause}");
     ExitCode::from(EXIT_USAGE)
@@ -84,7 +86,7 @@ fn explain<S: Parser>(error: &Error) -> String {
     match (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue), allowed) {
         (Some(arg), Some(value), Some(allowed)) => {
             // `--lag-time <SECONDS>`
-            let flag = arg.split_whitespace().next().unwrap_or(arg);
+            let flag = arg.split_whitespace().next().unwrap_or(arg).trim_matches(['[', ']']);
             let name = S::command().get_arguments().find(|arg| is_called(arg, flag)).and_then(name);
             format!("{} is {value:?}, but {allowed}", name.as_deref().unwrap_or(flag))
         }

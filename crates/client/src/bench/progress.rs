@@ -1,0 +1,115 @@
+//! One line on the terminal while the load runs.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How often the line changes.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Time that a slow terminal is given at the end.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What all threads together have done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) made: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) received: AtomicU64,
+}
+
+impl Counters {
+    /// `1000 of 1000 connections, 123456 pings a second, 740736 received`
+    fn line(&self, asked: u64, before: u64, time: Duration) -> String {
+        let [made, failed, received] =
+            [&self.made, &self.failed, &self.received].map(|count| count.load(Ordering::Relaxed));
+        let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+        let rate = received.saturating_sub(before) as f64 / time.as_secs_f64().max(0.001);
+        format!(
+            "{made} of {asked} connections{failed}, {rate:.0} pings a second, {received} received"
+        )
+    }
+}
+
+/// The line; a thread of its own writes it, so that a terminal which is held (Ctrl-S) holds up
+/// nothing else.
+pub(crate) struct Progress {
+    stop: mpsc::Sender<()>,
+    erased: oneshot::Receiver<()>,
+}
+
+impl Progress {
+    /// Starts the line, where stderr is a terminal.
+    pub(crate) fn start(counters: Arc<Counters>, asked: u64) -> Option<Self> {
+        let stderr = io::stderr();
+        if !stderr.is_terminal() {
+            return None;
+        }
+        let terminal = stderr.as_fd().try_clone_to_owned().map(File::from).ok()?;
+        let (stop, stopped) = mpsc::channel();
+        let (erase, erased) = oneshot::channel();
+        let show = move || {
+            // A terminal that is gone needs no line.
+            let _ = show(terminal, &counters, asked, &stopped);
+            let _ = erase.send(());
+        };
+        thread::Builder::new().name("progress".into()).spawn(show).ok()?;
+        Some(Self { stop, erased })
+    }
+
+    /// Erases the line.
+    pub(crate) async fn finish(self) {
+        drop(self.stop);
+        let _ = timeout(PATIENCE, self.erased).await;
+    }
+}
+
+fn show(
+    mut terminal: impl Write,
+    counters: &Counters,
+    asked: u64,
+    stopped: &mpsc::Receiver<()>,
+) -> io::Result<()> {
+    let mut last = (Instant::now(), 0);
+    while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+        let line = counters.line(asked, last.1, last.0.elapsed());
+        last = (Instant::now(), counters.received.load(Ordering::Relaxed));
+        terminal.write_all(format!("\r{line}\x1b[K").as_bytes())?;
+    }
+    terminal.write_all(b"\r\x1b[K")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_what_happened_since_the_last() {
+        let counters = Counters::default();
+        counters.made.store(7, Ordering::Relaxed);
+        counters.received.store(500, Ordering::Relaxed);
+        let line = counters.line(10, 100, Duration::from_secs(2));
+        assert_eq!(line, "7 of 10 connections, 200 pings a second, 500 received");
+        counters.failed.store(3, Ordering::Relaxed);
+        assert!(
+            counters.line(10, 100, Duration::ZERO).starts_with("7 of 10 connections, 3 failed, ")
+        );
+    }
+
+    #[test]
+    fn the_line_is_erased_at_the_end() {
+        let (stop, stopped) = mpsc::channel();
+        drop(stop);
+        let mut terminal = Vec::new();
+        show(&mut terminal, &Counters::default(), 1, &stopped).unwrap();
+        assert_eq!(terminal, b"\r\x1b[K");
+    }
+}

@@ -1,0 +1,312 @@
+//! What was measured, as text and as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::figures::{Figures, Times};
+use crate::stats::counted;
+
+/// Everything that a user of the figures wants to know.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    url: String,
+    duration_s: f64,
+    in_flight: u32,
+    rate_per_second: Option<f64>,
+    connections: Connections,
+    connect_time_us: Option<ConnectTime>,
+    pings: Pings,
+    /// From the first ping to the last reply.
+    elapsed_s: f64,
+    received_per_second: f64,
+    corrected_for_coordinated_omission: bool,
+    round_trip_us: Option<RoundTrip>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) url: String,
+    pub(crate) duration: Duration,
+    pub(crate) connections: u64,
+    pub(crate) in_flight: u32,
+    pub(crate) rate: Option<f64>,
+    /// Time that a reply may take.
+    pub(crate) patience: Duration,
+}
+
+#[derive(Debug, Serialize)]
+struct Connections {
+    asked: u64,
+    made: u64,
+    failed: u64,
+    failed_by_cause: BTreeMap<String, u64>,
+    lost: u64,
+    lost_by_cause: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pings {
+    sent: u64,
+    received: u64,
+    refused: u64,
+    refused_by_cause: BTreeMap<String, u64>,
+    timed_out: u64,
+    lost: u64,
+    abandoned: u64,
+    /// Due by the schedule of a rate, but not sent.
+    unsent: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct ConnectTime {
+    min: f64,
+    avg: f64,
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct RoundTrip {
+    min: f64,
+    avg: f64,
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    #[serde(rename = "p99.9")]
+    p99_9: f64,
+    max: f64,
+}
+
+impl ConnectTime {
+    fn of(times: &Times) -> Option<Self> {
+        let [min, avg, max] = times.range()?;
+        Some(Self { min, avg, p50: times.quantile(0.5)?, p99: times.quantile(0.99)?, max })
+    }
+}
+
+impl RoundTrip {
+    fn of(times: &Times) -> Option<Self> {
+        let [min, avg, max] = times.range()?;
+        let [p50, p90, p99, p99_9] = [0.5, 0.9, 0.99, 0.999].map(|q| times.quantile(q));
+        Some(Self { min, avg, p50: p50?, p90: p90?, p99: p99?, p99_9: p99_9?, max })
+    }
+}
+
+impl Report {
+    /// A report of these figures, and of the pings that were due but not sent.
+    pub(crate) fn new(asked: &Asked, figures: &Figures, unsent: u64) -> Self {
+        let received = figures.received();
+        let elapsed_s = figures.last_reply.as_secs_f64();
+        let connections = Connections {
+            asked: asked.connections,
+            made: figures.connects.count(),
+            failed: figures.failed.total(),
+            failed_by_cause: figures.failed.by_cause().clone(),
+            lost: figures.broken.total(),
+            lost_by_cause: figures.broken.by_cause().clone(),
+        };
+        let pings = Pings {
+            sent: figures.sent,
+            received,
+            refused: figures.refused.total(),
+            refused_by_cause: figures.refused.by_cause().clone(),
+            timed_out: figures.timed_out,
+            lost: figures.lost,
+            abandoned: figures.abandoned,
+            unsent,
+        };
+        Self {
+            url: asked.url.clone(),
+            duration_s: asked.duration.as_secs_f64(),
+            in_flight: asked.in_flight,
+            rate_per_second: asked.rate,
+            connections,
+            connect_time_us: ConnectTime::of(&figures.connects),
+            pings,
+            elapsed_s,
+            received_per_second: if received > 0 { received as f64 / elapsed_s } else { 0.0 },
+            corrected_for_coordinated_omission: asked.rate.is_some(),
+            round_trip_us: RoundTrip::of(&figures.round_trips),
+        }
+    }
+
+    /// What went wrong, in a few words.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let Self { connections, pings, .. } = self;
+        let faults = [
+            (connections.failed, "connection", "not made"),
+            (connections.lost, "connection", "lost"),
+            (pings.refused, "ping", "refused"),
+            (pings.timed_out, "ping", "without a reply in time"),
+        ];
+        let told = |(count, thing, what): (u64, &str, &str)| {
+            (count > 0).then(|| format!("{} {what}", counted(count, thing)))
+        };
+        let faults: Vec<_> = faults.into_iter().filter_map(told).collect();
+        match faults.as_slice() {
+            [] if pings.received == 0 => Some("no ping was answered".into()),
+            [] => None,
+            faults => Some(faults.join(", ")),
+        }
+    }
+
+    /// One line with everything.
+    ///
+    /// # Errors
+    /// When it cannot be put as JSON, which its types rule out.
+    pub(crate) fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(|json| json + "\n")
+    }
+
+    /// A few lines for people.
+    pub(crate) fn text(&self, patience: Duration) -> String {
+        let Self { url, connections, pings, .. } = self;
+        let Connections { asked, made, failed, lost, .. } = connections;
+        let mut lines = vec![
+            format!("--- {url} bench ---"),
+            format!("connections: {asked} asked, {made} made, {failed} failed, {lost} lost"),
+        ];
+        lines.extend(causes("not made", &connections.failed_by_cause));
+        lines.extend(causes("lost", &connections.lost_by_cause));
+        if let Some(ConnectTime { min, avg, p50, p99, max }) = self.connect_time_us {
+            let times = millis(&[min, avg, p50, p99, max]);
+            lines.push(format!("connect time min/avg/p50/p99/max = {times} ms"));
+        }
+        lines.push(format!(
+            "pings: {} sent, {} received in {:.1} s, {:.1} a second",
+            pings.sent, pings.received, self.elapsed_s, self.received_per_second
+        ));
+        lines.extend(causes("refused", &pings.refused_by_cause));
+        lines.extend(self.missing(patience));
+        if let Some(RoundTrip { min, avg, p50, p90, p99, p99_9, max }) = self.round_trip_us {
+            let times = millis(&[min, avg, p50, p90, p99, p99_9, max]);
+            lines.push(format!("round trip min/avg/p50/p90/p99/p99.9/max = {times} ms"));
+        }
+        if let Some(rate) = self.rate_per_second {
+            lines.push(format!(
+                "at {rate} pings a second; each round trip counts from when the ping was due (corrected for coordinated omission)"
+            ));
+        }
+        lines.join("\n") + "\n"
+    }
+
+    fn missing(&self, patience: Duration) -> impl Iterator<Item = String> {
+        let Pings { timed_out, lost, abandoned, unsent, .. } = self.pings;
+        [
+            (timed_out, format!("without a reply within {patience:?} (PONG_TIMEOUT)")),
+            (lost, "lost with their connection".into()),
+            (abandoned, "on their way at the end".into()),
+            (unsent, "due but not sent".into()),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("  {count} {what}"))
+    }
+}
+
+fn causes(what: &str, causes: &BTreeMap<String, u64>) -> impl Iterator<Item = String> {
+    causes.iter().map(move |(cause, count)| format!("  {count} {what}: {cause}"))
+}
+
+/// Microseconds as milliseconds, `0.021/0.045`.
+fn millis(micros: &[f64]) -> String {
+    let millis: Vec<_> = micros.iter().map(|micros| format!("{:.3}", micros / 1000.0)).collect();
+    millis.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn asked(rate: Option<f64>) -> Asked {
+        let (url, duration) = ("ws://server".into(), Duration::from_secs(2));
+        Asked { url, duration, connections: 3, in_flight: 2, rate, patience: PATIENCE }
+    }
+
+    fn figures(round_trips: &[u64]) -> Figures {
+        let mut figures = Figures::new().unwrap();
+        round_trips.iter().for_each(|&time| figures.round_trips.record(time));
+        figures.sent = round_trips.len() as u64;
+        figures.last_reply = Duration::from_secs(2);
+        figures
+    }
+
+    #[test]
+    fn a_report_of_a_good_run() {
+        let mut figures = figures(&[20_000, 30_000, 100_000, 50_000]);
+        [1_000_000, 2_000_000, 3_000_000].iter().for_each(|&time| figures.connects.record(time));
+        let report = Report::new(&asked(None), &figures, 0);
+        assert_eq!(report.fault(), None);
+        assert_eq!(
+            report.text(PATIENCE),
+            "--- ws://server bench ---\n\
+             connections: 3 asked, 3 made, 0 failed, 0 lost\n\
+             connect time min/avg/p50/p99/max = 1.000/2.000/2.001/3.000/3.000 ms\n\
+             pings: 4 sent, 4 received in 2.0 s, 2.0 a second\n\
+             round trip min/avg/p50/p90/p99/p99.9/max = 0.020/0.050/0.030/0.100/0.100/0.100/0.100 ms\n"
+        );
+    }
+
+    #[test]
+    fn a_report_with_everything_that_can_go_wrong() {
+        let mut figures = figures(&[]);
+        figures.failed.count("connection refused");
+        figures.broken.count("the server left without a Close frame");
+        figures.refused.count("Error: disk full");
+        (figures.sent, figures.timed_out, figures.lost, figures.abandoned) = (10, 2, 3, 4);
+        let report = Report::new(&asked(Some(5.0)), &figures, 6);
+        assert_eq!(
+            report.fault().unwrap(),
+            "1 connection not made, 1 connection lost, 1 ping refused, 2 pings without a reply in time"
+        );
+        assert_eq!(
+            report.text(PATIENCE),
+            "--- ws://server bench ---\n\
+             connections: 3 asked, 0 made, 1 failed, 1 lost\n  \
+             1 not made: connection refused\n  \
+             1 lost: the server left without a Close frame\n\
+             pings: 10 sent, 0 received in 2.0 s, 0.0 a second\n  \
+             1 refused: Error: disk full\n  \
+             2 without a reply within 10s (PONG_TIMEOUT)\n  \
+             3 lost with their connection\n  \
+             4 on their way at the end\n  \
+             6 due but not sent\n\
+             at 5 pings a second; each round trip counts from when the ping was due (corrected for coordinated omission)\n"
+        );
+    }
+
+    #[test]
+    fn silence_is_a_fault() {
+        let report = Report::new(&asked(None), &figures(&[]), 0);
+        assert_eq!(report.fault().unwrap(), "no ping was answered");
+    }
+
+    proptest! {
+        #[test]
+        fn the_json_has_the_same_figures(
+            nanos in prop::collection::vec(1..1_000_000_000_u64, 0..50),
+            cause in any::<String>(),
+            unsent in any::<u64>(),
+        ) {
+            let mut figures = figures(&nanos);
+            figures.refused.count(&cause);
+            let json = Report::new(&asked(Some(9.5)), &figures, unsent).json().unwrap();
+            prop_assert_eq!(json.lines().count(), 1);
+            let json: Value = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(&json["pings"]["received"], nanos.len());
+            prop_assert_eq!(&json["pings"]["unsent"], unsent);
+            prop_assert_eq!(&json["pings"]["refused_by_cause"][&cause], 1);
+            prop_assert_eq!(&json["rate_per_second"], 9.5);
+            let slowest = nanos.iter().max().map(|&nanos| nanos as f64 / 1000.0);
+            prop_assert_eq!(json["round_trip_us"]["max"].as_f64(), slowest);
+        }
+    }
+}

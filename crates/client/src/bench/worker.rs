@@ -1,0 +1,175 @@
+//! A thread with its share of the connections.
+
+use std::cell::Cell;
+use std::io;
+use std::ops::Range;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use proto::limits::CONNECT_TIMEOUT;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::select;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio_tungstenite::WebSocketStream;
+
+use super::connection::Connection;
+use super::figures::Figures;
+use super::head::Head;
+use super::progress::Counters;
+use super::schedule::Schedule;
+use super::shared::{Moment, Phase, Plan, Shared, nanos};
+use super::timer::Timer;
+use crate::stream::Stream;
+
+/// Connections of a thread that are being made at a time.
+const OPENING: usize = 64;
+
+/// What a thread tells.
+pub(crate) enum News {
+    /// Each connection was made, or was not.
+    Opened,
+    /// It is over.
+    Done(Result<Box<Figures>, String>),
+}
+
+/// Starts a thread for the connections with these numbers.
+///
+/// # Errors
+/// When there can be no further thread.
+pub(crate) fn start(
+    plan: Arc<Plan>,
+    numbers: Range<u64>,
+    counters: Arc<Counters>,
+    moments: watch::Receiver<Moment>,
+    news: mpsc::UnboundedSender<News>,
+) -> io::Result<()> {
+    let work = move || {
+        let figures = run(plan, numbers, counters, moments, &news);
+        // Nobody wants them where the program ends already.
+        let _ = news.send(News::Done(figures.map(Box::new)));
+    };
+    thread::Builder::new().name("bench".into()).spawn(work).map(drop)
+}
+
+fn run(
+    plan: Arc<Plan>,
+    numbers: Range<u64>,
+    counters: Arc<Counters>,
+    moments: watch::Receiver<Moment>,
+    news: &mpsc::UnboundedSender<News>,
+) -> Result<Figures, String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let shared = Shared::new(plan, &numbers, counters)
+        .map(Rc::new)
+        .map_err(|error| format!("cannot count: {error}"))?;
+    runtime.block_on(load(Rc::clone(&shared), numbers, moments, news))?;
+    // What is left of the connections is counted then.
+    drop(runtime);
+    Ok(shared.work().figures.clone())
+}
+
+async fn load(
+    shared: Rc<Shared>,
+    numbers: Range<u64>,
+    mut moments: watch::Receiver<Moment>,
+    news: &mpsc::UnboundedSender<News>,
+) -> Result<(), String> {
+    select! {
+        () = open(&shared, numbers) => {}
+        _ = moments.changed() => moments.mark_changed(),
+    }
+    let _ = news.send(News::Opened);
+    let mut paced = pin!(pace(&shared, moments.clone()));
+    let mut is_paced = false;
+    while !shared.is_empty() && shared.phase() != Phase::Over {
+        select! {
+            changed = moments.changed() => {
+                let moment = *moments.borrow_and_update();
+                // Nobody is left who would want the figures.
+                if changed.is_err() {
+                    return Ok(());
+                }
+                shared.enter(moment);
+            }
+            () = shared.gone.notified() => {}
+            result = &mut paced, if !is_paced => {
+                result.map_err(|error| format!("cannot keep the rate: {error}"))?;
+                is_paced = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes all connections.
+async fn open(shared: &Rc<Shared>, numbers: Range<u64>) {
+    let next = Cell::new(numbers.start);
+    let opening = async || {
+        while next.get() < numbers.end {
+            let number = next.replace(next.get() + 1);
+            open_one(shared, number).await;
+        }
+    };
+    join_all((0..OPENING).map(|_| Box::pin(opening()))).await;
+}
+
+async fn open_one(shared: &Rc<Shared>, number: u64) {
+    let (plan, begun) = (&shared.plan, Instant::now());
+    let source = |target| plan.source(number, target);
+    let deadline = (begun + CONNECT_TIMEOUT).into();
+    let connected = plan.route.connect(deadline, source, Head::new).await;
+    let mut work = shared.work();
+    match connected {
+        Ok(socket) => {
+            work.figures.connects.record(nanos(begun.elapsed()));
+            work.counters.made.fetch_add(1, Ordering::Relaxed);
+            spawn_local(connection(socket, number, shared));
+        }
+        Err(cause) => {
+            work.figures.failed.count(&cause);
+            work.counters.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn connection(
+    socket: WebSocketStream<Head<Stream>>,
+    number: u64,
+    shared: &Rc<Shared>,
+) -> Connection<Stream> {
+    let (stream, early) = socket.into_inner().into_parts();
+    Connection::new(stream, early, number, Rc::clone(shared))
+}
+
+/// Wakes each connection when a ping of it is due, if there is a schedule.
+async fn pace(shared: &Shared, mut moments: watch::Receiver<Moment>) -> io::Result<()> {
+    let Some(schedule) = shared.plan.schedule else { return Ok(()) };
+    let timer = Timer::new()?;
+    // An error means that it is all over.
+    let _ = moments.wait_for(|moment| moment.start.is_some()).await;
+    let mut next = 0;
+    while next < schedule.total() {
+        let due = schedule.due_by(shared.now());
+        wake(shared, &schedule, next..due);
+        next = due;
+        let left = schedule.due(next).saturating_sub(shared.now());
+        timer.wait(Duration::from_nanos(left)).await?;
+    }
+    Ok(())
+}
+
+/// Wakes the connections of these pings, each once.
+fn wake(shared: &Shared, schedule: &Schedule, pings: Range<u64>) {
+    let work = shared.work();
+    let pings = pings.end.saturating_sub(shared.plan.connections).max(pings.start)..pings.end;
+    pings.for_each(|ping| work.wake(schedule.connection(ping)));
+}

@@ -1,0 +1,349 @@
+//! The load mode: what it sends, what it tells, and how it ends.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::{Output, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::certificates::Authority;
+use crate::client::{Client, command};
+use crate::fake::{Fake, Peer, Port, drain, read_frame};
+use crate::real_server::Running;
+use crate::secure::Secure;
+use crate::terminal::{CTRL_C, Terminal};
+
+/// A duration that no test waits for.
+const ENDLESS: &str = "1000s";
+
+/// A client that measures the server at `url`, as JSON.
+fn start(url: &str, args: &[&str]) -> Client {
+    let mut command = command(&[("CLIENT_NAME", "Client-300")]);
+    command.args(["bench", url, "--json"]).args(args);
+    Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+/// The figures at the end, the exit status, and what is told on stderr.
+fn figures(client: &mut Client) -> (Value, Option<i32>, Vec<String>) {
+    let told = client.stderr.rest();
+    let lines = client.stdout.rest();
+    let [json] = lines.as_slice() else { panic!("not one line: {lines:?} {told:?}") };
+    let figures: Value = serde_json::from_str(json).unwrap();
+    let pings = &figures["pings"];
+    let number = |name: &str| pings[name].as_u64().unwrap();
+    let fates = ["received", "refused", "timed_out", "lost", "abandoned"].map(number);
+    assert_eq!(number("sent"), fates.iter().sum::<u64>(), "{figures}");
+    let connections = &figures["connections"];
+    let number = |name: &str| connections[name].as_u64().unwrap();
+    assert_eq!(number("asked"), number("made") + number("failed"), "{figures}");
+    (figures, client.wait().code(), told)
+}
+
+/// Answers each ping until the client closes the connection in good order; returns how many.
+fn pong_until_closed<S: Read + Write>(mut peer: Peer<S>) -> u64 {
+    for answered in 0.. {
+        match peer.next() {
+            Message::Text(_) => peer.say("Pong!"),
+            Message::Close(Some(frame)) => {
+                assert_eq!(frame.code, CloseCode::Normal);
+                peer.finish();
+                return answered;
+            }
+            message => panic!("{message:?}"),
+        }
+    }
+    unreachable!()
+}
+
+fn bench(args: &[&str]) -> Output {
+    command(&[]).arg("bench").args(args).output().unwrap()
+}
+
+#[test]
+fn each_ping_that_is_counted_is_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let args = ["--connections", "20", "--in-flight", "3", "--duration", "50ms", "--threads", "2"];
+    let (figures, status, told) = figures(&mut start(&port.url(), &args));
+    server.stop();
+    assert_eq!((status, told), (Some(0), vec![]), "{figures}");
+    assert_eq!(figures["connections"]["made"], 20);
+    assert_eq!(figures["pings"]["sent"], figures["pings"]["received"]);
+    let log = fs::read_to_string(folder.path().join("server_logs.txt")).unwrap();
+    let ping = "] Recieved from client (\"Client-300\"): Ping!";
+    assert!(log.lines().all(|line| line.ends_with(ping)));
+    assert_eq!(figures["pings"]["received"], log.lines().count());
+    let round_trip = &figures["round_trip_us"];
+    let names = ["min", "p50", "p90", "p99", "p99.9", "max"];
+    let times = names.map(|name| round_trip[name].as_f64().unwrap());
+    assert!(times.is_sorted() && times[0] > 0.0, "{round_trip}");
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let args = ["--connections", "7", "--in-flight", "100", "--rate", "333", "--duration", "1s"];
+    let (figures, status, _) = figures(&mut start(&port.url(), &args));
+    server.stop();
+    assert_eq!(status, Some(0), "{figures}");
+    assert_eq!(figures["pings"]["received"], 333);
+    assert_eq!(figures["pings"]["unsent"], 0);
+    assert_eq!(figures["corrected_for_coordinated_omission"], true);
+}
+
+#[test]
+fn the_text_tells_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let output = bench(&[&port.url(), "--connections", "2", "--rate", "50", "--duration", "200ms"]);
+    server.stop();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines[0], format!("--- {} bench ---", port.url()));
+    assert_eq!(lines[1], "connections: 2 asked, 2 made, 0 failed, 0 lost");
+    assert!(lines[2].starts_with("connect time min/avg/p50/p99/max = "), "{text}");
+    assert!(lines[3].starts_with("pings: 10 sent, 10 received in 0."), "{text}");
+    assert!(lines[4].starts_with("round trip min/avg/p50/p90/p99/p99.9/max = "), "{text}");
+    assert!(lines[5].starts_with("at 50 pings a second; each round trip counts from when"));
+    assert_eq!((output.stderr, output.status.code()), (vec![], Some(0)));
+}
+
+#[test]
+fn so_many_pings_are_in_flight_and_no_more() {
+    let (server, url) = Fake::start();
+    let mut client =
+        start(&url, &["--connections", "1", "--in-flight", "3", "--duration", ENDLESS]);
+    let mut peer = server.accept();
+    for _ in 0..3 {
+        let ping = r#"{"client_name": "Client-300", "message": "Ping!"}"#;
+        assert_eq!(peer.ping().as_str(), ping);
+    }
+    // A fourth ping would come before the answer to this one.
+    peer.send(Message::Ping("alive?".into()));
+    assert_eq!(peer.next(), Message::Pong("alive?".into()));
+    peer.say("Pong!");
+    peer.ping();
+    client.signal(Signal::INT);
+    (0..3).for_each(|_| peer.say("Pong!"));
+    let more = pong_until_closed(peer);
+    let (figures, status, told) = figures(&mut client);
+    assert_eq!((status, told), (Some(0), vec![]));
+    assert_eq!(figures["pings"]["sent"], 4 + more);
+    assert_eq!(figures["pings"]["received"], 4 + more);
+}
+
+#[test]
+fn frames_may_come_in_any_shape() {
+    let (server, url) = Fake::start();
+    let mut client = start(&url, &["--connections", "1", "--duration", ENDLESS]);
+    let (mut stream, _) = server.accept_raw();
+    for reply in [
+        vec![b"\x81\x05Pong!".as_slice()],
+        vec![b"\x81", b"\x05Pon", b"g!"],
+        vec![b"\x01\x02Po", b"\x00\x00", b"\x80\x03ng!"],
+        vec![b"\x81\x7e", b"\x00\x05Pong!"],
+    ] {
+        assert_eq!(read_frame(&mut stream).0, 0x81);
+        for piece in reply {
+            stream.write_all(piece).unwrap();
+        }
+    }
+    assert_eq!(read_frame(&mut stream).0, 0x81);
+    client.signal(Signal::TERM);
+    assert_eq!(read_frame(&mut stream), (0x88, vec![3, 232]));
+    drop(stream);
+    let (figures, status, _) = figures(&mut client);
+    assert_eq!((&figures["pings"]["received"], status), (&4.into(), Some(0)));
+    assert_eq!(figures["pings"]["abandoned"], 1);
+}
+
+#[test]
+fn a_server_that_breaks_the_protocol_is_told() {
+    let (server, url) = Fake::start();
+    let mut client = start(&url, &["--connections", "1", "--duration", ENDLESS]);
+    let (mut stream, _) = server.accept_raw();
+    read_frame(&mut stream);
+    stream.write_all(b"\x83\x00").unwrap();
+    let (first, payload) = read_frame(&mut stream);
+    assert_eq!((first, &payload[..2]), (0x88, [3, 234].as_slice()));
+    drain(stream);
+    let (figures, status, told) = figures(&mut client);
+    assert_eq!((&figures["pings"]["lost"], status), (&1.into(), Some(1)));
+    assert_eq!(told, ["error: 1 connection lost"]);
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_ends_the_measurement() {
+    let (server, url) = Fake::start();
+    let mut client = start(&url, &["--connections", "2", "--duration", ENDLESS]);
+    let mut peers = [server.accept(), server.accept()];
+    for peer in &mut peers {
+        peer.pong();
+        peer.ping();
+    }
+    let [first, second] = peers;
+    drop(first);
+    second.close(1001, "the server stops");
+    let (figures, status, told) = figures(&mut client);
+    assert_eq!(status, Some(1));
+    assert_eq!(told, ["error: 2 connections lost"]);
+    assert_eq!((&figures["pings"]["received"], &figures["pings"]["lost"]), (&2.into(), &2.into()));
+    let causes = &figures["connections"]["lost_by_cause"];
+    assert_eq!(causes["closed by the server (1001: the server stops)"], 1, "{causes}");
+}
+
+#[test]
+fn a_server_that_refuses_some_is_measured_with_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &["--max-connections", "3"]);
+    let args = ["--connections", "5", "--rate", "100", "--duration", "100ms"];
+    let (figures, status, told) = figures(&mut start(&port.url(), &args));
+    server.stop();
+    assert_eq!((status, told), (Some(1), vec!["error: 2 connections not made".to_owned()]));
+    assert_eq!(figures["connections"]["made"], 3);
+    let cause = "the server answered 503 Service Unavailable: All 3 connections of this server (MAX_CONNECTIONS) are taken; try again later.";
+    assert_eq!(figures["connections"]["failed_by_cause"][cause], 2, "{figures}");
+    assert!(figures["pings"]["received"].as_u64() > Some(0));
+}
+
+#[test]
+fn without_a_server_there_is_a_report_at_once() {
+    let port = Port::reserve();
+    let args = ["--connections", "3", "--duration", ENDLESS];
+    let (figures, status, _) = figures(&mut start(&port.url(), &args));
+    assert_eq!(status, Some(1));
+    let causes = &figures["connections"]["failed_by_cause"];
+    assert_eq!(causes["Connection refused (os error 111)"], 3, "{causes}");
+    assert_eq!(figures["round_trip_us"], Value::Null);
+}
+
+#[test]
+fn errors_of_the_server_are_counted_by_what_they_say() {
+    let (server, url) = Fake::start();
+    let mut client = start(&url, &["--connections", "1", "--duration", ENDLESS]);
+    let mut peer = server.accept();
+    for reply in ["Error: disk full", "Pong!", "Error: disk full", "Error: \u{1b}[2J"] {
+        peer.ping();
+        peer.say(reply);
+    }
+    peer.ping();
+    client.signal(Signal::INT);
+    assert_eq!(peer.closed().code, CloseCode::Normal);
+    let (figures, status, told) = figures(&mut client);
+    assert_eq!(status, Some(1));
+    assert_eq!(told, ["error: 3 pings refused"]);
+    let causes = &figures["pings"]["refused_by_cause"];
+    assert_eq!(causes["Error: disk full"], 2, "{causes}");
+    assert_eq!(causes[r"Error: \u001b[2J"], 1, "{causes}");
+    assert_eq!(figures["pings"]["abandoned"], 1);
+}
+
+#[test]
+fn a_reply_that_takes_too_long_is_a_timeout() {
+    let (server, url) = Fake::start();
+    let args = ["--connections", "1", "--duration", ENDLESS, "--pong-timeout", "0.2"];
+    let mut client = start(&url, &args);
+    let mut peer = server.accept();
+    peer.pong();
+    peer.ping();
+    assert_eq!(peer.closed().code, CloseCode::Policy);
+    let (figures, status, _) = figures(&mut client);
+    assert_eq!((&figures["pings"]["timed_out"], status), (&1.into(), Some(1)));
+    assert_eq!(figures["pings"]["received"], 1);
+}
+
+#[test]
+fn secure_servers_are_measured_as_well() {
+    let pair = Authority::new("bench").issue(&["localhost"]);
+    let secure = Secure::start(&pair);
+    let mut client =
+        start(&secure.url, &["--connections", "1", "--duration", ENDLESS, "--insecure"]);
+    let mut peer = secure.accept();
+    (0..3).for_each(|_| peer.pong());
+    peer.ping();
+    client.signal(Signal::INT);
+    peer.say("Pong!");
+    let more = pong_until_closed(peer);
+    let (figures, status, told) = figures(&mut client);
+    assert_eq!(figures["pings"]["received"], 4 + more);
+    assert_eq!(status, Some(0));
+    assert!(told[0].contains("--insecure: the certificate of"), "{told:?}");
+}
+
+#[test]
+fn connections_come_from_the_sources_that_were_given() {
+    let (server, url) = Fake::start();
+    let sources = ["--source", "127.0.0.2,127.0.0.3"];
+    let args = [&["--connections", "2", "--duration", ENDLESS], &sources[..]].concat();
+    let client = start(&url, &args);
+    let streams = [server.accept_raw().0, server.accept_raw().0];
+    let mut peers = streams.each_ref().map(|stream| stream.peer_addr().unwrap().ip().to_string());
+    peers.sort();
+    assert_eq!(peers, ["127.0.0.2", "127.0.0.3"]);
+    drop(client);
+}
+
+#[test]
+fn a_terminal_shows_what_goes_on() {
+    let (server, url) = Fake::start();
+    let mut terminal =
+        Terminal::start(&["bench", &url, "--connections", "1", "--duration", ENDLESS]);
+    let mut peer = server.accept();
+    peer.pong();
+    peer.ping();
+    let first = "1 of 1 connections, 1 pings a second, 1 received";
+    terminal.shows(&[first]);
+    terminal.keys(CTRL_C);
+    assert_eq!(peer.closed().code, CloseCode::Normal);
+    terminal.ends_with(0);
+}
+
+#[test]
+fn a_wrong_setting_is_one_line() {
+    let number = "allowed is a whole number from 1, such as 1000";
+    let in_flight = "allowed is a whole number from 1 to 65536";
+    let time = "allowed is a time above 0, up to a year, such as 10s, 500ms or 2m";
+    let rate = "allowed is a number of pings a second from 0.001 to 100000000, such as 5000";
+    for (flag, value, allowed) in [
+        ("--connections", "0", number),
+        ("--connections", "many", number),
+        ("--in-flight", "0", in_flight),
+        ("--duration", "soon", time),
+        ("--duration", "0s", time),
+        ("--rate", "0", rate),
+        ("--rate", "fast", rate),
+    ] {
+        let output = bench(&[&format!("{flag}={value}")]);
+        let expected = format!("error: {flag} is {value:?}, but {allowed}\n");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+        assert_eq!((output.stdout, output.status.code()), (vec![], Some(2)));
+    }
+    let output = bench(&["localhost"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("error: URL is \"localhost\", but allowed is ws://HOST"), "{told}");
+    assert_eq!(output.status.code(), Some(2));
+    let output = bench(&["--connections", "4000000000"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("error: --connections is \"4000000000\", but allowed is"), "{told}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_usual_settings_hold_before_and_behind_the_word() {
+    let (server, url) = Fake::start();
+    let mut client = command(&[("CLIENT_NAME", "variable"), ("SERVER_URL", &url)])
+        .args(["bench", "--connections", "1", "--client-name", "flag"])
+        .spawn()
+        .unwrap();
+    assert!(server.accept().ping().contains(r#""client_name": "flag""#));
+    client.kill().unwrap();
+    client.wait().unwrap();
+}
