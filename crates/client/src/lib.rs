@@ -5,7 +5,7 @@
 //! and tries again after a pause ([`backoff`]). What comes of it goes to the [`record`]: lines on
 //! stdout ([`output`]), the statistics ([`stats`]), and whether the server is there ([`link`]).
 //!
-//! [`interactive`] is another use of a connection: lines from stdin instead of pings. [`bench`]
+//! [`interactive`] is another use of a connection: lines from stdin instead of pings. [`mod@bench`]
 //! puts a server under load and measures it.
 
 pub mod backoff;
