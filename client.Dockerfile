@@ -9,11 +9,12 @@ RUN mkdir -p /image/bin /image/etc/ssl/certs /image/usr/share/zoneinfo \
 WORKDIR /src
 COPY . .
 # Statically linked for the platform that builds, whichever that is, and small: a client waits for
-# its server rather than for its processor.
+# its server rather than for its processor, and after a panic it begins anew.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,id=websockets-target,target=/src/target,sharing=locked \
     target=$(rustc -vV | sed -n 's/^host: //p') \
- && RUSTFLAGS='-C target-feature=+crt-static' CARGO_PROFILE_RELEASE_OPT_LEVEL=s \
+ && RUSTFLAGS='-C target-feature=+crt-static' \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_PANIC=abort \
     cargo build --release --locked --package client --target "$target" \
  && cp "target/$target/release/client" /image/bin/client
 
