@@ -1,8 +1,5 @@
 //! How the page looks and feels: sizes, colours, keyboard, screen reader.
 
-use std::thread;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::browser::{Browser, DESKTOP, PHONE, Size};
@@ -241,14 +238,11 @@ fn a_picture_is_taken_of_the_page_at_work() {
     browser.press_enter();
     let mut clients =
         ["Client-100", "Client-200", "Client-300"].map(|name| (name, server.connect()));
-    let replies = "Number(document.getElementById('ping-received').textContent)";
-    for turn in 0.. {
-        let (name, client) = &mut clients[turn % 3];
+    for replies in 1..=90 {
+        let (name, client) = &mut clients[replies % 3];
         client.ping(name, "Ping!");
-        if browser.eval(replies).as_f64().unwrap() >= 90.0 {
-            break;
-        }
-        thread::sleep(Duration::from_millis(20));
+        let received = "Number(document.getElementById('ping-received').textContent)";
+        browser.wait_for(&format!("{received} >= {replies}"));
     }
     let picture = browser.picture("page");
     let size = std::fs::metadata(picture).unwrap().len();

@@ -19,6 +19,7 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod stop;
+pub mod tally;
 pub mod throttle;
 pub mod tls;
 pub mod worker;

@@ -198,7 +198,9 @@ fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
 fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let Some(dir) = &settings.tls_dir else {
         if settings.tls_listen.is_some() || settings.tls_names.is_some() {
-            warn!("TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR");
+            warn!(
+                "TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR; set it to a folder to serve wss://"
+            );
         }
         return Ok(None);
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Histogram, Tally};
+use crate::tally::{Histogram, Tally};
 
 /// The counts of a log. They change under its lock.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use proto::ping::unquoted;
 
-use super::Tally;
+use crate::tally::Tally;
 
 /// Names that a worker remembers.
 const MAX_NAMES: usize = 1024;

@@ -3,7 +3,6 @@
 
 mod clients;
 mod errors;
-mod number;
 mod text;
 
 use std::sync::Arc;
@@ -11,10 +10,10 @@ use std::time::Instant;
 
 use crate::journal::Journal;
 use crate::service::Service;
+use crate::tally::Tally;
 
 pub use clients::{Client, Clients, Known};
 pub use errors::{Cause, Errors};
-pub use number::{Histogram, Tally};
 pub use text::CONTENT_TYPE;
 
 /// The counts of a server.

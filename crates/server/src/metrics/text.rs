@@ -7,8 +7,9 @@ use procfs::{ProcResult, WithCurrentSystemInfo};
 use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use super::{Cause, Histogram, Metrics};
+use super::{Cause, Metrics};
 use crate::service::Service;
+use crate::tally::Histogram;
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
