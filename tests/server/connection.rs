@@ -1,24 +1,29 @@
-//! The server's own loop over the frames, on a stream in memory that may be as narrow as a byte and
+//! The server's own handling of the frames, on a stream in memory that may be as narrow as a byte and
 //! a clock that jumps.
 
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::mem;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use futures_util::{SinkExt, StreamExt};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use server::connection::{Connection, Ending, Shared};
+use server::connection::{Connection, Ending, Readiness, Shared, Stream, Turn};
 use server::health::Health;
 use server::http::Peer;
-use server::journal::{Journal, Options, SyncPolicy};
+use server::journal::{Journal, Options, Recorder, SyncPolicy};
 use server::metrics::Metrics;
 use server::service::{Service, State};
 use server::stop;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, split};
 use tokio::task::yield_now;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{Instant, advance, sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -56,21 +61,148 @@ async fn serve_at<T>(
     let (journal, _closer) = Journal::open(&options).unwrap();
     let (_stopper, stop) = stop::channel();
     let metrics = Arc::new(Metrics::new(1, 1, journal.clone()));
-    let health = Health { journal: journal.clone(), stop: stop.clone() };
+    let health = Health { journal: journal.clone(), stop };
     let shared = Shared {
-        recorder: journal.recorder(),
         max_message: 64 * 1024,
         reply_delay,
         services: Arc::new(State::new("host".into(), Arc::clone(&metrics), health)),
         counts: Arc::clone(&metrics.workers()[0]),
         metrics,
-        stop,
         unusable: Arc::default(),
     };
     let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let mut connection =
-        Connection::new(theirs, Vec::new(), Service::at(service).unwrap(), peer, Rc::new(shared));
-    tokio::join!(client(ours), connection.run())
+    let service = Service::at(service).unwrap();
+    let memory = Memory { stream: theirs, waker: Arc::default() };
+    let looping = Loop {
+        waker: Arc::clone(&memory.waker),
+        connection: Connection::new(memory, Vec::new(), service, peer, now()),
+        shared,
+        recorder: journal.recorder(),
+    };
+    tokio::join!(client(ours), looping.run())
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// A stream in memory that does not block.
+#[derive(Debug)]
+struct Memory {
+    stream: DuplexStream,
+    /// Woken when what would have blocked is possible.
+    waker: Arc<AtomicWaker>,
+}
+
+/// An event loop for one connection.
+struct Loop {
+    waker: Arc<AtomicWaker>,
+    connection: Connection<Memory>,
+    shared: Shared,
+    recorder: Recorder,
+}
+
+impl Loop {
+    async fn run(mut self) -> Ending {
+        let waker = Arc::clone(&self.waker);
+        loop {
+            let timer = self.connection.next_timer().map(Instant::from_std);
+            let woken = poll_fn(|cx| {
+                waker.register(cx.waker());
+                let readiness = Readiness { readable: true, hung_up: false };
+                self.act(|connection, turn| connection.on_event(readiness, turn));
+                while self.connection.wants_turn() {
+                    self.act(Connection::proceed);
+                }
+                if self.connection.next_timer().map(Instant::from_std) == timer {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            });
+            let far = Instant::now() + Duration::from_secs(86_400);
+            let is_due = tokio::select! {
+                () = woken => false,
+                () = sleep_until(timer.unwrap_or(far)) => true,
+            };
+            if is_due {
+                self.act(Connection::on_timer);
+            }
+            if let Some(ending) = self.connection.ended() {
+                return ending;
+            }
+        }
+    }
+
+    /// Has the connection act, and settles its replies.
+    fn act(&mut self, act: impl FnOnce(&mut Connection<Memory>, &mut Turn<'_>)) {
+        let mut replies = Vec::new();
+        let mut turn = Turn {
+            now: now(),
+            shared: &self.shared,
+            buffer: &mut [0; 4096],
+            recorder: &mut self.recorder,
+            replies: &mut replies,
+        };
+        act(&mut self.connection, &mut turn);
+        if turn.replies.is_empty() {
+            return;
+        }
+        let outcome = turn.recorder.commit();
+        let frames = mem::take(turn.replies);
+        self.connection.settle(&frames, outcome.as_ref().map(drop), &mut turn);
+    }
+}
+
+impl Memory {
+    /// Polls the stream; what is pending would block.
+    fn poll<T>(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut DuplexStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        let waker = Waker::from(Arc::new(Wake(Arc::clone(&self.waker))));
+        match poll(Pin::new(&mut self.stream), &mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+struct Wake(Arc<AtomicWaker>);
+
+impl task::Wake for Wake {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+impl Read for Memory {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut buf = ReadBuf::new(buf);
+        self.poll(|stream, cx| stream.poll_read(cx, &mut buf))?;
+        Ok(buf.filled().len())
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.poll(|stream, cx| stream.poll_write(cx, buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.poll(AsyncWrite::poll_flush)
+    }
+}
+
+impl Stream for Memory {
+    /// Only a read that would block has it wake anyone.
+    fn is_drained(&self, _read: usize, _room: usize) -> bool {
+        false
+    }
+
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.poll(AsyncWrite::poll_shutdown)
+    }
 }
 
 async fn socket(stream: DuplexStream) -> WebSocketStream<DuplexStream> {

@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{AlertDescription, Error};
+use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::http::{Http, Upgrade};
 use crate::metrics::Cause;
 use crate::throttle::{Throttle, warn_throttled};
-use crate::tls::{Metered, Secure};
 
 /// The first byte of everyone who begins with TLS: a record of its handshake (RFC 8446,
 /// section 5.1).
@@ -36,7 +36,7 @@ pub enum Established {
     /// In the clear.
     Plain(Upgrade<TcpStream>),
     /// Over TLS.
-    Secure(Box<Upgrade<Secure>>),
+    Secure(Box<Upgrade<TlsStream<TcpStream>>>),
 }
 
 /// What the first byte of a connection shows.
@@ -118,8 +118,8 @@ impl Handshake {
         acceptor: &TlsAcceptor,
         peer: SocketAddr,
         deadline: Instant,
-    ) -> Option<Secure> {
-        match timeout_at(deadline, acceptor.accept(Metered::new(stream))).await {
+    ) -> Option<TlsStream<TcpStream>> {
+        match timeout_at(deadline, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 self.http.errors().count(Cause::Tls);

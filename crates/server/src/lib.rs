@@ -2,10 +2,12 @@
 //!
 //! A ping goes one way through the modules, with no way back:
 //! [`listener`] → [`handshake`] ([`tls`], [`http`]) → [`connection`] → [`service`] → [`journal`] → reply.
-//! [`worker`] is the thread that this happens in, [`server`] the whole.
+//! [`event_loop`] says whose turn it is, [`worker`] is the thread that it runs in, [`server`] the
+//! whole.
 
 pub mod connection;
 pub mod descriptors;
+pub mod event_loop;
 pub mod events;
 pub mod handshake;
 pub mod health;

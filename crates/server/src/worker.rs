@@ -14,14 +14,14 @@ use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::sleep;
-use tracing::{debug, error, info};
+use tracing::{debug, error};
 
-use crate::connection::{Connection, Shared, Stream};
-use crate::handshake::{Established, Handshake};
-use crate::http::{Terms, Upgrade};
+use crate::connection::Shared;
+use crate::event_loop::{Arrival, EventLoop};
+use crate::handshake::Handshake;
 use crate::journal::Journal;
 use crate::listener::Accepted;
-use crate::metrics::{Metrics, OpenConnection, WorkerMetrics};
+use crate::metrics::{Metrics, WorkerMetrics};
 use crate::service;
 use crate::stop::Stop;
 use crate::throttle::Throttle;
@@ -61,6 +61,19 @@ pub struct Options {
     pub stop: Stop,
 }
 
+impl Options {
+    fn shared(&self, counts: Arc<WorkerMetrics>) -> Shared {
+        Shared {
+            max_message: self.max_message,
+            reply_delay: self.reply_delay,
+            services: Arc::clone(&self.services),
+            metrics: Arc::clone(&self.metrics),
+            counts,
+            unusable: Arc::clone(&self.unusable),
+        }
+    }
+}
+
 /// The handle to a worker.
 #[derive(Debug)]
 pub struct Worker {
@@ -88,10 +101,16 @@ impl Worker {
         let sockets = Arc::clone(&options.sockets);
         let (begin, begun) = std::sync::mpsc::channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            match event_loop() {
-                Ok(runtime) => {
+            let result = runtime().and_then(|runtime| {
+                let _entered = runtime.enter();
+                let event_loop =
+                    EventLoop::new(options.shared(counts), options.journal.recorder())?;
+                Ok((runtime, event_loop))
+            });
+            match result {
+                Ok((runtime, event_loop)) => {
                     let _ = begin.send(Ok(()));
-                    runtime.block_on(run(options, counts, handshake, accepted, counted));
+                    runtime.block_on(run(options, event_loop, handshake, accepted, counted));
                 }
                 Err(error) => drop(begin.send(Err(error))),
             }
@@ -121,18 +140,19 @@ impl Worker {
     }
 }
 
-fn event_loop() -> io::Result<LocalRuntime> {
+fn runtime() -> io::Result<LocalRuntime> {
     Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
 }
 
-/// What all tasks of a worker share.
+/// What the handshakes of a worker share.
 struct Context {
     handshake: Arc<Handshake>,
-    shared: Rc<Shared>,
-    load: Arc<AtomicUsize>,
+    /// Where those go that are done.
+    established: mpsc::Sender<Arrival<Counted>>,
 }
 
 /// Counts a connection as long as it lives.
+#[derive(Debug)]
 struct Counted {
     load: Arc<AtomicUsize>,
     sockets: Arc<AtomicUsize>,
@@ -149,39 +169,31 @@ impl Drop for Counted {
 
 async fn run(
     options: Options,
-    counts: Arc<WorkerMetrics>,
+    event_loop: EventLoop<Counted>,
     handshake: Arc<Handshake>,
     mut queue: mpsc::Receiver<Accepted>,
     load: Arc<AtomicUsize>,
 ) {
-    let mut stop = options.stop.clone();
-    let context = Rc::new(Context {
-        handshake,
-        load,
-        shared: Rc::new(Shared {
-            recorder: options.journal.recorder(),
-            max_message: options.max_message,
-            reply_delay: options.reply_delay,
-            services: options.services,
-            metrics: options.metrics,
-            counts,
-            stop: options.stop,
-            unusable: options.unusable,
-        }),
+    let Options { sockets, max_sockets, mut stop, .. } = options;
+    let (established, arrivals) = mpsc::channel(QUEUE);
+    let context = Rc::new(Context { handshake, established });
+    let serving = event_loop.run(arrivals, stop.clone());
+    spawn_local(async move {
+        if let Err(error) = serving.await {
+            error!("a worker serves no more: {error}");
+        }
     });
-    let committing = Rc::clone(&context.shared);
-    spawn_local(async move { committing.recorder.run().await });
 
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let mut handshakes = Handshakes { running: VecDeque::new(), sweep_at: FEW_HANDSHAKES };
     while let Some(accepted) = queue.recv().await {
         let counted = Counted {
-            load: Arc::clone(&context.load),
-            sockets: Arc::clone(&options.sockets),
+            load: Arc::clone(&load),
+            sockets: Arc::clone(&sockets),
             _alive: alive.clone(),
         };
         let handshake = spawn_local(begin(Rc::clone(&context), accepted, counted));
-        let is_crowded = options.sockets.load(Ordering::Relaxed) > options.max_sockets;
+        let is_crowded = sockets.load(Ordering::Relaxed) > max_sockets;
         handshakes.admit(handshake.abort_handle(), is_crowded);
     }
     drop(alive);
@@ -225,28 +237,8 @@ async fn begin(context: Rc<Context>, accepted: Accepted, counted: Counted) {
         Ok(stream) => stream,
         Err(error) => return error!(%peer, "cannot serve the connection: {error}"),
     };
-    let shared = Rc::clone(&context.shared);
-    // Tasks of their own: that of the handshake is larger, and would stay so.
-    match context.handshake.perform(stream, acceptor, peer, at).await {
-        Some(Established::Plain(upgrade)) => drop(spawn_local(serve(upgrade, shared, counted))),
-        Some(Established::Secure(upgrade)) => {
-            drop(spawn_local(serve(*upgrade, shared, counted)));
-        }
-        None => {}
+    if let Some(established) = context.handshake.perform(stream, acceptor, peer, at).await {
+        // A loop that is gone drops the connection.
+        let _ = context.established.send(Arrival { established, counted }).await;
     }
-}
-
-async fn serve<S: Stream + 'static>(upgrade: Upgrade<S>, shared: Rc<Shared>, _counted: Counted) {
-    let Upgrade { stream, early, terms } = upgrade;
-    let Terms { service, peer, .. } = terms;
-    let mut connection = Connection::new(stream, early, service, peer, Rc::clone(&shared));
-    if terms.is_healthcheck {
-        connection.run().await;
-        return;
-    }
-    info!(%peer, "connected");
-    let _open = OpenConnection::of(service, &shared.counts);
-    let ending = connection.run().await;
-    ending.cause().inspect(|&cause| shared.metrics.errors.count(cause));
-    info!(%peer, "{ending}");
 }

@@ -1,13 +1,19 @@
 //! What a peer owes the server, and by when.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::limits::{
     CLOSE_AFTER, CONTROL_FRAMES_PER_SECOND, MESSAGE_TIMEOUT, PING_AFTER, WRITE_TIMEOUT,
 };
-use tokio::time::Instant;
 
-use super::wire::Pending;
+/// What the peer has begun and not ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pending {
+    /// Since when a message is unfinished.
+    pub(super) unfinished_since: Option<Instant>,
+    /// Since when nothing of what is written was taken.
+    pub(super) stuck_since: Option<Instant>,
+}
 
 /// Follows one peer.
 #[derive(Debug)]

@@ -1,21 +1,12 @@
-//! How a connection ends, and the goodbye that the peer gets.
+//! How a connection ends.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use proto::limits::CLOSE_TIMEOUT;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::Stream;
-use super::session::Session;
-use super::socket::Socket;
 use crate::metrics::Cause;
 
 /// Why a connection ends.
@@ -74,12 +65,9 @@ impl Ending {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost(None),
-            // TLS that ends without a goodbye of its own.
-            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Lost(None),
-            Error::Io(error) => Self::Lost(Some(error)),
+            Error::Io(error) => error.into(),
             Error::Capacity(error) => Self::Unreadable(CloseCode::Size, error.to_string()),
             Error::Utf8(_) => Self::Unreadable(CloseCode::Invalid, "the text is not UTF-8".into()),
-            Error::WriteBufferFull(_) => Self::NotReading,
             error => Self::Unreadable(CloseCode::Protocol, error.to_string()),
         }
     }
@@ -102,7 +90,7 @@ impl Ending {
     }
 
     /// The Close frame that the server begins the closing handshake with, if it does.
-    fn frame(&self) -> Option<CloseFrame> {
+    pub(super) fn frame(&self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::Refused(refusal) => (refusal.code(), refusal.reason()),
             Self::Unreadable(code, reason) => (*code, reason.as_str()),
@@ -110,6 +98,14 @@ impl Ending {
             Self::Closed(_) | Self::Lost(_) | Self::NotReading => return None,
         };
         Some(CloseFrame { code, reason: short(reason).into() })
+    }
+}
+
+impl From<io::Error> for Ending {
+    fn from(error: io::Error) -> Self {
+        // TLS that ends without a goodbye of its own is no error worth showing.
+        let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
+        Self::Lost((!is_end).then_some(error))
     }
 }
 
@@ -134,59 +130,6 @@ impl fmt::Display for Ending {
                 write!(f, "closed with {}: {reason}", u16::from(*code))
             }
             Self::Stopping => write!(f, "closed with 1001: the server stops"),
-        }
-    }
-}
-
-/// Says goodbye as the ending asks for, and closes the stream so that the peer can read it: a
-/// socket that is dropped with unread bytes in it would take the goodbye back (RFC 6455,
-/// section 7.1.1).
-pub(super) async fn part<S: Stream>(session: &Session<S>, ending: &Ending) {
-    if matches!(ending, Ending::NotReading | Ending::Lost(_)) {
-        return;
-    }
-    // Pings that came before the end are answered before it. Whatever fails here and below, the
-    // connection is over.
-    poll_fn(|cx| session.state().poll_answered(cx)).await;
-    let _ = session.state().send_delayed(None);
-    if let Some(frame) = ending.frame() {
-        let _ = session.state().socket.queue_close(Some(frame));
-    }
-    let is_readable = !matches!(ending, Ending::Unreadable(..));
-    let closed = poll_fn(|cx| poll_closed(&mut session.state().socket, is_readable, cx));
-    let _ = timeout(CLOSE_TIMEOUT, closed).await;
-    let _ = timeout(CLOSE_TIMEOUT / 2, async {
-        poll_fn(|cx| Pin::new(session.state().socket.wire_mut()).poll_shutdown(cx)).await?;
-        poll_fn(|cx| poll_drained(session.state().socket.wire_mut(), cx)).await;
-        Ok::<_, io::Error>(())
-    })
-    .await;
-}
-
-/// Waits until both sides have sent their Close frame, or the stream is unusable. What is not
-/// readable is not read on: only the own Close frame is written then.
-fn poll_closed<S: Stream>(
-    socket: &mut Socket<S>,
-    is_readable: bool,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    match socket.poll_flush(cx) {
-        // The reply to a Close frame is written by reading on.
-        Ok(true) if is_readable => while ready!(socket.poll_next(cx)).is_ok() {},
-        Ok(false) => return Poll::Pending,
-        Ok(true) | Err(_) => {}
-    }
-    Poll::Ready(())
-}
-
-/// Reads what still comes, up to the end of the stream.
-fn poll_drained(stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
-    let mut bytes = [0; 512];
-    loop {
-        let mut buffer = ReadBuf::new(&mut bytes);
-        let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer));
-        if read.is_err() || buffer.filled().is_empty() {
-            return Poll::Ready(());
         }
     }
 }

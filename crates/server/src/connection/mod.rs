@@ -1,51 +1,48 @@
-//! The one loop over the frames of a connection, whatever its stream and its service.
+//! One connection after its upgrade: what to do about the frames that come, whatever the stream
+//! and the service. It never waits itself: the event loop says when there is something to do.
 
 mod deadline;
 mod ending;
-mod session;
-mod socket;
+mod frame;
+mod output;
+mod parting;
+mod protocol;
 mod stream;
-mod wire;
+mod tracker;
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::rc::Rc;
+use std::io::ErrorKind;
+use std::mem;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use proto::PONG;
 use proto::ping::ERROR_PREFIX;
-use tokio::select;
-use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::http::Peer;
-use crate::journal::Recorder;
+use crate::journal::{Recorder, Unrecorded};
 use crate::metrics::{self, Cause, Metrics, WorkerMetrics};
-use crate::service::{self, Answer, Reply, Service, Unusable};
-use crate::stop::Stop;
+use crate::service::{self, Answer, Incoming, Reply, Service, Unusable};
 use crate::throttle::{Throttle, warn_throttled};
 
-use deadline::{Deadlines, Due};
-use session::{MAX_WAITING, Session, State};
-use socket::Socket;
+use deadline::{Deadlines, Due, Pending};
+use frame::Whole;
+use output::{Delayed, Output};
+use parting::Phase;
+use protocol::Protocol;
 
 pub use ending::{Ending, Refusal};
 pub use stream::Stream;
 
-/// Initial size of the read buffer of a connection, in bytes, and the size at which its write
-/// buffer is written before a flush.
-const BUFFER: usize = 1024;
+/// Messages of one connection that are answered in one turn.
+const MAX_BURST: usize = 512;
 
-/// How much may wait to be written beside the replies, in bytes.
-const MAX_WRITE_BUFFER: usize = 64 * 1024;
+/// What the replies to one connection may take before no further message of it is read, in bytes.
+const MAX_WAITING: usize = 64 * 1024;
 
 /// What the connections of a worker share.
 #[derive(Debug)]
 pub struct Shared {
-    /// Where pings are recorded.
-    pub recorder: Recorder,
     /// Largest message in bytes (`MAX_MESSAGE`).
     pub max_message: usize,
     /// Time that each reply is held back (`REPLY_DELAY`).
@@ -56,217 +53,444 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What this worker counts.
     pub counts: Arc<WorkerMetrics>,
-    /// The end of the server.
-    pub stop: Stop,
     /// Warnings about messages that a service cannot use.
     pub unusable: Arc<Throttle>,
 }
 
-/// A connection after its upgrade.
+/// What a connection has at hand when it is its turn.
 #[derive(Debug)]
-pub struct Connection<S> {
-    session: Rc<Session<S>>,
+pub struct Turn<'a> {
+    /// The present.
+    pub now: Instant,
+    /// What it shares with the others.
+    pub shared: &'a Shared,
+    /// Room to read into.
+    pub buffer: &'a mut [u8],
+    /// Takes the pings.
+    pub recorder: &'a mut Recorder,
+    /// Takes the frames that may leave once the recorder has committed. What the connection adds
+    /// comes back to it with [`Connection::settle`].
+    pub replies: &'a mut Vec<u8>,
+}
+
+/// What has become possible with a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Readiness {
+    /// There is something to read.
+    pub readable: bool,
+    /// The peer sends no more, or the stream is broken.
+    pub hung_up: bool,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection<S: ?Sized> {
     service: Service,
     peer: Peer,
-    shared: Rc<Shared>,
+    phase: Phase,
+    /// Why it ends, once it does.
+    ending: Option<Ending>,
+    /// The server stops: only what was read is still answered.
+    stopping: bool,
+    /// There may be something to read that no event will tell of.
+    readable: bool,
+    /// So it is to the end of the stream.
+    hung_up: bool,
+    /// Replies wait for the recorder.
+    staged: bool,
+    /// Some of them say that a ping is recorded.
+    recording: bool,
+    /// The peer is not read at present.
+    paused: bool,
+    /// What was read and could not be taken in its turn.
+    unread: Option<Vec<u8>>,
+    /// Since when a message is unfinished.
+    unfinished_since: Option<Instant>,
+    protocol: Option<Box<Protocol>>,
     deadlines: Deadlines,
+    output: Output,
+    delayed: Delayed,
     /// Who sent the last ping.
     client: Option<Arc<metrics::Client>>,
+    stream: S,
 }
 
-enum Event {
-    Message(Result<Message, Error>),
-    Timer,
-    Stop,
-}
-
-impl<S: Stream + 'static> Connection<S> {
-    /// A connection over a stream that has been upgraded; `early` are the bytes that arrived
+impl<S: Stream> Connection<S> {
+    /// A connection over a stream that was upgraded `now`; `early` are the bytes that arrived
     /// behind the request.
     #[must_use]
-    pub fn new(
-        stream: S,
-        early: Vec<u8>,
-        service: Service,
-        peer: Peer,
-        shared: Rc<Shared>,
-    ) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER)
-            .write_buffer_size(BUFFER)
-            .max_write_buffer_size(MAX_WRITE_BUFFER + MAX_WAITING + 2 * shared.max_message)
-            .max_message_size(Some(shared.max_message))
-            .max_frame_size(Some(shared.max_message));
-        let socket = Socket::new(stream, early, config, Arc::clone(&shared.counts));
-        let session = Rc::new(Session::new(socket, shared.reply_delay));
-        let deadlines = Deadlines::new(Instant::now());
-        Self { session, service, peer, shared, deadlines, client: None }
+    pub fn new(stream: S, early: Vec<u8>, service: Service, peer: Peer, now: Instant) -> Self {
+        Self {
+            service,
+            peer,
+            phase: Phase::Open,
+            ending: None,
+            stopping: false,
+            readable: true,
+            hung_up: false,
+            staged: false,
+            recording: false,
+            paused: false,
+            unread: (!early.is_empty()).then_some(early),
+            unfinished_since: None,
+            protocol: None,
+            deadlines: Deadlines::new(now),
+            output: Output::default(),
+            delayed: Delayed::default(),
+            client: None,
+            stream,
+        }
+    }
+}
+
+impl<S: Stream + ?Sized> Connection<S> {
+    /// Does what has become possible.
+    pub fn on_event(&mut self, readiness: Readiness, turn: &mut Turn<'_>) {
+        self.readable |= readiness.readable | readiness.hung_up;
+        self.hung_up |= readiness.hung_up;
+        self.proceed(turn);
     }
 
-    /// Serves the peer to the end, which is told.
-    pub async fn run(&mut self) -> Ending {
-        let ending = self.converse().await;
-        // What happens rarely is boxed: its state would make every connection larger.
-        Box::pin(ending::part(&self.session, &ending)).await;
-        ending
+    /// Does what can be done by now.
+    pub fn proceed(&mut self, turn: &mut Turn<'_>) {
+        let staged = turn.replies.len();
+        if self.phase == Phase::Open
+            && let Err(ending) = self.converse(turn)
+        {
+            self.part(ending);
+        }
+        self.staged |= turn.replies.len() > staged;
+        self.say_goodbye(turn);
     }
 
-    async fn converse(&mut self) -> Ending {
-        let mut stop = self.shared.stop.clone();
-        let mut stop = pin!(stop.wait());
-        let mut timer = pin!(sleep_until(self.next_timer()));
-        loop {
-            let set_to = timer.deadline();
-            // The socket comes last: a peer that always has something to say would keep the
-            // others from ever being looked at.
-            let event = select! {
-                biased;
-                () = &mut stop => Event::Stop,
-                () = &mut timer => Event::Timer,
-                event = self.next_message(set_to) => event,
-            };
-            let now = Instant::now();
-            let ending = match event {
-                Event::Message(message) => {
-                    self.deadlines.heard(now);
-                    self.take_all(message, now)
-                }
-                Event::Timer => self.on_timer(now),
-                Event::Stop => Some(Box::pin(self.finish(now)).await),
-            };
-            if let Some(ending) = ending {
-                return ending;
+    /// Answers what has arrived, and goes on with what it has to send, before the server stops.
+    pub fn stop(&mut self, turn: &mut Turn<'_>) {
+        self.stopping = true;
+        self.proceed(turn);
+    }
+
+    /// Takes back the replies that it gave to the turn, with what became of their pings: now
+    /// they may leave.
+    pub fn settle(&mut self, frames: &[u8], outcome: Result<(), &Unrecorded>, turn: &mut Turn<'_>) {
+        self.staged = false;
+        let recording = mem::take(&mut self.recording);
+        // While it waited nothing was read, and the peer is not to blame.
+        self.restart_unfinished(turn.now);
+        let sent = match outcome {
+            Err(cause) if recording => refused(frames, cause)
+                .map_err(Ending::of)
+                .and_then(|frames| self.reply(&frames, turn)),
+            _ => self.reply(frames, turn),
+        };
+        if let Err(ending) = sent {
+            self.part(ending);
+        }
+        self.say_goodbye(turn);
+    }
+
+    /// Does what is due by now.
+    pub fn on_timer(&mut self, turn: &mut Turn<'_>) {
+        if self.phase == Phase::Open
+            && let Err(ending) = self.do_due(turn)
+        {
+            self.part(ending);
+        }
+        self.say_goodbye(turn);
+    }
+
+    /// When something will be due, if nothing happens before.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Open => {
+                let next = self.deadlines.next(self.pending());
+                Some(self.delayed.next().map_or(next, |due| next.min(due)))
             }
-            let next = self.next_timer();
-            if timer.is_elapsed() || next < timer.deadline() {
-                timer.as_mut().reset(next);
-            }
+            phase => phase.deadline(),
         }
     }
 
-    /// The next message, or a sign that the timer, which is set to `set_to`, is due earlier: a
-    /// message that has begun, or a write that is stuck, brings no event of its own.
-    async fn next_message(&self, set_to: Instant) -> Event {
-        poll_fn(|cx| {
-            let polled = self.session.state().poll_next(cx);
-            match polled {
-                Poll::Ready(message) => Poll::Ready(Event::Message(message)),
-                Poll::Pending if self.next_timer() < set_to => Poll::Ready(Event::Timer),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// Takes the message and what has arrived behind it, up to a limit, and sees to the replies.
-    /// A Close frame behind them is left for later, since nothing can be answered after it.
-    fn take_all(&mut self, message: Result<Message, Error>, now: Instant) -> Option<Ending> {
-        let session = Rc::clone(&self.session);
-        let mut state = session.state();
-        let mut ending = self.take(&mut state, message, now);
-        while ending.is_none() && state.has_room() && !self.shared.recorder.is_full() {
-            let Some(message) = state.socket.next_arrived() else { break };
-            ending = self.take(&mut state, message, now);
+    /// Whether there is something to do of which no event will tell.
+    #[must_use]
+    pub fn wants_turn(&self) -> bool {
+        let has_input = self.readable || self.unread.is_some();
+        match self.phase {
+            Phase::Open => !self.staged && (self.stopping || has_input && !self.paused),
+            Phase::Closing(_) => self.output.is_empty() && has_input,
+            Phase::Draining(_) => self.readable,
+            Phase::Answering | Phase::Over => false,
         }
-        drop(state);
-        self.answer();
-        ending
     }
 
-    fn take(
+    /// Whether pings of it are with the recorder.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// Why it has ended, once it has.
+    pub fn ended(&mut self) -> Option<Ending> {
+        if self.phase == Phase::Over { self.ending.take() } else { None }
+    }
+
+    fn converse(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        self.flush(turn)?;
+        if self.staged {
+            return Ok(());
+        }
+        if self.stopping {
+            return self.finish(turn);
+        }
+        if self.paused {
+            return Ok(());
+        }
+        match self.unread.take() {
+            Some(mut bytes) => self.take(&mut bytes, turn),
+            None if self.readable => self.read(turn),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads no more from a peer that takes no replies, or has many to come, until that changes.
+    fn pause_or_resume(&mut self, now: Instant) {
+        let was_paused = self.paused;
+        self.paused = !self.output.is_empty() || self.delayed.is_full(MAX_WAITING);
+        if was_paused && !self.paused {
+            self.restart_unfinished(now);
+        }
+    }
+
+    /// Answers what was read; what was not is left.
+    fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        if let Some(mut bytes) = self.unread.take() {
+            let staged = turn.replies.len();
+            self.take(&mut bytes, turn)?;
+            if turn.replies.len() > staged || self.unread.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Ending::Stopping)
+    }
+
+    fn read(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        let buffer = mem::take(&mut turn.buffer);
+        let read = self.read_into(buffer, turn);
+        let result = match read {
+            Ok(None) => Ok(()),
+            Ok(Some(0)) => Err(Ending::Lost(None)),
+            Ok(Some(len)) => self.take(&mut buffer[..len], turn),
+            Err(ending) => Err(ending),
+        };
+        turn.buffer = buffer;
+        result
+    }
+
+    /// Reads once. `None` if nothing is there, 0 at the end of the stream.
+    fn read_into(
         &mut self,
-        state: &mut State<S>,
-        message: Result<Message, Error>,
-        now: Instant,
-    ) -> Option<Ending> {
-        match message {
-            Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
-                state.socket.wire_mut().message_taken();
-                self.serve(state, &message, now)
+        buffer: &mut [u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<usize>, Ending> {
+        match self.stream.read(buffer) {
+            Ok(len) => {
+                self.readable = self.hung_up || !self.stream.is_drained(len, buffer.len());
+                turn.shared.counts.received_bytes.add(len as u64);
+                self.deadlines.heard(turn.now);
+                Ok(Some(len))
             }
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
-                state.socket.wire_mut().control_taken();
-                let allowed = self.deadlines.control_frame(now);
-                (!allowed).then_some(Ending::Refused(Refusal::ControlFlood))
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                self.hung_up = false;
+                Ok(None)
             }
-            Ok(Message::Close(frame)) => Some(Ending::Closed(frame.map(|frame| frame.code.into()))),
-            Err(error) => Some(Ending::of(error)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
-    fn serve(&mut self, state: &mut State<S>, message: &Message, now: Instant) -> Option<Ending> {
-        let counts = &self.shared.counts;
+    /// Takes the messages in `bytes` and stages the replies. Where there is no room for more
+    /// of these, the rest waits for the next turn.
+    fn take(&mut self, bytes: &mut [u8], turn: &mut Turn<'_>) -> Result<(), Ending> {
+        let mut room = Room::new(turn);
+        let mut at = 0;
+        let mut result = Ok(());
+        while result.is_ok() && at < bytes.len() && room.is_left(turn) {
+            let (taken, outcome) = self.take_one(&mut bytes[at..], turn);
+            at += taken;
+            room.messages -= 1;
+            result = outcome;
+        }
+        if at < bytes.len() {
+            self.unread = Some(bytes[at..].to_vec());
+        }
+        if self.protocol.is_some() {
+            self.unfinished_since.get_or_insert(turn.now);
+        }
+        result.and_then(|()| self.flush(turn))
+    }
+
+    /// Takes one message, or all of `bytes` if there is none as a whole. Returns how many bytes
+    /// these were.
+    fn take_one(&mut self, bytes: &mut [u8], turn: &mut Turn<'_>) -> (usize, Result<(), Ending>) {
+        if self.protocol.is_none()
+            && let Some(frame) = Whole::parse(bytes, turn.shared.max_message)
+        {
+            frame.mask(bytes);
+            if let Some(message) = frame.message(bytes) {
+                return (frame.end(), self.serve(message, turn));
+            }
+            frame.mask(bytes);
+        }
+        self.take_unusual(bytes, turn)
+    }
+
+    /// Takes what is no message in one frame.
+    fn take_unusual(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> (usize, Result<(), Ending>) {
+        let max_message = turn.shared.max_message;
+        let protocol = self.protocol.get_or_insert_with(|| Protocol::new(max_message).into());
+        let mut rest = bytes;
+        let message = protocol.next(&mut rest, self.output.queue());
+        let is_idle = protocol.is_idle();
+        let result = match message {
+            Some(message) => self.take_message(message, turn),
+            None => Ok(()),
+        };
+        if is_idle && result.is_ok() {
+            self.protocol = None;
+            self.unfinished_since = None;
+        }
+        (bytes.len() - rest.len(), result)
+    }
+
+    fn take_message(
+        &mut self,
+        message: Result<Message, Error>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Ending> {
+        match message {
+            Ok(Message::Text(text)) => self.serve(Incoming::Text(&text), turn),
+            Ok(Message::Binary(bytes)) => self.serve(Incoming::Binary(&bytes), turn),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {
+                let allowed = self.deadlines.control_frame(turn.now);
+                if allowed { Ok(()) } else { Err(Ending::Refused(Refusal::ControlFlood)) }
+            }
+            Ok(Message::Close(frame)) => Err(Ending::Closed(frame.map(|frame| frame.code.into()))),
+            Err(error) => Err(Ending::of(error)),
+        }
+    }
+
+    fn serve(&mut self, message: Incoming<'_>, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        self.unfinished_since = None;
+        let Shared { counts, services, .. } = turn.shared;
         counts.of(self.service).messages.add(1);
-        match self.service.answer(message, &self.shared.services) {
+        let reply = match self.service.answer(message, services) {
             Ok(Answer { reply, record }) => {
                 if let Some(ping) = &record {
-                    self.shared.recorder.record(ping);
-                    counts.clients.pinged(&mut self.client, &ping.client_name, now.into());
+                    turn.recorder.record(ping);
+                    counts.clients.pinged(&mut self.client, &ping.client_name, turn.now);
+                    self.recording = true;
                 }
-                state.reply(reply, record.is_some());
+                reply
             }
-            Err(Unusable::Text(expected)) => {
-                let peer = self.peer;
-                self.shared.metrics.errors.count(Cause::Unusable);
-                let shown = proto::escape::plain(&expected);
-                warn_throttled!(self.shared.unusable, %peer, "unusable message: {shown}");
-                state.reply(Reply::text(format!("{ERROR_PREFIX}{expected}")), false);
-            }
-            Err(Unusable::Binary) => return Some(Ending::Refused(Refusal::Binary)),
-        }
-        None
+            Err(Unusable::Text(expected)) => self.refuse(&expected, turn.shared),
+            Err(Unusable::Binary) => return Err(Ending::Refused(Refusal::Binary)),
+        };
+        frame::append(turn.replies, &reply).map_err(Ending::of)
     }
 
-    /// Has the messages at hand answered: by the recorder once their pings are recorded, at once
-    /// if there are none among them.
-    fn answer(&self) {
-        let mut state = self.session.state();
-        if state.is_recording() {
-            drop(state);
-            self.shared.recorder.tell(Rc::clone(&self.session) as _);
-        } else if !state.is_answered() {
-            state.queue_replies();
-            state.flush_replies();
-        }
+    fn refuse(&self, expected: &str, shared: &Shared) -> Reply<'static> {
+        let peer = self.peer;
+        shared.metrics.errors.count(Cause::Unusable);
+        let shown = proto::escape::plain(expected);
+        warn_throttled!(shared.unusable, %peer, "unusable message: {shown}");
+        Reply::text(format!("{ERROR_PREFIX}{expected}"))
     }
 
-    fn on_timer(&mut self, now: Instant) -> Option<Ending> {
-        let mut state = self.session.state();
-        if state.next_delayed().is_some_and(|due| due <= now) {
-            return state.send_delayed(Some(now)).err().map(Ending::of);
+    /// Sends replies, or holds them back.
+    fn reply(&mut self, frames: &[u8], turn: &mut Turn<'_>) -> Result<(), Ending> {
+        let delay = turn.shared.reply_delay;
+        if !delay.is_zero() {
+            self.delayed.push(turn.now + delay, frames.to_vec());
+            self.pause_or_resume(turn.now);
+            return Ok(());
         }
-        match self.deadlines.due(now, state.pending())? {
-            Due::Ping => {
-                self.deadlines.pinged(now);
-                state.send(Message::Ping(Bytes::new())).err().map(Ending::of)
+        self.send(frames, turn)
+    }
+
+    fn send(&mut self, frames: &[u8], turn: &mut Turn<'_>) -> Result<(), Ending> {
+        let sent = self.output.send(&mut self.stream, frames, turn.now)?;
+        turn.shared.counts.sent_bytes.add(sent as u64);
+        self.pause_or_resume(turn.now);
+        Ok(())
+    }
+
+    /// Sends what waits.
+    fn flush(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        if !self.output.is_empty() {
+            let sent = self.output.flush(&mut self.stream, turn.now)?;
+            turn.shared.counts.sent_bytes.add(sent as u64);
+        }
+        self.pause_or_resume(turn.now);
+        Ok(())
+    }
+
+    fn do_due(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        self.delayed.take(Some(turn.now), self.output.queue());
+        self.flush(turn)?;
+        match self.deadlines.due(turn.now, self.pending()) {
+            Some(Due::Ping) => {
+                self.deadlines.pinged(turn.now);
+                self.send(&frame::PING, turn)
             }
             // What it says lies unread.
-            Due::Silent if state.is_paused() => {
-                self.deadlines.heard(now);
-                None
+            Some(Due::Silent) if self.staged || self.paused => {
+                self.deadlines.heard(turn.now);
+                Ok(())
             }
-            Due::Silent => Some(Ending::Refused(Refusal::Silent)),
-            Due::Unfinished => Some(Ending::Refused(Refusal::Unfinished)),
-            Due::NotReading => Some(Ending::NotReading),
+            Some(Due::Silent) => Err(Ending::Refused(Refusal::Silent)),
+            Some(Due::Unfinished) => Err(Ending::Refused(Refusal::Unfinished)),
+            Some(Due::NotReading) => Err(Ending::NotReading),
+            None => Ok(()),
         }
     }
 
-    /// Answers what has arrived, without further delay, before the server stops.
-    async fn finish(&mut self, now: Instant) -> Ending {
-        loop {
-            poll_fn(|cx| self.session.state().poll_answered(cx)).await;
-            let Some(message) = self.session.state().socket.next_arrived() else { break };
-            if let Some(ending) = self.take_all(message, now) {
-                return ending;
-            }
+    /// What the peer has begun and not ended. A message that is not read makes no progress, and
+    /// its peer is not to blame.
+    fn pending(&self) -> Pending {
+        let is_read = !self.staged && !self.paused;
+        Pending {
+            unfinished_since: self.unfinished_since.filter(|_| is_read),
+            stuck_since: self.output.stuck_since(),
         }
-        let sent = self.session.state().send_delayed(None);
-        sent.err().map_or(Ending::Stopping, Ending::of)
     }
 
-    fn next_timer(&self) -> Instant {
-        let state = self.session.state();
-        let next = self.deadlines.next(state.pending());
-        state.next_delayed().map_or(next, |due| next.min(due))
+    /// Gives a message that is unfinished its time anew.
+    fn restart_unfinished(&mut self, now: Instant) {
+        if let Some(since) = &mut self.unfinished_since {
+            *since = now;
+        }
     }
+}
+
+/// How much one connection may still do in its turn.
+struct Room {
+    messages: usize,
+    /// The length of the replies at which it ends.
+    replies: usize,
+}
+
+impl Room {
+    fn new(turn: &Turn<'_>) -> Self {
+        Self { messages: MAX_BURST, replies: turn.replies.len() + MAX_WAITING }
+    }
+
+    fn is_left(&self, turn: &Turn<'_>) -> bool {
+        self.messages > 0 && turn.replies.len() < self.replies && !turn.recorder.is_full()
+    }
+}
+
+/// The replies of a turn whose pings were not recorded.
+fn refused(frames: &[u8], cause: &Unrecorded) -> Result<Vec<u8>, Error> {
+    let error = Reply::text(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
+    frame::replace(frames, &Reply::text(PONG), &error)
 }

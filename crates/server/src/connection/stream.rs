@@ -1,31 +1,32 @@
 //! What a connection needs of the stream below it.
 
-use std::task::{Context, Poll};
+use std::fmt::Debug;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::TcpStream;
-
-/// A stream of bytes in both directions.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// Whether there may be something to read. `Pending` promises that the task is woken when
-    /// there is; a stream that cannot tell says `Ready`.
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// How many bytes have gone further down, where that is more than can be seen from what
-    /// writing returns.
-    fn written(&self) -> u64 {
-        0
+/// A stream of bytes in both directions. It never blocks: where it would have to wait, it fails
+/// with [`io::ErrorKind::WouldBlock`], and its owner learns from elsewhere when to try again.
+pub trait Stream: Read + Write + Debug {
+    /// Whether a read that brought `read` bytes, with room for `room`, left nothing behind. If so,
+    /// an event tells of what comes next.
+    fn is_drained(&self, read: usize, room: usize) -> bool {
+        read < room
     }
+
+    /// How many bytes have gone down to the system so far, where that is not what writing says.
+    fn written(&self) -> Option<u64> {
+        None
+    }
+
+    /// Ends the direction to the peer.
+    ///
+    /// # Errors
+    /// When the stream is broken.
+    fn shut_down(&mut self) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
-    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_read_ready(cx).map(drop)
-    }
-}
-
-impl Stream for DuplexStream {
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
     }
 }

@@ -1,8 +1,7 @@
 //! The log: the one place that owns its file.
 //!
 //! Connections hand their pings to the [`Recorder`] of their worker, which gathers the lines of
-//! one turn of the event loop and appends them here in one write. Then it has the connections
-//! send their Pongs ([`Recorded`]).
+//! one turn of the event loop and appends them here in one write. Then their Pongs may leave.
 
 mod claim;
 mod clock;
@@ -29,7 +28,7 @@ use sync::{Progress, Syncer};
 
 pub use file::Rotation;
 pub use metrics::LogMetrics;
-pub use recorder::{Recorded, Recorder, Unrecorded};
+pub use recorder::{Committed, Recorder, Synced, Unrecorded};
 pub use sync::SyncPolicy;
 
 /// Time that a slow reader of stdout is given when the server stops.

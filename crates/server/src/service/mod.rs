@@ -12,11 +12,9 @@ mod total;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use proto::{Ping, path};
-use tokio_tungstenite::tungstenite::Message;
-
 use crate::health::Health;
 use crate::metrics::Metrics;
+use proto::{Ping, path};
 
 pub use status::Status;
 pub use total::Total;
@@ -46,22 +44,31 @@ pub struct State {
     pub status: Status,
 }
 
+/// A message from a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A text.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+}
+
 /// What a service makes of a message that it can use.
 #[derive(Debug)]
 pub struct Answer<'a> {
     /// What the sender is told, once `record` is recorded.
-    pub reply: Reply,
+    pub reply: Reply<'a>,
     /// What has to be in the log first.
     pub record: Option<Ping<'a>>,
 }
 
 /// A message to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct Reply<'a> {
     /// Whether it is text, in UTF-8.
     pub kind: Kind,
     /// What it says.
-    pub bytes: Cow<'static, [u8]>,
+    pub bytes: Cow<'a, [u8]>,
 }
 
 /// The kind of a message (RFC 6455, section 5.6).
@@ -93,24 +100,25 @@ enum Rule {
     /// From a text.
     Text(TextRule),
     /// From a message of either kind.
-    Any(fn(&Message) -> Reply),
+    Any(AnyRule),
 }
 
 type TextRule = for<'a> fn(&'a str, &State) -> Result<Answer<'a>, String>;
+type AnyRule = for<'a> fn(Incoming<'a>) -> Reply<'a>;
 
 impl Entry {
     const fn of_text(path: &'static str, about: &'static str, rule: TextRule) -> Self {
         Self { path, about, rule: Rule::Text(rule) }
     }
 
-    const fn of_any(path: &'static str, about: &'static str, rule: fn(&Message) -> Reply) -> Self {
+    const fn of_any(path: &'static str, about: &'static str, rule: AnyRule) -> Self {
         Self { path, about, rule: Rule::Any(rule) }
     }
 }
 
-impl Reply {
-    /// A text frame.
-    pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
+impl<'a> Reply<'a> {
+    /// A text.
+    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         let bytes = match text.into() {
             Cow::Borrowed(text) => text.as_bytes().into(),
             Cow::Owned(text) => text.into_bytes().into(),
@@ -119,8 +127,8 @@ impl Reply {
     }
 }
 
-impl From<Reply> for Answer<'_> {
-    fn from(reply: Reply) -> Self {
+impl<'a> From<Reply<'a>> for Answer<'a> {
+    fn from(reply: Reply<'a>) -> Self {
         Self { reply, record: None }
     }
 }
@@ -170,10 +178,10 @@ impl Service {
     ///
     /// # Errors
     /// If the service cannot use the message.
-    pub fn answer<'a>(self, message: &'a Message, state: &State) -> Result<Answer<'a>, Unusable> {
+    pub fn answer<'a>(self, message: Incoming<'a>, state: &State) -> Result<Answer<'a>, Unusable> {
         match (TABLE[self.0].rule, message) {
-            (Rule::Text(rule), Message::Text(text)) => rule(text, state).map_err(Unusable::Text),
-            (Rule::Text(_), _) => Err(Unusable::Binary),
+            (Rule::Text(rule), Incoming::Text(text)) => rule(text, state).map_err(Unusable::Text),
+            (Rule::Text(_), Incoming::Binary(_)) => Err(Unusable::Binary),
             (Rule::Any(rule), message) => Ok(rule(message).into()),
         }
     }

@@ -28,7 +28,7 @@ use folder::{Folder, Stamp};
 use keeper::Made;
 
 pub use names::{Names, NoNames};
-pub use stream::{Metered, Secure};
+pub use stream::Secure;
 
 /// Time between two looks at the files. What changes is read when it has not changed again by the
 /// next look: certificate and key are two files, and come one after the other.

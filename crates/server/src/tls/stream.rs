@@ -1,85 +1,122 @@
-//! A TLS stream as the loop over the frames needs it.
+//! A TLS stream as a connection needs it.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::rustls::ServerConnection;
 
 use crate::connection::Stream;
 
-/// A connection over TLS.
-pub type Secure = TlsStream<Metered>;
-
-/// A TCP connection that counts what its peer takes: TLS takes what it is given at once, so that
-/// above it nobody sees whether the peer reads.
+/// A connection over TLS, after its handshake.
 #[derive(Debug)]
-pub struct Metered {
-    stream: TcpStream,
+pub struct Secure {
+    tls: ServerConnection,
+    socket: Metered,
+    /// Bytes that are decrypted and were not read.
+    decrypted: usize,
+}
+
+/// A socket that notes what becomes of it below TLS.
+#[derive(Debug)]
+struct Metered {
+    socket: TcpStream,
+    /// The last read brought less than there was room for.
+    drained: bool,
     written: u64,
 }
 
-impl Metered {
-    /// Counts from here on.
+impl Secure {
+    /// Goes on where a handshake ended. The socket must not block.
     #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, written: 0 }
+    pub fn new(socket: TcpStream, tls: ServerConnection) -> Self {
+        let socket = Metered { socket, drained: false, written: 0 };
+        Self { tls, socket, decrypted: 0 }
+    }
+
+    /// Reads what has arrived, and decrypts it. Returns how many bytes that were; 0 is the end.
+    fn receive(&mut self) -> io::Result<usize> {
+        let received = self.tls.read_tls(&mut self.socket)?;
+        let state = self.tls.process_new_packets();
+        // There may be something to say to the peer, be it why this failed. If it cannot go out
+        // now, it does with what comes next.
+        let _ = self.flush();
+        let state = state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        self.decrypted = state.plaintext_bytes_to_read();
+        Ok(received)
     }
 }
 
 impl Stream for Secure {
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
-        // There may be something that is decrypted already, of which no event tells.
-        Poll::Ready(())
+    fn is_drained(&self, _read: usize, _room: usize) -> bool {
+        self.decrypted == 0 && self.socket.drained
     }
 
-    fn written(&self) -> u64 {
-        self.get_ref().0.written
+    fn written(&self) -> Option<u64> {
+        Some(self.socket.written)
     }
-}
 
-impl AsyncRead for Metered {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        // A peer that takes nothing any more has to do without.
+        let _ = self.flush();
+        self.socket.socket.shut_down()
     }
 }
 
-impl AsyncWrite for Metered {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+impl Read for Secure {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(buf) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive()?,
+                result => {
+                    let read = result?;
+                    self.decrypted = self.decrypted.saturating_sub(read);
+                    return Ok(read);
+                }
+            };
+        }
+    }
+}
+
+impl Write for Secure {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        // What is encrypted takes memory until it has gone out.
+        self.flush()?;
+        self.tls.writer().write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut self.socket)? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Metered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.socket.read(buf)?;
+        self.drained = read < buf.len();
+        Ok(read)
+    }
+}
+
+impl Write for Metered {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.socket.write(buf)?;
         self.written += written as u64;
-        Poll::Ready(Ok(written))
+        Ok(written)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs))?;
+    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let written = self.socket.write_vectored(bufs)?;
         self.written += written as u64;
-        Poll::Ready(Ok(written))
+        Ok(written)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,0 +1,393 @@
+//! The event loop of a worker: whose turn it is, and what a turn does. In one turn every
+//! connection with something to read takes it, then all pings are written to the log at once,
+//! then all replies leave.
+
+mod poller;
+mod timers;
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::ops::Range;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use slotmap::{Key as _, KeyData, SlotMap, new_key_type};
+use tokio::net::TcpStream;
+use tokio::select;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::yield_now;
+use tokio::time::sleep_until;
+use tracing::{error, info};
+
+use crate::connection::{Connection, Shared, Stream, Turn};
+use crate::handshake::Established;
+use crate::http::{Peer, Terms};
+use crate::journal::{Committed, Recorder, Unrecorded};
+use crate::metrics::OpenConnection;
+use crate::stop::Stop;
+use crate::tls::Secure;
+
+use poller::{Events, Poller};
+use timers::Timers;
+
+/// Bytes that are read from a connection in one turn.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// Room for replies that is kept from turn to turn, in bytes.
+const REPLIES: usize = 256 * 1024;
+
+/// Turns that may follow each other before others of the thread are let in.
+const TURNS: usize = 4;
+
+/// Events in a turn from which on another one is likely to find some more.
+const BUSY: usize = 8;
+
+/// A timer that is set to no time goes off after this, for nothing.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A connection that is ready for its first message.
+#[derive(Debug)]
+pub struct Arrival<C> {
+    /// Its stream, upgraded.
+    pub established: Established,
+    /// Counts the connection as long as it lives.
+    pub counted: C,
+}
+
+/// The connections of a worker, and what they share.
+#[derive(Debug)]
+pub struct EventLoop<C> {
+    shared: Shared,
+    poller: Rc<Poller>,
+    connections: SlotMap<Key, Entry<C>>,
+    timers: Timers<Key>,
+    /// Those who want a turn of which no event will tell.
+    eager: Vec<Key>,
+    buffer: Box<[u8]>,
+    recorder: Recorder,
+    replies: Replies,
+    /// Replies whose pings are written and wait for the disk, with the number of their write.
+    unsynced: VecDeque<(u64, Replies)>,
+    stopping: bool,
+}
+
+new_key_type! {
+    /// Whom an event, a timer or a reply is for; nobody any more if that one has left.
+    struct Key;
+}
+
+/// A connection and what goes with it.
+#[derive(Debug)]
+struct Entry<C> {
+    connection: Box<Connection<dyn Stream>>,
+    peer: Peer,
+    /// The time in `timers` that is its own.
+    timer: Option<Instant>,
+    /// It stands in `eager`.
+    is_eager: bool,
+    /// None if it is this program looking after itself.
+    open: Option<OpenConnection>,
+    _permit: OwnedSemaphorePermit,
+    _counted: C,
+}
+
+/// The replies of a turn.
+#[derive(Debug, Default)]
+struct Replies {
+    frames: Vec<u8>,
+    to: Vec<Reply>,
+}
+
+/// The replies to one connection.
+#[derive(Debug)]
+struct Reply {
+    key: Key,
+    frames: Range<usize>,
+    /// They say that pings are recorded.
+    is_recording: bool,
+}
+
+/// What the loop waits for.
+enum Event<'a, C> {
+    Stop,
+    Arrival(Arrival<C>),
+    Timer,
+    Synced,
+    Eager,
+    Ready(poller::Ready<'a>),
+}
+
+impl<C> EventLoop<C> {
+    /// A loop without connections yet.
+    ///
+    /// # Errors
+    /// When the system is out of descriptors.
+    pub fn new(shared: Shared, recorder: Recorder) -> io::Result<Self> {
+        Ok(Self {
+            shared,
+            poller: Rc::new(Poller::new()?),
+            connections: SlotMap::with_key(),
+            timers: Timers::new(),
+            eager: Vec::new(),
+            buffer: vec![0; READ_BUFFER].into(),
+            recorder,
+            replies: Replies::default(),
+            unsynced: VecDeque::new(),
+            stopping: false,
+        })
+    }
+
+    /// Serves those who arrive. After the stop each is said goodbye to; it never ends by itself.
+    ///
+    /// # Errors
+    /// When the system refuses to tell of events.
+    pub async fn run(
+        mut self,
+        mut arrivals: mpsc::Receiver<Arrival<C>>,
+        mut stop: Stop,
+    ) -> io::Result<()> {
+        let poller = Rc::clone(&self.poller);
+        let mut events = Events::new();
+        let mut synced = self.recorder.synced();
+        let mut stop = pin!(stop.wait());
+        let mut timer = pin!(sleep_until((Instant::now() + LONG).into()));
+        loop {
+            let event = select! {
+                biased;
+                () = &mut stop, if !self.stopping => Event::Stop,
+                Some(arrival) = arrivals.recv() => Event::Arrival(arrival),
+                () = &mut timer => Event::Timer,
+                () = synced.changed(), if !self.unsynced.is_empty() => Event::Synced,
+                ready = poller.ready() => Event::Ready(ready?),
+                () = yield_now(), if !self.eager.is_empty() => Event::Eager,
+            };
+            match event {
+                Event::Stop => self.stop(),
+                Event::Arrival(arrival) => self.admit(arrival),
+                Event::Timer => self.look_at_timers(),
+                Event::Synced => self.settle_synced(synced.state()),
+                Event::Eager => self.turn(&Events::default()),
+                Event::Ready(mut ready) => self.take_turns(&mut ready, &poller, &mut events)?,
+            }
+            let next = self.timers.next().unwrap_or_else(|| Instant::now() + LONG);
+            if timer.is_elapsed() || next < timer.deadline().into_std() {
+                timer.as_mut().reset(next.into());
+            }
+        }
+    }
+
+    /// Takes a turn, and more as long as there is much to do.
+    fn take_turns(
+        &mut self,
+        ready: &mut poller::Ready<'_>,
+        poller: &Poller,
+        events: &mut Events,
+    ) -> io::Result<()> {
+        for _ in 0..TURNS {
+            poller.take(events)?;
+            self.turn(events);
+            if events.len() < BUSY {
+                break;
+            }
+        }
+        if events.are_all() {
+            ready.clear();
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, events: &Events) {
+        let now = Instant::now();
+        for key in mem::take(&mut self.eager) {
+            self.visit(key, now, |entry, turn| {
+                entry.is_eager = false;
+                entry.connection.proceed(turn);
+            });
+        }
+        for (key, readiness) in events.iter() {
+            let key = KeyData::from_ffi(key).into();
+            self.visit(key, now, |entry, turn| entry.connection.on_event(readiness, turn));
+        }
+        self.commit(now);
+    }
+
+    /// Has a connection act in the present turn.
+    fn visit(&mut self, key: Key, now: Instant, act: impl FnOnce(&mut Entry<C>, &mut Turn<'_>)) {
+        let Some(entry) = self.connections.get_mut(key) else { return };
+        let start = self.replies.frames.len();
+        let mut turn = Turn {
+            now,
+            shared: &self.shared,
+            buffer: &mut self.buffer,
+            recorder: &mut self.recorder,
+            replies: &mut self.replies.frames,
+        };
+        act(entry, &mut turn);
+        let frames = start..self.replies.frames.len();
+        if frames.is_empty() {
+            self.look_after(key);
+            return;
+        }
+        let is_recording = entry.connection.is_recording();
+        self.replies.to.push(Reply { key, frames, is_recording });
+        if self.recorder.is_full() || self.replies.frames.len() >= REPLIES {
+            self.commit(now);
+        }
+    }
+
+    /// Sees to what a connection needs after it has acted.
+    fn look_after(&mut self, key: Key) {
+        let Some(entry) = self.connections.get_mut(key) else { return };
+        if let Some(ending) = entry.connection.ended() {
+            if entry.open.is_some() {
+                ending.cause().inspect(|&cause| self.shared.metrics.errors.count(cause));
+                info!(peer = %entry.peer, "{ending}");
+            }
+            self.connections.remove(key);
+            return;
+        }
+        if entry.connection.wants_turn() && !mem::replace(&mut entry.is_eager, true) {
+            self.eager.push(key);
+        }
+        if let Some(next) = entry.connection.next_timer()
+            && entry.timer.is_none_or(|timer| next < timer)
+        {
+            entry.timer = Some(next);
+            self.timers.add(next, key);
+        }
+    }
+
+    /// Records the pings of the turn, and lets the replies leave.
+    fn commit(&mut self, now: Instant) {
+        if self.replies.to.is_empty() {
+            return;
+        }
+        let replies = mem::take(&mut self.replies);
+        match self.recorder.commit() {
+            Ok(Committed::Recorded) => self.settle(replies.to.iter(), &replies.frames, Ok(()), now),
+            Ok(Committed::Written(number)) => {
+                let others = replies.to.iter().filter(|reply| !reply.is_recording);
+                self.settle(others, &replies.frames, Ok(()), now);
+                return self.unsynced.push_back((number, replies));
+            }
+            Err(cause) => {
+                self.settle(replies.to.iter(), &replies.frames, Err(&cause), now);
+            }
+        }
+        self.recycle(replies);
+    }
+
+    /// Settles what the disk holds by now.
+    fn settle_synced(&mut self, (synced, failed): (u64, Option<Unrecorded>)) {
+        let now = Instant::now();
+        let is_settled = |&mut (number, _): &mut (u64, _)| number <= synced || failed.is_some();
+        while let Some((number, replies)) = self.unsynced.pop_front_if(is_settled) {
+            let outcome = match &failed {
+                Some(cause) if number > synced => Err(cause),
+                _ => Ok(()),
+            };
+            let waiting = replies.to.iter().filter(|reply| reply.is_recording);
+            self.settle(waiting, &replies.frames, outcome, now);
+        }
+    }
+
+    fn settle<'a>(
+        &mut self,
+        replies: impl Iterator<Item = &'a Reply>,
+        frames: &[u8],
+        outcome: Result<(), &Unrecorded>,
+        now: Instant,
+    ) {
+        for reply in replies {
+            let frames = &frames[reply.frames.clone()];
+            self.visit(reply.key, now, |entry, turn| {
+                entry.connection.settle(frames, outcome, turn);
+            });
+        }
+    }
+
+    /// Keeps the room that replies took.
+    fn recycle(&mut self, mut replies: Replies) {
+        replies.frames.clear();
+        replies.frames.shrink_to(REPLIES);
+        replies.to.clear();
+        self.replies = replies;
+    }
+
+    fn look_at_timers(&mut self) {
+        let now = Instant::now();
+        while let Some((at, key)) = self.timers.take_due(now) {
+            self.visit(key, now, |entry, turn| {
+                if entry.timer == Some(at) {
+                    entry.timer = None;
+                    entry.connection.on_timer(turn);
+                }
+            });
+        }
+        self.commit(now);
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        let now = Instant::now();
+        let all: Vec<_> = self.connections.keys().collect();
+        for key in all {
+            self.visit(key, now, |entry, turn| entry.connection.stop(turn));
+        }
+        self.commit(now);
+    }
+
+    fn admit(&mut self, Arrival { established, counted }: Arrival<C>) {
+        let admitted = match established {
+            Established::Plain(upgrade) => {
+                let (stream, rest) = upgrade.split();
+                self.add(stream, |socket| socket, rest, counted)
+            }
+            Established::Secure(upgrade) => {
+                let (stream, rest) = upgrade.split();
+                let (stream, tls) = stream.into_inner();
+                self.add(stream, |socket| Secure::new(socket, tls), rest, counted)
+            }
+        };
+        match admitted {
+            Ok(key) if self.stopping => {
+                let now = Instant::now();
+                self.visit(key, now, |entry, turn| entry.connection.stop(turn));
+                self.commit(now);
+            }
+            Ok(key) => self.look_after(key),
+            Err(error) => error!("cannot serve a connection: {error}"),
+        }
+    }
+
+    fn add<S: Stream + 'static>(
+        &mut self,
+        stream: TcpStream,
+        wrap: impl FnOnce(std::net::TcpStream) -> S,
+        (early, terms): (Vec<u8>, Terms),
+        counted: C,
+    ) -> io::Result<Key> {
+        let socket = stream.into_std()?;
+        let Terms { service, peer, permit, is_healthcheck } = terms;
+        let key = self.connections.try_insert_with_key(|key| {
+            self.poller.add(&socket, key.data().as_ffi())?;
+            let connection = Connection::new(wrap(socket), early, service, peer, Instant::now());
+            let open = (!is_healthcheck).then(|| OpenConnection::of(service, &self.shared.counts));
+            Ok::<_, io::Error>(Entry {
+                connection: Box::new(connection),
+                peer,
+                timer: None,
+                is_eager: false,
+                open,
+                _permit: permit,
+                _counted: counted,
+            })
+        })?;
+        if !is_healthcheck {
+            info!(%peer, "connected");
+        }
+        Ok(key)
+    }
+}
