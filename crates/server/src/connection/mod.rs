@@ -32,7 +32,7 @@ use parting::Phase;
 use protocol::Protocol;
 
 pub use ending::{Ending, Refusal};
-pub use stream::Stream;
+pub use stream::{Socket, Stream};
 
 /// Messages of one connection that are answered in one turn.
 const MAX_BURST: usize = 512;
@@ -177,9 +177,7 @@ impl<S: Stream + ?Sized> Connection<S> {
         // While it waited nothing was read, and the peer is not to blame.
         self.restart_unfinished(turn.now);
         let sent = match outcome {
-            Err(cause) if recording => refused(frames, cause)
-                .map_err(Ending::of)
-                .and_then(|frames| self.reply(&frames, turn)),
+            Err(cause) if recording => self.reply(&refused(frames, cause), turn),
             _ => self.reply(frames, turn),
         };
         if let Err(ending) = sent {
@@ -387,7 +385,7 @@ impl<S: Stream + ?Sized> Connection<S> {
             Ok(Answer { reply, record }) => {
                 if let Some(ping) = &record {
                     turn.recorder.record(ping);
-                    counts.clients.pinged(&mut self.client, &ping.client_name, turn.now);
+                    counts.clients.pinged(&mut self.client, &ping.client_name);
                     self.recording = true;
                 }
                 reply
@@ -395,7 +393,8 @@ impl<S: Stream + ?Sized> Connection<S> {
             Err(Unusable::Text(expected)) => self.refuse(&expected, turn.shared),
             Err(Unusable::Binary) => return Err(Ending::Refused(Refusal::Binary)),
         };
-        frame::append(turn.replies, &reply).map_err(Ending::of)
+        frame::append(turn.replies, &reply);
+        Ok(())
     }
 
     fn refuse(&self, expected: &str, shared: &Shared) -> Reply<'static> {
@@ -490,7 +489,7 @@ impl Room {
 }
 
 /// The replies of a turn whose pings were not recorded.
-fn refused(frames: &[u8], cause: &Unrecorded) -> Result<Vec<u8>, Error> {
+fn refused(frames: &[u8], cause: &Unrecorded) -> Vec<u8> {
     let error = Reply::text(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
     frame::replace(frames, &Reply::text(PONG), &error)
 }

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
 /// A stream of bytes in both directions. It never blocks: where it would have to wait, it fails
 /// with [`io::ErrorKind::WouldBlock`], and its owner learns from elsewhere when to try again.
 pub trait Stream: Read + Write + Debug {
@@ -25,8 +27,38 @@ pub trait Stream: Read + Write + Debug {
     fn shut_down(&mut self) -> io::Result<()>;
 }
 
-impl Stream for TcpStream {
+/// A TCP connection. It makes the system calls itself: those of the C library are points at which
+/// a thread may be cancelled, and what they do about that shows in the cost of a ping.
+#[derive(Debug)]
+pub struct Socket(TcpStream);
+
+impl Socket {
+    /// Takes over a connection that was set not to block.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let (read, _) = recv(&self.0, buf, RecvFlags::empty())?;
+        Ok(read)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.0, buf, SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Socket {
     fn shut_down(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
+        self.0.shutdown(Shutdown::Write)
     }
 }

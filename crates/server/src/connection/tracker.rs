@@ -1,8 +1,8 @@
-//! Where in a frame a stream of bytes is.
+//! Where in a frame a stream of bytes is (RFC 6455, section 5.2).
 
 use std::slice;
 
-/// Follows the frames in a stream of bytes by their headers (RFC 6455, section 5.2). It judges
+/// Follows the frames in a stream of bytes by their headers. It judges
 /// nothing: where a broken frame leads it does not matter, as that ends the connection.
 #[derive(Debug, Default)]
 pub(super) struct FrameTracker {
@@ -57,33 +57,47 @@ impl FrameTracker {
         for &byte in bytes.by_ref() {
             self.header[usize::from(self.header_len)] = byte;
             self.header_len += 1;
-            if let Some(payload) = payload_len(&self.header[..self.header_len.into()]) {
-                self.payload_left = payload;
+            if let Some(header) = Header::parse(&self.header[..self.header_len.into()]) {
+                self.payload_left = header.payload;
                 self.header_len = 0;
-                return Some(self.header[0]);
+                return Some(header.first);
             }
         }
         None
     }
 }
 
-/// The length of the payload behind a header, once this is complete.
-fn payload_len(header: &[u8]) -> Option<u64> {
-    let second = *header.get(1)?;
-    let mask = if second & MASKED == 0 { 0 } else { 4 };
-    let extended = match second & LENGTH {
-        126 => 2,
-        127 => 8,
-        _ => 0,
-    };
-    if header.len() < 2 + extended + mask {
-        return None;
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Its first byte.
+    pub(super) first: u8,
+    /// Its own length, in bytes.
+    pub(super) len: usize,
+    /// Whether a mask is the end of it.
+    pub(super) is_masked: bool,
+    /// The length of the payload behind it.
+    pub(super) payload: u64,
+}
+
+impl Header {
+    /// The header that `bytes` begin with, if it is all there.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let [first, second, ..] = *bytes else { return None };
+        let is_masked = second & MASKED != 0;
+        let (extended, payload) = match second & LENGTH {
+            126 => (2, be(bytes.get(2..4)?)),
+            127 => (8, be(bytes.get(2..10)?)),
+            len => (0, u64::from(len)),
+        };
+        let len = 2 + extended + if is_masked { 4 } else { 0 };
+        (len <= bytes.len()).then_some(Self { first, len, is_masked, payload })
     }
-    let length = &header[2..2 + extended];
-    Some(match extended {
-        0 => u64::from(second & LENGTH),
-        _ => length.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)),
-    })
+}
+
+/// A number, the most significant byte first.
+fn be(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
 #[cfg(test)]

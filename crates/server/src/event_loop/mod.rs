@@ -21,7 +21,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep_until;
 use tracing::{error, info};
 
-use crate::connection::{Connection, Shared, Stream, Turn};
+use crate::connection::{Connection, Shared, Socket, Stream, Turn};
 use crate::handshake::Established;
 use crate::http::{Peer, Terms};
 use crate::journal::{Committed, Recorder, Unrecorded};
@@ -200,6 +200,7 @@ impl<C> EventLoop<C> {
 
     fn turn(&mut self, events: &Events) {
         let now = Instant::now();
+        self.shared.counts.clients.set_now(now);
         for key in mem::take(&mut self.eager) {
             self.visit(key, now, |entry, turn| {
                 entry.is_eager = false;
@@ -365,7 +366,7 @@ impl<C> EventLoop<C> {
     fn add<S: Stream + 'static>(
         &mut self,
         stream: TcpStream,
-        wrap: impl FnOnce(std::net::TcpStream) -> S,
+        wrap: impl FnOnce(Socket) -> S,
         (early, terms): (Vec<u8>, Terms),
         counted: C,
     ) -> io::Result<Key> {
@@ -373,7 +374,8 @@ impl<C> EventLoop<C> {
         let Terms { service, peer, permit, is_healthcheck } = terms;
         let key = self.connections.try_insert_with_key(|key| {
             self.poller.add(&socket, key.data().as_ffi())?;
-            let connection = Connection::new(wrap(socket), early, service, peer, Instant::now());
+            let connection =
+                Connection::new(wrap(Socket::new(socket)), early, service, peer, Instant::now());
             let open = (!is_healthcheck).then(|| OpenConnection::of(service, &self.shared.counts));
             Ok::<_, io::Error>(Entry {
                 connection: Box::new(connection),

@@ -20,6 +20,8 @@ const MAX_NAME: usize = 128;
 pub struct Clients {
     /// What the time of a ping counts from.
     started: Instant,
+    /// The present, in milliseconds since then.
+    now: Tally,
     listed: Mutex<HashMap<Arc<str>, Arc<Client>>>,
 }
 
@@ -48,20 +50,25 @@ impl Clients {
     /// No client yet; time counts from `started`.
     #[must_use]
     pub fn new(started: Instant) -> Self {
-        Self { started, listed: Mutex::default() }
+        Self { started, now: Tally::default(), listed: Mutex::default() }
+    }
+
+    /// Pings come `now`, until told otherwise.
+    pub fn set_now(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.started);
+        self.now.set(1000 * since.as_secs() + u64::from(since.subsec_millis()));
     }
 
     /// Counts a ping. `client` is where its connection keeps the client of its last ping: as a
     /// rule it has the same name, and nothing has to be looked up.
-    pub fn pinged(&self, client: &mut Option<Arc<Client>>, name: &str, now: Instant) {
+    pub fn pinged(&self, client: &mut Option<Arc<Client>>, name: &str) {
         let name = shown(name);
         let client = match client {
             Some(client) if client.is(name) => client,
             client => client.insert(self.named(name)),
         };
         client.pings.add(1);
-        let since = now.saturating_duration_since(self.started);
-        client.last.set(1000 * since.as_secs() + u64::from(since.subsec_millis()));
+        client.last.set(self.now.get());
     }
 
     /// Everyone who is remembered.
@@ -148,8 +155,10 @@ pub(super) fn merged<'a>(workers: impl IntoIterator<Item = &'a Clients>) -> Vec<
 mod tests {
     use super::*;
 
-    fn at(clients: &Clients, millis: u64) -> Instant {
-        clients.started + Duration::from_millis(millis)
+    /// A ping of `name` that long after the start.
+    fn ping(clients: &Clients, client: &mut Option<Arc<Client>>, name: &str, millis: u64) {
+        clients.set_now(clients.started + Duration::from_millis(millis));
+        clients.pinged(client, name);
     }
 
     fn known(name: &str, pings: u64, millis: u64) -> Known {
@@ -161,11 +170,11 @@ mod tests {
         let started = Instant::now();
         let workers = [Clients::new(started), Clients::new(started)];
         let (mut first, mut second, mut third) = (None, None, None);
-        workers[0].pinged(&mut first, "a", at(&workers[0], 1));
-        workers[0].pinged(&mut first, "a", at(&workers[0], 2));
-        workers[0].pinged(&mut second, "\"a\"", at(&workers[0], 1500));
-        workers[1].pinged(&mut third, "a", at(&workers[1], 30));
-        workers[1].pinged(&mut third, "b", at(&workers[1], 1500));
+        ping(&workers[0], &mut first, "a", 1);
+        ping(&workers[0], &mut first, "a", 2);
+        ping(&workers[0], &mut second, "\"a\"", 1500);
+        ping(&workers[1], &mut third, "a", 30);
+        ping(&workers[1], &mut third, "b", 1500);
         assert_eq!(merged(&workers), [known("a", 4, 1500), known("b", 1, 1500)]);
     }
 
@@ -175,8 +184,8 @@ mod tests {
         let mut steady = None;
         let long = "é".repeat(1000);
         for millis in 0..10 * MAX_NAMES as u64 {
-            clients.pinged(&mut steady, &long, at(&clients, millis));
-            clients.pinged(&mut None, &millis.to_string(), at(&clients, millis));
+            ping(&clients, &mut steady, &long, millis);
+            ping(&clients, &mut None, &millis.to_string(), millis);
         }
         let known = clients.known();
         assert!(known.len() <= MAX_NAMES, "{}", known.len());
@@ -188,12 +197,12 @@ mod tests {
     fn a_name_that_was_forgotten_is_listed_again_with_its_next_ping() {
         let clients = Clients::new(Instant::now());
         let mut idle = None;
-        clients.pinged(&mut idle, "idle", at(&clients, 0));
+        ping(&clients, &mut idle, "idle", 0);
         for name in 0..MAX_NAMES {
-            clients.pinged(&mut None, &name.to_string(), at(&clients, 1));
+            ping(&clients, &mut None, &name.to_string(), 1);
         }
         assert!(clients.known().iter().all(|client| &*client.name != "idle"));
-        clients.pinged(&mut idle, "idle", at(&clients, 2));
+        ping(&clients, &mut idle, "idle", 2);
         assert_eq!(merged([&clients])[0], known("idle", 1, 2));
     }
 }

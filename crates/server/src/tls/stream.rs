@@ -1,11 +1,10 @@
 //! A TLS stream as a connection needs it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 
 use tokio_rustls::rustls::ServerConnection;
 
-use crate::connection::Stream;
+use crate::connection::{Socket, Stream};
 
 /// A connection over TLS, after its handshake.
 #[derive(Debug)]
@@ -19,16 +18,16 @@ pub struct Secure {
 /// A socket that notes what becomes of it below TLS.
 #[derive(Debug)]
 struct Metered {
-    socket: TcpStream,
+    socket: Socket,
     /// The last read brought less than there was room for.
     drained: bool,
     written: u64,
 }
 
 impl Secure {
-    /// Goes on where a handshake ended. The socket must not block.
+    /// Goes on where a handshake ended.
     #[must_use]
-    pub fn new(socket: TcpStream, tls: ServerConnection) -> Self {
+    pub fn new(socket: Socket, tls: ServerConnection) -> Self {
         let socket = Metered { socket, drained: false, written: 0 };
         Self { tls, socket, decrypted: 0 }
     }
@@ -106,12 +105,6 @@ impl Read for Metered {
 impl Write for Metered {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let written = self.socket.write(buf)?;
-        self.written += written as u64;
-        Ok(written)
-    }
-
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.socket.write_vectored(bufs)?;
         self.written += written as u64;
         Ok(written)
     }
