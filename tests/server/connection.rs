@@ -402,3 +402,74 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
         assert!(matches!(ending, Ending::Closed(Some(1000))), "{narrow}: {ending:?}");
     }
 }
+
+/// A client's part of a conversation, and what a mirror returns of it.
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    replies: Vec<(u8, Vec<u8>)>,
+}
+
+impl Part {
+    /// Adds a message, in one frame or in many with protocol pings between them.
+    fn add_message(&mut self, longest: usize, rng: &mut StdRng) {
+        let kind = if rng.random_bool(0.5) { first::TEXT } else { first::BINARY };
+        let len = [0, 1, 125, 126, 300, longest][rng.random_range(0..6)];
+        let letters: Vec<u8> = (0..len).map(|_| rng.random_range(b'a'..=b'z')).collect();
+        let fragments = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..5) };
+        let mut rest = letters.as_slice();
+        for number in 1..=fragments {
+            let is_last = number == fragments;
+            let taken = if is_last { rest.len() } else { rng.random_range(0..=rest.len()) };
+            let (fragment, behind) = rest.split_at(taken);
+            let opcode = if number == 1 { kind & !FIN } else { 0 };
+            let fin = if is_last { FIN } else { 0 };
+            self.bytes.extend(frame(fin | opcode, fragment));
+            rest = behind;
+            if !is_last && rng.random_bool(0.3) {
+                self.bytes.extend(frame(first::PING, b"between"));
+                self.replies.push((first::PONG, b"between".to_vec()));
+            }
+        }
+        self.replies.push((kind, letters));
+    }
+}
+
+/// The bit of a frame that ends a message.
+const FIN: u8 = 0x80;
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_returns_every_message_however_it_is_cut() {
+    let mut rng = StdRng::seed_from_u64(seed());
+    for (narrow, longest) in [(1, 400), (3, 400), (50, 4000), (4096, 60_000), (1 << 20, 60_000)] {
+        let mut part = Part::default();
+        for _ in 0..40 {
+            part.add_message(longest, &mut rng);
+        }
+        part.bytes.extend(close(1000));
+        let play = async |stream: DuplexStream| {
+            let (mut reader, mut writer) = split(stream);
+            let replies = async {
+                let mut replies = Vec::new();
+                loop {
+                    let reply = read_frame(&mut reader).await;
+                    if reply.0 == first::CLOSE {
+                        return replies;
+                    }
+                    replies.push(reply);
+                }
+            };
+            tokio::join!(writer.write_all(&part.bytes), replies).1
+        };
+        let pair = tokio::io::duplex(narrow);
+        let (replies, ending) = serve_at(proto::path::MIRROR, pair, Duration::ZERO, play).await;
+        assert!(matches!(ending, Ending::Closed(Some(1000))), "{narrow}: {ending:?}");
+        // Answers to protocol pings do not wait for the replies to what came before.
+        let messages = |replies: &[(u8, Vec<u8>)]| {
+            let is_message = |reply: &&(u8, Vec<u8>)| reply.0 != first::PONG;
+            replies.iter().filter(is_message).cloned().collect::<Vec<_>>()
+        };
+        assert!(messages(&replies) == messages(&part.replies), "{narrow}");
+        assert_eq!(replies.len(), part.replies.len(), "{narrow}");
+    }
+}

@@ -169,7 +169,14 @@ impl<C> EventLoop<C> {
                 Event::Timer => self.look_at_timers(),
                 Event::Synced => self.settle_synced(synced.state()),
                 Event::Eager => self.turn(&Events::default()),
-                Event::Ready(mut ready) => self.take_turns(&mut ready, &poller, &mut events)?,
+                Event::Ready(mut ready) => {
+                    self.take_turns(&mut ready, &poller, &mut events)?;
+                    drop(ready);
+                    if !events.are_all() {
+                        // Others of the thread would have to wait until it can.
+                        yield_now().await;
+                    }
+                }
             }
             let next = self.timers.next().unwrap_or_else(|| Instant::now() + LONG);
             if timer.is_elapsed() || next < timer.deadline().into_std() {
@@ -247,6 +254,8 @@ impl<C> EventLoop<C> {
                 info!(peer = %entry.peer, "{ending}");
             }
             self.connections.remove(key);
+            let kept = &self.connections;
+            self.timers.drop_others(kept.len(), |key| kept.contains_key(key));
             return;
         }
         if entry.connection.wants_turn() && !mem::replace(&mut entry.is_eager, true) {
