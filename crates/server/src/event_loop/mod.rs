@@ -171,7 +171,6 @@ impl<C> EventLoop<C> {
                 Event::Eager => self.turn(&Events::default()),
                 Event::Ready(mut ready) => {
                     self.take_turns(&mut ready, &poller, &mut events)?;
-                    drop(ready);
                     if !events.are_all() {
                         // Others of the thread would have to wait until it can.
                         yield_now().await;
