@@ -6,8 +6,8 @@ use tokio::sync::Semaphore;
 /// Descriptors that are neither connections nor handshakes: streams, log, event loops.
 const OWN: usize = 32;
 
-/// Descriptors of each worker: its event loop.
-const PER_WORKER: usize = 4;
+/// Descriptors of each worker: its runtime and its event loop.
+const PER_WORKER: usize = 5;
 
 /// How descriptors are shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
