@@ -123,7 +123,8 @@ impl Recorder {
         }
     }
 
-    fn commit(&self) {
+    /// Appends the lines of the batch to the log, in one write, and settles them.
+    pub fn commit(&self) {
         let mut batch = self.batch.borrow_mut();
         if batch.lines.is_empty() {
             return;
@@ -190,7 +191,7 @@ mod tests {
 
     fn journal(dir: &tempfile::TempDir, sync: SyncPolicy) -> (Journal, Closer) {
         let path = dir.path().join("server_logs.txt");
-        Journal::open(&Options { path, sync, rotation: None }).unwrap()
+        Journal::open(&Options { path, sync, rotation: None }, std::io::sink()).unwrap()
     }
 
     fn ping(name: &str) -> Ping<'_> {
