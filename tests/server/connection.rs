@@ -58,7 +58,7 @@ async fn serve_at<T>(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server_logs.txt");
     let options = Options { path, sync: SyncPolicy::No, rotation: None };
-    let (journal, _closer) = Journal::open(&options).unwrap();
+    let (journal, _closer) = Journal::open(&options, io::sink()).unwrap();
     let (_stopper, stop) = stop::channel();
     let metrics = Arc::new(Metrics::new(1, 1, journal.clone()));
     let health = Health { journal: journal.clone(), stop };

@@ -78,7 +78,7 @@ impl Server {
         let tls = open_tls(&settings)?;
         let listener = bind(settings.listen, "LISTEN")?;
         let secure = tls.map(|tls| Secure::start(tls, settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal()).map_err(|error| {
+        let (journal, closer) = Journal::open(&settings.journal(), io::stdout()).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;

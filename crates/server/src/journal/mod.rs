@@ -12,7 +12,7 @@ mod stdout;
 mod sync;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -85,11 +85,15 @@ struct State {
 }
 
 impl Journal {
-    /// Opens the log and starts its threads.
+    /// Opens the log and starts its threads. Every line is copied to `copy`, which may be slow: what
+    /// it does not take is left out there.
     ///
     /// # Errors
     /// When the file cannot be opened, with the reason.
-    pub fn open(options: &Options) -> io::Result<(Self, Closer)> {
+    pub fn open(
+        options: &Options,
+        copy: impl Write + Send + 'static,
+    ) -> io::Result<(Self, Closer)> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 file: LogFile::open(&options.path, options.rotation)?,
@@ -103,7 +107,7 @@ impl Journal {
             written_more: Condvar::new(),
             progress: watch::Sender::default(),
             policy: options.sync,
-            stdout: Stdout::start(io::stdout())?,
+            stdout: Stdout::start(copy)?,
             metrics: LogMetrics::default(),
         });
         let syncer = match options.sync {
@@ -303,7 +307,8 @@ mod tests {
 
     fn open(dir: &tempfile::TempDir) -> (Journal, Closer) {
         let path = dir.path().join("server_logs.txt");
-        Journal::open(&Options { path, sync: SyncPolicy::No, rotation: None }).unwrap()
+        let options = Options { path, sync: SyncPolicy::No, rotation: None };
+        Journal::open(&options, io::sink()).unwrap()
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
 
     fn journal(dir: &tempfile::TempDir, sync: SyncPolicy) -> (Journal, Closer) {
         let path = dir.path().join("server_logs.txt");
-        Journal::open(&Options { path, sync, rotation: None }).unwrap()
+        Journal::open(&Options { path, sync, rotation: None }, std::io::sink()).unwrap()
     }
 
     fn ping(name: &str) -> Ping<'_> {
