@@ -18,7 +18,7 @@ mod usage;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -27,6 +27,9 @@ use measure::Bench;
 use place::Place;
 use settings::{Part, Settings};
 use stop::Stop;
+
+/// Descriptors that the load and the programs need, each.
+const DESCRIPTORS: u64 = 20_000;
 
 fn main() -> ExitCode {
     match run(&Settings::parse()) {
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<()> {
     let stop = Stop::catch()?;
     let place = Place::find()?;
-    raise_descriptor_limit();
+    raise_descriptor_limit()?;
     let server = roster::server(settings.server.as_deref(), &stop)?;
     let bench = Bench { place, length: settings.length(), rounds: settings.rounds, stop };
     println!("{}\n", Machine::read()?.describe(&bench.place));
@@ -58,8 +61,15 @@ fn run(settings: &Settings) -> Result<()> {
 }
 
 /// Takes all descriptors that the system grants, for connections; programs inherit it.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit() -> Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // If this fails, opening connections tells what is missing.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+        .context("cannot raise the limit of descriptors")?;
+    match maximum {
+        Some(limit) if limit < DESCRIPTORS => bail!(
+            "a process may have {limit} descriptors here (ulimit -Hn), and thousands of connections \
+             need {DESCRIPTORS}; raise that limit"
+        ),
+        _ => Ok(()),
+    }
 }

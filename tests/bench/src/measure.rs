@@ -5,9 +5,9 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 
-use crate::load::{Length, Load, Measured, Target};
+use crate::load::{Length, Load, Measured, Protocol, Target};
 use crate::place::Place;
 use crate::program::Program;
 use crate::roster::Recipe;
@@ -73,7 +73,7 @@ impl Bench {
     /// Processor time of a program for a ping, in microseconds.
     pub(crate) fn cost(&self, program: &Program, target: &Target, shape: Shape) -> Result<f64> {
         self.load(program, target, shape.connections, |load| {
-            self.cost_under(load, program, shape.in_flight)
+            self.cost_under(load, program, target, shape.in_flight)
         })
     }
 
@@ -82,9 +82,13 @@ impl Bench {
         &self,
         load: &mut Load,
         program: &Program,
+        target: &Target,
         in_flight: u32,
     ) -> Result<f64> {
         let Measured { replies, cpu } = load.run(in_flight, self.length, || program.cpu())?;
+        if !matches!(target.protocol, Protocol::Tcp) {
+            program.check_log(replies)?;
+        }
         Ok(cpu.as_secs_f64() * 1e6 / replies as f64)
     }
 
@@ -108,7 +112,7 @@ impl Bench {
         let measured =
             Load::open(target, connections, &self.stop).and_then(|mut load| measure(&mut load));
         self.stop.check()?;
-        measured.with_context(|| format!("the program's last words: {}", program.last_words()))
+        measured.map_err(|error| anyhow!("{error:#}; its last words: {}", program.last_words()))
     }
 
     /// Memory of a program, when it no longer changes.

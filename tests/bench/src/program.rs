@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{ChildStdout, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use chrono::NaiveDateTime;
 use tempfile::TempDir;
 
 use crate::load::{Protocol, Target};
@@ -26,6 +27,9 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// Bytes of output read at once.
 const BUFFER: usize = 64 * 1024;
+
+/// What follows the time in the line of a ping.
+const LINE_END: &str = "] Recieved from client (\"Client-300\"): Ping!\n";
 
 /// A program that listens. Ends, with the folder of its files, when dropped.
 #[derive(Debug)]
@@ -97,6 +101,23 @@ impl Program {
         text.lines().last().unwrap_or("(none)").into()
     }
 
+    /// Looks whether its log holds as many lines as it has answered pings.
+    pub(crate) fn check_log(&self, pings: u64) -> Result<()> {
+        let path = self.folder.path().join("log");
+        let log = File::open(&path).context("it has no log")?;
+        let size = log.metadata()?.len();
+        let mut line = String::new();
+        BufReader::new(log).read_line(&mut line)?;
+        let lines = size / line.len().max(1) as u64;
+        if !is_line(&line) {
+            bail!("its log begins with {line:?}, and that is not the line of a ping");
+        }
+        if lines < pings {
+            bail!("its log has {lines} lines, but it answered {pings} pings");
+        }
+        Ok(())
+    }
+
     /// Processor time that it has used.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         usage::cpu(self.process.pid())
@@ -106,6 +127,12 @@ impl Program {
     pub(crate) fn memory(&self) -> Result<u64> {
         usage::memory(self.process.pid())
     }
+}
+
+/// Whether a line is what has to be written for a ping. All of them have the same length.
+fn is_line(line: &str) -> bool {
+    let time = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(LINE_END));
+    time.is_some_and(|time| NaiveDateTime::parse_from_str(time, "%d-%m-%Y %H:%M:%S").is_ok())
 }
 
 /// A port of this machine that nobody has.
@@ -122,4 +149,18 @@ fn drain(mut stdout: ChildStdout, place: Place) {
         let mut buffer = vec![0; BUFFER];
         while stdout.read(&mut buffer).is_ok_and(|length| length > 0) {}
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_ping() {
+        let line = "[19-12-2023 12:43:12] Recieved from client (\"Client-300\"): Ping!\n";
+        assert!(is_line(line));
+        for other in [line.trim_end(), &line[1..], "", &line.replace("12:43", "noon")] {
+            assert!(!is_line(other), "{other}");
+        }
+    }
 }

@@ -3,28 +3,32 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use procfs::ProcResult;
 use procfs::process::Process;
 
 /// Processor time, user and system, of all threads; in steps of a clock tick, 10 ms as a rule.
 pub(crate) fn cpu(pid: i32) -> Result<Duration> {
-    let mut ticks = 0;
-    for process in family(pid)? {
-        let stat = process.stat().context("cannot read the processor time")?;
+    let ticks = total(pid, |process| {
+        let stat = process.stat()?;
         // Those of children count once they have ended and were waited for.
         let ended = (stat.cutime + stat.cstime).max(0).unsigned_abs();
-        ticks += stat.utime + stat.stime + ended;
-    }
+        Ok(stat.utime + stat.stime + ended)
+    });
+    let ticks = ticks.context("cannot read the processor time")?;
     Ok(Duration::from_secs(ticks) / u32::try_from(procfs::ticks_per_second())?)
 }
 
 /// Memory that is resident, in bytes.
 pub(crate) fn memory(pid: i32) -> Result<u64> {
-    let mut kilobytes = 0;
-    for process in family(pid)? {
-        let status = process.status().context("cannot read the memory")?;
-        kilobytes += status.vmrss.unwrap_or(0);
-    }
-    Ok(kilobytes * 1024)
+    let kilobytes = total(pid, |process| Ok(process.status()?.vmrss.unwrap_or(0)));
+    Ok(kilobytes.context("cannot read the memory")? * 1024)
+}
+
+/// Sums up over a process and all below it.
+fn total(pid: i32, read: impl Fn(&Process) -> ProcResult<u64>) -> Result<u64> {
+    let [own, children @ ..] = &family(pid)?[..] else { return Ok(0) };
+    // A child may end meanwhile.
+    Ok(read(own)? + children.iter().filter_map(|child| read(child).ok()).sum::<u64>())
 }
 
 /// A process and all below it.
@@ -32,22 +36,18 @@ fn family(pid: i32) -> Result<Vec<Process>> {
     let mut family = vec![Process::new(pid).context("the process is gone")?];
     let mut next = 0;
     while let Some(process) = family.get(next) {
-        let children = children(process)?;
+        let children = children(process);
         family.extend(children);
         next += 1;
     }
     Ok(family)
 }
 
-fn children(process: &Process) -> Result<Vec<Process>> {
-    let mut children = Vec::new();
-    for task in process.tasks().context("the process is gone")?.flatten() {
-        // A thread may end meanwhile, and a child too.
-        for pid in task.children().unwrap_or_default() {
-            children.extend(Process::new(i32::try_from(pid)?).ok());
-        }
-    }
-    Ok(children)
+fn children(process: &Process) -> Vec<Process> {
+    // Threads and children may end meanwhile.
+    let tasks = process.tasks().into_iter().flatten().flatten();
+    let children = tasks.flat_map(|task| task.children().unwrap_or_default());
+    children.filter_map(|pid| Process::new(i32::try_from(pid).ok()?).ok()).collect()
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Row {
         let shape = Shape { connections, in_flight: 1 };
         let target = program.target(Protocol::WebSocket);
         let (cost, memory) = bench.load(&program, &target, connections, |load| {
-            Ok((bench.cost_under(load, &program, shape.in_flight)?, program.memory()?))
+            Ok((bench.cost_under(load, &program, &target, shape.in_flight)?, program.memory()?))
         })?;
         eprintln!("scale: {shape}: {cost:.2} µs a ping, {memory} bytes");
         self.microseconds.push(cost);
