@@ -16,6 +16,7 @@ mod stop;
 mod table;
 mod usage;
 
+use std::cell::Cell;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -46,7 +47,13 @@ fn run(settings: &Settings) -> Result<()> {
     let place = Place::find()?;
     raise_descriptor_limit()?;
     let server = roster::server(settings.server.as_deref(), &stop)?;
-    let bench = Bench { place, length: settings.length(), rounds: settings.rounds, stop };
+    let bench = Bench {
+        place,
+        length: settings.length(),
+        rounds: settings.rounds,
+        stop,
+        disturbance: Cell::default(),
+    };
     println!("{}\n", Machine::read()?.describe(&bench.place));
     for part in settings.parts() {
         let report = match part {
@@ -56,6 +63,9 @@ fn run(settings: &Settings) -> Result<()> {
             Part::Workers => parts::workers::run(&bench, &server)?,
         };
         println!("{report}");
+    }
+    if let Some(warning) = bench.warning() {
+        println!("{warning}");
     }
     Ok(())
 }

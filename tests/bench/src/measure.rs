@@ -1,5 +1,6 @@
 //! What is measured of a program.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -12,6 +13,7 @@ use crate::place::Place;
 use crate::program::Program;
 use crate::roster::Recipe;
 use crate::stop::Stop;
+use crate::usage;
 
 /// Connections that are held idle, to see what memory each takes.
 pub(crate) const IDLE: usize = 10_000;
@@ -21,6 +23,9 @@ const SETTLED: Duration = Duration::from_millis(200);
 
 /// Time for memory to settle.
 const SETTLING: Duration = Duration::from_secs(5);
+
+/// Percent of a core that are not worth a word: what the system counts for it is that rough.
+const TOLERATED: f64 = 10.0;
 
 /// Connections, and how many pings each has in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +54,8 @@ pub(crate) struct Bench {
     pub(crate) length: Length,
     pub(crate) rounds: NonZeroU32,
     pub(crate) stop: Stop,
+    /// The largest share that other processes had of the programs' first core.
+    pub(crate) disturbance: Cell<f64>,
 }
 
 impl Bench {
@@ -85,11 +92,26 @@ impl Bench {
         target: &Target,
         in_flight: u32,
     ) -> Result<f64> {
-        let Measured { replies, cpu } = load.run(in_flight, self.length, || program.cpu())?;
+        let read = || Ok((program.cpu()?, usage::worked(self.place.program[0])?));
+        let Measured { replies, start, end } = load.run(in_flight, self.length, read)?;
         if !matches!(target.protocol, Protocol::Tcp) {
             program.check_log(replies)?;
         }
+        let (cpu, worked) = (end.0 - start.0, end.1.saturating_sub(start.1));
+        let others = worked.saturating_sub(cpu).as_secs_f64() / self.length.measured.as_secs_f64();
+        self.disturbance.set(self.disturbance.get().max(others));
         Ok(cpu.as_secs_f64() * 1e6 / replies as f64)
+    }
+
+    /// A warning if the programs did not have their core for themselves.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let percent = self.disturbance.get() * 100.0;
+        (percent > TOLERATED && !self.place.is_shared()).then(|| {
+            format!(
+                "Other processes took up to {percent:.0}% of the programs' core while it was measured: \
+                 measure again when the machine is quiet.\n"
+            )
+        })
     }
 
     /// Memory of a program for a connection that does nothing, in bytes.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use procfs::ProcResult;
 use procfs::process::Process;
+use procfs::{CurrentSI, KernelStats, ProcResult};
 
 /// Processor time, user and system, of all threads; in steps of a clock tick, 10 ms as a rule.
 pub(crate) fn cpu(pid: i32) -> Result<Duration> {
@@ -14,14 +14,25 @@ pub(crate) fn cpu(pid: i32) -> Result<Duration> {
         let ended = (stat.cutime + stat.cstime).max(0).unsigned_abs();
         Ok(stat.utime + stat.stime + ended)
     });
-    let ticks = ticks.context("cannot read the processor time")?;
-    Ok(Duration::from_secs(ticks) / u32::try_from(procfs::ticks_per_second())?)
+    seconds(ticks.context("cannot read the processor time")?)
 }
 
 /// Memory that is resident, in bytes.
 pub(crate) fn memory(pid: i32) -> Result<u64> {
     let kilobytes = total(pid, |process| Ok(process.status()?.vmrss.unwrap_or(0)));
     Ok(kilobytes.context("cannot read the memory")? * 1024)
+}
+
+/// Time that a core has worked, or that other guests of its machine had it.
+pub(crate) fn worked(core: usize) -> Result<Duration> {
+    let stat = KernelStats::current().context("cannot read /proc/stat")?;
+    let time = stat.cpu_time.get(core).with_context(|| format!("there is no core {core}"))?;
+    let ticks = time.user + time.nice + time.system + time.steal.unwrap_or(0);
+    seconds(ticks)
+}
+
+fn seconds(ticks: u64) -> Result<Duration> {
+    Ok(Duration::from_secs(ticks) / u32::try_from(procfs::ticks_per_second())?)
 }
 
 /// Sums up over a process and all below it.

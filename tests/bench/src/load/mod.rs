@@ -65,11 +65,12 @@ pub(crate) struct Length {
 
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Measured {
+pub(crate) struct Measured<T> {
     /// Replies in that time.
     pub(crate) replies: u64,
-    /// Processor time of the program in that time.
-    pub(crate) cpu: Duration,
+    /// What was read at its beginning and at its end.
+    pub(crate) start: T,
+    pub(crate) end: T,
 }
 
 /// Connections to one program, all open.
@@ -138,22 +139,22 @@ impl Load {
         Ok(before != State::Open && connection.state() == State::Open)
     }
 
-    /// Keeps `in_flight` pings on their way over each connection; `cpu` tells the processor time
-    /// that the program has used.
-    pub(crate) fn run(
+    /// Keeps `in_flight` pings on their way over each connection. What is to be known of the
+    /// program is `read` when the measurement begins and ends.
+    pub(crate) fn run<T>(
         &mut self,
         in_flight: u32,
         length: Length,
-        cpu: impl Fn() -> Result<Duration>,
-    ) -> Result<Measured> {
+        read: impl Fn() -> Result<T>,
+    ) -> Result<Measured<T>> {
         let burst = Burst::of(in_flight);
         for connection in &mut self.connections {
             connection.send(&burst)?;
         }
         self.run_until(Instant::now() + length.warm_up, &burst)?;
-        let (replies, start) = (self.replies, cpu()?);
+        let (replies, start) = (self.replies, read()?);
         self.run_until(Instant::now() + length.measured, &burst)?;
-        let measured = Measured { replies: self.replies - replies, cpu: cpu()? - start };
+        let measured = Measured { replies: self.replies - replies, start, end: read()? };
         let silent = self.connections.iter().filter(|connection| !connection.is_answered()).count();
         if silent > 0 {
             bail!(
