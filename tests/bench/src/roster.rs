@@ -71,10 +71,11 @@ pub(crate) fn server(given: Option<&Path>, stop: &Stop) -> Result<Recipe> {
     let root = Path::new(HERE).join("../..");
     let recipe = match given {
         Some(path) => {
+            let given = path.display().to_string();
             let path = path.canonicalize().with_context(|| {
-                format!("--server is {}; give it the path of a binary", path.display())
+                format!("--server is {given}, which cannot be found; give it the path of a binary")
             })?;
-            Recipe::new("server", path.display().to_string(), [path])
+            Recipe::new("server", given, [path])
         }
         None => {
             let binary = build::package(&root, "server", stop)?;
