@@ -1,0 +1,34 @@
+//! The machine, in one line.
+
+use anyhow::{Context, Result};
+use chrono::Local;
+use procfs::{CpuInfo, Current};
+use rustix::system::uname;
+
+use crate::place::Place;
+
+/// What a figure has to be read with.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    processor: String,
+    kernel: String,
+    date: String,
+}
+
+impl Machine {
+    pub(crate) fn read() -> Result<Self> {
+        let processors = CpuInfo::current().context("cannot read /proc/cpuinfo")?;
+        let uname = uname();
+        let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
+        Ok(Self {
+            processor: processors.model_name(0).unwrap_or("unknown processor").into(),
+            kernel: [uname.sysname(), uname.release(), uname.machine()].map(text).join(" "),
+            date: Local::now().format("%d-%m-%Y").to_string(),
+        })
+    }
+
+    pub(crate) fn describe(&self, place: &Place) -> String {
+        let Self { processor, kernel, date } = self;
+        format!("Machine: {processor}, {}, {kernel}, {date}.", place.describe())
+    }
+}

@@ -1,0 +1,158 @@
+//! Which processor cores the programs and the load have.
+
+use std::fs;
+use std::io;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The cores that this process may use, shared out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    all: Vec<usize>,
+    /// Where each program runs, alone.
+    pub(crate) program: Vec<usize>,
+    /// Where the load runs.
+    load: usize,
+}
+
+impl Place {
+    pub(crate) fn find() -> Result<Self> {
+        let allowed = sched_getaffinity(None).context("cannot ask for the cores")?;
+        let cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
+        let Some(place) = Self::share(cores, siblings) else { bail!("there are no cores") };
+        Ok(place)
+    }
+
+    /// One core for programs, and for the load one that shares no hardware with it, if there is.
+    fn share(all: Vec<usize>, siblings: impl Fn(usize) -> Vec<usize>) -> Option<Self> {
+        let program = *all.first()?;
+        let near = siblings(program);
+        let others = || all.iter().copied().skip(1);
+        let load = others().find(|core| !near.contains(core)).or_else(|| others().next());
+        Some(Self { program: vec![program], load: load.unwrap_or(program), all })
+    }
+
+    /// Two cores for a program: one that the load leaves free, and another, which is the load's
+    /// only if there is no third.
+    pub(crate) fn for_two(&self) -> Self {
+        let taken = |core: &usize| self.program.contains(core);
+        let second = self.all.iter().find(|core| !taken(core) && **core != self.load);
+        let mut program = self.program.clone();
+        program.extend(second.or((!taken(&self.load)).then_some(&self.load)));
+        Self { program, ..self.clone() }
+    }
+
+    /// Cores that neither a program nor the load has; the load's if all are taken.
+    fn spare(&self) -> Vec<usize> {
+        let is_free = |core: &usize| !self.program.contains(core) && *core != self.load;
+        let spare: Vec<_> = self.all.iter().copied().filter(is_free).collect();
+        if spare.is_empty() { vec![self.load] } else { spare }
+    }
+
+    /// Moves the calling thread, which makes the load, to its core.
+    pub(crate) fn take_load_core(&self) -> Result<()> {
+        pin(&[self.load]).context("cannot move the load to its core")
+    }
+
+    /// Moves the calling thread to where it disturbs least.
+    pub(crate) fn take_spare_core(&self) -> io::Result<()> {
+        pin(&self.spare())
+    }
+
+    /// Runs `start` where programs belong. A process that it starts stays there.
+    pub(crate) fn at_program<T: Send>(
+        &self,
+        start: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        let started = thread::scope(|scope| {
+            let pinned = || pin(&self.program).and_then(|()| start());
+            scope.spawn(pinned).join()
+        });
+        started.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
+    }
+
+    /// For the line that names the machine.
+    pub(crate) fn describe(&self) -> String {
+        let (cores, program, load) = (self.all.len(), self.program[0], self.load);
+        if program == load {
+            return "only one core, which programs and load share: read the figures with care"
+                .into();
+        }
+        format!("{cores} cores (programs on core {program}, load on core {load})")
+    }
+
+    /// The cores of the programs, for a sentence.
+    pub(crate) fn programs(&self) -> String {
+        let cores: Vec<_> = self.program.iter().map(ToString::to_string).collect();
+        format!("core{} {}", if cores.len() == 1 { "" } else { "s" }, cores.join(" and "))
+    }
+
+    /// Whether a program has to share a core with the load.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.program.contains(&self.load)
+    }
+}
+
+/// Moves the calling thread.
+fn pin(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Logical cores of the same physical one, itself included; none where the system does not tell.
+fn siblings(core: usize) -> Vec<usize> {
+    let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+    fs::read_to_string(path).map(|list| numbers(&list)).unwrap_or_default()
+}
+
+/// Reads a list like `0-1,8`.
+fn numbers(list: &str) -> Vec<usize> {
+    let ranges = list.trim().split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(cores: &[usize], siblings: &[usize]) -> Place {
+        Place::share(cores.to_vec(), |_| siblings.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn lists_of_cores() {
+        assert_eq!(numbers("0\n"), [0]);
+        assert_eq!(numbers("0-2,8,10-11"), [0, 1, 2, 8, 10, 11]);
+        assert!(numbers("").is_empty());
+    }
+
+    #[test]
+    fn the_load_is_on_another_core() {
+        assert_eq!(share(&[0, 1], &[0]).load, 1);
+        assert_eq!(share(&[0, 1, 2], &[0, 1]).load, 2);
+        assert_eq!(share(&[0, 1], &[0, 1]).load, 1);
+        assert_eq!(share(&[3], &[3]).load, 3);
+        assert_eq!(Place::share(Vec::new(), siblings), None);
+    }
+
+    #[test]
+    fn two_cores_spare_the_load_if_they_can() {
+        assert_eq!(share(&[0, 1, 2], &[0]).for_two().program, [0, 2]);
+        assert!(!share(&[0, 1, 2], &[0]).for_two().is_shared());
+        assert_eq!(share(&[0, 1], &[0]).for_two().program, [0, 1]);
+        assert!(share(&[0, 1], &[0]).for_two().is_shared());
+        assert_eq!(share(&[0], &[0]).for_two().program, [0]);
+    }
+
+    #[test]
+    fn what_else_runs_has_the_rest() {
+        assert_eq!(share(&[0, 1, 2], &[0]).spare(), [2]);
+        assert_eq!(share(&[0, 1], &[0]).spare(), [1]);
+    }
+}
