@@ -17,10 +17,11 @@ use rand::{RngExt, SeedableRng};
 use server::connection::{Connection, Ending, Readiness, Shared, Stream, Turn};
 use server::health::Health;
 use server::http::Peer;
-use server::journal::{Journal, Options, Recorder, SyncPolicy};
+use server::journal::{Closer, Journal, Options, Recorder, SyncPolicy};
 use server::metrics::Metrics;
 use server::service::{Service, State};
-use server::stop;
+use server::stop::{self, Stopper};
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, split};
 use tokio::task::yield_now;
 use tokio::time::{Instant, advance, sleep, sleep_until};
@@ -55,30 +56,7 @@ async fn serve_at<T>(
     reply_delay: Duration,
     client: impl AsyncFnOnce(DuplexStream) -> T,
 ) -> (T, Ending) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("server_logs.txt");
-    let options = Options { path, sync: SyncPolicy::No, rotation: None };
-    let (journal, _closer) = Journal::open(&options, io::sink()).unwrap();
-    let (_stopper, stop) = stop::channel();
-    let metrics = Arc::new(Metrics::new(1, 1, journal.clone()));
-    let health = Health { journal: journal.clone(), stop };
-    let shared = Shared {
-        max_message: 64 * 1024,
-        reply_delay,
-        services: Arc::new(State::new("host".into(), Arc::clone(&metrics), health)),
-        counts: Arc::clone(&metrics.workers()[0]),
-        metrics,
-        unusable: Arc::default(),
-    };
-    let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
-    let service = Service::at(service).unwrap();
-    let memory = Memory { stream: theirs, waker: Arc::default() };
-    let looping = Loop {
-        waker: Arc::clone(&memory.waker),
-        connection: Connection::new(memory, Vec::new(), service, peer, now()),
-        shared,
-        recorder: journal.recorder(),
-    };
+    let looping = Loop::new(service, theirs, Vec::new(), reply_delay);
     tokio::join!(client(ours), looping.run())
 }
 
@@ -100,9 +78,42 @@ struct Loop {
     connection: Connection<Memory>,
     shared: Shared,
     recorder: Recorder,
+    /// Length of all replies so far, in bytes.
+    replied: usize,
+    /// What has to live as long.
+    _log: (TempDir, Closer, Stopper),
 }
 
 impl Loop {
+    fn new(service: &str, stream: DuplexStream, early: Vec<u8>, reply_delay: Duration) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server_logs.txt");
+        let options = Options { path, sync: SyncPolicy::No, rotation: None };
+        let (journal, closer) = Journal::open(&options, io::sink()).unwrap();
+        let (stopper, stop) = stop::channel();
+        let metrics = Arc::new(Metrics::new(1, 1, journal.clone()));
+        let health = Health { journal: journal.clone(), stop };
+        let shared = Shared {
+            max_message: 64 * 1024,
+            reply_delay,
+            services: Arc::new(State::new("host".into(), Arc::clone(&metrics), health)),
+            counts: Arc::clone(&metrics.workers()[0]),
+            metrics,
+            unusable: Arc::default(),
+        };
+        let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let service = Service::at(service).unwrap();
+        let memory = Memory { stream, waker: Arc::default() };
+        Self {
+            waker: Arc::clone(&memory.waker),
+            connection: Connection::new(memory, early, service, peer, now()),
+            shared,
+            recorder: journal.recorder(),
+            replied: 0,
+            _log: (dir, closer, stopper),
+        }
+    }
+
     async fn run(mut self) -> Ending {
         let waker = Arc::clone(&self.waker);
         loop {
@@ -150,6 +161,7 @@ impl Loop {
         }
         let outcome = turn.recorder.commit();
         let frames = mem::take(turn.replies);
+        self.replied += frames.len();
         self.connection.settle(&frames, outcome.as_ref().map(drop), &mut turn);
     }
 }
@@ -401,6 +413,41 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
         let (_, ending) = serve_over(pair, Duration::ZERO, play).await;
         assert!(matches!(ending, Ending::Closed(Some(1000))), "{narrow}: {ending:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_answers_no_more_than_a_peer_takes() {
+    let (_ours, theirs) = tokio::io::duplex(64);
+    let flood = frame(first::TEXT, b"").repeat(2700);
+    let mut looping = Loop::new(proto::path::PING, theirs, flood, Duration::ZERO);
+    looping.act(Connection::proceed);
+    let start = Instant::now();
+    let replied = looping.replied;
+    assert!(replied > 0);
+    looping.act(Connection::stop);
+    assert_eq!(looping.replied, replied);
+    let ending = looping.run().await;
+    assert!(matches!(ending, Ending::Stopping), "{ending:?}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_answers_all_that_was_read() {
+    let (mut ours, theirs) = tokio::io::duplex(1 << 20);
+    let flood = frame(first::TEXT, b"").repeat(2700);
+    let mut looping = Loop::new(proto::path::PING, theirs, flood, Duration::ZERO);
+    looping.act(Connection::proceed);
+    looping.act(Connection::stop);
+    let play = async {
+        let mut replies = 0;
+        while read_frame(&mut ours).await.0 == first::TEXT {
+            replies += 1;
+        }
+        replies
+    };
+    let (replies, ending) = tokio::join!(play, looping.run());
+    assert_eq!(replies, 2700);
+    assert!(matches!(ending, Ending::Stopping), "{ending:?}");
 }
 
 /// A client's part of a conversation, and what a mirror returns of it.

@@ -56,6 +56,19 @@ fn bytes_are_those_of_the_frames() {
 }
 
 #[test]
+fn bytes_that_come_with_the_request_for_the_upgrade_count_too() {
+    let server = TestServer::start();
+    let messages = frame(first::TEXT, b"early").repeat(3);
+    let mut client = RawClient::connect(server.address());
+    client.send(&[UPGRADE.as_bytes(), &messages].concat());
+    assert_eq!(client.response().status, 101);
+    for _ in 0..3 {
+        assert!(client.frame().text().starts_with("Error: "));
+    }
+    assert_becomes(&server, "websockets_received_bytes_total", messages.len() as f64);
+}
+
+#[test]
 fn errors_count_by_cause() {
     let server = TestServer::start();
     server.connect().ask("no ping");

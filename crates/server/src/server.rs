@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
@@ -18,7 +18,7 @@ use crate::descriptors::{self, Budget};
 use crate::handshake::Handshake;
 use crate::health::Health;
 use crate::http::Http;
-use crate::journal::{Closer, Journal};
+use crate::journal::{Closer, Journal, standard_output};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::service;
@@ -35,6 +35,8 @@ pub struct Server {
     listener: TcpListener,
     secure: Option<Secure>,
     workers: Vec<Worker>,
+    /// What workers could not go on for.
+    failures: mpsc::Receiver<String>,
     metrics: Arc<Metrics>,
     journal: Journal,
     closer: Closer,
@@ -78,11 +80,12 @@ impl Server {
         let tls = open_tls(&settings)?;
         let listener = bind(settings.listen, "LISTEN")?;
         let secure = tls.map(|tls| Secure::start(tls, settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), io::stdout()).map_err(|error| {
+        let (journal, closer) = Journal::open(&settings.journal(), standard_output()).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
         let (stopper, stop) = stop::channel();
+        let (failing, failures) = mpsc::channel(1);
         let metrics = Arc::new(Metrics::new(workers, max_connections, journal.clone()));
         let health = Health { journal: journal.clone(), stop: stop.clone() };
         let http = Http {
@@ -106,6 +109,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             unusable: Arc::default(),
             stop,
+            failures: failing,
         };
         let workers = metrics
             .workers()
@@ -126,7 +130,17 @@ impl Server {
         if let Some(Secure { listener, .. }) = &secure {
             info!("listening on wss://{}", listener.local_addr().unwrap_or(settings.tls_listen()));
         }
-        Ok(Self { settings, listener, secure, workers, metrics, journal, closer, stopper })
+        Ok(Self {
+            settings,
+            listener,
+            secure,
+            workers,
+            failures,
+            metrics,
+            journal,
+            closer,
+            stopper,
+        })
     }
 
     /// The address that it listens on.
@@ -147,41 +161,44 @@ impl Server {
         }
     }
 
-    /// Accepts connections at all ports, for ever.
-    async fn accept(&self) {
-        let Self { workers, metrics, .. } = self;
-        let plain = listener::accept(&self.listener, None, workers, &metrics.errors);
-        let Some(Secure { listener, acceptor, .. }) = &self.secure else { return plain.await };
-        let secure = listener::accept(listener, Some(acceptor), workers, &metrics.errors);
-        join!(plain, secure);
-    }
-
     /// Serves until told to stop, then ends every connection in good order.
     ///
     /// # Errors
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
+        let Self { settings, listener, secure, workers, mut failures, .. } = self;
         let result = select! {
-            () = self.accept() => Ok(()),
+            () = accept(&listener, secure.as_ref(), &workers, &self.metrics) => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
+            Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
-        let deadline = Instant::now() + self.settings.drain_timeout;
-        drop((self.listener, self.secure));
-        let open: usize = self.workers.iter().map(Worker::load).sum();
+        let deadline = Instant::now() + settings.drain_timeout;
+        drop((listener, secure));
+        let open: usize = workers.iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
-        let finished = join_all(self.workers.into_iter().map(Worker::finish));
-        if timeout(self.settings.drain_timeout, finished).await.is_err() {
-            warn!(
-                "connections were still open after {:?} (DRAIN_TIMEOUT)",
-                self.settings.drain_timeout
-            );
+        let finished = join_all(workers.into_iter().map(Worker::finish));
+        if timeout(settings.drain_timeout, finished).await.is_err() {
+            warn!("connections were still open after {:?} (DRAIN_TIMEOUT)", settings.drain_timeout);
         }
         let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
         result.and(closed)
     }
+}
+
+/// Accepts connections at all ports, for ever.
+async fn accept(
+    listener: &TcpListener,
+    secure: Option<&Secure>,
+    workers: &[Worker],
+    metrics: &Metrics,
+) {
+    let plain = listener::accept(listener, None, workers, &metrics.errors);
+    let Some(Secure { listener, acceptor, .. }) = secure else { return plain.await };
+    let secure = listener::accept(listener, Some(acceptor), workers, &metrics.errors);
+    join!(plain, secure);
 }
 
 fn host_name() -> String {

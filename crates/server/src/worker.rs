@@ -59,6 +59,8 @@ pub struct Options {
     pub unusable: Arc<Throttle>,
     /// The end of the server.
     pub stop: Stop,
+    /// Where to say that the worker cannot go on.
+    pub failures: mpsc::Sender<String>,
 }
 
 impl Options {
@@ -110,7 +112,12 @@ impl Worker {
             match result {
                 Ok((runtime, event_loop)) => {
                     let _ = begin.send(Ok(()));
-                    runtime.block_on(run(options, event_loop, handshake, accepted, counted));
+                    let failures = options.failures.clone();
+                    let serving = run(options, event_loop, handshake, accepted, counted);
+                    if let Err(cause) = runtime.block_on(serving) {
+                        // One is enough to end the server.
+                        let _ = failures.try_send(format!("worker {number} failed: {cause}"));
+                    }
                 }
                 Err(error) => drop(begin.send(Err(error))),
             }
@@ -167,23 +174,34 @@ impl Drop for Counted {
     }
 }
 
+/// Serves until the last connection after the stop is gone.
+///
+/// # Errors
+/// When it cannot serve any more, with the reason.
 async fn run(
     options: Options,
     event_loop: EventLoop<Counted>,
     handshake: Arc<Handshake>,
+    queue: mpsc::Receiver<Accepted>,
+    load: Arc<AtomicUsize>,
+) -> Result<(), String> {
+    let (established, arrivals) = mpsc::channel(QUEUE);
+    let context = Rc::new(Context { handshake, established });
+    let serving = spawn_local(event_loop.run(arrivals, options.stop.clone()));
+    tokio::select! {
+        () = shake_hands(options, context, queue, load) => Ok(()),
+        ended = serving => Err(ended.map_or_else(|error| error.to_string(), |error| error.to_string())),
+    }
+}
+
+/// Sees to the handshakes of those who were accepted; returns when all connections are gone.
+async fn shake_hands(
+    options: Options,
+    context: Rc<Context>,
     mut queue: mpsc::Receiver<Accepted>,
     load: Arc<AtomicUsize>,
 ) {
     let Options { sockets, max_sockets, mut stop, .. } = options;
-    let (established, arrivals) = mpsc::channel(QUEUE);
-    let context = Rc::new(Context { handshake, established });
-    let serving = event_loop.run(arrivals, stop.clone());
-    spawn_local(async move {
-        if let Err(error) = serving.await {
-            error!("a worker serves no more: {error}");
-        }
-    });
-
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let mut handshakes = Handshakes { running: VecDeque::new(), sweep_at: FEW_HANDSHAKES };
     while let Some(accepted) = queue.recv().await {

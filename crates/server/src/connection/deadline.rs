@@ -68,20 +68,21 @@ impl Deadlines {
 
     /// What is due by now.
     pub(super) fn due(&self, now: Instant, pending: Pending) -> Option<Due> {
-        self.all(pending).into_iter().flatten().find(|&(at, _)| at <= now).map(|(_, due)| due)
+        let all = [
+            pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
+            pending.unfinished_since.map(|since| (since + MESSAGE_TIMEOUT, Due::Unfinished)),
+            Some(self.silence()),
+        ];
+        all.into_iter().flatten().find(|&(at, _)| at <= now).map(|(_, due)| due)
     }
 
     /// When the next thing is due.
     pub(super) fn next(&self, pending: Pending) -> Instant {
-        self.all(pending).into_iter().flatten().fold(self.silence().0, |next, (at, _)| next.min(at))
-    }
-
-    fn all(&self, pending: Pending) -> [Option<(Instant, Due)>; 3] {
-        [
-            pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
-            pending.unfinished_since.map(|since| (since + MESSAGE_TIMEOUT, Due::Unfinished)),
-            Some(self.silence()),
-        ]
+        let others = [
+            pending.stuck_since.map(|since| since + WRITE_TIMEOUT),
+            pending.unfinished_since.map(|since| since + MESSAGE_TIMEOUT),
+        ];
+        others.into_iter().flatten().fold(self.silence().0, Instant::min)
     }
 
     /// The time to answer counts from the ping: a server that stood still, as a container that

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proto::PONG;
+use proto::limits::CLOSE_TIMEOUT;
 use proto::ping::ERROR_PREFIX;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -90,8 +91,8 @@ pub struct Connection<S: ?Sized> {
     phase: Phase,
     /// Why it ends, once it does.
     ending: Option<Ending>,
-    /// The server stops: only what was read is still answered.
-    stopping: bool,
+    /// The server stops: only what was read is still answered, until then.
+    stopping: Option<Instant>,
     /// There may be something to read that no event will tell of.
     readable: bool,
     /// So it is to the end of the stream.
@@ -103,7 +104,7 @@ pub struct Connection<S: ?Sized> {
     /// The peer is not read at present.
     paused: bool,
     /// What was read and could not be taken in its turn.
-    unread: Option<Vec<u8>>,
+    unread: Option<Unread>,
     /// Since when a message is unfinished.
     unfinished_since: Option<Instant>,
     protocol: Option<Box<Protocol>>,
@@ -113,6 +114,13 @@ pub struct Connection<S: ?Sized> {
     /// Who sent the last ping.
     client: Option<Arc<metrics::Client>>,
     stream: S,
+}
+
+/// Bytes that were read, some of which may have been taken.
+#[derive(Debug)]
+struct Unread {
+    bytes: Vec<u8>,
+    taken: usize,
 }
 
 impl<S: Stream> Connection<S> {
@@ -125,13 +133,13 @@ impl<S: Stream> Connection<S> {
             peer,
             phase: Phase::Open,
             ending: None,
-            stopping: false,
+            stopping: None,
             readable: true,
             hung_up: false,
             staged: false,
             recording: false,
             paused: false,
-            unread: (!early.is_empty()).then_some(early),
+            unread: (!early.is_empty()).then_some(Unread { bytes: early, taken: 0 }),
             unfinished_since: None,
             protocol: None,
             deadlines: Deadlines::new(now),
@@ -163,9 +171,10 @@ impl<S: Stream + ?Sized> Connection<S> {
         self.say_goodbye(turn);
     }
 
-    /// Answers what has arrived, and goes on with what it has to send, before the server stops.
+    /// Ends the connection, as the server stops. What was read is answered before, as long as the
+    /// peer takes it.
     pub fn stop(&mut self, turn: &mut Turn<'_>) {
-        self.stopping = true;
+        self.stopping = Some(turn.now + CLOSE_TIMEOUT);
         self.proceed(turn);
     }
 
@@ -202,7 +211,8 @@ impl<S: Stream + ?Sized> Connection<S> {
         match self.phase {
             Phase::Open => {
                 let next = self.deadlines.next(self.pending());
-                Some(self.delayed.next().map_or(next, |due| next.min(due)))
+                let others = [self.delayed.next(), self.stopping.filter(|_| !self.staged)];
+                Some(others.into_iter().flatten().fold(next, Instant::min))
             }
             phase => phase.deadline(),
         }
@@ -213,7 +223,9 @@ impl<S: Stream + ?Sized> Connection<S> {
     pub fn wants_turn(&self) -> bool {
         let has_input = self.readable || self.unread.is_some();
         match self.phase {
-            Phase::Open => !self.staged && (self.stopping || has_input && !self.paused),
+            Phase::Open if self.staged => false,
+            Phase::Open if self.stopping.is_some() => self.output.is_empty(),
+            Phase::Open => has_input && !self.paused,
             Phase::Closing(_) => self.output.is_empty() && has_input,
             Phase::Draining(_) => self.readable,
             Phase::Answering | Phase::Over => false,
@@ -236,14 +248,12 @@ impl<S: Stream + ?Sized> Connection<S> {
         if self.staged {
             return Ok(());
         }
-        if self.stopping {
+        if self.stopping.is_some() {
             return self.finish(turn);
         }
-        if self.paused {
-            return Ok(());
-        }
-        match self.unread.take() {
-            Some(mut bytes) => self.take(&mut bytes, turn),
+        match &self.unread {
+            _ if self.paused => Ok(()),
+            Some(_) => self.take_unread(turn),
             None if self.readable => self.read(turn),
             None => Ok(()),
         }
@@ -260,14 +270,13 @@ impl<S: Stream + ?Sized> Connection<S> {
 
     /// Answers what was read; what was not is left.
     fn finish(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
-        if let Some(mut bytes) = self.unread.take() {
-            let staged = turn.replies.len();
-            self.take(&mut bytes, turn)?;
-            if turn.replies.len() > staged || self.unread.is_some() {
-                return Ok(());
-            }
+        if !self.output.is_empty() {
+            return Ok(());
         }
-        Err(Ending::Stopping)
+        let staged = turn.replies.len();
+        self.take_unread(turn)?;
+        let is_done = turn.replies.len() == staged && self.unread.is_none();
+        if is_done { Err(Ending::Stopping) } else { Ok(()) }
     }
 
     fn read(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
@@ -276,10 +285,27 @@ impl<S: Stream + ?Sized> Connection<S> {
         let result = match read {
             Ok(None) => Ok(()),
             Ok(Some(0)) => Err(Ending::Lost(None)),
-            Ok(Some(len)) => self.take(&mut buffer[..len], turn),
+            Ok(Some(len)) => {
+                let (taken, result) = self.take(&mut buffer[..len], turn);
+                if taken < len {
+                    self.unread = Some(Unread { bytes: buffer[taken..len].to_vec(), taken: 0 });
+                }
+                result
+            }
             Err(ending) => Err(ending),
         };
         turn.buffer = buffer;
+        result
+    }
+
+    /// Takes what is left of an earlier turn.
+    fn take_unread(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
+        let Some(mut unread) = self.unread.take() else { return Ok(()) };
+        let (taken, result) = self.take(&mut unread.bytes[unread.taken..], turn);
+        unread.taken += taken;
+        if unread.taken < unread.bytes.len() {
+            self.unread = Some(unread);
+        }
         result
     }
 
@@ -306,9 +332,9 @@ impl<S: Stream + ?Sized> Connection<S> {
         }
     }
 
-    /// Takes the messages in `bytes` and stages the replies. Where there is no room for more
-    /// of these, the rest waits for the next turn.
-    fn take(&mut self, bytes: &mut [u8], turn: &mut Turn<'_>) -> Result<(), Ending> {
+    /// Takes the messages in `bytes` and stages the replies, as long as there is room for more of
+    /// these. Returns how many bytes were taken.
+    fn take(&mut self, bytes: &mut [u8], turn: &mut Turn<'_>) -> (usize, Result<(), Ending>) {
         let mut room = Room::new(turn);
         let mut at = 0;
         let mut result = Ok(());
@@ -318,13 +344,10 @@ impl<S: Stream + ?Sized> Connection<S> {
             room.messages -= 1;
             result = outcome;
         }
-        if at < bytes.len() {
-            self.unread = Some(bytes[at..].to_vec());
-        }
         if self.protocol.is_some() {
             self.unfinished_since.get_or_insert(turn.now);
         }
-        result.and_then(|()| self.flush(turn))
+        (at, result.and_then(|()| self.flush(turn)))
     }
 
     /// Takes one message, or all of `bytes` if there is none as a whole. Returns how many bytes
@@ -344,8 +367,7 @@ impl<S: Stream + ?Sized> Connection<S> {
 
     /// Takes what is no message in one frame.
     fn take_unusual(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> (usize, Result<(), Ending>) {
-        let max_message = turn.shared.max_message;
-        let protocol = self.protocol.get_or_insert_with(|| Protocol::new(max_message).into());
+        let protocol = protocol(&mut self.protocol, turn.shared);
         let mut rest = bytes;
         let message = protocol.next(&mut rest, self.output.queue());
         let is_idle = protocol.is_idle();
@@ -436,6 +458,9 @@ impl<S: Stream + ?Sized> Connection<S> {
     fn do_due(&mut self, turn: &mut Turn<'_>) -> Result<(), Ending> {
         self.delayed.take(Some(turn.now), self.output.queue());
         self.flush(turn)?;
+        if self.stopping.is_some_and(|until| until <= turn.now) {
+            return Err(Ending::Stopping);
+        }
         match self.deadlines.due(turn.now, self.pending()) {
             Some(Due::Ping) => {
                 self.deadlines.pinged(turn.now);
@@ -469,6 +494,11 @@ impl<S: Stream + ?Sized> Connection<S> {
             *since = now;
         }
     }
+}
+
+/// The protocol of a connection, from now on if it had none.
+fn protocol<'a>(protocol: &'a mut Option<Box<Protocol>>, shared: &Shared) -> &'a mut Protocol {
+    protocol.get_or_insert_with(|| Protocol::new(shared.max_message).into())
 }
 
 /// How much one connection may still do in its turn.

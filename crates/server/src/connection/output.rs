@@ -9,8 +9,9 @@ use super::Stream;
 /// Bytes on their way to the peer.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    /// What the stream did not take yet.
-    unsent: Vec<u8>,
+    /// What was queued, and how much of it has gone out.
+    queue: Vec<u8>,
+    sent: usize,
     /// The stream holds something back itself.
     held_back: bool,
     /// Since when the stream has taken nothing.
@@ -20,7 +21,7 @@ pub(super) struct Output {
 impl Output {
     /// Whether everything has gone out.
     pub(super) fn is_empty(&self) -> bool {
-        self.unsent.is_empty() && !self.held_back
+        self.queue.is_empty() && !self.held_back
     }
 
     /// Since when the peer has taken nothing of what waits for it.
@@ -30,7 +31,7 @@ impl Output {
 
     /// Where to put what [`Self::flush`] is to send.
     pub(super) fn queue(&mut self) -> &mut Vec<u8> {
-        &mut self.unsent
+        &mut self.queue
     }
 
     /// Sends `bytes` behind what waits; what the stream does not take waits too. Returns how many
@@ -45,13 +46,12 @@ impl Output {
         now: Instant,
     ) -> io::Result<usize> {
         if !self.is_empty() {
-            self.unsent.extend_from_slice(bytes);
+            self.queue.extend_from_slice(bytes);
             return self.flush(stream, now);
         }
-        let before = stream.written();
         let taken = write(stream, bytes)?;
-        self.unsent.extend_from_slice(&bytes[taken..]);
-        self.note(stream, taken, before, now)?;
+        self.queue.extend_from_slice(&bytes[taken..]);
+        self.note(stream, taken, now)?;
         Ok(taken)
     }
 
@@ -64,13 +64,13 @@ impl Output {
         stream: &mut S,
         now: Instant,
     ) -> io::Result<usize> {
-        let before = stream.written();
-        let taken = write(stream, &self.unsent)?;
-        self.unsent.drain(..taken);
-        if self.unsent.is_empty() {
-            self.unsent = Vec::new();
+        let taken = write(stream, &self.queue[self.sent..])?;
+        self.sent += taken;
+        if self.sent == self.queue.len() {
+            self.queue = Vec::new();
+            self.sent = 0;
         }
-        self.note(stream, taken, before, now)?;
+        self.note(stream, taken, now)?;
         Ok(taken)
     }
 
@@ -79,18 +79,15 @@ impl Output {
         &mut self,
         stream: &mut S,
         taken: usize,
-        before: Option<u64>,
         now: Instant,
     ) -> io::Result<()> {
         self.held_back = match stream.flush() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => true,
             result => result.map(|()| false)?,
         };
-        let after = stream.written();
-        let has_moved = if after.is_some() { after != before } else { taken > 0 };
         if self.is_empty() {
             self.stuck_since = None;
-        } else if has_moved || self.stuck_since.is_none() {
+        } else if stream.has_moved(taken) || self.stuck_since.is_none() {
             self.stuck_since = Some(now);
         }
         Ok(())

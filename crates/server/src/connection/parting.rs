@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use proto::limits::CLOSE_TIMEOUT;
 
-use super::protocol::Protocol;
-use super::{Connection, Ending, Stream, Turn};
+use super::{Connection, Ending, Shared, Stream, Turn, protocol};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +59,7 @@ impl<S: Stream + ?Sized> Connection<S> {
             };
         }
         if let Phase::Draining(until) = self.phase
-            && (self.is_drained(turn) || until <= turn.now)
+            && (self.comes_to_the_end(turn) || until <= turn.now)
         {
             self.phase = Phase::Over;
         }
@@ -70,8 +69,7 @@ impl<S: Stream + ?Sized> Connection<S> {
     fn close(&mut self, turn: &Turn<'_>) {
         self.delayed.take(None, self.output.queue());
         let frame = self.ending.as_ref().and_then(Ending::frame);
-        let max_message = turn.shared.max_message;
-        let protocol = self.protocol.get_or_insert_with(|| Protocol::new(max_message).into());
+        let protocol = protocol(&mut self.protocol, turn.shared);
         protocol.close(frame, self.output.queue());
     }
 
@@ -92,8 +90,8 @@ impl<S: Stream + ?Sized> Connection<S> {
 
     /// Reads on for the Close frame of the peer.
     fn hears_close(&mut self, turn: &mut Turn<'_>) -> bool {
-        if let Some(bytes) = self.unread.take() {
-            return self.has_close(&bytes);
+        if let Some(unread) = self.unread.take() {
+            return self.has_close(&unread.bytes[unread.taken..], turn.shared);
         }
         if !self.readable {
             return false;
@@ -102,14 +100,14 @@ impl<S: Stream + ?Sized> Connection<S> {
         let heard = match self.read_into(buffer, turn) {
             Ok(None) => false,
             Ok(Some(0)) | Err(_) => true,
-            Ok(Some(len)) => self.has_close(&buffer[..len]),
+            Ok(Some(len)) => self.has_close(&buffer[..len], turn.shared),
         };
         turn.buffer = buffer;
         heard
     }
 
-    fn has_close(&mut self, mut bytes: &[u8]) -> bool {
-        let Some(protocol) = &mut self.protocol else { return true };
+    fn has_close(&mut self, mut bytes: &[u8], shared: &Shared) -> bool {
+        let protocol = protocol(&mut self.protocol, shared);
         while let Some(message) = protocol.next(&mut bytes, self.output.queue()) {
             if message.is_err() || matches!(message, Ok(message) if message.is_close()) {
                 return true;
@@ -119,7 +117,7 @@ impl<S: Stream + ?Sized> Connection<S> {
     }
 
     /// Reads what still comes; whether that was the end of the stream.
-    fn is_drained(&mut self, turn: &mut Turn<'_>) -> bool {
+    fn comes_to_the_end(&mut self, turn: &mut Turn<'_>) -> bool {
         if !self.readable {
             return false;
         }

@@ -15,9 +15,10 @@ pub trait Stream: Read + Write + Debug {
         read < room
     }
 
-    /// How many bytes have gone down to the system so far, where that is not what writing says.
-    fn written(&self) -> Option<u64> {
-        None
+    /// Whether anything has gone down to the system with the writes since the last call, which
+    /// took `taken` bytes.
+    fn has_moved(&mut self, taken: usize) -> bool {
+        taken > 0
     }
 
     /// Ends the direction to the peer.

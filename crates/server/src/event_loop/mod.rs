@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use tracing::{error, info};
 
 use crate::connection::{Connection, Shared, Socket, Stream, Turn};
 use crate::handshake::Established;
-use crate::http::{Peer, Terms};
+use crate::http::{Peer, Terms, Upgrade};
 use crate::journal::{Committed, Recorder, Unrecorded};
 use crate::metrics::OpenConnection;
 use crate::stop::Stop;
@@ -40,6 +41,9 @@ const REPLIES: usize = 256 * 1024;
 
 /// Turns that may follow each other before others of the thread are let in.
 const TURNS: usize = 4;
+
+/// Time after which none of them begins.
+const TURNS_TIME: Duration = Duration::from_millis(1);
 
 /// Events in a turn from which on another one is likely to find some more.
 const BUSY: usize = 8;
@@ -109,6 +113,20 @@ struct Reply {
     is_recording: bool,
 }
 
+impl Replies {
+    /// Those that say that pings are recorded, in no more room than they need.
+    fn recording(&self) -> Self {
+        let mut recording = Self::default();
+        for reply in self.to.iter().filter(|reply| reply.is_recording) {
+            let start = recording.frames.len();
+            recording.frames.extend_from_slice(&self.frames[reply.frames.clone()]);
+            let frames = start..recording.frames.len();
+            recording.to.push(Reply { frames, ..*reply });
+        }
+        recording
+    }
+}
+
 /// What the loop waits for.
 enum Event<'a, C> {
     Stop,
@@ -116,7 +134,7 @@ enum Event<'a, C> {
     Timer,
     Synced,
     Eager,
-    Ready(poller::Ready<'a>),
+    Ready(io::Result<poller::Ready<'a>>),
 }
 
 impl<C> EventLoop<C> {
@@ -139,15 +157,13 @@ impl<C> EventLoop<C> {
         })
     }
 
-    /// Serves those who arrive. After the stop each is said goodbye to; it never ends by itself.
-    ///
-    /// # Errors
-    /// When the system refuses to tell of events.
+    /// Serves those who arrive. After the stop each is said goodbye to. It ends only when the
+    /// system does not tell of events any more, and returns why.
     pub async fn run(
         mut self,
         mut arrivals: mpsc::Receiver<Arrival<C>>,
         mut stop: Stop,
-    ) -> io::Result<()> {
+    ) -> io::Error {
         let poller = Rc::clone(&self.poller);
         let mut events = Events::new();
         let mut synced = self.recorder.synced();
@@ -160,7 +176,7 @@ impl<C> EventLoop<C> {
                 Some(arrival) = arrivals.recv() => Event::Arrival(arrival),
                 () = &mut timer => Event::Timer,
                 () = synced.changed(), if !self.unsynced.is_empty() => Event::Synced,
-                ready = poller.ready() => Event::Ready(ready?),
+                ready = poller.ready() => Event::Ready(ready),
                 () = yield_now(), if !self.eager.is_empty() => Event::Eager,
             };
             match event {
@@ -169,8 +185,12 @@ impl<C> EventLoop<C> {
                 Event::Timer => self.look_at_timers(),
                 Event::Synced => self.settle_synced(synced.state()),
                 Event::Eager => self.turn(&Events::default()),
-                Event::Ready(mut ready) => {
-                    self.take_turns(&mut ready, &poller, &mut events)?;
+                Event::Ready(ready) => {
+                    let taken =
+                        ready.and_then(|ready| self.take_turns(ready, &poller, &mut events));
+                    if let Err(error) = taken {
+                        return error;
+                    }
                     if !events.are_all() {
                         // Others of the thread would have to wait until it can.
                         yield_now().await;
@@ -187,14 +207,15 @@ impl<C> EventLoop<C> {
     /// Takes a turn, and more as long as there is much to do.
     fn take_turns(
         &mut self,
-        ready: &mut poller::Ready<'_>,
+        mut ready: poller::Ready<'_>,
         poller: &Poller,
         events: &mut Events,
     ) -> io::Result<()> {
+        let begun = Instant::now();
         for _ in 0..TURNS {
             poller.take(events)?;
             self.turn(events);
-            if events.len() < BUSY {
+            if events.len() < BUSY || begun.elapsed() > TURNS_TIME {
                 break;
             }
         }
@@ -205,13 +226,16 @@ impl<C> EventLoop<C> {
     }
 
     fn turn(&mut self, events: &Events) {
-        let now = Instant::now();
-        self.shared.counts.clients.set_now(now);
-        for key in mem::take(&mut self.eager) {
+        let now = self.begin();
+        let mut eager = mem::take(&mut self.eager);
+        for key in eager.drain(..) {
             self.visit(key, now, |entry, turn| {
                 entry.is_eager = false;
                 entry.connection.proceed(turn);
             });
+        }
+        if self.eager.is_empty() {
+            self.eager = eager;
         }
         for (key, readiness) in events.iter() {
             let key = KeyData::from_ffi(key).into();
@@ -220,7 +244,15 @@ impl<C> EventLoop<C> {
         self.commit(now);
     }
 
-    /// Has a connection act in the present turn.
+    /// The present of a turn that begins.
+    fn begin(&self) -> Instant {
+        let now = Instant::now();
+        self.shared.counts.clients.set_now(now);
+        now
+    }
+
+    /// Has a connection act in the present turn, and sees to what it needs then. One that panics
+    /// takes itself down, and nobody else.
     fn visit(&mut self, key: Key, now: Instant, act: impl FnOnce(&mut Entry<C>, &mut Turn<'_>)) {
         let Some(entry) = self.connections.get_mut(key) else { return };
         let start = self.replies.frames.len();
@@ -231,30 +263,27 @@ impl<C> EventLoop<C> {
             recorder: &mut self.recorder,
             replies: &mut self.replies.frames,
         };
-        act(entry, &mut turn);
-        let frames = start..self.replies.frames.len();
-        if frames.is_empty() {
-            self.look_after(key);
+        if catch_unwind(AssertUnwindSafe(|| act(entry, &mut turn))).is_err() {
+            error!(peer = %entry.peer, "a defect of this server ended the connection");
+            self.replies.frames.truncate(start);
+            self.remove(key);
             return;
         }
-        let is_recording = entry.connection.is_recording();
-        self.replies.to.push(Reply { key, frames, is_recording });
-        if self.recorder.is_full() || self.replies.frames.len() >= REPLIES {
-            self.commit(now);
+        let frames = start..self.replies.frames.len();
+        if !frames.is_empty() {
+            let is_recording = entry.connection.is_recording();
+            self.replies.to.push(Reply { key, frames, is_recording });
+            if self.recorder.is_full() || self.replies.frames.len() >= REPLIES {
+                self.commit(now);
+            }
+            return;
         }
-    }
-
-    /// Sees to what a connection needs after it has acted.
-    fn look_after(&mut self, key: Key) {
-        let Some(entry) = self.connections.get_mut(key) else { return };
         if let Some(ending) = entry.connection.ended() {
             if entry.open.is_some() {
                 ending.cause().inspect(|&cause| self.shared.metrics.errors.count(cause));
                 info!(peer = %entry.peer, "{ending}");
             }
-            self.connections.remove(key);
-            let kept = &self.connections;
-            self.timers.drop_others(kept.len(), |key| kept.contains_key(key));
+            self.remove(key);
             return;
         }
         if entry.connection.wants_turn() && !mem::replace(&mut entry.is_eager, true) {
@@ -263,8 +292,13 @@ impl<C> EventLoop<C> {
         if let Some(next) = entry.connection.next_timer()
             && entry.timer.is_none_or(|timer| next < timer)
         {
-            entry.timer = Some(next);
-            self.timers.add(next, key);
+            self.timers.change(key, entry.timer.replace(next), Some(next));
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(entry) = self.connections.remove(key) {
+            self.timers.change(key, entry.timer, None);
         }
     }
 
@@ -279,7 +313,7 @@ impl<C> EventLoop<C> {
             Ok(Committed::Written(number)) => {
                 let others = replies.to.iter().filter(|reply| !reply.is_recording);
                 self.settle(others, &replies.frames, Ok(()), now);
-                return self.unsynced.push_back((number, replies));
+                self.unsynced.push_back((number, replies.recording()));
             }
             Err(cause) => {
                 self.settle(replies.to.iter(), &replies.frames, Err(&cause), now);
@@ -290,15 +324,14 @@ impl<C> EventLoop<C> {
 
     /// Settles what the disk holds by now.
     fn settle_synced(&mut self, (synced, failed): (u64, Option<Unrecorded>)) {
-        let now = Instant::now();
+        let now = self.begin();
         let is_settled = |&mut (number, _): &mut (u64, _)| number <= synced || failed.is_some();
         while let Some((number, replies)) = self.unsynced.pop_front_if(is_settled) {
             let outcome = match &failed {
                 Some(cause) if number > synced => Err(cause),
                 _ => Ok(()),
             };
-            let waiting = replies.to.iter().filter(|reply| reply.is_recording);
-            self.settle(waiting, &replies.frames, outcome, now);
+            self.settle(replies.to.iter(), &replies.frames, outcome, now);
         }
     }
 
@@ -326,21 +359,18 @@ impl<C> EventLoop<C> {
     }
 
     fn look_at_timers(&mut self) {
-        let now = Instant::now();
-        while let Some((at, key)) = self.timers.take_due(now) {
+        let now = self.begin();
+        while let Some(key) = self.timers.take_due(now) {
             self.visit(key, now, |entry, turn| {
-                if entry.timer == Some(at) {
-                    entry.timer = None;
-                    entry.connection.on_timer(turn);
-                }
+                entry.timer = None;
+                entry.connection.on_timer(turn);
             });
         }
-        self.commit(now);
     }
 
     fn stop(&mut self) {
         self.stopping = true;
-        let now = Instant::now();
+        let now = self.begin();
         let all: Vec<_> = self.connections.keys().collect();
         for key in all {
             self.visit(key, now, |entry, turn| entry.connection.stop(turn));
@@ -349,37 +379,40 @@ impl<C> EventLoop<C> {
     }
 
     fn admit(&mut self, Arrival { established, counted }: Arrival<C>) {
-        let admitted = match established {
-            Established::Plain(upgrade) => {
-                let (stream, rest) = upgrade.split();
-                self.add(stream, |socket| socket, rest, counted)
+        let added = match established {
+            Established::Plain(Upgrade { stream, early, terms }) => {
+                self.add(stream, |socket| socket, early, terms, counted)
             }
             Established::Secure(upgrade) => {
-                let (stream, rest) = upgrade.split();
+                let Upgrade { stream, early, terms } = *upgrade;
                 let (stream, tls) = stream.into_inner();
-                self.add(stream, |socket| Secure::new(socket, tls), rest, counted)
+                self.add(stream, |socket| Secure::new(socket, tls), early, terms, counted)
             }
         };
-        match admitted {
-            Ok(key) if self.stopping => {
-                let now = Instant::now();
-                self.visit(key, now, |entry, turn| entry.connection.stop(turn));
-                self.commit(now);
-            }
-            Ok(key) => self.look_after(key),
-            Err(error) => error!("cannot serve a connection: {error}"),
+        let key = match added {
+            Ok(key) => key,
+            Err(error) => return error!("cannot serve a connection: {error}"),
+        };
+        let now = self.begin();
+        if self.stopping {
+            self.visit(key, now, |entry, turn| entry.connection.stop(turn));
+        } else {
+            self.visit(key, now, |entry, turn| entry.connection.proceed(turn));
         }
+        self.commit(now);
     }
 
     fn add<S: Stream + 'static>(
         &mut self,
         stream: TcpStream,
         wrap: impl FnOnce(Socket) -> S,
-        (early, terms): (Vec<u8>, Terms),
+        early: Vec<u8>,
+        terms: Terms,
         counted: C,
     ) -> io::Result<Key> {
         let socket = stream.into_std()?;
         let Terms { service, peer, permit, is_healthcheck } = terms;
+        self.shared.counts.received_bytes.add(early.len() as u64);
         let key = self.connections.try_insert_with_key(|key| {
             self.poller.add(&socket, key.data().as_ffi())?;
             let connection =

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
@@ -54,12 +55,14 @@ impl Poller {
     /// Takes the events that are there.
     ///
     /// # Errors
-    /// None that is known of.
+    /// When the system does not tell.
     pub(super) fn take(&self, events: &mut Events) -> io::Result<()> {
         const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
         events.0.clear();
-        epoll::wait(&self.0, spare_capacity(&mut events.0), Some(&NOW))?;
-        Ok(())
+        match epoll::wait(&self.0, spare_capacity(&mut events.0), Some(&NOW)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -79,7 +82,7 @@ impl Events {
         Self(Vec::with_capacity(EVENTS))
     }
 
-    /// Whether there may be more than these.
+    /// Whether there were no more than these.
     pub(super) fn are_all(&self) -> bool {
         self.0.len() < EVENTS
     }

@@ -69,14 +69,6 @@ pub struct Upgrade<S> {
     pub terms: Terms,
 }
 
-impl<S> Upgrade<S> {
-    /// The stream, and what goes with it.
-    #[must_use]
-    pub fn split(self) -> (S, (Vec<u8>, Terms)) {
-        (self.stream, (self.early, self.terms))
-    }
-}
-
 /// What an upgraded connection is there for.
 #[derive(Debug)]
 pub struct Terms {

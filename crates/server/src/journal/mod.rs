@@ -29,6 +29,7 @@ use sync::{Progress, Syncer};
 pub use file::Rotation;
 pub use metrics::LogMetrics;
 pub use recorder::{Committed, Recorder, Synced, Unrecorded};
+pub use stdout::standard_output;
 pub use sync::SyncPolicy;
 
 /// Time that a slow reader of stdout is given when the server stops.

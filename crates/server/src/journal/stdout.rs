@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::pipe::fcntl_setpipe_size;
 use tracing::warn;
 
 /// How much may wait for a reader, in bytes.
@@ -17,6 +18,14 @@ const MUCH: usize = CAPACITY / 4;
 /// Pause between two writes. Under load it makes one write, and one wake of this thread, serve
 /// thousands of lines.
 const PACE: Duration = Duration::from_millis(20);
+
+/// The standard output. Where that is a pipe it gets room for all that is written in one go, if
+/// the system allows it: otherwise both sides would have to take turns, many times a write.
+pub fn standard_output() -> io::Stdout {
+    let out = io::stdout();
+    let _ = fcntl_setpipe_size(&out, CAPACITY);
+    out
+}
 
 /// Lines on their way to stdout, written by a thread of its own.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! A TLS stream as a connection needs it.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 
 use tokio_rustls::rustls::ServerConnection;
 
@@ -21,14 +22,15 @@ struct Metered {
     socket: Socket,
     /// The last read brought less than there was room for.
     drained: bool,
-    written: u64,
+    /// Something was written since that was last asked.
+    has_moved: bool,
 }
 
 impl Secure {
     /// Goes on where a handshake ended.
     #[must_use]
     pub fn new(socket: Socket, tls: ServerConnection) -> Self {
-        let socket = Metered { socket, drained: false, written: 0 };
+        let socket = Metered { socket, drained: false, has_moved: false };
         Self { tls, socket, decrypted: 0 }
     }
 
@@ -50,8 +52,9 @@ impl Stream for Secure {
         self.decrypted == 0 && self.socket.drained
     }
 
-    fn written(&self) -> Option<u64> {
-        Some(self.socket.written)
+    /// What is written may stay here, encrypted.
+    fn has_moved(&mut self, _taken: usize) -> bool {
+        mem::take(&mut self.socket.has_moved)
     }
 
     fn shut_down(&mut self) -> io::Result<()> {
@@ -105,7 +108,7 @@ impl Read for Metered {
 impl Write for Metered {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let written = self.socket.write(buf)?;
-        self.written += written as u64;
+        self.has_moved |= written > 0;
         Ok(written)
     }
 
