@@ -46,8 +46,6 @@ fn report(bench: &Bench, rows: &[Row]) -> String {
     for (shape, Row { one, two, ratio }) in SHAPES.iter().zip(rows) {
         table.row([shape.to_string(), one.show(2), two.show(2), ratio.show(2)]);
     }
-    let place = &bench.place;
-    let shared = if place.is_shared() { "; the load has one of them as well" } else { "" };
-    let cores = format!("The server may use {} either way{shared}.", place.programs());
+    let cores = format!("The server may use {} either way.", bench.place.programs());
     format!("### Two workers\n\n{}\n\n{table}", bench.describe(&cores))
 }
