@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use proto::limits::CLOSE_TIMEOUT;
 
-use super::{Connection, Ending, Shared, Stream, Turn, protocol};
+use super::messages::protocol;
+use super::{Connection, Ending, Shared, Stream, Turn};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl<S: Stream + ?Sized> Connection<S> {
     /// Reads on for the Close frame of the peer.
     fn hears_close(&mut self, turn: &mut Turn<'_>) -> bool {
         if let Some(unread) = self.unread.take() {
-            return self.has_close(&unread.bytes[unread.taken..], turn.shared);
+            return self.has_close(unread.rest(), turn.shared);
         }
         if !self.readable {
             return false;

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use rustix::fs::{Advice, fadvise};
 use tracing::error;
 
 use super::Shared;
@@ -81,6 +83,20 @@ fn run(shared: &Shared, pause: Option<Duration>, stopped: &Receiver<()>) {
             return shared.sync_failed(&cause.into());
         }
         shared.synced(written);
+        files.iter().for_each(|file| give_pages_back(file));
+    }
+}
+
+/// Lets the system have the memory of what is on the disk: a log is rarely read, and would fill
+/// the page cache. Pages that come back at once also cost the next lines less than new ones. The
+/// last page stays, as the next line is to join it.
+fn give_pages_back(file: &File) {
+    /// Where every page size has a boundary.
+    const BOUNDARY: u64 = 64 * 1024;
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    if let Some(whole) = NonZeroU64::new(len - len % BOUNDARY) {
+        // A system that keeps them is slower, not wrong.
+        let _ = fadvise(file, 0, Some(whole), Advice::DontNeed);
     }
 }
 
