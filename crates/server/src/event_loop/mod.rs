@@ -2,36 +2,37 @@
 //! connection with something to read takes it, then all pings are written to the log at once,
 //! then all replies leave.
 
+mod arrival;
 mod poller;
+mod replies;
 mod timers;
 
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use slotmap::{Key as _, KeyData, SlotMap, new_key_type};
-use tokio::net::TcpStream;
+use slotmap::{KeyData, SlotMap, new_key_type};
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 use tracing::{error, info};
 
-use crate::connection::{Connection, Shared, Socket, Stream, Turn};
-use crate::handshake::Established;
-use crate::http::{Peer, Terms, Upgrade};
+use crate::connection::{Connection, Shared, Stream, Turn};
+use crate::http::Peer;
 use crate::journal::{Committed, Recorder, Unrecorded};
 use crate::metrics::OpenConnection;
 use crate::stop::Stop;
-use crate::tls::Secure;
 
 use poller::{Events, Poller};
+use replies::{Replies, Reply};
 use timers::Timers;
+
+pub use arrival::Arrival;
 
 /// Bytes that are read from a connection in one turn.
 const READ_BUFFER: usize = 16 * 1024;
@@ -50,15 +51,6 @@ const BUSY: usize = 8;
 
 /// A timer that is set to no time goes off after this, for nothing.
 const LONG: Duration = Duration::from_secs(3600);
-
-/// A connection that is ready for its first message.
-#[derive(Debug)]
-pub struct Arrival<C> {
-    /// Its stream, upgraded.
-    pub established: Established,
-    /// Counts the connection as long as it lives.
-    pub counted: C,
-}
 
 /// The connections of a worker, and what they share.
 #[derive(Debug)]
@@ -95,36 +87,6 @@ struct Entry<C> {
     open: Option<OpenConnection>,
     _permit: OwnedSemaphorePermit,
     _counted: C,
-}
-
-/// The replies of a turn.
-#[derive(Debug, Default)]
-struct Replies {
-    frames: Vec<u8>,
-    to: Vec<Reply>,
-}
-
-/// The replies to one connection.
-#[derive(Debug)]
-struct Reply {
-    key: Key,
-    frames: Range<usize>,
-    /// They say that pings are recorded.
-    is_recording: bool,
-}
-
-impl Replies {
-    /// Those that say that pings are recorded, in no more room than they need.
-    fn recording(&self) -> Self {
-        let mut recording = Self::default();
-        for reply in self.to.iter().filter(|reply| reply.is_recording) {
-            let start = recording.frames.len();
-            recording.frames.extend_from_slice(&self.frames[reply.frames.clone()]);
-            let frames = start..recording.frames.len();
-            recording.to.push(Reply { frames, ..*reply });
-        }
-        recording
-    }
 }
 
 /// What the loop waits for.
@@ -376,61 +338,5 @@ impl<C> EventLoop<C> {
             self.visit(key, now, |entry, turn| entry.connection.stop(turn));
         }
         self.commit(now);
-    }
-
-    fn admit(&mut self, Arrival { established, counted }: Arrival<C>) {
-        let added = match established {
-            Established::Plain(Upgrade { stream, early, terms }) => {
-                self.add(stream, |socket| socket, early, terms, counted)
-            }
-            Established::Secure(upgrade) => {
-                let Upgrade { stream, early, terms } = *upgrade;
-                let (stream, tls) = stream.into_inner();
-                self.add(stream, |socket| Secure::new(socket, tls), early, terms, counted)
-            }
-        };
-        let key = match added {
-            Ok(key) => key,
-            Err(error) => return error!("cannot serve a connection: {error}"),
-        };
-        let now = self.begin();
-        if self.stopping {
-            self.visit(key, now, |entry, turn| entry.connection.stop(turn));
-        } else {
-            self.visit(key, now, |entry, turn| entry.connection.proceed(turn));
-        }
-        self.commit(now);
-    }
-
-    fn add<S: Stream + 'static>(
-        &mut self,
-        stream: TcpStream,
-        wrap: impl FnOnce(Socket) -> S,
-        early: Vec<u8>,
-        terms: Terms,
-        counted: C,
-    ) -> io::Result<Key> {
-        let socket = stream.into_std()?;
-        let Terms { service, peer, permit, is_healthcheck } = terms;
-        self.shared.counts.received_bytes.add(early.len() as u64);
-        let key = self.connections.try_insert_with_key(|key| {
-            self.poller.add(&socket, key.data().as_ffi())?;
-            let connection =
-                Connection::new(wrap(Socket::new(socket)), early, service, peer, Instant::now());
-            let open = (!is_healthcheck).then(|| OpenConnection::of(service, &self.shared.counts));
-            Ok::<_, io::Error>(Entry {
-                connection: Box::new(connection),
-                peer,
-                timer: None,
-                is_eager: false,
-                open,
-                _permit: permit,
-                _counted: counted,
-            })
-        })?;
-        if !is_healthcheck {
-            info!(%peer, "connected");
-        }
-        Ok(key)
     }
 }
