@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use futures_util::{SinkExt, StreamExt};
+use program::stop::{self, Stopper};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::connection::{Connection, Ending, Readiness, Shared, Stream, Turn};
@@ -20,7 +21,6 @@ use server::http::Peer;
 use server::journal::{Closer, Journal, Options, Recorder, SyncPolicy};
 use server::metrics::Metrics;
 use server::service::{Service, State};
-use server::stop::{self, Stopper};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, split};
 use tokio::task::yield_now;

@@ -1,16 +1,15 @@
 //! `client`: settings, signals and exit status around [`client::run`],
 //! [`client::interactive::run`] and [`client::bench::run`].
 
-mod signal;
-
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use client::Settings;
 use client::bench::Load;
-use client::{Settings, events, stop};
-use proto::settings;
+use program::signals::Signals;
+use program::stop::Stopper;
+use program::{events, exit, settings, stop};
 use tokio::runtime::Builder;
-use tracing::warn;
+use tracing::{debug, warn};
 
 fn main() -> ExitCode {
     let settings: Settings = match settings::load(std::env::args_os()) {
@@ -18,15 +17,11 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     if let Some(Err(cause)) = settings.bench().map(Load::make_room) {
-        return settings::wrong(&cause);
+        return exit::misused(cause);
     }
     match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(cause) => {
-            // Where stderr is gone as well, the status has to do.
-            let _ = writeln!(io::stderr(), "error: {cause}");
-            ExitCode::FAILURE
-        }
+        Err(cause) => exit::failed(cause),
     }
 }
 
@@ -43,8 +38,9 @@ fn run(settings: &Settings) -> Result<(), String> {
 }
 
 async fn work(settings: &Settings) -> Result<(), String> {
+    let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
     let (stopper, stop) = stop::channel();
-    signal::listen(stopper).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    tokio::spawn(stop_at(signals, stopper));
     let trust = settings.trust();
     let url = settings.url();
     if trust.is_blind(url) {
@@ -59,4 +55,12 @@ async fn work(settings: &Settings) -> Result<(), String> {
         Some(url) => client::interactive::run(url, &trust, settings.pong_timeout, stop).await,
         None => client::run(settings, stop).await,
     }
+}
+
+/// Stops the client at the first of the signals. A further one changes nothing: stopping takes
+/// less than a second anyway, and `timeout`, like others who pass signals on, sends two at a time.
+async fn stop_at(mut signals: Signals, stopper: Stopper) {
+    let name = signals.next().await;
+    debug!("{name} received");
+    stopper.stop();
 }

@@ -1,6 +1,5 @@
 //! How many connections the descriptor limit of the process allows.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
 
 /// Descriptors that are neither connections nor handshakes: streams, log, event loops.
@@ -16,18 +15,6 @@ pub struct Budget {
     pub connections: usize,
     /// The most connections with their handshakes, before these have to make room.
     pub sockets: usize,
-}
-
-/// Raises the limit of the process as far as it may, and returns it.
-#[must_use]
-pub fn raise_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    current.map_or(usize::MAX, |current| usize::try_from(current).unwrap_or(usize::MAX))
 }
 
 impl Budget {

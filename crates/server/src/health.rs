@@ -1,7 +1,7 @@
 //! Whether the server can do its work.
 
 use crate::journal::Journal;
-use crate::stop::Stop;
+use program::stop::Stop;
 
 /// Tells what `/healthz` tells.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@
 pub mod connection;
 pub mod descriptors;
 pub mod event_loop;
-pub mod events;
 pub mod handshake;
 pub mod health;
 pub mod healthcheck;
@@ -20,7 +19,6 @@ pub mod page;
 pub mod server;
 pub mod service;
 pub mod settings;
-pub mod stop;
 pub mod tally;
 pub mod throttle;
 pub mod tls;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use program::descriptors;
+use program::stop::{self, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -14,7 +16,7 @@ use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use crate::descriptors::{self, Budget};
+use crate::descriptors::Budget;
 use crate::handshake::Handshake;
 use crate::health::Health;
 use crate::http::Http;
@@ -23,7 +25,6 @@ use crate::listener;
 use crate::metrics::Metrics;
 use crate::service;
 use crate::settings::Settings;
-use crate::stop::{self, Stop};
 use crate::throttle::Throttle;
 use crate::tls::{self, Tls};
 use crate::worker::{self, Worker};

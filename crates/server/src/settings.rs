@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use program::events::Filter;
+use program::values::{bytes, filter, seconds};
 use proto::limits::MAX_MESSAGE;
-use proto::settings::{bytes, seconds};
-use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::http::{Origins, Proxies};
 use crate::journal::{self, Rotation, SyncPolicy};
@@ -94,8 +94,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
 
     /// What is told on stderr: a level, or levels by module
-    #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter)]
-    pub rust_log: Targets,
+    #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter("info,server::journal=debug"))]
+    pub rust_log: Filter,
 
     /// What to do in place of serving
     #[command(subcommand)]
@@ -137,14 +137,6 @@ impl Settings {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "allowed is an address and a port, such as 0.0.0.0:8765 or [::]:8765".into())
-}
-
-fn filter(text: &str) -> Result<Targets, String> {
-    // A bare word that is no level would pass as a module that is told in full.
-    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
-    text.parse().ok().filter(|_| text.split(',').all(is_clear)).ok_or_else(|| {
-        "allowed is error, warn, info, debug, trace or off, also by module: info,server::http=debug".into()
-    })
 }
 
 fn keep(text: &str) -> Result<u32, String> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use program::stop::Stop;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +24,6 @@ use crate::journal::Journal;
 use crate::listener::Accepted;
 use crate::metrics::{Metrics, WorkerMetrics};
 use crate::service;
-use crate::stop::Stop;
 use crate::throttle::Throttle;
 
 /// Accepted connections on their way to a worker.

@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use program::stop::Stop;
 use slotmap::{KeyData, SlotMap, new_key_type};
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -26,7 +27,6 @@ use crate::connection::{Connection, Shared, Stream, Turn};
 use crate::http::Peer;
 use crate::journal::{Committed, Recorder, Unrecorded};
 use crate::metrics::OpenConnection;
-use crate::stop::Stop;
 
 use poller::{Events, Poller};
 use replies::{Replies, Reply};

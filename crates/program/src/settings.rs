@@ -1,4 +1,4 @@
-//! How a setting is read, and how a wrong one is reported.
+//! How the settings of a program are loaded, and how a wrong one is reported.
 //!
 //! Each setting is an environment variable and a flag of the same name (`LAG_TIME`,
 //! `--lag-time`); the flag wins, and an empty variable counts as unset. A wrong value gives one
@@ -7,25 +7,20 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Error, Parser};
 
-/// Exit status of a program that was configured wrongly.
-pub const EXIT_USAGE: u8 = 2;
+use crate::exit;
 
-/// Longest time that a setting may hold, in seconds: a year.
-const MAX_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
-
-/// Reads the settings of a program from its arguments and its environment.
+/// Loads the settings of a program from its arguments and its environment.
 ///
 /// # Errors
 /// The status to exit with, after help, version or the error was printed.
 pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, ExitCode> {
     let command = S::command().mut_args(without_empty_variable);
     if let Some(cause) = command.get_arguments().find_map(not_text) {
-        return Err(wrong(&cause));
+        return Err(exit::misused(cause));
     }
     let mut matches = command.try_get_matches_from(args).map_err(|error| report::<S>(&error))?;
     S::from_arg_matches_mut(&mut matches).map_err(|error| report::<S>(&error))
@@ -50,22 +45,14 @@ fn not_text(arg: &Arg) -> Option<String> {
     Some(format!("{} is {value:?}, but allowed is text in UTF-8", name(arg)?))
 }
 
-/// Says what is wrong with the settings, in one line; returns the status to exit with.
-#[must_use]
-pub fn wrong(cause: &str) -> ExitCode {
-    // Where stderr is gone as well, the status has to do.
-    let _ = writeln!(io::stderr(), "error: {cause}");
-    ExitCode::from(EXIT_USAGE)
-}
-
 fn report<S: Parser>(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // Nobody reads on: nothing to tell, and nothing went wrong.
+            // An error here means that the reader of stdout has left, having read enough.
             let _ = write!(io::stdout(), "{error}");
             ExitCode::SUCCESS
         }
-        _ => wrong(&explain::<S>(error)),
+        _ => exit::misused(explain::<S>(error)),
     }
 }
 
@@ -112,41 +99,12 @@ fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// Reads a time in seconds, fractions allowed.
-///
-/// # Errors
-/// What is allowed, if the text is anything else.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "allowed is a number of seconds from 0 to a year, such as 2 or 0.5".into())
-}
-
-/// Reads a size in bytes, at least one, with an optional `K`, `M` or `G` (of 1024) behind it.
-///
-/// # Errors
-/// What is allowed, if the text is anything else.
-pub fn bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) = match text.bytes().last().map(|byte| byte.to_ascii_uppercase()) {
-        Some(b'K') => (&text[..text.len() - 1], 1 << 10),
-        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
-        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
-        _ => (text, 1),
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit))
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| "allowed is a number of bytes from 1, such as 65536, 64K or 10M".into())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use proptest::prelude::*;
+    use crate::values::seconds;
 
     #[derive(Debug, Parser)]
     struct Example {
@@ -177,32 +135,5 @@ mod tests {
     fn every_other_error_is_one_line() {
         let text = explained(&["--lagtime", "1"]);
         assert!(text.contains("--lagtime") && !text.contains('\n'), "{text}");
-    }
-
-    #[test]
-    fn seconds_take_fractions_and_nothing_silly() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(seconds("0"), Ok(Duration::ZERO));
-        for text in ["", "-1", "nan", "inf", "1e300", "two", "1s"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn bytes_take_units() {
-        assert_eq!(bytes("65536"), Ok(65536));
-        assert_eq!(bytes("64k"), Ok(65536));
-        assert_eq!(bytes("10M"), Ok(10 << 20));
-        assert_eq!(bytes("1G"), Ok(1 << 30));
-        for text in ["", "0", "-1", "K", "1.5M", "99999999999G", "1MB", "ü"] {
-            assert!(bytes(text).is_err(), "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in any::<String>()) {
-            let _ = (seconds(&text), bytes(&text));
-        }
     }
 }

@@ -1,16 +1,16 @@
-//! Shutdown as a value: whoever holds a [`Stop`] can wait for it.
+//! The stop of a program as a value: whoever holds a [`Stop`] can wait for it.
 
 use tokio::sync::watch;
 
-/// Tells the [`Stop`] that the time has come; so does dropping it.
+/// Tells every [`Stop`] that the program is to stop. Dropping it tells the same.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>);
 
-/// Knows whether the client is to stop.
+/// Knows whether the program is to stop.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
-/// A pair of the one that tells and the one that is told.
+/// A [`Stopper`] and the [`Stop`] that it tells.
 #[must_use]
 pub fn channel() -> (Stopper, Stop) {
     let (sender, receiver) = watch::channel(false);
@@ -18,7 +18,7 @@ pub fn channel() -> (Stopper, Stop) {
 }
 
 impl Stopper {
-    /// Tells it.
+    /// Tells every [`Stop`].
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
@@ -27,7 +27,13 @@ impl Stopper {
 impl Stop {
     /// Waits for the stop.
     pub async fn wait(&mut self) {
-        // An error means that the stopper is gone, and with it the one who would keep this going.
+        // An error means that the stopper was dropped, which is a stop too.
         let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Whether the stop was told.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.0.borrow()
     }
 }
