@@ -4,47 +4,49 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use program::descriptors;
 use program::stop::{self, Stop};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::descriptors::Budget;
-use crate::handshake::Handshake;
-use crate::health::Health;
-use crate::http::Http;
+use crate::front::handshake::Handshake;
+use crate::front::http::Http;
+use crate::front::tls::{self, Tls};
+use crate::front::{Front, listener};
 use crate::journal::{Closer, Journal, standard_output};
-use crate::listener;
-use crate::metrics::Metrics;
-use crate::service;
+use crate::observe::{Health, Metrics, Occupancy, Throttle, WorkerMetrics};
+use crate::service::{self, Service};
 use crate::settings::Settings;
-use crate::throttle::Throttle;
-use crate::tls::{self, Tls};
+use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
+
+/// Time that handshakes are given to finish when the server stops.
+const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
 
 /// A server that listens.
 #[derive(Debug)]
 pub struct Server {
-    settings: Settings,
+    drain_timeout: Duration,
     listener: TcpListener,
     secure: Option<Secure>,
-    workers: Vec<Worker>,
-    /// What workers could not go on for.
+    front: Front,
+    /// The ends of the workers.
+    ended: Vec<worker::Ended>,
+    /// Why a worker could not go on.
     failures: mpsc::Receiver<String>,
-    metrics: Arc<Metrics>,
     journal: Journal,
     closer: Closer,
     stopper: stop::Stopper,
 }
 
-/// Where TLS is spoken.
+/// The listener of TLS.
 struct Secure {
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -73,7 +75,7 @@ impl Server {
     /// When the log or the address cannot be had, or a setting asks for too much.
     pub fn start(settings: Settings) -> Result<Self, Failure> {
         let workers = settings.workers();
-        let limit = descriptors::raise_limit();
+        let limit = program::descriptors::raise_limit();
         let budget = Budget::new(limit, workers).ok_or_else(|| {
             Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
         })?;
@@ -87,57 +89,42 @@ impl Server {
         })?;
         let (stopper, stop) = stop::channel();
         let (failing, failures) = mpsc::channel(1);
-        let metrics = Arc::new(Metrics::new(workers, max_connections, journal.clone()));
-        let health = Health { journal: journal.clone(), stop: stop.clone() };
+        let occupancy = Arc::new(Occupancy::new(max_connections, None));
+        let metrics = Arc::new(Metrics::new(workers, Service::paths(), occupancy, journal.clone()));
+        let health = Health { journal: journal.clone(), stop };
+        let services =
+            Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health.clone()));
+        let (workers, ended) = start_workers(&settings, &metrics, &services, &journal, &failing)
+            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
         let http = Http {
-            health: health.clone(),
+            health,
             metrics: Arc::clone(&metrics),
+            services,
+            default_service: Service::default(),
             origins: settings.allowed_origins.clone(),
             proxies: settings.trusted_proxies.clone().unwrap_or_default(),
-            connections: Arc::new(Semaphore::new(max_connections)),
             own: settings.listen.ip(),
             refused_requests: Throttle::default(),
             refused_origins: Throttle::default(),
         };
-        let handshake = Arc::new(Handshake::new(http));
-        let options = worker::Options {
-            journal: journal.clone(),
-            max_message: settings.max_message,
-            reply_delay: settings.reply_delay,
-            sockets: Arc::default(),
-            max_sockets: budget.sockets,
-            services: Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health)),
-            metrics: Arc::clone(&metrics),
-            unusable: Arc::default(),
-            stop,
-            failures: failing,
-        };
-        let workers = metrics
-            .workers()
-            .iter()
-            .enumerate()
-            .map(|(number, counts)| {
-                Worker::start(number, options.clone(), Arc::clone(counts), Arc::clone(&handshake))
-            })
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+        let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
         info!(
             "listening on ws://{}, log {} (LOG_SYNC {:?}), {} workers, at most {max_connections} connections",
             listener.local_addr().unwrap_or(settings.listen),
             journal.path().display(),
             settings.log_sync,
-            workers.len(),
+            ended.len(),
         );
         if let Some(Secure { listener, .. }) = &secure {
             info!("listening on wss://{}", listener.local_addr().unwrap_or(settings.tls_listen()));
         }
         Ok(Self {
-            settings,
+            drain_timeout: settings.drain_timeout,
             listener,
             secure,
-            workers,
+            front,
+            ended,
             failures,
-            metrics,
             journal,
             closer,
             stopper,
@@ -167,21 +154,20 @@ impl Server {
     /// # Errors
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
-        let Self { settings, listener, secure, workers, mut failures, .. } = self;
+        let Self { drain_timeout, listener, secure, front, ended, mut failures, .. } = self;
         let result = select! {
-            () = accept(&listener, secure.as_ref(), &workers, &self.metrics) => Ok(()),
+            () = accept(&front, &listener, secure.as_ref()) => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
-        let deadline = Instant::now() + settings.drain_timeout;
+        let deadline = Instant::now() + drain_timeout;
         drop((listener, secure));
-        let open: usize = workers.iter().map(Worker::load).sum();
+        let open: usize = front.workers().iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
-        let finished = join_all(workers.into_iter().map(Worker::finish));
-        if timeout(settings.drain_timeout, finished).await.is_err() {
-            warn!("connections were still open after {:?} (DRAIN_TIMEOUT)", settings.drain_timeout);
+        if timeout(drain_timeout, drain(&front, ended)).await.is_err() {
+            warn!("connections were still open after {drain_timeout:?} (DRAIN_TIMEOUT)");
         }
         let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
@@ -190,16 +176,41 @@ impl Server {
 }
 
 /// Accepts connections at all ports, for ever.
-async fn accept(
-    listener: &TcpListener,
-    secure: Option<&Secure>,
-    workers: &[Worker],
-    metrics: &Metrics,
-) {
-    let plain = listener::accept(listener, None, workers, &metrics.errors);
+async fn accept(front: &Front, listener: &TcpListener, secure: Option<&Secure>) {
+    let plain = front.serve(listener, None);
     let Some(Secure { listener, acceptor, .. }) = secure else { return plain.await };
-    let secure = listener::accept(listener, Some(acceptor), workers, &metrics.errors);
-    join!(plain, secure);
+    join!(plain, front.serve(listener, Some(acceptor)));
+}
+
+/// Ends all handshakes and connections.
+async fn drain(front: &Front, ended: Vec<worker::Ended>) {
+    front.workers().iter().for_each(Worker::stop);
+    front.drain(HANDSHAKE_GRACE).await;
+    front.workers().iter().for_each(Worker::close);
+    join_all(ended).await;
+}
+
+fn start_workers(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    services: &Arc<service::State>,
+    journal: &Journal,
+    failures: &mpsc::Sender<String>,
+) -> io::Result<(Vec<Worker>, Vec<worker::Ended>)> {
+    let invalid_messages = Arc::default();
+    let counts = metrics.workers();
+    let limits = settings.limits(counts.len());
+    let start = |(number, counts): (usize, &Arc<WorkerMetrics>)| {
+        let shared = Shared {
+            limits,
+            services: Arc::clone(services),
+            metrics: Arc::clone(metrics),
+            counts: Arc::clone(counts),
+            invalid_messages: Arc::clone(&invalid_messages),
+        };
+        Worker::start(number, shared, journal, failures.clone())
+    };
+    counts.iter().enumerate().map(start).collect()
 }
 
 fn host_name() -> String {

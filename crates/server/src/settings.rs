@@ -8,11 +8,12 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use program::events::Filter;
 use program::values::{bytes, filter, seconds};
-use proto::limits::MAX_MESSAGE;
+use proto::limits::{MAX_MESSAGE, MAX_UNFINISHED};
 
-use crate::http::{Origins, Proxies};
+use crate::front::http::{Origins, Proxies};
+use crate::front::tls::Names;
 use crate::journal::{self, Rotation, SyncPolicy};
-use crate::tls::Names;
+use crate::worker::turn::Limits;
 
 /// Largest value of `MAX_MESSAGE`, in bytes.
 const MESSAGE_CEILING: u64 = 1 << 30;
@@ -114,6 +115,17 @@ impl Settings {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The settings that concern the connections of each of these workers.
+    #[must_use]
+    pub fn limits(&self, workers: usize) -> Limits {
+        Limits {
+            max_message: self.max_message,
+            max_unfinished: MAX_UNFINISHED.max(workers * self.max_message) / workers,
+            reply_delay: self.reply_delay,
+            log_messages: false,
+        }
     }
 
     /// Where TLS is spoken, if it is.
