@@ -15,6 +15,7 @@ mod connection;
 mod disk;
 mod durability;
 mod environment;
+mod escaping;
 mod healthcheck;
 mod http;
 mod interop;
