@@ -12,6 +12,7 @@
 //! [`observe`] counts on the way. [`server`] makes the whole of it from the [`settings`].
 
 pub mod descriptors;
+mod failure;
 pub mod front;
 pub mod healthcheck;
 pub mod journal;
@@ -22,5 +23,6 @@ pub mod settings;
 pub mod tally;
 pub mod worker;
 
-pub use server::{Failure, Server};
+pub use failure::Failure;
+pub use server::Server;
 pub use settings::Settings;

@@ -32,13 +32,6 @@ const TABLE: &[Entry] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service(usize);
 
-impl Default for Service {
-    /// Ping/pong.
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 /// What the services of a server share and remember.
 #[derive(Debug)]
 pub struct State {
