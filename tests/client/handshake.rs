@@ -58,10 +58,11 @@ fn a_server_that_never_answers_is_given_up() {
 #[test]
 fn a_name_that_nobody_knows_is_told() {
     let url = "ws://no-such-host.invalid:8765";
-    let client = Client::start(url, &[]);
+    let mut client = Client::start(url, &[]);
     let cause = cause(&client, url);
     assert!(cause.contains("lookup") || cause.contains("looked up"), "{cause}");
-    client.stop(Signal::TERM);
+    client.signal(Signal::TERM);
+    assert_eq!(client.wait().code(), Some(1));
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod certificates;
 mod client;
 mod fake;
 mod handshake;
-mod interactive;
+
 mod interop;
 mod pings;
 mod real_server;
@@ -19,6 +19,7 @@ mod reconnect;
 mod secure;
 mod settings;
 mod stop;
+mod talk;
 mod terminal;
 mod tls;
 mod trust;

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control
 
 use super::frames::{self, Event, Reader};
 use super::shared::{Phase, Shared, Work};
-use crate::ending::Ending;
+use crate::net::ending::Ending;
 
 /// About how much is written at once, in bytes.
 const CHUNK: usize = 64 * 1024;

@@ -7,11 +7,11 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::ending::Ending;
+use super::ending::Ending;
 
 /// Closes a connection as its ending asks for; takes [`CLOSE_TIMEOUT`] at most. What the server
 /// still says meanwhile is for `late`.
-pub(crate) async fn say<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: WebSocketStream<S>,
     ending: &Ending,
     mut late: impl AsyncFnMut(Message),
@@ -25,7 +25,7 @@ pub(crate) async fn say<S: AsyncRead + AsyncWrite + Unpin>(
         while let Some(Ok(message)) = socket.next().await {
             late(message).await;
         }
-        // A socket that is dropped with unread bytes in it would take the goodbye back.
+        // Closing a socket with unread bytes in it resets the connection, which would take the Close frame back.
         let mut stream = socket.into_inner();
         stream.shutdown().await?;
         copy(&mut stream, &mut sink()).await?;

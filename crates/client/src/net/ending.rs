@@ -1,4 +1,4 @@
-//! How a connection ends, and the goodbye that the server gets.
+//! How a connection ends, and the Close frame that the server gets.
 
 use std::fmt;
 use std::io;
