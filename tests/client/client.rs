@@ -124,9 +124,12 @@ impl Lines {
 
     /// The next line, without the time at its beginning.
     pub(crate) fn next_event(&self) -> String {
-        let line = self.next();
-        // `19-12-2023 12:43:12  INFO `
-        line.split_at_checked(20).map_or(line.as_str(), |(_, event)| event.trim_start()).to_owned()
+        event(&self.next())
+    }
+
+    /// The next line without its time, if it is there already.
+    pub(crate) fn try_next_event(&self) -> Option<String> {
+        self.lines.try_recv().ok().map(|line| event(&line))
     }
 
     /// What the server said, according to the next line.
@@ -150,4 +153,9 @@ impl Lines {
             }
         }
     }
+}
+
+/// What stands behind `19-12-2023 12:43:12  `.
+fn event(line: &str) -> String {
+    line.split_at_checked(20).map_or(line, |(_, event)| event.trim_start()).to_owned()
 }

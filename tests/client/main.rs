@@ -10,6 +10,7 @@ mod bench;
 mod certificates;
 mod client;
 mod fake;
+mod flood;
 mod handshake;
 
 mod interop;

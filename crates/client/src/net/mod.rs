@@ -27,8 +27,11 @@ use stream::Stream;
 use tls::Trust;
 use url::ServerUrl;
 
-/// Initial size of the read buffer and of the write buffer of a connection, in bytes.
-const BUFFER: usize = 1024;
+/// Largest read, in bytes.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// How much is written at once, in bytes, unless it is flushed sooner.
+const WRITE_BUFFER: usize = 1024;
 
 /// How much may wait to be written, in bytes: a message of any length, behind a full buffer and
 /// some control frames.
@@ -78,8 +81,8 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
 
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_WRITE_BUFFER)
         .max_message_size(Some(MAX_REPLY))
         .max_frame_size(Some(MAX_REPLY))

@@ -19,7 +19,8 @@ pub struct Throttle {
     /// Start of the span, and the texts shown in it.
     span: Option<(Instant, u32)>,
     left_out: u64,
-    told_at: Option<Instant>,
+    /// When that number is told next.
+    next_told: Option<Instant>,
 }
 
 impl Throttle {
@@ -34,6 +35,7 @@ impl Throttle {
         };
         if shown >= SHOWN {
             self.left_out += 1;
+            self.next_told.get_or_insert(now + SPAN);
             return false;
         }
         self.span = self.span.map(|(start, shown)| (start, shown + 1));
@@ -42,11 +44,10 @@ impl Throttle {
 
     /// How many texts were left out since that was told last, if it is to be told `now`.
     pub fn due(&mut self, now: Instant) -> Option<u64> {
-        let is_early = self.told_at.is_some_and(|told| now.duration_since(told) < TOLD_EVERY);
-        if is_early || self.left_out == 0 {
+        if self.left_out == 0 || self.next_told.is_some_and(|next| now < next) {
             return None;
         }
-        self.told_at = Some(now);
+        self.next_told = Some(now + TOLD_EVERY);
         self.take()
     }
 
@@ -70,7 +71,8 @@ mod tests {
             let shown = (0..1000).filter(|_| throttle.admits(now)).count();
             assert_eq!(shown, SHOWN as usize);
         }
-        assert_eq!(throttle.due(start), Some(3 * (1000 - u64::from(SHOWN))));
+        assert_eq!(throttle.due(start), None);
+        assert_eq!(throttle.due(start + SPAN), Some(3 * (1000 - u64::from(SHOWN))));
         assert_eq!(throttle.take(), None);
     }
 
