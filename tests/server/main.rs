@@ -14,6 +14,8 @@ mod support;
 mod connection;
 mod disk;
 mod durability;
+mod environment;
+mod healthcheck;
 mod http;
 mod interop;
 mod limits;

@@ -3,13 +3,16 @@
 use std::process::ExitCode;
 
 use client::{Mode, Settings, Verdict};
-use program::signals::Signals;
+use program::signals::{EarlyExit, Signals};
 use program::stop::Stopper;
-use program::{events, exit, settings, stop};
-use tokio::runtime::Builder;
+use program::{events, exit, runtime, settings, stop};
 use tracing::debug;
 
 fn main() -> ExitCode {
+    let early = match EarlyExit::install() {
+        Ok(early) => early,
+        Err(cause) => return exit::failed(cause),
+    };
     let settings: Settings = match settings::load(std::env::args_os()) {
         Ok(settings) => settings,
         Err(status) => return status,
@@ -18,21 +21,18 @@ fn main() -> ExitCode {
         Ok(mode) => mode,
         Err(cause) => return exit::misused(cause),
     };
-    match run(mode, &settings) {
+    match run(mode, &settings, early) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Bad) => ExitCode::FAILURE,
         Err(cause) => exit::failed(cause),
     }
 }
 
-fn run(mode: Mode, settings: &Settings) -> Result<Verdict, String> {
-    let _events = events::init(settings.rust_log.clone());
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
+fn run(mode: Mode, settings: &Settings, early: EarlyExit) -> Result<Verdict, String> {
+    let runtime = runtime::start()?;
+    let _events = events::init(settings.rust_log.clone())?;
     let result = runtime.block_on(async {
-        let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
+        let signals = Signals::catch(early)?;
         let (stopper, stop) = stop::channel();
         tokio::spawn(stop_at(signals, stopper));
         mode.run(stop).await

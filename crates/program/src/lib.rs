@@ -8,7 +8,9 @@
 pub mod descriptors;
 pub mod events;
 pub mod exit;
+pub mod runtime;
 pub mod settings;
 pub mod signals;
 pub mod stop;
 pub mod values;
+pub mod zone;
