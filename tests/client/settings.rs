@@ -119,7 +119,10 @@ fn an_option_of_another_mode_is_told_without_advice_that_misleads() {
     let output = command(&[]).args(["bench", "--interactive"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(told, "error: --interactive does not go with this command; see --help\n");
+    assert_eq!(
+        told,
+        "error: --interactive and bench are two modes, but allowed is one: leave one of them out\n"
+    );
 }
 
 /// The client opens the time zone while it reads its settings, and the shell then has the other

@@ -1,19 +1,20 @@
 //! Load on a server, and how it bears it (`client bench`).
 //!
 //! Each `worker` thread makes its share of the connections and runs them: `connection` is one of
-//! them, over `frames`; `schedule` and `timer` say when pings are due where a rate is given.
+//! them, `traffic` the pings on their way over it; `schedule` and `timer` say when pings are due
+//! where a rate is given.
 //! `team` starts the threads and leads them from phase to phase. `figures` are counted, `progress`
 //! shows some of them while the load runs, and `report` all of them at the end.
 
 mod connection;
 mod figures;
-mod frames;
 mod progress;
 mod report;
 mod schedule;
 mod shared;
 mod team;
 mod timer;
+mod traffic;
 mod worker;
 
 use std::io::{self, Write};

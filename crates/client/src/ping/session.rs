@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use proto::PONG;
+use proto::frame::CloseCode;
 use proto::ping::ERROR_PREFIX;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::reporter::Reporter;
@@ -130,9 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_))) => {
                     let reason = "the client takes text frames".into();
-                    return Err(Ending::Refused(CloseCode::Unsupported, reason));
+                    return Err(Ending::Refused(CloseCode::UNSUPPORTED, reason));
                 }
-                Some(Ok(Message::Close(frame))) => return Err(Ending::Closed(frame)),
+                Some(Ok(Message::Close(frame))) => return Err(Ending::closed_by(frame)),
                 Some(Err(error)) => return Err(Ending::of(error)),
                 None => return Err(Ending::Lost(None)),
             }
@@ -296,7 +296,7 @@ mod tests {
             say(server, "Pong!").await;
             server.send(Message::binary(vec![1])).await.unwrap();
         });
-        assert!(matches!(ending.await, Ending::Refused(CloseCode::Unsupported, _)));
+        assert!(matches!(ending.await, Ending::Refused(CloseCode::UNSUPPORTED, _)));
         let report = client.report();
         assert!(report.starts_with("2 sent, 1 received, 1 lost (50%), 1 error,"), "{report}");
         assert_eq!(
@@ -318,7 +318,7 @@ mod tests {
                 say(&mut server, text).await;
             }
             let Some(Ok(Message::Close(Some(frame)))) = server.next().await else { panic!() };
-            assert_eq!(frame.code, CloseCode::Normal);
+            assert_eq!(u16::from(frame.code), 1000);
             server.next().await;
             drop(server);
         };

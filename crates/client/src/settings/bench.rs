@@ -27,24 +27,24 @@ pub(super) struct BenchArgs {
     pub(super) url: Option<String>,
 
     /// Connections to hold
-    #[arg(long, value_name = "NUMBER", default_value = "64", value_parser = connections, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", default_value = "64", value_parser = connections)]
     connections: u64,
 
     /// Pings to keep on their way over each connection
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = in_flight, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = in_flight)]
     in_flight: u32,
 
     /// How long to ping, after all connections are made
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     duration: Duration,
 
     /// Pings a second over all connections; round trips then count from when a ping was due
     /// [default: each reply sends the next ping]
-    #[arg(long, value_name = "NUMBER", value_parser = rate, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = rate)]
     rate: Option<f64>,
 
     /// Threads that ping
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = threads, allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = threads)]
     threads: usize,
 
     /// Addresses of this machine to connect from, in turn, separated by commas

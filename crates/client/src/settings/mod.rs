@@ -39,7 +39,7 @@ pub struct Settings {
     client_name: Option<String>,
 
     /// Time between a reply and the next ping
-    #[arg(long, env, value_name = "SECONDS", default_value = "1", value_parser = seconds, allow_hyphen_values = true)]
+    #[arg(long, env, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     lag_time: Duration,
 
     /// Server, where no URL is given
@@ -51,7 +51,7 @@ pub struct Settings {
     interactive: Option<Option<String>>,
 
     /// Time after which a ping without a reply counts as lost, and the connection with it
-    #[arg(long, env, global = true, value_name = "SECONDS", default_value = "10", value_parser = some_seconds, allow_hyphen_values = true)]
+    #[arg(long, env, global = true, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pong_timeout: Duration,
 
     /// File of authorities that are trusted at wss:// beside those of the system, in PEM
@@ -248,17 +248,17 @@ mod tests {
         let long = "x".repeat(MAX_NAME + 1);
         for args in [
             &["--client-name", long.as_str()][..],
-            &["--lag-time", "-1"],
+            &["--lag-time=-1"],
             &["--pong-timeout", "0"],
-            &["--pong-timeout", "-0.5"],
+            &["--pong-timeout=-0.5"],
             &["--pong-timeout", "soon"],
             &["--server-url", "wss://no..name"],
             &["--tls-ca", "/"],
             &["--rust-log", "client=loud"],
             &["--interactive", "localhost"],
             &["nonsense"],
-            &["bench", "--connections", "-1"],
-            &["bench", "--duration", "-5s"],
+            &["bench", "--connections=-1"],
+            &["bench", "--duration=-5s"],
         ] {
             let fault = mode(args).unwrap_err();
             assert!(!fault.contains("unexpected argument"), "{args:?}: {fault}");

@@ -116,7 +116,7 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Ending {
     loop {
         match stream.next().await {
-            Some(Ok(Message::Close(frame))) => return Ending::Closed(frame),
+            Some(Ok(Message::Close(frame))) => return Ending::closed_by(frame),
             Some(Ok(message)) => seen.take(&message).await,
             Some(Err(error)) => return Ending::of(error),
             None => return Ending::Lost(None),
