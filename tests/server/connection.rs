@@ -108,7 +108,7 @@ impl Loop {
             waker: Arc::clone(&memory.waker),
             connection: Connection::new(memory, early, service, peer, now()),
             shared,
-            recorder: journal.recorder(),
+            recorder: journal.recorder(|| ()),
             replied: 0,
             _log: (dir, closer, stopper),
         }
@@ -159,10 +159,10 @@ impl Loop {
         if turn.replies.is_empty() {
             return;
         }
-        let outcome = turn.recorder.commit();
+        let error = turn.recorder.commit().error;
         let frames = mem::take(turn.replies);
         self.replied += frames.len();
-        self.connection.settle(&frames, outcome.as_ref().map(drop), &mut turn);
+        self.connection.settle(&frames, error.as_ref().map_or(Ok(()), Err), &mut turn);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
@@ -18,7 +18,7 @@ use crate::descriptors::{self, Budget};
 use crate::handshake::Handshake;
 use crate::health::Health;
 use crate::http::Http;
-use crate::journal::{Closer, Journal, standard_output};
+use crate::journal::{self, Closer, Journal, standard_output};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::service;
@@ -77,6 +77,7 @@ impl Server {
             Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
         })?;
         let max_connections = connections(&settings, budget, limit)?;
+        check_log_file(&settings)?;
         let tls = open_tls(&settings)?;
         let listener = bind(settings.listen, "LISTEN")?;
         let secure = tls.map(|tls| Secure::start(tls, settings.tls_listen())).transpose()?;
@@ -174,18 +175,31 @@ impl Server {
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
         let deadline = Instant::now() + settings.drain_timeout;
+        let drain = settings.drain_timeout.saturating_sub(last_sync(settings.drain_timeout));
         drop((listener, secure));
         let open: usize = workers.iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
         let finished = join_all(workers.into_iter().map(Worker::finish));
-        if timeout(settings.drain_timeout, finished).await.is_err() {
-            warn!("connections were still open after {:?} (DRAIN_TIMEOUT)", settings.drain_timeout);
+        if timeout(drain, finished).await.is_err() {
+            warn!("connections were still open after {drain:?} of DRAIN_TIMEOUT");
         }
         let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
         result.and(closed)
     }
+}
+
+/// The part of `DRAIN_TIMEOUT` that connections leave for the last sync of the log.
+fn last_sync(drain_timeout: Duration) -> Duration {
+    (drain_timeout / 4).min(Duration::from_secs(1))
+}
+
+fn check_log_file(settings: &Settings) -> Result<(), Failure> {
+    let path = &settings.log_file;
+    journal::check_path(path).map_err(|kind| {
+        Failure::Setting(format!("LOG_FILE (--log-file) is {path:?}, {kind}, but allowed is a regular file of its own; each line goes to the standard output as well, so name a file such as server_logs.txt"))
+    })
 }
 
 /// Accepts connections at all ports, for ever.

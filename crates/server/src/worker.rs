@@ -105,8 +105,7 @@ impl Worker {
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let result = runtime().and_then(|runtime| {
                 let _entered = runtime.enter();
-                let event_loop =
-                    EventLoop::new(options.shared(counts), options.journal.recorder())?;
+                let event_loop = EventLoop::new(options.shared(counts), &options.journal)?;
                 Ok((runtime, event_loop))
             });
             match result {

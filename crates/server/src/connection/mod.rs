@@ -221,12 +221,6 @@ impl<S: Stream + ?Sized> Connection<S> {
         }
     }
 
-    /// Whether pings of it are with the recorder.
-    #[must_use]
-    pub fn is_recording(&self) -> bool {
-        self.recording
-    }
-
     /// Why it has ended, once it has.
     pub fn ended(&mut self) -> Option<Ending> {
         if self.phase == Phase::Over { self.ending.take() } else { None }
@@ -339,6 +333,6 @@ impl<S: Stream + ?Sized> Connection<S> {
 
 /// The replies of a turn whose pings were not recorded.
 fn refused(frames: &[u8], cause: &Unrecorded) -> Vec<u8> {
-    let error = Reply::text(format!("{ERROR_PREFIX}{cause}; this ping was not recorded"));
+    let error = Reply::text(format!("{ERROR_PREFIX}{cause}"));
     frame::replace(frames, &Reply::text(PONG), &error)
 }

@@ -13,18 +13,19 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slotmap::{KeyData, SlotMap, new_key_type};
 use tokio::select;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 use tracing::{error, info};
 
 use crate::connection::{Connection, Shared, Stream, Turn};
 use crate::http::Peer;
-use crate::journal::{Committed, Recorder, Unrecorded};
+use crate::journal::{Commit, Journal, Recorder, Synced, Unrecorded};
 use crate::metrics::OpenConnection;
 use crate::stop::Stop;
 
@@ -63,6 +64,8 @@ pub struct EventLoop<C> {
     eager: Vec<Key>,
     buffer: Box<[u8]>,
     recorder: Recorder,
+    /// Told when the disk has come further.
+    synced: Arc<Notify>,
     replies: Replies,
     /// Replies whose pings are written and wait for the disk, with the number of their write.
     unsynced: VecDeque<(u64, Replies)>,
@@ -104,7 +107,9 @@ impl<C> EventLoop<C> {
     ///
     /// # Errors
     /// When the system is out of descriptors.
-    pub fn new(shared: Shared, recorder: Recorder) -> io::Result<Self> {
+    pub fn new(shared: Shared, journal: &Journal) -> io::Result<Self> {
+        let synced = Arc::new(Notify::new());
+        let told = Arc::clone(&synced);
         Ok(Self {
             shared,
             poller: Rc::new(Poller::new()?),
@@ -112,7 +117,8 @@ impl<C> EventLoop<C> {
             timers: Timers::new(),
             eager: Vec::new(),
             buffer: vec![0; READ_BUFFER].into(),
-            recorder,
+            recorder: journal.recorder(move || told.notify_one()),
+            synced,
             replies: Replies::default(),
             unsynced: VecDeque::new(),
             stopping: false,
@@ -128,7 +134,7 @@ impl<C> EventLoop<C> {
     ) -> io::Error {
         let poller = Rc::clone(&self.poller);
         let mut events = Events::new();
-        let mut synced = self.recorder.synced();
+        let synced = Arc::clone(&self.synced);
         let mut stop = pin!(stop.wait());
         let mut timer = pin!(sleep_until((Instant::now() + LONG).into()));
         loop {
@@ -137,7 +143,7 @@ impl<C> EventLoop<C> {
                 () = &mut stop, if !self.stopping => Event::Stop,
                 Some(arrival) = arrivals.recv() => Event::Arrival(arrival),
                 () = &mut timer => Event::Timer,
-                () = synced.changed(), if !self.unsynced.is_empty() => Event::Synced,
+                () = synced.notified(), if !self.unsynced.is_empty() => Event::Synced,
                 ready = poller.ready() => Event::Ready(ready),
                 () = yield_now(), if !self.eager.is_empty() => Event::Eager,
             };
@@ -145,7 +151,7 @@ impl<C> EventLoop<C> {
                 Event::Stop => self.stop(),
                 Event::Arrival(arrival) => self.admit(arrival),
                 Event::Timer => self.look_at_timers(),
-                Event::Synced => self.settle_synced(synced.state()),
+                Event::Synced => self.settle_synced(&self.recorder.synced()),
                 Event::Eager => self.turn(&Events::default()),
                 Event::Ready(ready) => {
                     let taken =
@@ -218,6 +224,7 @@ impl<C> EventLoop<C> {
     fn visit(&mut self, key: Key, now: Instant, act: impl FnOnce(&mut Entry<C>, &mut Turn<'_>)) {
         let Some(entry) = self.connections.get_mut(key) else { return };
         let start = self.replies.frames.len();
+        let recorded = self.recorder.count();
         let mut turn = Turn {
             now,
             shared: &self.shared,
@@ -233,8 +240,8 @@ impl<C> EventLoop<C> {
         }
         let frames = start..self.replies.frames.len();
         if !frames.is_empty() {
-            let is_recording = entry.connection.is_recording();
-            self.replies.to.push(Reply { key, frames, is_recording });
+            let pings = recorded..self.recorder.count();
+            self.replies.to.push(Reply { key, frames, pings });
             if self.recorder.is_full() || self.replies.frames.len() >= REPLIES {
                 self.commit(now);
             }
@@ -270,27 +277,29 @@ impl<C> EventLoop<C> {
             return;
         }
         let replies = mem::take(&mut self.replies);
-        match self.recorder.commit() {
-            Ok(Committed::Recorded) => self.settle(replies.to.iter(), &replies.frames, Ok(()), now),
-            Ok(Committed::Written(number)) => {
-                let others = replies.to.iter().filter(|reply| !reply.is_recording);
-                self.settle(others, &replies.frames, Ok(()), now);
-                self.unsynced.push_back((number, replies.recording()));
-            }
-            Err(cause) => {
-                self.settle(replies.to.iter(), &replies.frames, Err(&cause), now);
-            }
+        let Commit { recorded, awaits, error } = self.recorder.commit();
+        let (recorded, refused): (Vec<_>, Vec<_>) =
+            replies.to.iter().partition(|reply| error.is_none() || reply.pings.end <= recorded);
+        let (others, waiting): (Vec<_>, Vec<_>) =
+            recorded.into_iter().partition(|reply| awaits.is_none() || reply.pings.is_empty());
+        self.settle(others.into_iter(), &replies.frames, Ok(()), now);
+        if let Some(number) = awaits {
+            self.unsynced.push_back((number, replies.copy(&waiting)));
+        }
+        if let Some(cause) = &error {
+            self.settle(refused.into_iter(), &replies.frames, Err(cause), now);
         }
         self.recycle(replies);
     }
 
     /// Settles what the disk holds by now.
-    fn settle_synced(&mut self, (synced, failed): (u64, Option<Unrecorded>)) {
+    fn settle_synced(&mut self, synced: &Synced) {
         let now = self.begin();
-        let is_settled = |&mut (number, _): &mut (u64, _)| number <= synced || failed.is_some();
+        let is_settled =
+            |&mut (number, _): &mut (u64, _)| number <= synced.number || synced.failed.is_some();
         while let Some((number, replies)) = self.unsynced.pop_front_if(is_settled) {
-            let outcome = match &failed {
-                Some(cause) if number > synced => Err(cause),
+            let outcome = match &synced.failed {
+                Some(cause) if number > synced.number => Err(cause),
                 _ => Ok(()),
             };
             self.settle(replies.to.iter(), &replies.frames, outcome, now);

@@ -16,20 +16,20 @@ pub(super) struct Replies {
 pub(super) struct Reply {
     pub(super) key: Key,
     pub(super) frames: Range<usize>,
-    /// They say that pings are recorded.
-    pub(super) is_recording: bool,
+    /// The pings of the batch that they answer.
+    pub(super) pings: Range<usize>,
 }
 
 impl Replies {
-    /// Those that say that pings are recorded, in no more room than they need.
-    pub(super) fn recording(&self) -> Self {
-        let mut recording = Self::default();
-        for reply in self.to.iter().filter(|reply| reply.is_recording) {
-            let start = recording.frames.len();
-            recording.frames.extend_from_slice(&self.frames[reply.frames.clone()]);
-            let frames = start..recording.frames.len();
-            recording.to.push(Reply { frames, ..*reply });
+    /// Some of the replies, in no more room than they need.
+    pub(super) fn copy(&self, some: &[&Reply]) -> Self {
+        let mut copy = Self::default();
+        for reply in some {
+            let start = copy.frames.len();
+            copy.frames.extend_from_slice(&self.frames[reply.frames.clone()]);
+            let frames = start..copy.frames.len();
+            copy.to.push(Reply { key: reply.key, frames, pings: reply.pings.clone() });
         }
-        recording
+        copy
     }
 }
