@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use clap::Parser;
+use program::stop;
 use rustix::process::Signal;
-use server::{Server, Settings, stop};
+use server::{Server, Settings};
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 

@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 
+use program::stop::Stop;
 use proto::Ping;
 use proto::ping::PING;
 use tokio::select;
@@ -16,7 +17,6 @@ use crate::record::Record;
 use crate::session::{Pings, Session};
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::stop::Stop;
 use crate::stream::Stream;
 use crate::tls::Trust;
 use crate::url::ServerUrl;

@@ -1,50 +1,46 @@
 //! `client`: settings, signals and exit status around [`client::run`],
 //! [`client::interactive::run`] and [`client::bench::run`].
 
-mod signal;
-
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use client::Settings;
 use client::bench::Load;
-use client::{Settings, events, stop};
-use proto::settings;
-use tokio::runtime::Builder;
-use tracing::warn;
+use program::signals::{EarlyExit, Signals};
+use program::stop::Stopper;
+use program::{events, exit, runtime, settings, stop};
+use tracing::{debug, warn};
 
 fn main() -> ExitCode {
+    let early = match EarlyExit::install() {
+        Ok(early) => early,
+        Err(cause) => return exit::failed(cause),
+    };
     let settings: Settings = match settings::load(std::env::args_os()) {
         Ok(settings) => settings,
         Err(status) => return status,
     };
     if let Some(Err(cause)) = settings.bench().map(Load::make_room) {
-        return settings::wrong(&cause);
+        return exit::misused(cause);
     }
-    match run(&settings) {
+    match run(&settings, early) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(cause) => {
-            // Where stderr is gone as well, the status has to do.
-            let _ = writeln!(io::stderr(), "error: {cause}");
-            ExitCode::FAILURE
-        }
+        Err(cause) => exit::failed(cause),
     }
 }
 
-fn run(settings: &Settings) -> Result<(), String> {
-    let _events = events::init(settings.rust_log.clone());
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    let result = runtime.block_on(work(settings));
+fn run(settings: &Settings, early: EarlyExit) -> Result<(), String> {
+    let runtime = runtime::start()?;
+    let _events = events::init(settings.rust_log.clone())?;
+    let result = runtime.block_on(work(settings, early));
     // A name look-up may be under way in a thread of its own, and take many seconds more.
     runtime.shutdown_background();
     result
 }
 
-async fn work(settings: &Settings) -> Result<(), String> {
+async fn work(settings: &Settings, early: EarlyExit) -> Result<(), String> {
+    let signals = Signals::catch(early)?;
     let (stopper, stop) = stop::channel();
-    signal::listen(stopper).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    tokio::spawn(stop_at(signals, stopper));
     let trust = settings.trust();
     let url = settings.url();
     if trust.is_blind(url) {
@@ -59,4 +55,12 @@ async fn work(settings: &Settings) -> Result<(), String> {
         Some(url) => client::interactive::run(url, &trust, settings.pong_timeout, stop).await,
         None => client::run(settings, stop).await,
     }
+}
+
+/// Stops the client at the first of the signals. A further one changes nothing: stopping takes
+/// less than a second anyway, and `timeout`, like others who pass signals on, sends two at a time.
+async fn stop_at(mut signals: Signals, stopper: Stopper) {
+    let name = signals.next().await;
+    debug!("{name} received");
+    stopper.stop();
 }

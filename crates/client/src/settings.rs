@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
+use program::events::Filter;
+use program::values::{filter, seconds};
 use proto::ping::unquoted;
-use proto::settings::seconds;
-use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::bench::Load;
 use crate::tls::Trust;
@@ -60,8 +60,8 @@ pub struct Settings {
     insecure: bool,
 
     /// What is told on stderr: a level, or levels by module
-    #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter)]
-    pub rust_log: Targets,
+    #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter("info,client::connect=debug"))]
+    pub rust_log: Filter,
 
     /// What to do in place of pinging
     #[command(subcommand)]
@@ -124,14 +124,6 @@ fn name(text: &str) -> Result<String, String> {
 fn some_seconds(text: &str) -> Result<Duration, String> {
     seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| {
         "allowed is a number of seconds above 0, up to a year, such as 10 or 0.5".into()
-    })
-}
-
-fn filter(text: &str) -> Result<Targets, String> {
-    // A bare word that is no level would pass as a module that is told in full.
-    let is_clear = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
-    text.parse().ok().filter(|_| text.split(',').all(is_clear)).ok_or_else(|| {
-        "allowed is error, warn, info, debug, trace or off, also by module: info,client::connect=debug".into()
     })
 }
 

@@ -2,54 +2,61 @@
 
 mod signal;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use proto::settings::{self, EXIT_USAGE};
+use program::signals::{EarlyExit, Signals};
+use program::{events, exit, runtime, settings, stop};
 use server::settings::Command;
-use server::{Failure, Server, Settings, events, healthcheck, stop};
-use tokio::runtime::Builder;
+use server::{Failure, Server, Settings, healthcheck};
+use tokio::select;
+use tracing::warn;
 
-use signal::Signals;
-
-/// Exit status of a server that failed at run time.
-const EXIT_FAILURE: u8 = 1;
+use signal::ServerSignals;
 
 fn main() -> ExitCode {
+    let early = match EarlyExit::install() {
+        Ok(early) => early,
+        Err(cause) => return exit::failed(cause),
+    };
     let settings: Settings = match settings::load(std::env::args_os()) {
         Ok(settings) => settings,
         Err(status) => return status,
     };
-    let runtime = match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(EXIT_FAILURE, &format!("cannot start: {error}")),
-    };
-    let result = match settings.command {
-        Some(Command::Healthcheck) => {
-            runtime.block_on(healthcheck::check(settings.listen)).map_err(Failure::Run)
-        }
-        None => runtime.block_on(serve(settings)),
-    };
-    match result {
+    match run(settings, early) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Setting(cause)) => fail(EXIT_USAGE, &cause),
-        Err(Failure::Run(cause)) => fail(EXIT_FAILURE, &cause),
+        Err(Failure::Setting(cause)) => exit::misused(cause),
+        Err(Failure::Run(cause)) => exit::failed(cause),
     }
 }
 
-/// Serves until a signal; what happened is told on stderr when this returns.
-async fn serve(settings: Settings) -> Result<(), Failure> {
-    let _events = events::init(settings.rust_log.clone());
-    let signals =
-        Signals::catch().map_err(|error| Failure::Run(format!("cannot catch signals: {error}")))?;
+fn run(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+    settings.check().map_err(Failure::Setting)?;
+    let runtime = runtime::start().map_err(Failure::Run)?;
+    let result = match settings.command {
+        Some(Command::Healthcheck) => runtime.block_on(check(&settings, early)),
+        None => runtime.block_on(serve(settings, early)),
+    };
+    // A name look-up may be under way in a thread of its own, and take many seconds more.
+    runtime.shutdown_background();
+    result
+}
+
+/// Checks a server. A check that is stopped has not found the server healthy.
+async fn check(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
+    let mut signals = Signals::catch(early).map_err(Failure::Run)?;
+    select! {
+        result = healthcheck::check(&settings.listen) => result.map_err(Failure::Run),
+        name = signals.next() => Err(Failure::Run(format!("stopped by {name}"))),
+    }
+}
+
+/// Serves until a signal. All events are on stderr when this returns.
+async fn serve(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+    let _events = events::init(settings.rust_log.clone()).map_err(Failure::Run)?;
+    let signals = ServerSignals::catch(early).map_err(Failure::Run)?;
+    settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
     let server = Server::start(settings)?;
     let (stopper, stop) = stop::channel();
     tokio::spawn(signals.handle(stopper, server.on_hang_up()));
     server.run(stop).await
-}
-
-fn fail(status: u8, cause: &str) -> ExitCode {
-    // Where stderr is gone as well, the status has to do.
-    let _ = writeln!(io::stderr(), "error: {cause}");
-    ExitCode::from(status)
 }

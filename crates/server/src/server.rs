@@ -2,67 +2,64 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use program::stop::{self, Stop};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
-use crate::descriptors::{self, Budget};
-use crate::handshake::Handshake;
-use crate::health::Health;
-use crate::http::Http;
+use crate::descriptors::Budget;
+use crate::failure::Failure;
+use crate::front::handshake::Handshake;
+use crate::front::http::Http;
+use crate::front::tls::{self, Tls};
+use crate::front::{Front, listener};
 use crate::journal::{self, Closer, Journal, standard_output};
-use crate::listener;
-use crate::metrics::Metrics;
-use crate::service;
-use crate::settings::Settings;
-use crate::stop::{self, Stop};
-use crate::throttle::Throttle;
-use crate::tls::{self, Tls};
+use crate::observe::{Health, Metrics, Occupancy, Throttle, WorkerMetrics};
+use crate::service::{self, Service};
+use crate::settings::{ListenAddress, Settings};
+use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
+
+/// Time that handshakes are given to finish when the server stops.
+const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
 
 /// A server that listens.
 #[derive(Debug)]
 pub struct Server {
-    settings: Settings,
-    listener: TcpListener,
+    drain_timeout: Duration,
+    /// At least one.
+    listeners: Vec<TcpListener>,
     secure: Option<Secure>,
-    workers: Vec<Worker>,
-    /// What workers could not go on for.
+    front: Front,
+    /// The ends of the workers.
+    ended: Vec<worker::Ended>,
+    /// Why a worker could not go on.
     failures: mpsc::Receiver<String>,
-    metrics: Arc<Metrics>,
     journal: Journal,
     closer: Closer,
     stopper: stop::Stopper,
 }
 
-/// Where TLS is spoken.
+/// The listeners of TLS.
 struct Secure {
-    listener: TcpListener,
+    /// At least one.
+    listeners: Vec<TcpListener>,
     acceptor: TlsAcceptor,
     reload: tls::Reload,
 }
 
 impl fmt::Debug for Secure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secure").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("Secure").field("listeners", &self.listeners).finish_non_exhaustive()
     }
-}
-
-/// Why a server could not start, or ended before it was told to.
-#[derive(Debug)]
-pub enum Failure {
-    /// A setting cannot be met on this system.
-    Setting(String),
-    /// The system refused something.
-    Run(String),
 }
 
 impl Server {
@@ -71,73 +68,61 @@ impl Server {
     /// # Errors
     /// When the log or the address cannot be had, or a setting asks for too much.
     pub fn start(settings: Settings) -> Result<Self, Failure> {
-        let workers = settings.workers();
-        let limit = descriptors::raise_limit();
-        let budget = Budget::new(limit, workers).ok_or_else(|| {
-            Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
-        })?;
-        let max_connections = connections(&settings, budget, limit)?;
+        let budget = Budget::new(&settings, program::descriptors::raise_limit())?;
+        let max_connections = budget.connections;
         check_log_file(&settings)?;
         let tls = open_tls(&settings)?;
-        let listener = bind(settings.listen, "LISTEN")?;
-        let secure = tls.map(|tls| Secure::start(tls, settings.tls_listen())).transpose()?;
+        let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
+        let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
         let (journal, closer) = Journal::open(&settings.journal(), standard_output()).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
         let (stopper, stop) = stop::channel();
         let (failing, failures) = mpsc::channel(1);
-        let metrics = Arc::new(Metrics::new(workers, max_connections, journal.clone()));
-        let health = Health { journal: journal.clone(), stop: stop.clone() };
+        let occupancy = Arc::new(Occupancy::new(max_connections, settings.max_per_address));
+        let metrics = Arc::new(Metrics::new(
+            settings.workers(),
+            Service::paths(),
+            occupancy,
+            journal.clone(),
+        ));
+        let health = Health { journal: journal.clone(), stop };
+        let services =
+            Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health.clone()));
+        let (workers, ended) = start_workers(&settings, &metrics, &services, &journal, &failing)
+            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
         let http = Http {
-            health: health.clone(),
+            health,
             metrics: Arc::clone(&metrics),
+            services,
+            default_service: settings.default_service,
             origins: settings.allowed_origins.clone(),
             proxies: settings.trusted_proxies.clone().unwrap_or_default(),
-            connections: Arc::new(Semaphore::new(max_connections)),
-            own: settings.listen.ip(),
+            own: addresses(&listeners).next().map_or(Ipv4Addr::LOCALHOST.into(), |own| own.ip()),
             refused_requests: Throttle::default(),
             refused_origins: Throttle::default(),
         };
-        let handshake = Arc::new(Handshake::new(http));
-        let options = worker::Options {
-            journal: journal.clone(),
-            max_message: settings.max_message,
-            reply_delay: settings.reply_delay,
-            sockets: Arc::default(),
-            max_sockets: budget.sockets,
-            services: Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health)),
-            metrics: Arc::clone(&metrics),
-            unusable: Arc::default(),
-            stop,
-            failures: failing,
-        };
-        let workers = metrics
-            .workers()
-            .iter()
-            .enumerate()
-            .map(|(number, counts)| {
-                Worker::start(number, options.clone(), Arc::clone(counts), Arc::clone(&handshake))
-            })
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+        let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
+        let mut told = addresses(&listeners);
         info!(
-            "listening on ws://{}, log {} (LOG_SYNC {:?}), {} workers, at most {max_connections} connections",
-            listener.local_addr().unwrap_or(settings.listen),
+            "listening on ws://{}, log {} (LOG_SYNC {}), {} workers, at most {max_connections} connections",
+            told.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
             journal.path().display(),
             settings.log_sync,
-            workers.len(),
+            ended.len(),
         );
-        if let Some(Secure { listener, .. }) = &secure {
-            info!("listening on wss://{}", listener.local_addr().unwrap_or(settings.tls_listen()));
+        told.for_each(|address| info!("listening on ws://{address}"));
+        for address in secure.iter().flat_map(|secure| addresses(&secure.listeners)) {
+            info!("listening on wss://{address}");
         }
         Ok(Self {
-            settings,
-            listener,
+            drain_timeout: settings.drain_timeout,
+            listeners,
             secure,
-            workers,
+            front,
+            ended,
             failures,
-            metrics,
             journal,
             closer,
             stopper,
@@ -149,7 +134,9 @@ impl Server {
     /// # Errors
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners
+            .first()
+            .map_or(Err(io::ErrorKind::NotConnected.into()), TcpListener::local_addr)
     }
 
     /// What is to be done on a SIGHUP: the log is opened, and the certificate read, anew.
@@ -167,22 +154,21 @@ impl Server {
     /// # Errors
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
-        let Self { settings, listener, secure, workers, mut failures, .. } = self;
+        let Self { drain_timeout, listeners, secure, front, ended, mut failures, .. } = self;
         let result = select! {
-            () = accept(&listener, secure.as_ref(), &workers, &self.metrics) => Ok(()),
+            () = accept(&front, &listeners, secure.as_ref()) => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
-        let deadline = Instant::now() + settings.drain_timeout;
-        let drain = settings.drain_timeout.saturating_sub(last_sync(settings.drain_timeout));
-        drop((listener, secure));
-        let open: usize = workers.iter().map(Worker::load).sum();
+        let deadline = Instant::now() + drain_timeout;
+        drop((listeners, secure));
+        let open: usize = front.workers().iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
-        let finished = join_all(workers.into_iter().map(Worker::finish));
-        if timeout(drain, finished).await.is_err() {
-            warn!("connections were still open after {drain:?} of DRAIN_TIMEOUT");
+        let for_connections = drain_timeout.saturating_sub(last_sync(drain_timeout));
+        if timeout(for_connections, drain(&front, ended)).await.is_err() {
+            warn!("connections were still open after {for_connections:?} of DRAIN_TIMEOUT");
         }
         let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
@@ -203,38 +189,56 @@ fn check_log_file(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// Accepts connections at all ports, for ever.
-async fn accept(
-    listener: &TcpListener,
-    secure: Option<&Secure>,
-    workers: &[Worker],
-    metrics: &Metrics,
-) {
-    let plain = listener::accept(listener, None, workers, &metrics.errors);
-    let Some(Secure { listener, acceptor, .. }) = secure else { return plain.await };
-    let secure = listener::accept(listener, Some(acceptor), workers, &metrics.errors);
-    join!(plain, secure);
+async fn accept(front: &Front, listeners: &[TcpListener], secure: Option<&Secure>) {
+    let plain = listeners.iter().map(|listener| front.serve(listener, None));
+    let secure = secure.iter().flat_map(|Secure { listeners, acceptor, .. }| {
+        listeners.iter().map(|listener| front.serve(listener, Some(acceptor)))
+    });
+    join!(join_all(plain), join_all(secure));
+}
+
+/// Ends all handshakes and connections.
+async fn drain(front: &Front, ended: Vec<worker::Ended>) {
+    front.workers().iter().for_each(Worker::stop);
+    front.drain(HANDSHAKE_GRACE).await;
+    front.workers().iter().for_each(Worker::close);
+    join_all(ended).await;
+}
+
+fn start_workers(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    services: &Arc<service::State>,
+    journal: &Journal,
+    failures: &mpsc::Sender<String>,
+) -> io::Result<(Vec<Worker>, Vec<worker::Ended>)> {
+    let invalid_messages = Arc::default();
+    let counts = metrics.workers();
+    let limits = settings.limits(counts.len());
+    let start = |(number, counts): (usize, &Arc<WorkerMetrics>)| {
+        let shared = Shared {
+            limits,
+            services: Arc::clone(services),
+            metrics: Arc::clone(metrics),
+            counts: Arc::clone(counts),
+            invalid_messages: Arc::clone(&invalid_messages),
+        };
+        Worker::start(number, shared, journal, failures.clone())
+    };
+    counts.iter().enumerate().map(start).collect()
 }
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
-    listener::bind(address).map_err(|error| {
-        Failure::Run(format!("cannot listen on {address}: {error}; stop the program that does, or choose another {setting}"))
-    })
+fn addresses(listeners: &[TcpListener]) -> impl Iterator<Item = SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok())
 }
 
 /// The certificate, if TLS is to be spoken.
 fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    let Some(dir) = &settings.tls_dir else {
-        if settings.tls_listen.is_some() || settings.tls_names.is_some() {
-            warn!(
-                "TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR; set it to a folder to serve wss://"
-            );
-        }
-        return Ok(None);
-    };
+    let Some(dir) = &settings.tls_dir else { return Ok(None) };
     let names = settings.tls_names.clone().unwrap_or_default();
     let options = tls::Options { dir: dir.clone(), names, host: host_name() };
     let tls = Tls::open(options).map_err(|cause| {
@@ -245,23 +249,11 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
 
 impl Secure {
     /// Listens for TLS, and keeps the certificate up to date.
-    fn start(tls: Tls, address: SocketAddr) -> Result<Self, Failure> {
-        let listener = bind(address, "TLS_LISTEN")?;
+    fn start(tls: Tls, address: &ListenAddress) -> Result<Self, Failure> {
+        let listeners = address.bind("TLS_LISTEN", listener::bind).map_err(Failure::Run)?;
         let (acceptor, reload) = tls
             .start()
             .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
-        Ok(Self { listener, acceptor, reload })
-    }
-}
-
-/// The number of connections to allow.
-fn connections(settings: &Settings, budget: Budget, limit: usize) -> Result<usize, Failure> {
-    match settings.max_connections {
-        None => Ok(budget.connections),
-        Some(asked) if asked <= budget.connections => Ok(asked),
-        Some(asked) => Err(Failure::Setting(format!(
-            "MAX_CONNECTIONS (--max-connections) is {asked:?}, but allowed is at most {} with a limit of {limit} descriptors (ulimit -n)",
-            budget.connections
-        ))),
+        Ok(Self { listeners, acceptor, reload })
     }
 }

@@ -1,10 +1,9 @@
 //! The signals of the process.
 
-use std::io;
-
-use server::stop::Stopper;
+use program::signals::{EarlyExit, Signals, catch};
+use program::stop::Stopper;
 use tokio::select;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tracing::info;
 
 /// SIGXFSZ: a write beyond the file size limit. With a handler the write fails like one to a
@@ -12,27 +11,21 @@ use tracing::info;
 /// every Linux but MIPS.
 const FILE_SIZE_EXCEEDED: i32 = 25;
 
-/// The signals that the server handles. As process 1 nothing is handled that has no handler, so
-/// each is named here.
-pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// The signals that the server handles: those that end a program, SIGHUP and SIGXFSZ.
+pub(crate) struct ServerSignals {
+    end: Signals,
     hang_up: Signal,
 }
 
-impl Signals {
-    /// Begins to catch them.
+impl ServerSignals {
+    /// Begins to catch them, in place of the early exit. It needs the context of a tokio runtime.
     ///
     /// # Errors
-    /// When a handler cannot be installed.
-    pub(crate) fn catch() -> io::Result<Self> {
+    /// What the system refused.
+    pub(crate) fn catch(early: EarlyExit) -> Result<Self, String> {
         // The handler stays when its stream is dropped.
-        drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        drop(catch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
+        Ok(Self { hang_up: catch(SignalKind::hangup())?, end: Signals::catch(early)? })
     }
 
     /// Stops the server on SIGTERM and SIGINT; calls `on_hang_up` on SIGHUP. Further signals change
@@ -40,8 +33,7 @@ impl Signals {
     pub(crate) async fn handle(mut self, stopper: Stopper, on_hang_up: impl Fn()) {
         loop {
             let name = select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
+                name = self.end.next() => name,
                 _ = self.hang_up.recv() => {
                     on_hang_up();
                     continue;

@@ -21,6 +21,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use program::stop::Stop;
 use proto::Ping;
 use proto::limits::{CLOSE_TIMEOUT, CONNECT_TIMEOUT};
 use proto::ping::PING;
@@ -30,7 +31,6 @@ use tokio::{select, task};
 
 use crate::connect::Route;
 use crate::settings::Settings;
-use crate::stop::Stop;
 use connection::CLOSING;
 use figures::Figures;
 use progress::{Counters, Progress};

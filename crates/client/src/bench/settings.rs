@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
-use proto::settings::seconds;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use program::descriptors;
+use program::values::seconds;
 
 use crate::url::ServerUrl;
 
@@ -62,13 +62,7 @@ impl Load {
     /// # Errors
     /// What is allowed, if that is not enough for the connections.
     pub fn make_room(&self) -> Result<(), String> {
-        let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-        let current = match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => limit.maximum,
-            Err(_) => limit.current,
-        };
-        let most = current.map_or(u64::MAX, |current| current.saturating_sub(OWN));
+        let most = (descriptors::raise_limit() as u64).saturating_sub(OWN);
         if self.connections <= most {
             return Ok(());
         }

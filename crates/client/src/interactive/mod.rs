@@ -16,12 +16,12 @@ use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use program::stop::Stop;
 use proto::path;
 use tokio::select;
 use tokio::time::sleep;
 
 use crate::connect::connect;
-use crate::stop::Stop;
 use crate::tls::Trust;
 use crate::url::ServerUrl;
 use dialogue::{Dialogue, Patience};

@@ -117,11 +117,13 @@ impl Journal {
         self.0.with_log(|log| log.path().to_path_buf())
     }
 
-    /// A recorder for one worker. `wake` is called, in another thread, whenever
-    /// [`Recorder::synced`] has changed; it must not block.
+    /// A recorder for one worker. With `LOG_SYNC=always`, `wake` is called, in another thread,
+    /// whenever [`Recorder::synced`] has changed; it must not block.
     #[must_use]
     pub fn recorder(&self, wake: impl Fn() + Send + Sync + 'static) -> Recorder {
-        self.0.progress.add_wake(wake);
+        if self.0.policy == SyncPolicy::Always {
+            self.0.progress.add_wake(wake);
+        }
         Recorder::new(Arc::clone(&self.0))
     }
 

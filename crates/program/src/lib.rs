@@ -1,0 +1,16 @@
+//! What makes the server and the client well-behaved programs.
+//!
+//! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
+//! ([`events`]), the signals that end a program ([`signals`]) and the stop that follows
+//! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
+//! here knows what the programs do.
+
+pub mod descriptors;
+pub mod events;
+pub mod exit;
+pub mod runtime;
+pub mod settings;
+pub mod signals;
+pub mod stop;
+pub mod values;
+pub mod zone;

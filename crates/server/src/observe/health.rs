@@ -1,0 +1,24 @@
+//! Whether the server can do its work.
+
+use crate::journal::Journal;
+use program::stop::Stop;
+
+/// Tells what `/healthz` tells.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Without a log there is no Pong.
+    pub journal: Journal,
+    /// A server that stops takes no new work.
+    pub stop: Stop,
+}
+
+impl Health {
+    /// # Errors
+    /// Why the server cannot do its work.
+    pub fn check(&self) -> Result<(), String> {
+        if self.stop.is_stopping() {
+            return Err("the server is stopping".into());
+        }
+        self.journal.check().map_err(|cause| cause.to_string())
+    }
+}
