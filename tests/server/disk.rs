@@ -364,7 +364,7 @@ fn a_file_system_that_is_mounted_over_the_folder_gets_the_log() {
 #[test]
 #[ignore = "needs root, to freeze a file system"]
 fn a_frozen_file_system_is_told_and_stops_nothing_but_pings() {
-    let builder = TestServer::builder().env("WORKERS", "2");
+    let builder = TestServer::builder().env("WORKERS", "1");
     let disk = TinyDisk::mount_ext4(&builder.dir().join("image"));
     let mut server = builder.env("LOG_FILE", disk.log()).start();
     let mut client = server.connect();
@@ -399,7 +399,7 @@ fn a_call_that_hangs_is_told_within_5_seconds_and_does_not_hold_up_the_end() {
         ("fdatasync", "always", "the log cannot be brought to the disk"),
     ] {
         let builder = TestServer::builder().env("LOG_SYNC", sync).env("DRAIN_TIMEOUT", "2");
-        let (faults, builder) = Faults::inject(builder.env("WORKERS", "2"));
+        let (faults, builder) = Faults::inject(builder.env("WORKERS", "1"));
         let mut server = builder.start();
         let mut client = server.connect();
         assert_eq!(client.ping("Client-100", "before"), "Pong!");
@@ -433,10 +433,12 @@ fn a_write_that_hangs_holds_up_other_workers_only_for_a_while() {
     let mut stuck = server.connect();
     assert_eq!(stuck.ping("Client-100", "before"), "Pong!");
     let mut other = server.connect();
+    let mut echo = server.connect_to("/echo");
     faults.hang("write");
     stuck.send(&ping_text("Client-100", "into a call that hangs"));
     eventually("the health tells", || (server.health().status == 503).then_some(()));
     for _ in 0..3 {
+        assert_eq!(echo.ask("beside a call that hangs"), "[RE]: beside a call that hangs");
         let reply = other.ping("Client-200", "beside a call that hangs");
         assert!(reply.starts_with("Error: ") && reply.contains("has not returned"), "{reply}");
     }
