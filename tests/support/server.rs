@@ -418,6 +418,13 @@ impl TestServer {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("it runs")
     }
 
+    /// Whether a thread waits in the kernel, where no signal reaches it.
+    pub(crate) fn waits_in_the_kernel(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let state = |thread: &Path| fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        threads.flatten().any(|thread| state(&thread.path()).contains(") D "))
+    }
+
     /// Memory that the server holds, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let status = self.proc_file("status");

@@ -8,6 +8,7 @@
 pub mod descriptors;
 pub mod events;
 pub mod exit;
+mod patience;
 pub mod runtime;
 pub mod settings;
 pub mod signals;
