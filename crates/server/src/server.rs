@@ -1,7 +1,7 @@
 //! The server as a whole: from its settings to its end.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +20,7 @@ use crate::descriptors::Budget;
 use crate::handshake::Handshake;
 use crate::health::Health;
 use crate::http::Http;
-use crate::journal::{Closer, Journal, standard_output};
+use crate::journal::{Closer, Journal};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::service;
@@ -69,18 +69,18 @@ pub enum Failure {
 }
 
 impl Server {
-    /// Opens the log, starts the workers and listens.
+    /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
     ///
     /// # Errors
     /// When the log or the address cannot be had, or a setting asks for too much.
-    pub fn start(settings: Settings) -> Result<Self, Failure> {
+    pub fn start(settings: Settings, stdout: impl Write + Send + 'static) -> Result<Self, Failure> {
         let workers = settings.workers();
         let budget = Budget::of(&settings, descriptors::raise_limit())?;
         let max_connections = budget.connections;
         let tls = open_tls(&settings)?;
         let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
         let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), standard_output()).map_err(|error| {
+        let (journal, closer) = Journal::open(&settings.journal(), stdout).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
