@@ -10,8 +10,9 @@ mod bench;
 mod certificates;
 mod client;
 mod fake;
+mod flood;
 mod handshake;
-mod interactive;
+
 mod interop;
 mod pings;
 mod real_server;
@@ -19,6 +20,7 @@ mod reconnect;
 mod secure;
 mod settings;
 mod stop;
+mod talk;
 mod terminal;
 mod tls;
 mod trust;

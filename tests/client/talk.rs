@@ -24,7 +24,7 @@ fn talk(url: &str, settings: &[(&str, &str)]) -> (Client, ChildStdin) {
 
 fn spawn(url: &str, settings: &[(&str, &str)], stdout: Stdio) -> Child {
     command(settings)
-        .args(["--interactive", url])
+        .args(["talk", url])
         .stdin(Stdio::piped())
         .stdout(stdout)
         .stderr(Stdio::piped())
@@ -264,7 +264,7 @@ mod piped {
     fn an_input_that_cannot_be_read_is_told() {
         let (server, url) = Fake::start();
         let child = command(&[])
-            .args(["--interactive", &url])
+            .args(["talk", &url])
             .stdin(File::open("/").unwrap())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -423,7 +423,7 @@ mod typed {
     fn start(path: &str) -> (Terminal, Peer, String) {
         let (server, url) = Fake::start();
         let url = url + path;
-        let terminal = Terminal::start(&["--interactive", &url]);
+        let terminal = Terminal::start(&["talk", &url]);
         (terminal, server.accept(), url)
     }
 
@@ -527,7 +527,7 @@ mod typed {
     #[test]
     fn ctrl_c_ends_the_connecting() {
         let (server, url) = Fake::start();
-        let mut terminal = Terminal::start(&["--interactive", &url]);
+        let mut terminal = Terminal::start(&["talk", &url]);
         let _silent = server.accept_tcp();
         terminal.keys(CTRL_C);
         terminal.ends_with(0);
@@ -557,7 +557,7 @@ mod typed {
     #[test]
     fn a_server_that_is_not_there_gets_no_prompt() {
         let port = Port::reserve();
-        let mut terminal = Terminal::start(&["--interactive", &port.url()]);
+        let mut terminal = Terminal::start(&["talk", &port.url()]);
         terminal.ends_with(1);
         let cause = "Connection refused (os error 111)";
         terminal.shows(&[&format!("error: cannot connect to {}: {cause}", port.url()), ""]);
@@ -567,7 +567,7 @@ mod typed {
     fn a_file_holds_the_frames_without_the_prompts() {
         let (server, url) = Fake::start();
         let (reader, stdout) = pipe().unwrap();
-        let mut terminal = Terminal::run(leader(&["--interactive", &url]), |command| {
+        let mut terminal = Terminal::run(leader(&["talk", &url]), |command| {
             command.stdout(stdout);
         });
         let mut peer = server.accept();
@@ -588,7 +588,7 @@ mod typed {
         let (server, url) = Fake::start();
         let (reader, mut stdin) = pipe().unwrap();
         let mut client = command(&[]);
-        client.args(["--interactive", &url]);
+        client.args(["talk", &url]);
         let mut terminal = Terminal::run(client, |client| {
             client.stdin(reader);
         });

@@ -1,19 +1,19 @@
-//! How a connection ends, and the goodbye that the server gets.
+//! How a connection ends, and the Close frame that the server gets.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use proto::escape;
+use proto::frame::{self, Close, CloseCode};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// Why a connection ends.
 #[derive(Debug)]
 pub enum Ending {
     /// The server closed it, with a code and a reason as a rule.
-    Closed(Option<CloseFrame>),
+    Closed(Option<Close<'static>>),
     /// It broke without a Close frame.
     Lost(Option<io::Error>),
     /// No Pong came within this time (`PONG_TIMEOUT`).
@@ -25,54 +25,74 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// What an error of the WebSocket layer means for the server. tungstenite itself sends no
-    /// Close frame then.
+    /// The end that a Close frame of the server means.
+    pub(crate) fn closed(close: Option<Close<'_>>) -> Self {
+        let owned = |Close { code, reason }| Close { code, reason: reason.into_owned().into() };
+        Self::Closed(close.map(owned))
+    }
+
+    /// The same, for a frame of tungstenite.
+    pub(crate) fn closed_by(frame: Option<CloseFrame>) -> Self {
+        let close = |CloseFrame { code, reason }| Close {
+            code: CloseCode(code.into()),
+            reason: reason.as_str().to_owned().into(),
+        };
+        Self::Closed(frame.map(close))
+    }
+
+    /// The end that an error of tungstenite means, which itself sends no Close frame then.
     pub(crate) fn of(error: Error) -> Self {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost(None),
-            // What a TLS connection calls its end without a close_notify.
-            Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Lost(None),
-            Error::Io(error) => Self::Lost(Some(error)),
-            Error::Capacity(error) => Self::Refused(CloseCode::Size, error.to_string()),
-            Error::Utf8(_) => Self::Refused(CloseCode::Invalid, "the text is not UTF-8".into()),
-            error => Self::Refused(CloseCode::Protocol, error.to_string()),
+            Error::Io(error) => Self::of_io(error),
+            Error::Capacity(error) => Self::Refused(CloseCode::TOO_BIG, error.to_string()),
+            Error::Utf8(_) => Self::of_frame(frame::Error::NotUtf8),
+            error => Self::Refused(CloseCode::PROTOCOL, error.to_string()),
         }
     }
 
+    /// The end that an error of the stream means.
+    pub(crate) fn of_io(error: io::Error) -> Self {
+        match error.kind() {
+            // The end of a TLS connection without a close_notify.
+            io::ErrorKind::UnexpectedEof => Self::Lost(None),
+            _ => Self::Lost(Some(error)),
+        }
+    }
+
+    /// The end that a frame means which breaks the protocol.
+    pub(crate) fn of_frame(error: frame::Error) -> Self {
+        Self::Refused(error.close_code(), error.to_string())
+    }
+
     /// The Close frame that the client begins the closing handshake with, if it does.
-    pub(crate) fn frame(&self) -> Option<CloseFrame> {
+    pub(crate) fn close(&self) -> Option<Close<'static>> {
         let (code, reason) = match self {
             Self::Closed(_) | Self::Lost(_) => return None,
-            Self::NoPong(_) => (CloseCode::Policy, self.to_string()),
+            Self::NoPong(_) => (CloseCode::POLICY, self.to_string()),
             Self::Refused(code, reason) => (*code, reason.clone()),
-            Self::Stopped => (CloseCode::Normal, String::new()),
+            Self::Stopped => (CloseCode::NORMAL, String::new()),
         };
-        Some(CloseFrame { code, reason: short(&reason).into() })
+        Some(Close { code, reason: reason.into() })
     }
-}
-
-/// The longest beginning of a reason that fits into a control frame (RFC 6455, section 5.5).
-fn short(reason: &str) -> &str {
-    const MAX: usize = 125 - 2;
-    &reason[..reason.floor_char_boundary(MAX)]
 }
 
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed(Some(CloseFrame { code, reason })) if reason.is_empty() => {
-                write!(f, "closed by the server ({})", u16::from(*code))
+            Self::Closed(Some(Close { code, reason })) if reason.is_empty() => {
+                write!(f, "closed by the server ({code})")
             }
-            Self::Closed(Some(CloseFrame { code, reason })) => {
-                write!(f, "closed by the server ({}: {})", u16::from(*code), escape::plain(reason))
+            Self::Closed(Some(Close { code, reason })) => {
+                write!(f, "closed by the server ({code}: {})", escape::plain(reason))
             }
             Self::Closed(None) => write!(f, "closed by the server"),
             Self::Lost(Some(error)) => write!(f, "{error}"),
             Self::Lost(None) => write!(f, "the server left without a Close frame"),
             Self::NoPong(patience) => write!(f, "no Pong within {patience:?}"),
             Self::Refused(code, reason) => {
-                write!(f, "closed with {}: {}", u16::from(*code), escape::plain(reason))
+                write!(f, "closed with {code}: {}", escape::plain(reason))
             }
             Self::Stopped => write!(f, "closed with 1000: the client stops"),
         }
@@ -84,7 +104,7 @@ mod tests {
     use super::*;
 
     fn closed(code: u16, reason: &str) -> String {
-        Ending::Closed(Some(CloseFrame { code: code.into(), reason: reason.into() })).to_string()
+        Ending::closed(Some(Close { code: CloseCode(code), reason: reason.into() })).to_string()
     }
 
     #[test]
@@ -98,14 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_fits_into_a_control_frame() {
-        let frame = Ending::Refused(CloseCode::Protocol, "é".repeat(100)).frame().unwrap();
-        assert_eq!(frame.reason.as_str(), "é".repeat(61));
-    }
-
-    #[test]
     fn the_server_hears_why_unless_it_is_gone() {
-        let code = |ending: Ending| ending.frame().map(|frame| u16::from(frame.code));
+        let code = |ending: Ending| ending.close().map(|close| close.code.0);
         assert_eq!(code(Ending::Stopped), Some(1000));
         assert_eq!(code(Ending::NoPong(Duration::from_secs(1))), Some(1008));
         assert_eq!(code(Ending::of(Error::Utf8(String::new()))), Some(1007));

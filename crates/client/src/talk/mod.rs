@@ -1,11 +1,11 @@
 //! Lines from stdin to a server, and frames from the server to stdout.
 //!
-//! `input` reads the lines, `dialogue` sends them and takes the frames, `awaited` counts the
+//! `input` reads the lines, `conversation` sends them and takes the frames, `awaited` counts the
 //! replies that are due, `screen` shows the frames. One connection is made, and it is not made
 //! again: `end` says what its end means.
 
 mod awaited;
-mod dialogue;
+mod conversation;
 mod end;
 mod input;
 mod screen;
@@ -21,10 +21,9 @@ use proto::path;
 use tokio::select;
 use tokio::time::sleep;
 
-use crate::connect::connect;
-use crate::tls::Trust;
-use crate::url::ServerUrl;
-use dialogue::{Dialogue, Patience};
+use crate::net::url::ServerUrl;
+use crate::net::{self, Endpoint};
+use conversation::{Conversation, Patience};
 use end::{End, written};
 use screen::Screen;
 
@@ -34,22 +33,28 @@ const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// How long a slow reader of stdout is waited for after the stop.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Sends each line of stdin to the server at `url`, and prints each frame that comes. Ends when
-/// told to, when nobody reads stdout any more, or when the input came to its end and each line has
-/// its reply. At `wss://`, the server needs a certificate that `trust` takes.
+/// Which server is talked to.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// How long the server may be silent (`PONG_TIMEOUT`).
+    pub patience: Duration,
+}
+
+/// Sends each line of stdin to the server, and prints each frame that comes. Ends when told to,
+/// when nobody reads stdout any more, or when the input came to its end and each line has its
+/// reply.
 ///
-/// At a terminal there is a prompt, and the last replies are not waited for long. Otherwise the
-/// server may be silent for as long as `patience`.
+/// At a terminal there is a prompt, and the last replies are not waited for long.
 ///
 /// # Errors
 /// Why there is no connection (any more), why the input or stdout cannot be used, or how many
 /// replies are missing.
-pub async fn run(
-    url: &ServerUrl,
-    trust: &Trust,
-    patience: Duration,
-    mut stop: Stop,
-) -> Result<(), String> {
+pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
+    let Options { endpoint, patience } = options;
+    let url = &endpoint.url;
+    endpoint.warn_if_unchecked();
     let (screen, mut writer) =
         Screen::open(prompt(url)).map_err(|error| format!("cannot write to stdout: {error}"))?;
     let is_at_terminal = screen.has_prompt();
@@ -59,7 +64,7 @@ pub async fn run(
             error = writer.failed() => End::Unwritable(error),
         }
     };
-    let (screen, end, missing) = talk(url, trust, patience, screen, pin!(over)).await?;
+    let (screen, end, missing) = talk(&endpoint, patience, screen, pin!(over)).await?;
     let stdout = screen.close().await;
     let complete = match end {
         End::Unwritable(_) => Ok(()),
@@ -72,7 +77,7 @@ pub async fn run(
 }
 
 fn prompt(url: &ServerUrl) -> &'static str {
-    match url.uri().path() {
+    match url.path() {
         path::TOTAL => "Number: ",
         _ => "> ",
     }
@@ -81,8 +86,7 @@ fn prompt(url: &ServerUrl) -> &'static str {
 /// Connects, and talks until that comes to its end or it is `over`. Returns the number of replies
 /// that did not come as well.
 async fn talk(
-    url: &ServerUrl,
-    trust: &Trust,
+    endpoint: &Endpoint,
     patience: Duration,
     screen: Screen,
     mut over: Pin<&mut impl Future<Output = End>>,
@@ -93,20 +97,21 @@ async fn talk(
             screen.leave_line().await;
             return Ok((screen, end, 0));
         }
-        connected = connect(url, trust) => connected,
+        connected = net::connect(endpoint) => connected,
     };
-    let socket = connected.map_err(|cause| format!("cannot connect to {url}: {cause}"))?;
+    let socket =
+        connected.map_err(|cause| format!("cannot connect to {}: {cause}", endpoint.url))?;
     let lines = stdin()
         .and_then(|stdin| input::lines(BufReader::new(stdin)))
         .map_err(|error| format!("cannot read the input: {error}"))?;
     let last = if screen.has_prompt() { patience.min(LAST_REPLIES) } else { patience };
-    let mut dialogue = Dialogue::new(socket, screen);
+    let mut conversation = Conversation::new(socket, screen);
     let end = select! {
         biased;
         end = over => end,
-        end = dialogue.run(lines, Patience { busy: patience, last }) => end,
+        end = conversation.run(lines, Patience { busy: patience, last }) => end,
     };
-    let (screen, missing) = dialogue.part(&end).await;
+    let (screen, missing) = conversation.part(&end).await;
     Ok((screen, end, missing))
 }
 

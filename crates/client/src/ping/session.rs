@@ -3,15 +3,22 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use proto::PONG;
+use proto::frame::CloseCode;
+use proto::ping::ERROR_PREFIX;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::select;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::ending::Ending;
-use crate::goodbye;
-use crate::record::Record;
+use super::reporter::Reporter;
+use crate::net::closing;
+use crate::net::ending::Ending;
+
+/// How much longer than the lag the next ping waits for room on stdout. A reader that is merely
+/// slow sets the pace; one that does not read at all loses lines.
+const HELD_UP: Duration = Duration::from_secs(1);
 
 /// What is sent, and when.
 #[derive(Clone, Debug)]
@@ -40,49 +47,77 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Pings until the connection ends. Whoever drops this future midway can still [`Self::part`].
-    pub async fn run(&mut self, record: &mut Record) -> Ending {
+    pub async fn run(&mut self, reporter: &mut Reporter) -> Ending {
         loop {
-            if let Err(ending) = self.ping(record).await {
+            if let Err(ending) = self.ping(reporter).await {
                 return ending;
             }
-            if let Err(ending) = self.rest(record).await {
+            if let Err(ending) = self.rest(reporter).await {
                 return ending;
             }
         }
     }
 
-    /// Sends a ping and waits for the text that answers it.
-    async fn ping(&mut self, record: &mut Record) -> Result<(), Ending> {
+    /// Sends a ping and waits for its answer.
+    async fn ping(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         let sent = Instant::now();
         self.awaited = Some(sent);
         let patience = self.pings.patience;
-        let exchange = async {
-            self.socket.send(Message::Text(self.pings.text.clone())).await.map_err(Ending::of)?;
-            self.receive().await
-        };
-        let reply = timeout(patience, exchange).await.unwrap_or(Err(Ending::NoPong(patience)))?;
-        let round_trip = sent.elapsed();
-        self.awaited = None;
-        record.received(&reply, Some(round_trip)).await;
+        let text = Message::Text(self.pings.text.clone());
+        timeout(patience, self.socket.send(text))
+            .await
+            .map_err(|_| Ending::NoPong(patience))?
+            .map_err(Ending::of)?;
+        while self.awaited.is_some() {
+            let text = timeout_at(sent + patience, self.receive()).await;
+            // A timeout that has passed is not seen while there is always a text to read.
+            if sent.elapsed() >= patience {
+                return Err(Ending::NoPong(patience));
+            }
+            let text = text.map_err(|_| Ending::NoPong(patience))??;
+            self.take(&text, reporter);
+        }
         Ok(())
     }
 
-    /// Lets the time between two pings pass. The socket is read meanwhile: protocol pings are
-    /// answered, and the end of the connection is seen when it comes.
-    async fn rest(&mut self, record: &mut Record) -> Result<(), Ending> {
-        let lag = self.pings.lag;
-        let until = Instant::now() + lag;
+    /// Reports a text: the answer to the ping that has none yet, or something unasked.
+    fn take(&mut self, text: &str, reporter: &mut Reporter) {
+        match self.awaited {
+            Some(sent) if text == PONG => reporter.received(text, sent.elapsed()),
+            Some(_) if text.starts_with(ERROR_PREFIX) => reporter.refused(text),
+            _ => return reporter.unasked(text),
+        }
+        self.awaited = None;
+    }
+
+    /// Lets the time between two pings pass, and waits for room on stdout. The socket is read
+    /// meanwhile: protocol pings are answered, and the end of the connection is seen when it comes.
+    async fn rest(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
+        self.read_until(Instant::now() + self.pings.lag, reporter).await?;
+        let output = reporter.output();
+        let held_up = Instant::now() + HELD_UP;
+        select! {
+            biased;
+            () = output.room() => Ok(()),
+            read = self.read_until(held_up, reporter) => read,
+        }
+    }
+
+    /// Reads the socket up to this time, and what is there already in any case.
+    async fn read_until(&mut self, until: Instant, reporter: &mut Reporter) -> Result<(), Ending> {
         loop {
             let next = self.receive();
             // A timer takes a millisecond, however short its time is.
-            let received = if lag.is_zero() {
+            let received = if until <= Instant::now() {
                 next.now_or_never()
             } else {
                 timeout_at(until, next).await.ok()
             };
-            match received {
-                Some(text) => record.received(&text?, None).await,
-                None => return Ok(()),
+            let Some(text) = received else { return Ok(()) };
+            self.take(&text?, reporter);
+            // Whatever else is there to read has time until after the next ping.
+            if until <= Instant::now() {
+                return Ok(());
             }
         }
     }
@@ -95,41 +130,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_))) => {
                     let reason = "the client takes text frames".into();
-                    return Err(Ending::Refused(CloseCode::Unsupported, reason));
+                    return Err(Ending::Refused(CloseCode::UNSUPPORTED, reason));
                 }
-                Some(Ok(Message::Close(frame))) => return Err(Ending::Closed(frame)),
+                Some(Ok(Message::Close(frame))) => return Err(Ending::closed_by(frame)),
                 Some(Err(error)) => return Err(Ending::of(error)),
                 None => return Err(Ending::Lost(None)),
             }
         }
     }
 
-    /// Says goodbye as the ending asks for; takes [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT)
-    /// at most. A ping that has no answer is lost, except where the client itself stops: then the
-    /// answer is taken if it still comes, and otherwise the ping counts as never sent.
-    pub async fn part(mut self, ending: &Ending, record: &mut Record) {
+    /// Closes the connection as the ending asks for; takes
+    /// [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT) at most. A ping that has no answer is lost,
+    /// except where the client itself stops: then the answer is taken if it still comes, and
+    /// otherwise the ping counts as never sent.
+    pub async fn part(mut self, ending: &Ending, reporter: &mut Reporter) {
         let stopped = matches!(ending, Ending::Stopped);
         if self.awaited.is_some() && !stopped {
             self.awaited = None;
-            record.lost_ping();
+            reporter.lost_ping();
         }
-        let take = async |message| {
+        let late = async |message| {
             if let Message::Text(text) = message
-                && let Some(sent) = self.awaited.take()
+                && let Some(sent) = self.awaited
+                && text == PONG
             {
-                record.received(&text, Some(sent.elapsed())).await;
+                self.awaited = None;
+                reporter.received(&text, sent.elapsed());
             }
         };
-        goodbye::say(self.socket, ending, take).await;
+        closing::close(self.socket, ending, late).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::Output;
-    use crate::output::tests::Writes;
-    use crate::stats::Stats;
+    use crate::net::Endpoint;
+    use crate::net::tls::Trust;
+    use crate::ping::stats::Stats;
+    use crate::stdout::Output;
+    use crate::stdout::tests::Writes;
     use proto::limits::CLOSE_TIMEOUT;
     use std::sync::mpsc::Receiver;
     use tokio::io::DuplexStream;
@@ -143,13 +183,13 @@ mod tests {
 
     struct Client {
         session: Session<DuplexStream>,
-        record: Record,
+        reporter: Reporter,
         lines: Receiver<String>,
     }
 
     impl Client {
         fn report(&self) -> String {
-            self.record.report().lines().nth(2).unwrap_or_default().to_owned()
+            self.reporter.report().lines().nth(2).unwrap_or_default().to_owned()
         }
 
         fn said(&self) -> String {
@@ -165,8 +205,9 @@ mod tests {
         let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
         let (writes, lines) = Writes::channel();
         let (output, _writer) = Output::start(writes).unwrap();
-        let record = Record::new("ws://server".parse().unwrap(), output, Stats::new().unwrap());
-        (Client { session: Session::new(socket, pings), record, lines }, server)
+        let endpoint = Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone };
+        let reporter = Reporter::new(&endpoint, output, Stats::new().unwrap());
+        (Client { session: Session::new(socket, pings), reporter, lines }, server)
     }
 
     /// Runs the client against what `serve` does; returns how that ended.
@@ -175,7 +216,7 @@ mod tests {
         server: &mut Server,
         serve: impl AsyncFnOnce(&mut Server),
     ) -> Ending {
-        tokio::join!(client.session.run(&mut client.record), serve(server)).0
+        tokio::join!(client.session.run(&mut client.reporter), serve(server)).0
     }
 
     async fn ping(server: &mut Server) {
@@ -223,8 +264,8 @@ mod tests {
         assert!(matches!(ending, Ending::NoPong(PATIENCE)));
         say(&mut server, "Pong!").await;
         drop(server);
-        client.session.part(&ending, &mut client.record).await;
-        assert!(client.record.report().contains("1 sent, 0 received, 1 lost (100%)"));
+        client.session.part(&ending, &mut client.reporter).await;
+        assert!(client.reporter.report().contains("1 sent, 0 received, 1 lost (100%)"));
         assert!(client.lines.try_recv().is_err());
     }
 
@@ -255,7 +296,7 @@ mod tests {
             say(server, "Pong!").await;
             server.send(Message::binary(vec![1])).await.unwrap();
         });
-        assert!(matches!(ending.await, Ending::Refused(CloseCode::Unsupported, _)));
+        assert!(matches!(ending.await, Ending::Refused(CloseCode::UNSUPPORTED, _)));
         let report = client.report();
         assert!(report.starts_with("2 sent, 1 received, 1 lost (50%), 1 error,"), "{report}");
         assert_eq!(
@@ -268,21 +309,21 @@ mod tests {
     async fn stopped_midway(late: &[&str]) -> String {
         let (mut client, mut server) = pair().await;
         tokio::select! {
-            _ = client.session.run(&mut client.record) => unreachable!(),
+            _ = client.session.run(&mut client.reporter) => unreachable!(),
             () = ping(&mut server) => {}
         }
-        let Client { session, mut record, .. } = client;
+        let Client { session, mut reporter, .. } = client;
         let answer = async {
             for text in late {
                 say(&mut server, text).await;
             }
             let Some(Ok(Message::Close(Some(frame)))) = server.next().await else { panic!() };
-            assert_eq!(frame.code, CloseCode::Normal);
+            assert_eq!(u16::from(frame.code), 1000);
             server.next().await;
             drop(server);
         };
-        tokio::join!(session.part(&Ending::Stopped, &mut record), answer);
-        record.report()
+        tokio::join!(session.part(&Ending::Stopped, &mut reporter), answer);
+        reporter.report()
     }
 
     #[tokio::test(start_paused = true)]
@@ -298,7 +339,7 @@ mod tests {
     async fn a_server_that_ignores_the_goodbye_is_not_waited_for_long() {
         let (mut client, _server) = pair().await;
         let start = Instant::now();
-        client.session.part(&Ending::Stopped, &mut client.record).await;
+        client.session.part(&Ending::Stopped, &mut client.reporter).await;
         assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
     }
 }

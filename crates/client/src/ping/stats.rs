@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
 
+use crate::words::counted;
+
 /// Digits of a round trip that the histogram keeps; this bounds its memory, whatever the number
 /// of pings.
 const DIGITS: u8 = 3;
@@ -51,6 +53,12 @@ impl Stats {
         self.round_trips.saturating_record(micros);
     }
 
+    /// Whether any ping was answered with a Pong.
+    #[must_use]
+    pub fn has_received(&self) -> bool {
+        self.received > 0
+    }
+
     /// Counts a ping without a reply.
     pub fn lost(&mut self) {
         self.lost += 1;
@@ -73,7 +81,10 @@ impl Stats {
     pub fn report(&self, url: &str, elapsed: Duration) -> String {
         let Self { received, lost, reconnects, .. } = self;
         let sent = received + lost;
-        let percent = percent(*lost, sent);
+        let percent = match sent {
+            0 => String::new(),
+            sent => format!(" ({}%)", percent(*lost, sent)),
+        };
         let errors = match self.errors {
             0 => String::new(),
             errors => format!("{}, ", counted(errors, "error")),
@@ -82,7 +93,7 @@ impl Stats {
         let elapsed = elapsed.as_secs_f64();
         let mut report = format!(
             "\n--- {url} ping statistics ---\n\
-             {sent} sent, {received} received, {lost} lost ({percent}%), {errors}{reconnects}, {elapsed:.1} s\n"
+             {sent} sent, {received} received, {lost} lost{percent}, {errors}{reconnects}, {elapsed:.1} s\n"
         );
         if let Some([fastest, average, slowest, p99]) = self.round_trips() {
             report.push_str(&format!(
@@ -111,12 +122,6 @@ fn percent(part: u64, whole: u64) -> String {
     let percent = 100.0 * part as f64 / whole.max(1) as f64;
     let text = format!("{percent:.1}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
-}
-
-/// A number of things, `1 error` or `2 errors`.
-pub(crate) fn counted(number: u64, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
 }
 
 #[cfg(test)]
@@ -149,7 +154,7 @@ mod tests {
         assert_eq!(
             stats(&[]).report("ws://server", Duration::from_millis(40)),
             "\n--- ws://server ping statistics ---\n\
-             0 sent, 0 received, 0 lost (0%), 0 reconnects, 0.0 s\n"
+             0 sent, 0 received, 0 lost, 0 reconnects, 0.0 s\n"
         );
     }
 
@@ -205,7 +210,7 @@ mod tests {
             (0..refused).for_each(|_| stats.refused());
             let report = stats.report("ws://server", Duration::ZERO);
             let lost = lost + refused;
-            let counts = format!("\n{} sent, {received} received, {lost} lost (", received + lost);
+            let counts = format!("\n{} sent, {received} received, {lost} lost", received + lost);
             prop_assert!(report.contains(&counts), "{}", report);
             prop_assert_eq!(report.contains("round trip"), received > 0);
         }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use crate::ending::Ending;
-use crate::url::ServerUrl;
+use crate::net::ending::Ending;
+use crate::net::url::ServerUrl;
 
 static STOPPED: Ending = Ending::Stopped;
 

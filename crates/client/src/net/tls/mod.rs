@@ -19,7 +19,6 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::url::ServerUrl;
 use authorities::Authorities;
 use cause::{Asked, explain};
 
@@ -36,12 +35,6 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// Whether the server at `url` shows a certificate that nobody checks.
-    #[must_use]
-    pub fn is_blind(&self, url: &ServerUrl) -> bool {
-        url.tls_name().is_some() && matches!(self, Self::Everyone)
-    }
-
     /// What makes connections to a server of this name secure. The files of the authorities are
     /// read anew, as they may have changed.
     ///

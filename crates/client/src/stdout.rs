@@ -1,7 +1,7 @@
 //! The lines on stdout, each in one write.
 //!
-//! A thread of its own writes them. Whoever prints waits where the reader is slow, but is not
-//! blocked: a client whose stdout nobody reads can still be stopped.
+//! A thread of its own writes them, so that a reader of stdout who is slow, or does not read at
+//! all, blocks nothing else.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::Local;
 use proto::{Stamp, escape};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -21,7 +22,7 @@ const QUEUE: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The way to stdout.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output(mpsc::Sender<String>);
 
 /// The thread at its end.
@@ -32,7 +33,7 @@ pub struct Writer(oneshot::Receiver<io::Result<()>>);
 ///
 /// # Errors
 /// When the system is out of descriptors.
-pub fn stdout() -> io::Result<File> {
+pub fn open() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
@@ -56,9 +57,20 @@ impl Output {
         Ok((Self(lines), Writer(ended)))
     }
 
-    /// Prints whole lines. Where that is not possible any more, [`Writer::failed`] tells.
+    /// Prints whole lines, after waiting for room. Where that is not possible any more,
+    /// [`Writer::failed`] tells.
     pub async fn print(&self, lines: String) {
         let _ = self.0.send(lines).await;
+    }
+
+    /// Prints whole lines if there is room for them now. Returns whether there was.
+    pub fn offer(&self, lines: String) -> bool {
+        !matches!(self.0.try_send(lines), Err(TrySendError::Full(_)))
+    }
+
+    /// Waits until there is room.
+    pub async fn room(&self) {
+        let _ = self.0.reserve().await;
     }
 
     /// Whether the next line has to wait for the reader.
@@ -97,6 +109,18 @@ impl Writer {
             Ok(Err(error)) => error,
             Ok(Ok(())) | Err(_) => io::ErrorKind::BrokenPipe.into(),
         }
+    }
+}
+
+/// Turns the error of a stdout that nobody reads any more into success: whoever closed it has read
+/// enough.
+///
+/// # Errors
+/// Any other error.
+pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

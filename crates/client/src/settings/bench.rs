@@ -7,7 +7,8 @@ use clap::Args;
 use program::descriptors;
 use program::values::seconds;
 
-use crate::url::ServerUrl;
+use crate::bench::Options;
+use crate::net::Endpoint;
 
 /// Descriptors that are not connections: streams, event loops, signals.
 const OWN: u64 = 64;
@@ -18,58 +19,74 @@ const IN_FLIGHT_CEILING: u32 = 65_536;
 /// Most threads that may be asked for.
 const THREAD_CEILING: usize = 1024;
 
-/// What is measured, and with how much load.
+/// The arguments of `client bench`.
 #[derive(Args, Clone, Debug)]
-pub struct Load {
+pub(super) struct BenchArgs {
     /// Server to measure [default: that of --server-url]
     #[arg(value_name = "URL")]
-    pub(crate) url: Option<ServerUrl>,
+    pub(super) url: Option<String>,
 
     /// Connections to hold
     #[arg(long, value_name = "NUMBER", default_value = "64", value_parser = connections)]
-    pub(crate) connections: u64,
+    connections: u64,
 
     /// Pings to keep on their way over each connection
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = in_flight)]
-    pub(crate) in_flight: u32,
+    in_flight: u32,
 
     /// How long to ping, after all connections are made
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub(crate) duration: Duration,
+    duration: Duration,
 
     /// Pings a second over all connections; round trips then count from when a ping was due
     /// [default: each reply sends the next ping]
     #[arg(long, value_name = "NUMBER", value_parser = rate)]
-    pub(crate) rate: Option<f64>,
+    rate: Option<f64>,
 
     /// Threads that ping
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = threads)]
-    pub(crate) threads: usize,
+    threads: usize,
 
     /// Addresses of this machine to connect from, in turn, separated by commas
     /// [default: the system's choice, and 127.0.0.1, .2, ... for many connections to 127.0.0.1]
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = address)]
-    pub(crate) source: Vec<IpAddr>,
+    source: Vec<IpAddr>,
 
     /// Prints the figures as one JSON object
     #[arg(long)]
-    pub(crate) json: bool,
+    json: bool,
 }
 
-impl Load {
-    /// Raises the descriptor limit of the process as far as it may.
+impl BenchArgs {
+    /// The load to put on `endpoint`. Raises the descriptor limit of the process as far as allowed.
     ///
     /// # Errors
-    /// What is allowed, if that is not enough for the connections.
-    pub fn make_room(&self) -> Result<(), String> {
+    /// What is allowed, if the limit is too low for the connections.
+    pub(super) fn options(
+        &self,
+        endpoint: Endpoint,
+        client_name: String,
+        patience: Duration,
+    ) -> Result<Options, String> {
         let most = (descriptors::raise_limit() as u64).saturating_sub(OWN);
-        if self.connections <= most {
-            return Ok(());
+        if self.connections > most {
+            return Err(format!(
+                "--connections is \"{}\", but allowed is a number up to {most} under the descriptor limit of this process: raise that (ulimit -n)",
+                self.connections
+            ));
         }
-        Err(format!(
-            "--connections is \"{}\", but allowed is a number up to {most} under the descriptor limit of this process: raise that (ulimit -n)",
-            self.connections
-        ))
+        Ok(Options {
+            endpoint,
+            client_name,
+            patience,
+            connections: self.connections,
+            in_flight: self.in_flight,
+            duration: self.duration,
+            rate: self.rate,
+            threads: self.threads,
+            sources: self.source.clone(),
+            json: self.json,
+        })
     }
 }
 

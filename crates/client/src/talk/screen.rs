@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use proto::escape;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::output::{self, Output, Writer};
+use crate::stdout::{self, Output, Writer};
 
 /// Clears the line that the cursor is in, from its start (ECMA-48, EL).
 const CLEAR_LINE: &str = "\r\u{1b}[K";
@@ -46,7 +46,7 @@ impl Screen {
     /// # Errors
     /// When the system is out of descriptors or threads.
     pub(crate) fn open(prompt: &'static str) -> io::Result<(Self, Writer)> {
-        let (stdout, writer) = Output::start(output::stdout()?)?;
+        let (stdout, writer) = Output::start(stdout::open()?)?;
         let is_shown = io::stdout().is_terminal();
         let has_terminal = is_shown || io::stderr().is_terminal();
         let prompt = if io::stdin().is_terminal() && has_terminal {
@@ -135,7 +135,7 @@ impl Screen {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::output::tests::Writes;
+    use crate::stdout::tests::Writes;
     use std::io::Write;
     use std::sync::mpsc::{Receiver, Sender, channel};
 

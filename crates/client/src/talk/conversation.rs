@@ -11,16 +11,16 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::ending::Ending;
-use crate::goodbye;
-use crate::interactive::awaited::Awaited;
-use crate::interactive::end::End;
-use crate::interactive::input::Lines;
-use crate::interactive::screen::Screen;
+use crate::net::closing;
+use crate::net::ending::Ending;
+use crate::talk::awaited::Awaited;
+use crate::talk::end::End;
+use crate::talk::input::Lines;
+use crate::talk::screen::Screen;
 
 /// A connection after its upgrade, and what is seen of it.
 #[derive(Debug)]
-pub(crate) struct Dialogue<S> {
+pub(crate) struct Conversation<S> {
     sink: SplitSink<WebSocketStream<S>, Message>,
     stream: SplitStream<WebSocketStream<S>>,
     seen: Seen,
@@ -35,7 +35,7 @@ pub(crate) struct Patience {
     pub(crate) last: Duration,
 }
 
-/// What came of the dialogue.
+/// What came of the conversation.
 #[derive(Debug)]
 struct Seen {
     screen: Screen,
@@ -60,8 +60,8 @@ impl Seen {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
-    /// A dialogue over a stream that has been upgraded.
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+    /// A conversation over a stream that has been upgraded.
     pub(crate) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
         let (sink, stream) = socket.split();
         Self { sink, stream, seen: Seen { screen, awaited: Awaited::default() } }
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         let _ = timeout(CLOSE_TIMEOUT, leave).await;
         // The two are of one socket.
         if let Ok(socket) = stream.reunite(sink) {
-            goodbye::say(socket, end.ending(), async |message| seen.take(&message).await).await;
+            closing::close(socket, end.ending(), async |message| seen.take(&message).await).await;
         }
         (seen.screen, seen.awaited.count())
     }
@@ -116,7 +116,7 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Ending {
     loop {
         match stream.next().await {
-            Some(Ok(Message::Close(frame))) => return Ending::Closed(frame),
+            Some(Ok(Message::Close(frame))) => return Ending::closed_by(frame),
             Some(Ok(message)) => seen.take(&message).await,
             Some(Err(error)) => return Ending::of(error),
             None => return Ending::Lost(None),
@@ -187,8 +187,8 @@ async fn in_time(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interactive::input;
-    use crate::interactive::screen::tests::{held_up, seen};
+    use crate::talk::input;
+    use crate::talk::screen::tests::{held_up, seen};
     use std::io::Cursor;
     use tokio::io::DuplexStream;
     use tokio::time::Instant;
@@ -199,12 +199,12 @@ mod tests {
     const PATIENCE: Patience =
         Patience { busy: Duration::from_secs(10), last: Duration::from_secs(3) };
 
-    /// A dialogue and its server; the stream between them holds 4 KiB.
-    async fn pair(screen: Screen) -> (Dialogue<DuplexStream>, Server) {
+    /// A conversation and its server; the stream between them holds 4 KiB.
+    async fn pair(screen: Screen) -> (Conversation<DuplexStream>, Server) {
         let (near, far) = tokio::io::duplex(4096);
         let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
         let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-        (Dialogue::new(socket, screen), server)
+        (Conversation::new(socket, screen), server)
     }
 
     fn lines(input: impl Into<Vec<u8>>) -> Lines {
@@ -214,7 +214,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_reply_is_waited_for_anew() {
         let (screen, printed) = seen();
-        let (mut dialogue, mut server) = pair(screen).await;
+        let (mut conversation, mut server) = pair(screen).await;
         let serve = async {
             for _ in 0..3 {
                 assert!(server.next().await.unwrap().unwrap().is_text());
@@ -225,19 +225,19 @@ mod tests {
             }
             Instant::now()
         };
-        let (end, last) = tokio::join!(dialogue.run(lines("1\n2\n3\n"), PATIENCE), serve);
+        let (end, last) = tokio::join!(conversation.run(lines("1\n2\n3\n"), PATIENCE), serve);
         assert_eq!(last.elapsed(), PATIENCE.last);
         assert!(matches!(end, End::Input(None)));
         drop(server);
-        assert_eq!(dialogue.part(&end).await.1, 1);
+        assert_eq!(conversation.part(&end).await.1, 1);
         assert_eq!(printed.iter().collect::<Vec<_>>(), ["one\n", "two\n"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reply_to_the_goodbye_counts() {
         let (screen, printed) = seen();
-        let (mut dialogue, mut server) = pair(screen).await;
-        let end = dialogue.run(lines("1\n"), PATIENCE).await;
+        let (mut conversation, mut server) = pair(screen).await;
+        let end = conversation.run(lines("1\n"), PATIENCE).await;
         let serve = async {
             assert!(server.next().await.unwrap().unwrap().is_text());
             server.send(Message::text("late")).await.unwrap();
@@ -245,16 +245,16 @@ mod tests {
             assert!(server.next().await.is_none());
             drop(server);
         };
-        assert_eq!(tokio::join!(dialogue.part(&end), serve).0.1, 0);
+        assert_eq!(tokio::join!(conversation.part(&end), serve).0.1, 0);
         assert_eq!(printed.iter().collect::<Vec<_>>(), ["late\n"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_takes_nothing_is_given_up() {
-        let (mut dialogue, _server) = pair(seen().0).await;
+        let (mut conversation, _server) = pair(seen().0).await;
         // More than the stream and its buffers take.
         let input = format!("{}\n", "x".repeat(60_000)).repeat(10);
-        let end = dialogue.run(lines(input), PATIENCE).await;
+        let end = conversation.run(lines(input), PATIENCE).await;
         assert!(matches!(end, End::Stuck), "{end:?}");
     }
 
@@ -263,7 +263,7 @@ mod tests {
         // More than wait for the reader.
         const LINES: usize = 100;
         let (screen, _reader) = held_up().await;
-        let (mut dialogue, mut server) = pair(screen).await;
+        let (mut conversation, mut server) = pair(screen).await;
         let serve = async {
             for _ in 0..LINES {
                 assert!(server.next().await.unwrap().unwrap().is_text());
@@ -274,18 +274,21 @@ mod tests {
             sleep(PATIENCE.last * 9).await;
         };
         select! {
-            end = dialogue.run(lines("line\n".repeat(LINES)), PATIENCE) => unreachable!("{end:?}"),
+            end = conversation.run(lines("line\n".repeat(LINES)), PATIENCE) => unreachable!("{end:?}"),
             () = serve => {}
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_closes_while_no_line_comes_ends_it_at_once() {
-        let (mut dialogue, mut server) = pair(seen().0).await;
+        let (mut conversation, mut server) = pair(seen().0).await;
         let start = Instant::now();
         server.close(None).await.unwrap();
         let (_typing, lines) = tokio::sync::mpsc::channel(1);
-        assert!(matches!(dialogue.run(lines, PATIENCE).await, End::Connection(Ending::Closed(_))));
+        assert!(matches!(
+            conversation.run(lines, PATIENCE).await,
+            End::Connection(Ending::Closed(_))
+        ));
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }
