@@ -13,6 +13,7 @@ mod support;
 
 mod connection;
 mod disk;
+mod documentation;
 mod durability;
 mod http;
 mod interop;
@@ -26,5 +27,6 @@ mod settings;
 mod status;
 mod stdout;
 mod stopping;
+mod supervisor;
 mod tls;
 mod wire;

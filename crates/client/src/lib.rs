@@ -18,6 +18,7 @@ pub mod interactive;
 pub mod link;
 pub mod output;
 pub mod record;
+mod replica;
 pub mod session;
 pub mod settings;
 pub mod stats;

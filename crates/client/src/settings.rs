@@ -9,6 +9,7 @@ use program::values::{filter, seconds};
 use proto::ping::unquoted;
 
 use crate::bench::Load;
+use crate::replica;
 use crate::tls::Trust;
 use crate::tls::authorities::Authorities;
 use crate::url::ServerUrl;
@@ -24,7 +25,8 @@ const MAX_NAME: usize = 4096;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version, disable_help_subcommand = true)]
 pub struct Settings {
-    /// Name that the server writes to its log [default: the host name]
+    /// Name that the server writes to its log; `{replica}` in it becomes -2 in the second container
+    /// of a Compose service [default: the host name]
     #[arg(long, env, global = true, value_name = "NAME", value_parser = name)]
     client_name: Option<String>,
 
@@ -79,10 +81,9 @@ impl Settings {
     /// The name of this client: the one that was set, or that of the host.
     #[must_use]
     pub fn client_name(&self) -> String {
-        match &self.client_name {
-            Some(name) if !name.is_empty() => name.clone(),
-            _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
+        name.filter(|name| !name.is_empty()).unwrap_or(host)
     }
 
     /// Whose certificates are good enough.

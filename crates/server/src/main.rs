@@ -1,6 +1,7 @@
 //! `server`: settings, signals and exit status around [`server::Server`].
 
 mod signal;
+mod supervisor;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Some(Command::Healthcheck) => {
             runtime.block_on(healthcheck::check(settings.listen)).map_err(Failure::Run)
         }
+        Some(Command::Documentation(documentation)) => return documentation.print::<Settings>(),
         None => runtime.block_on(serve(settings)),
     };
     match result {
@@ -40,6 +42,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         .map_err(|error| Failure::Run(format!("cannot catch signals: {error}")))?;
     let server = Server::start(settings)?;
     let (stopper, stop) = stop::channel();
+    tokio::spawn(supervisor::tell(stop.clone()));
     tokio::spawn(signals.handle(stopper, server.on_hang_up()));
     server.run(stop).await
 }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{bytes, filter, seconds};
 use proto::limits::MAX_MESSAGE;
@@ -103,10 +104,13 @@ pub struct Settings {
 }
 
 /// What the program can do beside serving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Check the server that listens at `LISTEN`: exit status 0 if it works, 1 if not
     Healthcheck,
+    /// Completions and manual pages.
+    #[command(flatten)]
+    Documentation(Documentation),
 }
 
 impl Settings {
