@@ -22,6 +22,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && cp "target/$target/release/server" /image/bin/server
 
 FROM scratch
+LABEL org.opencontainers.image.title="WebSocket ping/pong server" \
+      org.opencontainers.image.description="Records each ping in a log file before it answers" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="MIT"
 COPY --from=build /image /
 COPY --from=build --chown=10001:10001 /app /app
 COPY --from=build --chown=10001:10001 /tls /tls

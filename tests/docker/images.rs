@@ -14,6 +14,12 @@ fn the_images_are_small_and_run_as_nobody() {
         let size: u64 = inspect(image, ".Size").parse().unwrap();
         assert!(size <= most, "{image}: {size} bytes");
         assert_eq!(inspect(image, ".Config.User"), user);
+        let label = |name| {
+            inspect(image, &format!("index .Config.Labels \"org.opencontainers.image.{name}\""))
+        };
+        assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(label("licenses"), "MIT");
+        assert!(label("title").starts_with("WebSocket ping/pong "), "{}", label("title"));
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use crate::python::python;
 
@@ -155,11 +157,7 @@ fn a_folder_with_a_certificate_makes_the_edge_secure() {
     let project = Project::scaled(&[]).with_env("TLS_DIR", &path(""));
     project.compose(&["up", "-d", "nginx", BACKEND]);
     let port = project.address("nginx", 8443).port();
-    let ask = || {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/docker/wss.py");
-        let mut command = python(&script.display().to_string());
-        command.args([&format!("wss://localhost:{port}/echo"), &cert, "hi"]).output().unwrap()
-    };
+    let ask = || ask_securely(port, &cert);
     // nginx starts without a certificate, and takes one that comes.
     docker(&["exec", "websockets-nginx-1", "curl", "-fsS", "http://127.0.0.1:8081/healthz"]);
     assert!(!ask().status.success());
@@ -167,6 +165,59 @@ fn a_folder_with_a_certificate_makes_the_edge_secure() {
     let output = ask();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[RE]: hi\n", "{output:?}");
     wait_for("websockets-nginx-1", "\"GET /echo HTTP/1.1\" 101", 1);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_folder_of_a_server_is_read_as_its_owner_and_nginx_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = dir.path().join("tls");
+    let authority = made_by_a_server(&tls);
+    let owner = fs::metadata(&tls).unwrap();
+    let owner = format!("{}:{}", owner.uid(), owner.gid());
+    let start = |user: Option<&str>| {
+        let project = Project::scaled(&[]).with_env("TLS_DIR", &tls.display().to_string());
+        let project =
+            user.into_iter().fold(project, |project, user| project.with_env("NGINX_USER", user));
+        project.compose(&["up", "-d", "nginx", BACKEND]);
+        project
+    };
+    let project = start(None);
+    wait_for("websockets-nginx-1", &format!("Start as its owner: NGINX_USER={owner}"), 1);
+    drop(project);
+
+    let project = start(Some(&owner));
+    let port = project.address("nginx", 8443).port();
+    let output = ask_securely(port, &authority.display().to_string());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[RE]: hi\n", "{output:?}");
+}
+
+/// Lets a server make its certificate in a folder; returns the file of the authority.
+fn made_by_a_server(tls: &Path) -> PathBuf {
+    let authority = tls.join("ca.pem");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_server"))
+        .args(["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"])
+        .arg("--log-file")
+        .arg(tls.with_file_name("log"))
+        .arg("--tls-dir")
+        .arg(tls)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let events = BufReader::new(server.stderr.take().unwrap());
+    let is_up = |line: std::io::Result<String>| line.unwrap().contains("listening on wss://");
+    assert!(events.lines().any(is_up));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    authority
+}
+
+/// One message to nginx over TLS.
+fn ask_securely(port: u16, authority: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/docker/wss.py");
+    let mut command = python(&script.display().to_string());
+    command.args([&format!("wss://localhost:{port}/echo"), authority, "hi"]).output().unwrap()
 }
 
 /// A certificate for `localhost` that is its own authority.
