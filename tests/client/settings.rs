@@ -1,5 +1,6 @@
 //! Settings from the environment and from flags, and wrong ones.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::client::command;
@@ -25,7 +26,8 @@ fn a_wrong_setting_is_one_line_and_no_connection() {
         let by_variable = command(&[("SERVER_URL", &server_url), (variable, value)]).output();
         let by_flag =
             command(&[("SERVER_URL", &server_url)]).arg(format!("{flag}={value}")).output();
-        for output in [by_variable.unwrap(), by_flag.unwrap()] {
+        let by_two = command(&[("SERVER_URL", &server_url)]).args([flag, value]).output();
+        for output in [by_variable.unwrap(), by_flag.unwrap(), by_two.unwrap()] {
             assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
             assert_eq!(output.stdout, b"");
             assert_eq!(output.status.code(), Some(2));
@@ -36,6 +38,55 @@ fn a_wrong_setting_is_one_line_and_no_connection() {
     let expected = format!("error: --interactive is \"localhost\", but {url}\n");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn an_unknown_time_zone_is_a_wrong_setting() {
+    let output = command(&[("TZ", "Europe/Berln")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("error: TZ is \"Europe/Berln\", but allowed is"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
+fn an_option_of_another_mode_is_told_without_advice_that_misleads() {
+    let output = command(&[]).args(["bench", "--interactive"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, "error: --interactive does not go with this command; see --help\n");
+}
+
+/// The client opens the time zone while it reads its settings, and the shell then has the other
+/// end of the pipe.
+const SIGNAL_AT_THE_START: &str = r#"
+    mkfifo zone
+    TZ="$PWD/zone" "$0" &
+    exec 3>zone
+    kill -TERM $!
+    wait $!
+"#;
+
+#[test]
+fn a_signal_while_the_settings_are_read_ends_the_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", SIGNAL_AT_THE_START, env!("CARGO_BIN_EXE_client")])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn too_few_descriptors_are_told() {
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 7; exec \"$0\"", env!("CARGO_BIN_EXE_client")])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), told.lines().count()), (Some(1), 1), "{told}");
+    assert!(told.contains("file descriptors") && told.contains("ulimit -n"), "{told}");
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod connection;
 mod disk;
 mod documentation;
 mod durability;
+mod environment;
+mod healthcheck;
 mod http;
 mod interop;
 mod limits;

@@ -9,8 +9,8 @@ use crate::support::{
 };
 
 /// Settings, values that they do not take, and a part of what is said about what they do.
-const WRONG: [(&str, &[&str], &str); 12] = [
-    ("LISTEN", &["8765", "localhost:8765", "0.0.0.0", "0.0.0.0:99999", "x"], "0.0.0.0:8765"),
+const WRONG: &[(&str, &[&str], &str)] = &[
+    ("LISTEN", &["8765", "localhost", "0.0.0.0", "0.0.0.0:99999", "a..b:1"], "localhost:8765"),
     ("LOG_SYNC", &["sometimes", "ALWAYS", "1"], "always, everysec, no"),
     ("LOG_MAX_BYTES", &["0", "-1", "1.5M", "ten", "1MB", "99999999999G"], "from 1"),
     ("LOG_KEEP", &["0", "-1", "all", "4294967296"], "from 1"),
@@ -23,9 +23,15 @@ const WRONG: [(&str, &[&str], &str); 12] = [
     ("DRAIN_TIMEOUT", &["-0.5", "5s", "never"], "number of seconds"),
     (
         "RUST_LOG",
-        &["info,server=loud", "server=info=debug", "wran"],
+        &["info,server=loud", "server=info=debug", "wran", ","],
         "error, warn, info, debug, trace",
     ),
+    ("TLS_LISTEN", &["10443", "localhost", "::1:10443"], "localhost:8765"),
+    ("DEFAULT_SERVICE", &["echo", "/echo/x", "/metrics"], "/, /echo, /ws"),
+    ("LOG_MESSAGES", &["yes", "2"], "on or off"),
+    ("MAX_PER_ADDRESS", &["0", "-1", "many"], "from 1"),
+    ("MAX_UNFINISHED", &["0", "-1", "1.5M", "much"], "from 1"),
+    ("MAX_UNFINISHED", &["65535"], "at least"),
 ];
 
 fn flag(name: &str) -> String {
@@ -50,12 +56,13 @@ fn a_wrong_setting_stops_the_start_with_one_line_that_names_it_its_value_and_wha
     // A port that is taken would be told if the server came as far as to bind.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    for (name, values, allowed) in WRONG {
-        for value in values {
+    for &(name, values, allowed) in WRONG {
+        for &value in values {
             let told = [name, value, allowed];
             let builder = || TestServer::builder().env("LISTEN", &taken);
             assert_wrong(builder().env(name, value), &told);
             assert_wrong(builder().arg(format!("{}={value}", flag(name))), &told);
+            assert_wrong(builder().arg(flag(name)).arg(value), &told);
         }
     }
 }
@@ -82,7 +89,9 @@ fn an_unknown_flag_or_command_is_told_in_one_line() {
 
 #[test]
 fn an_empty_name_for_the_log_is_told() {
-    assert_wrong(TestServer::builder().arg("--log-file="), &["LOG_FILE", "--log-file"]);
+    let told = "LOG_FILE (--log-file) is \"\", but allowed is a PATH that is not empty";
+    assert_wrong(TestServer::builder().arg("--log-file="), &[told]);
+    assert_wrong(TestServer::builder().arg("--log-file").arg(""), &[told]);
 }
 
 #[test]
@@ -229,6 +238,60 @@ fn rust_log_decides_what_stderr_tells() {
     assert_eq!(told("warn"), [true, false, false]);
     assert_eq!(told("info"), [true, true, false]);
     assert_eq!(told("debug"), [true, true, true]);
+}
+
+#[test]
+fn a_stray_comma_or_blank_in_rust_log_changes_nothing() {
+    for filter in ["info,", "info "] {
+        TestServer::builder().env("RUST_LOG", filter).start().event("INFO listening");
+    }
+}
+
+#[test]
+fn the_mode_of_syncing_is_told_as_it_is_set() {
+    for mode in ["always", "everysec", "no"] {
+        let server = TestServer::builder().env("LOG_SYNC", mode).start();
+        server.event(&format!("(LOG_SYNC {mode})"));
+    }
+}
+
+#[test]
+fn a_setting_that_does_nothing_is_warned_of() {
+    let server = TestServer::builder()
+        .env("LOG_KEEP", "3")
+        .env("TLS_LISTEN", "127.0.0.1:0")
+        .env("TLS_NAMES", "example.com")
+        .start();
+    for name in ["LOG_KEEP", "TLS_LISTEN", "TLS_NAMES"] {
+        server.event(&format!("WARN {name} does nothing without"));
+    }
+    let silent = TestServer::builder().env("LOG_KEEP", "3").env("LOG_MAX_BYTES", "1M").start();
+    assert_eq!(silent.events("WARN"), [""; 0]);
+}
+
+#[test]
+fn one_port_for_both_protocols_is_a_wrong_setting() {
+    let both = TestServer::builder().env("LISTEN", "127.0.0.1:8765").env("TLS_DIR", "tls");
+    assert_wrong(both.env("TLS_LISTEN", "127.0.0.1:8765"), &["TLS_LISTEN", "127.0.0.1:8765"]);
+}
+
+#[test]
+fn a_server_may_listen_on_a_name() {
+    let server = TestServer::builder().env("LISTEN", "localhost:0").start();
+    assert!(server.address().ip().is_loopback());
+    server.assert_serves();
+}
+
+#[test]
+fn a_name_that_nobody_knows_and_an_address_elsewhere_are_told_with_status_1() {
+    for (listen, advice) in [
+        ("no-such-host.invalid:80", "name an address of this machine"),
+        ("192.0.2.1:8765", "no network interface of this machine has this address"),
+    ] {
+        let finished = TestServer::builder().env("LISTEN", listen).run();
+        assert_eq!((finished.status, finished.stderr.lines().count()), (Some(1), 1));
+        assert!(finished.stderr.contains(advice), "{finished:?}");
+    }
 }
 
 #[test]

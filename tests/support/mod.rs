@@ -18,7 +18,7 @@ pub(crate) use log::Log;
 pub(crate) use metrics::Metrics;
 pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
 pub(crate) use secure::SecureClient;
-pub(crate) use server::{Builder, TestServer, limit, not_unicode, own_address};
+pub(crate) use server::{Builder, Finished, TestServer, limit, not_unicode, own_address};
 
 /// How long a test waits for what has to happen, before it fails. Longer than every deadline of
 /// the server that is waited for (10 s), with room for a busy machine.

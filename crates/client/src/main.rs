@@ -5,13 +5,16 @@ use std::process::ExitCode;
 
 use client::Settings;
 use client::bench::Load;
-use program::signals::Signals;
+use program::signals::{EarlyExit, Signals};
 use program::stop::Stopper;
-use program::{events, exit, settings, stop};
-use tokio::runtime::Builder;
+use program::{events, exit, runtime, settings, stop};
 use tracing::{debug, warn};
 
 fn main() -> ExitCode {
+    let early = match EarlyExit::install() {
+        Ok(early) => early,
+        Err(cause) => return exit::failed(cause),
+    };
     let settings: Settings = match settings::load(std::env::args_os()) {
         Ok(settings) => settings,
         Err(status) => return status,
@@ -19,26 +22,23 @@ fn main() -> ExitCode {
     if let Some(Err(cause)) = settings.bench().map(Load::make_room) {
         return exit::misused(cause);
     }
-    match run(&settings) {
+    match run(&settings, early) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => exit::failed(cause),
     }
 }
 
-fn run(settings: &Settings) -> Result<(), String> {
-    let _events = events::init(settings.rust_log.clone());
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    let result = runtime.block_on(work(settings));
+fn run(settings: &Settings, early: EarlyExit) -> Result<(), String> {
+    let runtime = runtime::start()?;
+    let _events = events::init(settings.rust_log.clone())?;
+    let result = runtime.block_on(work(settings, early));
     // A name look-up may be under way in a thread of its own, and take many seconds more.
     runtime.shutdown_background();
     result
 }
 
-async fn work(settings: &Settings) -> Result<(), String> {
-    let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
+async fn work(settings: &Settings, early: EarlyExit) -> Result<(), String> {
+    let signals = Signals::catch(early)?;
     let (stopper, stop) = stop::channel();
     tokio::spawn(stop_at(signals, stopper));
     let trust = settings.trust();

@@ -1,5 +1,6 @@
 //! The limit of open file descriptors.
 
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit of the process as far as the system lets it, and returns the limit.
@@ -12,4 +13,20 @@ pub fn raise_limit() -> usize {
         Err(_) => limit.current,
     };
     current.map_or(usize::MAX, |current| usize::try_from(current).unwrap_or(usize::MAX))
+}
+
+/// Makes sure that `number` descriptors can be opened, after raising the limit. Some libraries
+/// panic where they get none.
+///
+/// # Errors
+/// What to do, if the system has not as many left.
+pub fn require(number: usize) -> Result<(), String> {
+    let limit = raise_limit();
+    let opened: Result<Vec<_>, _> =
+        (0..number).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
+    opened.map(drop).map_err(|error| {
+        format!(
+            "cannot open the {number} file descriptors that it takes to start: {error}; this process may have {limit}: raise that (ulimit -n)"
+        )
+    })
 }

@@ -1,6 +1,9 @@
 //! Events on stderr.
 
+use std::env;
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
+use std::thread;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 pub use tracing_subscriber::filter::Targets as Filter;
@@ -13,14 +16,34 @@ use tracing_subscriber::util::SubscriberInitExt;
 ///
 /// A thread of its own writes: where the reader of stderr is too slow, events are left out, and
 /// the program goes on. Dropping the guard writes what is still in the queue.
-pub fn init(filter: Filter) -> WorkerGuard {
+///
+/// # Errors
+/// When the system lets this process have no further thread.
+pub fn init(filter: Filter) -> Result<WorkerGuard, String> {
+    try_thread()?;
     let (stderr, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
     let format = fmt::layer()
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal() && wants_colors())
         .with_timer(ChronoLocal::new("%d-%m-%Y %H:%M:%S".into()))
         .with_target(false)
         .with_writer(stderr);
     // A program that embeds this one may have a subscriber already, which then stays.
     let _ = tracing_subscriber::registry().with(format).with(filter).try_init();
-    guard
+    Ok(guard)
+}
+
+/// Starts a thread that does nothing: tracing-appender panics where it gets none.
+fn try_thread() -> Result<(), String> {
+    let thread = thread::Builder::new().spawn(|| {}).map_err(|error| {
+        format!("cannot start a thread: {error}; this user or container has as many processes and threads as it may: raise that (ulimit -u, or the limit of pids)")
+    })?;
+    // The thread has nothing to panic about.
+    let _ = thread.join();
+    Ok(())
+}
+
+/// Whether the environment lets a terminal have colors (<https://no-color.org>).
+fn wants_colors() -> bool {
+    let no_color = env::var_os("NO_COLOR").unwrap_or_default();
+    no_color.is_empty() && env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"))
 }

@@ -1,13 +1,36 @@
 //! The signals that end a program.
 
-use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT.
+/// Ends the program at SIGTERM and SIGINT, with status 0, as long as there is nothing to clean up.
 ///
-/// Process 1 of a container gets only signals that it has a handler for, so both are named.
+/// The kernel drops a signal to process 1 of a container that has no handler, so the handlers
+/// are installed before the settings are read and a runtime is there.
+#[derive(Debug)]
+pub struct EarlyExit(Arc<AtomicBool>);
+
+impl EarlyExit {
+    /// Installs the handlers.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub fn install() -> Result<Self, String> {
+        let is_early = Arc::new(AtomicBool::new(true));
+        for number in [SIGTERM, SIGINT] {
+            register_conditional_shutdown(number, 0, Arc::clone(&is_early))
+                .map_err(|error| format!("cannot catch signals: {error}"))?;
+        }
+        Ok(Self(is_early))
+    }
+}
+
+/// SIGTERM and SIGINT, for a program that has something to clean up.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -15,15 +38,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to catch them. It needs the context of a tokio runtime.
+    /// Begins to catch them, in place of the early exit. It needs the context of a tokio runtime.
     ///
     /// # Errors
-    /// When a handler cannot be installed.
-    pub fn catch() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
+    /// What the system refused.
+    #[expect(clippy::needless_pass_by_value, reason = "the early exit is over")]
+    pub fn catch(early: EarlyExit) -> Result<Self, String> {
+        let terminate = catch(SignalKind::terminate())?;
+        let interrupt = catch(SignalKind::interrupt())?;
+        early.0.store(false, Ordering::SeqCst);
+        Ok(Self { terminate, interrupt })
     }
 
     /// Waits for the next signal and returns its name. A signal that came since
@@ -34,4 +58,12 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
         }
     }
+}
+
+/// Begins to catch one signal. It needs the context of a tokio runtime.
+///
+/// # Errors
+/// What the system refused.
+pub fn catch(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot catch signals: {error}"))
 }

@@ -40,6 +40,18 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "allowed is a number of bytes from 1, such as 65536, 64K or 10M".into())
 }
 
+/// Reads whether something is on.
+///
+/// # Errors
+/// What is allowed, if the text is anything else.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err("allowed is on or off (also true, false, 1, 0)".into()),
+    }
+}
+
 /// Reads which events are written: a level, or levels by module, separated by commas.
 ///
 /// `example` is a filter by module that the error shows.
@@ -87,6 +99,18 @@ mod tests {
         assert_eq!(bytes("1G"), Ok(1 << 30));
         for text in ["", "0", "-1", "K", "1.5M", "99999999999G", "1MB", "ü"] {
             assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn switches_are_on_or_off() {
+        for (text, is_on) in
+            [("on", true), ("TRUE", true), ("1", true), ("Off", false), ("0", false)]
+        {
+            assert_eq!(switch(text), Ok(is_on));
+        }
+        for text in ["", "2", "yes", " on"] {
+            assert!(switch(text).is_err(), "{text}");
         }
     }
 

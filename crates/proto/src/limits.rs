@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Largest message a peer may send, in bytes (`MAX_MESSAGE`).
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
+/// Most memory for all messages that have not arrived in full, in bytes (`MAX_UNFINISHED`).
+pub const MAX_UNFINISHED: usize = 32 * 1024 * 1024;
+
 /// Largest message that a client takes from a server, in bytes. Replies may be longer than what
 /// they answer, and servers may be set to larger messages.
 pub const MAX_REPLY: usize = 16 * 1024 * 1024;

@@ -2,11 +2,17 @@
 
 use tokio::sync::Semaphore;
 
+use crate::server::Failure;
+use crate::settings::Settings;
+
 /// Descriptors that are neither connections nor handshakes: streams, log, event loops.
 const OWN: usize = 32;
 
 /// Descriptors of each worker: its runtime and its event loop.
 const PER_WORKER: usize = 5;
+
+/// One connection, and one handshake.
+const FEWEST_SOCKETS: usize = 2;
 
 /// How descriptors are shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,20 +24,83 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Shares out `limit` descriptors as the settings ask.
+    ///
+    /// # Errors
+    /// When the limit is too low for the settings.
+    pub fn of(settings: &Settings, limit: usize) -> Result<Self, Failure> {
+        let workers = settings.workers();
+        let budget = Self::new(limit, workers)
+            .ok_or_else(|| too_many_workers(workers, limit, settings.workers.is_some()))?;
+        match settings.max_connections {
+            Some(asked) if asked > budget.connections => Err(Failure::Setting(format!(
+                "MAX_CONNECTIONS (--max-connections) is \"{asked}\", but allowed is at most {} with a limit of {limit} file descriptors: raise that (ulimit -n)",
+                budget.connections
+            ))),
+            Some(asked) => Ok(Self { connections: asked, ..budget }),
+            None => Ok(budget),
+        }
+    }
+
     /// Shares out `limit` descriptors; `None` if there are too few. A part of the sockets stays
     /// free for handshakes, so that a server that is full can say so.
     #[must_use]
     pub fn new(limit: usize, workers: usize) -> Option<Self> {
-        let sockets =
-            limit.checked_sub(OWN + workers * PER_WORKER).filter(|&sockets| sockets >= 2)?;
+        let sockets = limit
+            .checked_sub(OWN + workers * PER_WORKER)
+            .filter(|&sockets| sockets >= FEWEST_SOCKETS)?;
         let handshakes = (sockets / 16).clamp(1, 512);
         Some(Self { connections: (sockets - handshakes).min(Semaphore::MAX_PERMITS), sockets })
     }
 }
 
+/// What to do about a limit that is too low for the workers, with the name of the setting only
+/// where somebody chose the number.
+fn too_many_workers(workers: usize, limit: usize, is_set: bool) -> Failure {
+    let needed = OWN + workers * PER_WORKER + FEWEST_SOCKETS;
+    let most = limit.saturating_sub(OWN + FEWEST_SOCKETS) / PER_WORKER;
+    match (is_set, most) {
+        (true, 1..) => Failure::Setting(format!(
+            "WORKERS (--workers) is \"{workers}\", but allowed is at most {most} with a limit of {limit} file descriptors: raise that (ulimit -n)"
+        )),
+        (false, 1..) => Failure::Run(format!(
+            "the limit of {limit} file descriptors is too low for {workers} workers, one a core, which need {needed}: raise it (ulimit -n), or set WORKERS to at most {most}"
+        )),
+        (_, 0) => Failure::Run(format!(
+            "the limit of {limit} file descriptors is too low, {needed} are needed: raise it (ulimit -n)"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    /// The error that `args` lead to under a limit.
+    fn refused(args: &[&str], limit: usize) -> Failure {
+        let settings = Settings::try_parse_from([&["server"], args].concat()).unwrap();
+        Budget::of(&settings, limit).unwrap_err()
+    }
+
+    #[test]
+    fn an_error_names_a_setting_only_if_it_was_set() {
+        let Failure::Setting(told) = refused(&["--workers=30"], 64) else { panic!("a setting") };
+        assert_eq!(
+            told,
+            "WORKERS (--workers) is \"30\", but allowed is at most 6 with a limit of 64 file descriptors: raise that (ulimit -n)"
+        );
+        let Failure::Run(told) = refused(&[], 38) else { panic!("no setting") };
+        assert!(told.starts_with("the limit of 38 file descriptors is too low"), "{told}");
+        assert!(!told.contains("WORKERS"), "{told}");
+        let Failure::Run(told) = refused(&["--workers=1"], 20) else { panic!("no setting") };
+        assert!(told.ends_with("too low, 39 are needed: raise it (ulimit -n)"), "{told}");
+        let Failure::Setting(told) = refused(&["--workers=1", "--max-connections=90"], 64) else {
+            panic!("a setting")
+        };
+        assert!(told.starts_with("MAX_CONNECTIONS (--max-connections) is \"90\", but"), "{told}");
+    }
 
     #[test]
     fn everything_together_stays_below_the_limit() {

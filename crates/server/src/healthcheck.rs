@@ -10,12 +10,16 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
-use proto::path;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use proto::{escape, path};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+
+use crate::settings::ListenAddress;
 
 /// How the check introduces itself, so that it leaves no lines about connections.
 const AGENT: HeaderValue = HeaderValue::from_static("server-healthcheck");
@@ -31,20 +35,38 @@ pub(crate) fn sent(headers: &HeaderMap) -> bool {
     headers.get(USER_AGENT) == Some(&AGENT)
 }
 
-/// Checks the server that listens at `listen`.
+/// Checks the server that listens at `listen`. Of the addresses of a name one has to work: the
+/// server may have left out those that the machine does not have.
 ///
 /// # Errors
 /// What is wrong with it.
-pub async fn check(listen: SocketAddr) -> Result<(), String> {
-    let server = reachable(listen);
+pub async fn check(listen: &ListenAddress) -> Result<(), String> {
     let work = async {
-        health(server).await?;
-        ping(server).await
+        let mut result = Err("this name has no address".to_owned());
+        for address in resolve(listen).await? {
+            let server = reachable(address);
+            result = check_one(server).await.map_err(|cause| format!("{server}: {cause}"));
+            if result.is_ok() {
+                break;
+            }
+        }
+        result
     };
     match timeout(PATIENCE, work).await {
-        Ok(result) => result.map_err(|cause| format!("{server}: {cause}")),
-        Err(_) => Err(format!("{server}: no answer within {PATIENCE:?}")),
+        Ok(result) => result,
+        Err(_) => Err(format!("{listen}: no answer within {PATIENCE:?}")),
     }
+}
+
+async fn resolve(listen: &ListenAddress) -> Result<Vec<SocketAddr>, String> {
+    if listen.port() == 0 {
+        return Err(format!(
+            "LISTEN (--listen) is \"{listen}\", but a check needs the port that the server told when it started"
+        ));
+    }
+    let place = listen.clone();
+    let resolved = spawn_blocking(move || place.resolve()).await.map_err(io::Error::other);
+    resolved.flatten().map_err(|error| format!("cannot look up {listen} (LISTEN): {error}"))
 }
 
 /// An address that listens everywhere is reached at loopback.
@@ -57,48 +79,87 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
+async fn check_one(server: SocketAddr) -> Result<(), String> {
+    health(server).await?;
+    ping(server).await
+}
+
 async fn health(server: SocketAddr) -> Result<(), String> {
     let mut stream = connect(server).await?;
     let request =
         format!("GET {} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n", path::HEALTH);
-    let reply = async {
+    let mut reply = Vec::new();
+    let exchange = async {
         stream.write_all(request.as_bytes()).await?;
-        read_all(&mut stream).await
+        stream.take(MAX_REPLY).read_to_end(&mut reply).await
     };
-    let reply = reply.await.map_err(|error| error.to_string())?;
-    let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim_end());
-    if reply.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(body.to_owned()) }
+    match exchange.await {
+        Err(error) if reply.is_empty() => {
+            Err(format!("no answer to GET {}: {error}", path::HEALTH))
+        }
+        // Whatever ends the connection, an answer is an answer.
+        _ => verdict(&String::from_utf8_lossy(&reply)),
+    }
 }
 
-async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
-    let mut reply = String::new();
-    stream.take(MAX_REPLY).read_to_string(&mut reply).await?;
-    Ok(reply)
+/// What the reply of `/healthz` means.
+fn verdict(reply: &str) -> Result<(), String> {
+    let head = reply.lines().next().unwrap_or_default();
+    let Some((_, status)) = head.strip_prefix("HTTP/1.").and_then(|head| head.split_once(' '))
+    else {
+        return Err(match head {
+            "" => format!("it hung up without an answer to GET {}", path::HEALTH),
+            _ => format!("no HTTP server, it answered {:?}", escape::plain(head)),
+        });
+    };
+    if status.starts_with("200") {
+        return Ok(());
+    }
+    let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim());
+    let reason = if body.is_empty() { status } else { body };
+    Err(format!("{} says: {}", path::HEALTH, escape::plain(reason)))
 }
 
 async fn ping(server: SocketAddr) -> Result<(), String> {
+    let Some(mut socket) = upgrade(server).await? else { return Ok(()) };
+    match pong(&mut socket).await {
+        Ok(true) => {
+            // The check is done, whatever becomes of the Close frame.
+            let _ = socket.close(None).await;
+            Ok(())
+        }
+        Ok(false) => Err("it closed the connection instead of answering a ping".into()),
+        Err(error) => Err(format!("no answer to a ping: {error}")),
+    }
+}
+
+/// A WebSocket connection; none if every place is taken. That the server says so shows that it
+/// works.
+async fn upgrade(server: SocketAddr) -> Result<Option<WebSocketStream<TcpStream>>, String> {
     let stream = connect(server).await?;
-    let exchange = async {
+    let upgraded = async {
         let mut request = format!("ws://{server}{}", path::PING).into_client_request()?;
         request.headers_mut().insert(USER_AGENT, AGENT);
-        let (mut socket, _) = match tokio_tungstenite::client_async(request, stream).await {
-            // Every place is taken: that it says so shows that it works.
-            Err(Error::Http(reply)) if reply.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                return Ok(());
-            }
-            upgraded => upgraded?,
-        };
-        socket.send(Message::Ping(Bytes::from_static(b"health"))).await?;
-        while let Some(message) = socket.next().await.transpose()? {
-            if matches!(message, Message::Pong(_)) {
-                break;
-            }
-        }
-        socket.close(None).await
+        tokio_tungstenite::client_async(request, stream).await
     };
-    exchange.await.map_err(|error| error.to_string())
+    match upgraded.await {
+        Ok((socket, _)) => Ok(Some(socket)),
+        Err(Error::Http(reply)) if reply.status() == StatusCode::SERVICE_UNAVAILABLE => Ok(None),
+        Err(error) => Err(format!("no upgrade to WebSocket: {error}")),
+    }
+}
+
+/// Whether a protocol ping is answered before the connection ends.
+async fn pong(socket: &mut WebSocketStream<TcpStream>) -> Result<bool, Error> {
+    socket.send(Message::Ping(Bytes::from_static(b"health"))).await?;
+    while let Some(message) = socket.next().await.transpose()? {
+        if matches!(message, Message::Pong(_)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn connect(server: SocketAddr) -> Result<TcpStream, String> {
-    TcpStream::connect(server).await.map_err(|error| error.to_string())
+    TcpStream::connect(server).await.map_err(|error| format!("cannot connect: {error}"))
 }

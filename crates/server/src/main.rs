@@ -5,41 +5,60 @@ mod supervisor;
 
 use std::process::ExitCode;
 
-use program::{events, exit, settings, stop};
+use program::signals::{EarlyExit, Signals};
+use program::{events, exit, runtime, settings, stop};
 use server::settings::Command;
 use server::{Failure, Server, Settings, healthcheck};
-use tokio::runtime::Builder;
+use tokio::select;
+use tracing::warn;
 
 use signal::ServerSignals;
 
 fn main() -> ExitCode {
+    let early = match EarlyExit::install() {
+        Ok(early) => early,
+        Err(cause) => return exit::failed(cause),
+    };
     let settings: Settings = match settings::load(std::env::args_os()) {
         Ok(settings) => settings,
         Err(status) => return status,
     };
-    let runtime = match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit::failed(format_args!("cannot start: {error}")),
-    };
-    let result = match settings.command {
-        Some(Command::Healthcheck) => {
-            runtime.block_on(healthcheck::check(settings.listen)).map_err(Failure::Run)
-        }
-        Some(Command::Documentation(documentation)) => return documentation.print::<Settings>(),
-        None => runtime.block_on(serve(settings)),
-    };
-    match result {
+    if let Some(Command::Documentation(documentation)) = &settings.command {
+        return documentation.print::<Settings>();
+    }
+    match run(settings, early) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Setting(cause)) => exit::misused(cause),
         Err(Failure::Run(cause)) => exit::failed(cause),
     }
 }
 
+fn run(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+    settings.check().map_err(Failure::Setting)?;
+    let runtime = runtime::start().map_err(Failure::Run)?;
+    let result = match settings.command {
+        Some(Command::Healthcheck) => runtime.block_on(check(&settings, early)),
+        _ => runtime.block_on(serve(settings, early)),
+    };
+    // A name look-up may be under way in a thread of its own, and take many seconds more.
+    runtime.shutdown_background();
+    result
+}
+
+/// Checks a server. A check that is stopped has not found the server healthy.
+async fn check(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
+    let mut signals = Signals::catch(early).map_err(Failure::Run)?;
+    select! {
+        result = healthcheck::check(&settings.listen) => result.map_err(Failure::Run),
+        name = signals.next() => Err(Failure::Run(format!("stopped by {name}"))),
+    }
+}
+
 /// Serves until a signal. All events are on stderr when this returns.
-async fn serve(settings: Settings) -> Result<(), Failure> {
-    let _events = events::init(settings.rust_log.clone());
-    let signals = ServerSignals::catch()
-        .map_err(|error| Failure::Run(format!("cannot catch signals: {error}")))?;
+async fn serve(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+    let _events = events::init(settings.rust_log.clone()).map_err(Failure::Run)?;
+    let signals = ServerSignals::catch(early).map_err(Failure::Run)?;
+    settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
     let server = Server::start(settings)?;
     let (stopper, stop) = stop::channel();
     tokio::spawn(supervisor::tell(stop.clone()));

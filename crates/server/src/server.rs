@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,9 +10,9 @@ use futures_util::future::join_all;
 use program::descriptors;
 use program::stop::{self, Stop};
 use tokio::net::TcpListener;
+use tokio::select;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
@@ -24,7 +24,7 @@ use crate::journal::{Closer, Journal, standard_output};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::service;
-use crate::settings::Settings;
+use crate::settings::{ListenAddress, Settings};
 use crate::throttle::Throttle;
 use crate::tls::{self, Tls};
 use crate::worker::{self, Worker};
@@ -33,7 +33,8 @@ use crate::worker::{self, Worker};
 #[derive(Debug)]
 pub struct Server {
     settings: Settings,
-    listener: TcpListener,
+    /// At least one.
+    listeners: Vec<TcpListener>,
     secure: Option<Secure>,
     workers: Vec<Worker>,
     /// What workers could not go on for.
@@ -46,14 +47,15 @@ pub struct Server {
 
 /// Where TLS is spoken.
 struct Secure {
-    listener: TcpListener,
+    /// At least one.
+    listeners: Vec<TcpListener>,
     acceptor: TlsAcceptor,
     reload: tls::Reload,
 }
 
 impl fmt::Debug for Secure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secure").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("Secure").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
@@ -73,14 +75,11 @@ impl Server {
     /// When the log or the address cannot be had, or a setting asks for too much.
     pub fn start(settings: Settings) -> Result<Self, Failure> {
         let workers = settings.workers();
-        let limit = descriptors::raise_limit();
-        let budget = Budget::new(limit, workers).ok_or_else(|| {
-            Failure::Setting(format!("WORKERS (--workers) is {workers}, but allowed is less with a limit of {limit} descriptors (ulimit -n)"))
-        })?;
-        let max_connections = connections(&settings, budget, limit)?;
+        let budget = Budget::of(&settings, descriptors::raise_limit())?;
+        let max_connections = budget.connections;
         let tls = open_tls(&settings)?;
-        let listener = bind(settings.listen, "LISTEN")?;
-        let secure = tls.map(|tls| Secure::start(tls, settings.tls_listen())).transpose()?;
+        let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
+        let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
         let (journal, closer) = Journal::open(&settings.journal(), standard_output()).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
@@ -95,7 +94,7 @@ impl Server {
             origins: settings.allowed_origins.clone(),
             proxies: settings.trusted_proxies.clone().unwrap_or_default(),
             connections: Arc::new(Semaphore::new(max_connections)),
-            own: settings.listen.ip(),
+            own: addresses(&listeners).next().map_or(Ipv4Addr::LOCALHOST.into(), |own| own.ip()),
             refused_requests: Throttle::default(),
             refused_origins: Throttle::default(),
         };
@@ -121,19 +120,21 @@ impl Server {
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+        let mut told = addresses(&listeners);
         info!(
-            "listening on ws://{}, log {} (LOG_SYNC {:?}), {} workers, at most {max_connections} connections",
-            listener.local_addr().unwrap_or(settings.listen),
+            "listening on ws://{}, log {} (LOG_SYNC {}), {} workers, at most {max_connections} connections",
+            told.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
             journal.path().display(),
             settings.log_sync,
             workers.len(),
         );
-        if let Some(Secure { listener, .. }) = &secure {
-            info!("listening on wss://{}", listener.local_addr().unwrap_or(settings.tls_listen()));
+        told.for_each(|address| info!("listening on ws://{address}"));
+        for address in secure.iter().flat_map(|secure| addresses(&secure.listeners)) {
+            info!("listening on wss://{address}");
         }
         Ok(Self {
             settings,
-            listener,
+            listeners,
             secure,
             workers,
             failures,
@@ -144,12 +145,14 @@ impl Server {
         })
     }
 
-    /// The address that it listens on.
+    /// The first address that it listens on.
     ///
     /// # Errors
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners
+            .first()
+            .map_or(Err(io::ErrorKind::NotConnected.into()), TcpListener::local_addr)
     }
 
     /// What is to be done on a SIGHUP: the log is opened, and the certificate read, anew.
@@ -167,15 +170,15 @@ impl Server {
     /// # Errors
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
-        let Self { settings, listener, secure, workers, mut failures, .. } = self;
+        let Self { settings, listeners, secure, workers, mut failures, .. } = self;
         let result = select! {
-            () = accept(&listener, secure.as_ref(), &workers, &self.metrics) => Ok(()),
+            () = accept(&listeners, secure.as_ref(), &workers, &self.metrics) => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
         let deadline = Instant::now() + settings.drain_timeout;
-        drop((listener, secure));
+        drop((listeners, secure));
         let open: usize = workers.iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
@@ -191,37 +194,32 @@ impl Server {
 
 /// Accepts connections at all ports, for ever.
 async fn accept(
-    listener: &TcpListener,
+    listeners: &[TcpListener],
     secure: Option<&Secure>,
     workers: &[Worker],
     metrics: &Metrics,
 ) {
-    let plain = listener::accept(listener, None, workers, &metrics.errors);
-    let Some(Secure { listener, acceptor, .. }) = secure else { return plain.await };
-    let secure = listener::accept(listener, Some(acceptor), workers, &metrics.errors);
-    join!(plain, secure);
+    let plain = listeners.iter().map(|listener| (listener, None));
+    let secure = secure.iter().flat_map(|secure| {
+        secure.listeners.iter().map(|listener| (listener, Some(&secure.acceptor)))
+    });
+    join_all(plain.chain(secure).map(|(listener, acceptor)| {
+        listener::accept(listener, acceptor, workers, &metrics.errors)
+    }))
+    .await;
 }
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
-    listener::bind(address).map_err(|error| {
-        Failure::Run(format!("cannot listen on {address}: {error}; stop the program that does, or choose another {setting}"))
-    })
+fn addresses(listeners: &[TcpListener]) -> impl Iterator<Item = SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok())
 }
 
 /// The certificate, if TLS is to be spoken.
 fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
-    let Some(dir) = &settings.tls_dir else {
-        if settings.tls_listen.is_some() || settings.tls_names.is_some() {
-            warn!(
-                "TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR; set it to a folder to serve wss://"
-            );
-        }
-        return Ok(None);
-    };
+    let Some(dir) = &settings.tls_dir else { return Ok(None) };
     let names = settings.tls_names.clone().unwrap_or_default();
     let options = tls::Options { dir: dir.clone(), names, host: host_name() };
     let tls = Tls::open(options).map_err(|cause| {
@@ -232,23 +230,11 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
 
 impl Secure {
     /// Listens for TLS, and keeps the certificate up to date.
-    fn start(tls: Tls, address: SocketAddr) -> Result<Self, Failure> {
-        let listener = bind(address, "TLS_LISTEN")?;
+    fn start(tls: Tls, address: &ListenAddress) -> Result<Self, Failure> {
+        let listeners = address.bind("TLS_LISTEN", listener::bind).map_err(Failure::Run)?;
         let (acceptor, reload) = tls
             .start()
             .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
-        Ok(Self { listener, acceptor, reload })
-    }
-}
-
-/// The number of connections to allow.
-fn connections(settings: &Settings, budget: Budget, limit: usize) -> Result<usize, Failure> {
-    match settings.max_connections {
-        None => Ok(budget.connections),
-        Some(asked) if asked <= budget.connections => Ok(asked),
-        Some(asked) => Err(Failure::Setting(format!(
-            "MAX_CONNECTIONS (--max-connections) is {asked:?}, but allowed is at most {} with a limit of {limit} descriptors (ulimit -n)",
-            budget.connections
-        ))),
+        Ok(Self { listeners, acceptor, reload })
     }
 }

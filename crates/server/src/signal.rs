@@ -1,11 +1,9 @@
 //! The signals of the process.
 
-use std::io;
-
-use program::signals::Signals;
+use program::signals::{EarlyExit, Signals, catch};
 use program::stop::Stopper;
 use tokio::select;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tracing::info;
 
 /// SIGXFSZ: a write beyond the file size limit. With a handler the write fails like one to a
@@ -20,15 +18,14 @@ pub(crate) struct ServerSignals {
 }
 
 impl ServerSignals {
-    /// Begins to catch them. It needs the context of a tokio runtime.
+    /// Begins to catch them, in place of the early exit. It needs the context of a tokio runtime.
     ///
     /// # Errors
-    /// When a handler cannot be installed.
-    pub(crate) fn catch() -> io::Result<Self> {
-        let end = Signals::catch()?;
+    /// What the system refused.
+    pub(crate) fn catch(early: EarlyExit) -> Result<Self, String> {
         // The handler stays when its stream is dropped.
-        drop(signal(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
-        Ok(Self { end, hang_up: signal(SignalKind::hangup())? })
+        drop(catch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
+        Ok(Self { hang_up: catch(SignalKind::hangup())?, end: Signals::catch(early)? })
     }
 
     /// Stops the server on SIGTERM and SIGINT; calls `on_hang_up` on SIGHUP. Further signals change

@@ -1,38 +1,46 @@
 //! The settings of the server.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod check;
+mod listen;
+mod values;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use program::documentation::Documentation;
 use program::events::Filter;
-use program::values::{bytes, filter, seconds};
-use proto::limits::MAX_MESSAGE;
+use program::values::{bytes, filter, seconds, switch};
+use program::zone;
+use proto::limits::{MAX_MESSAGE, MAX_UNFINISHED};
+use proto::path;
 
 use crate::http::{Origins, Proxies};
 use crate::journal::{self, Rotation, SyncPolicy};
+use crate::service::Service;
 use crate::tls::Names;
-
-/// Largest value of `MAX_MESSAGE`, in bytes.
-const MESSAGE_CEILING: u64 = 1 << 30;
+pub use listen::ListenAddress;
+use values::{connections, keep, memory_size, message_size, service, workers};
 
 /// Default of `TLS_LISTEN`.
-const TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 10443);
-
-/// Most workers that may be asked for.
-const WORKER_CEILING: usize = 1024;
+const TLS_LISTEN: ListenAddress = ListenAddress::everywhere(10443);
 
 /// A WebSocket server that writes each ping to a log file and answers `Pong!`.
 ///
 /// Each option is also an environment variable of the same name; the option wins.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "server", version)]
+#[command(name = "server", version, after_help = zone::HELP, disable_help_subcommand = true)]
 pub struct Settings {
-    /// Address and port to listen on
-    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8765", value_parser = address)]
-    pub listen: SocketAddr,
+    /// Address and port to listen on; a name such as localhost stands for all its addresses
+    #[arg(long, env, global = true, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8765")]
+    pub listen: ListenAddress,
+
+    /// Path of the service at `/`: a client that knows no path gets that one
+    #[arg(long, env, value_name = "SERVICE", default_value = path::PING, value_parser = service)]
+    pub default_service: Service,
 
     /// File that every ping is written to
     #[arg(long, env, value_name = "PATH", default_value = "server_logs.txt")]
@@ -50,6 +58,19 @@ pub struct Settings {
     #[arg(long, env, value_name = "NUMBER", value_parser = keep)]
     pub log_keep: Option<u32>,
 
+    /// Tells each message to a service but the pings on stderr, with path and peer
+    #[arg(
+        long,
+        env,
+        value_name = "on|off",
+        num_args = 0..=1,
+        default_value = "off",
+        default_missing_value = "on",
+        action = ArgAction::Set,
+        value_parser = switch
+    )]
+    pub log_messages: bool,
+
     /// Threads that serve connections [default: one a core]
     #[arg(long, env, value_name = "NUMBER", value_parser = workers)]
     pub workers: Option<usize>,
@@ -58,9 +79,18 @@ pub struct Settings {
     #[arg(long, env, value_name = "NUMBER", value_parser = connections)]
     pub max_connections: Option<usize>,
 
+    /// Most connections of one client address at a time [default: all of them]
+    #[arg(long, env, value_name = "NUMBER", value_parser = connections)]
+    pub max_per_address: Option<usize>,
+
     /// Largest message, in bytes
     #[arg(long, env, value_name = "BYTES", default_value_t = MAX_MESSAGE, value_parser = message_size)]
     pub max_message: usize,
+
+    /// Most memory for all messages that have not arrived in full, in bytes; at least one of
+    /// `MAX_MESSAGE` for each worker [default: 32M, or that least]
+    #[arg(long, env, value_name = "BYTES", value_parser = memory_size)]
+    pub max_unfinished: Option<usize>,
 
     /// Time that each reply is held back, as a slow server would
     #[arg(long, env, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
@@ -82,8 +112,8 @@ pub struct Settings {
     pub tls_dir: Option<PathBuf>,
 
     /// Address and port to listen on for wss://, with `TLS_DIR` [default: 0.0.0.0:10443]
-    #[arg(long, env, value_name = "ADDRESS:PORT", value_parser = address)]
-    pub tls_listen: Option<SocketAddr>,
+    #[arg(long, env, value_name = "ADDRESS:PORT")]
+    pub tls_listen: Option<ListenAddress>,
 
     /// Names and addresses for the certificate that the server makes, separated by commas, beside
     /// those of the machine itself and `server`
@@ -113,6 +143,13 @@ pub enum Command {
     Documentation(Documentation),
 }
 
+/// As the setting has it.
+impl fmt::Display for SyncPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", PossibleValue::get_name))
+    }
+}
+
 impl Settings {
     /// Number of workers.
     #[must_use]
@@ -122,8 +159,15 @@ impl Settings {
 
     /// Where TLS is spoken, if it is.
     #[must_use]
-    pub fn tls_listen(&self) -> SocketAddr {
-        self.tls_listen.unwrap_or(TLS_LISTEN)
+    pub fn tls_listen(&self) -> ListenAddress {
+        self.tls_listen.clone().unwrap_or(TLS_LISTEN)
+    }
+
+    /// Most memory for all messages that have not arrived in full, in bytes.
+    #[must_use]
+    pub fn max_unfinished(&self) -> usize {
+        let least = self.workers().saturating_mul(self.max_message);
+        self.max_unfinished.unwrap_or(MAX_UNFINISHED.max(least))
     }
 
     /// How the log is kept.
@@ -136,36 +180,4 @@ impl Settings {
             rotation: self.log_max_bytes.map(|max_bytes| Rotation { max_bytes, keep }),
         }
     }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "allowed is an address and a port, such as 0.0.0.0:8765 or [::]:8765".into())
-}
-
-fn keep(text: &str) -> Result<u32, String> {
-    number(text, 1..=u32::MAX as usize)
-        .and_then(|number| u32::try_from(number).ok())
-        .ok_or_else(|| "allowed is a whole number from 1".into())
-}
-
-fn workers(text: &str) -> Result<usize, String> {
-    number(text, 1..=WORKER_CEILING)
-        .ok_or_else(|| format!("allowed is a whole number from 1 to {WORKER_CEILING}"))
-}
-
-fn connections(text: &str) -> Result<usize, String> {
-    number(text, 1..=usize::MAX).ok_or_else(|| "allowed is a whole number from 1".into())
-}
-
-fn message_size(text: &str) -> Result<usize, String> {
-    bytes(text)
-        .ok()
-        .filter(|&bytes| bytes <= MESSAGE_CEILING)
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .ok_or_else(|| "allowed is a number of bytes from 1 to 1G, such as 65536 or 64K".into())
-}
-
-fn number(text: &str, allowed: std::ops::RangeInclusive<usize>) -> Option<usize> {
-    text.parse().ok().filter(|number| allowed.contains(number))
 }

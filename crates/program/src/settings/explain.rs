@@ -1,0 +1,210 @@
+//! What is wrong with the settings, in one line.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, Error};
+
+use super::is_called;
+
+/// The error in one line. `command` is the whole command of the program.
+pub(super) fn explain(error: &Error, command: &Command) -> String {
+    let arg = text(error, ContextKind::InvalidArg);
+    let told = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            arg.map(|arg| unknown_argument(arg, suggestion(error), command))
+        }
+        ErrorKind::InvalidSubcommand => text(error, ContextKind::InvalidSubcommand)
+            .map(|typed| unknown_subcommand(typed, command)),
+        _ => arg.and_then(|arg| wrong_value(error, arg, command)),
+    };
+    told.unwrap_or_else(|| one_line(&error.to_string()))
+}
+
+/// `LAG_TIME (--lag-time)`, or the flag alone where there is no variable.
+pub(super) fn name(arg: &Arg) -> Option<String> {
+    let flag = arg.get_long()?;
+    Some(match arg.get_env() {
+        Some(variable) => format!("{} (--{flag})", variable.display()),
+        None => format!("--{flag}"),
+    })
+}
+
+fn text(error: &Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn suggestion(error: &Error) -> Option<&str> {
+    match error.get(ContextKind::SuggestedArg)? {
+        ContextValue::String(flag) => Some(flag),
+        ContextValue::Strings(flags) => flags.first().map(String::as_str),
+        _ => None,
+    }
+}
+
+fn unknown_argument(typed: &str, suggestion: Option<&str>, command: &Command) -> String {
+    let has = |command: &Command| command.get_arguments().any(|arg| is_called(arg, typed));
+    if has(command) {
+        return format!("{typed} does not go with this command; see --help");
+    }
+    if let Some(owner) = command.get_subcommands().find(|command| has(command)) {
+        return format!(
+            "{typed} is an option of the command {0}: {1} {0} {typed}",
+            owner.get_name(),
+            command.get_name()
+        );
+    }
+    match suggestion {
+        Some(flag) => format!("there is no option {typed:?}; did you mean {flag}?"),
+        None if typed.starts_with('-') => format!("there is no option {typed:?}; see --help"),
+        None => format!("{typed:?} is one argument too many; see --help"),
+    }
+}
+
+fn unknown_subcommand(typed: &str, command: &Command) -> String {
+    let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    format!(
+        "{typed:?} is no command ({}); a setting is given with its flag, see --help",
+        names.join(", ")
+    )
+}
+
+/// What is wrong with the value of `arg`, which clap shows with the name of the value:
+/// `--lag-time <SECONDS>`.
+fn wrong_value(error: &Error, arg: &str, command: &Command) -> Option<String> {
+    let value = text(error, ContextKind::InvalidValue)?;
+    let flag = arg.split_whitespace().next().unwrap_or(arg).trim_matches(['[', ']']);
+    let name = command.get_arguments().find(|arg| is_called(arg, flag)).and_then(name);
+    let name = name.as_deref().unwrap_or(flag);
+    if let Some(allowed) = std::error::Error::source(error) {
+        return Some(format!("{name} is {value:?}, but {allowed}"));
+    }
+    match error.get(ContextKind::ValidValue)? {
+        ContextValue::Strings(values) if !values.is_empty() => {
+            Some(format!("{name} is {value:?}, but allowed is one of: {}", values.join(", ")))
+        }
+        _ => {
+            let kind =
+                arg.split_once('<').map_or("value", |(_, kind)| kind.trim_matches(['<', '>', ']']));
+            Some(format!("{name} is {value:?}, but allowed is a {kind} that is not empty"))
+        }
+    }
+}
+
+/// The text of clap without its advice on usage, which would be several lines.
+fn one_line(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    use clap::{CommandFactory, Parser, Subcommand};
+
+    use super::super::with_joined_negatives;
+    use super::*;
+    use crate::values::seconds;
+
+    #[derive(Debug, Parser)]
+    #[command(name = "example")]
+    struct Example {
+        #[arg(long, env, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+        lag_time: Duration,
+
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1)]
+        pause: Option<Option<Duration>>,
+
+        #[arg(long)]
+        insecure: bool,
+
+        #[arg(long, value_name = "PATH")]
+        file: Option<std::path::PathBuf>,
+
+        #[command(subcommand)]
+        command: Option<Bench>,
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum Bench {
+        Bench {
+            #[arg(long)]
+            rate: Option<u32>,
+        },
+    }
+
+    fn explained(args: &[&str]) -> String {
+        let args = ["example"].iter().chain(args).map(OsString::from).collect();
+        let args = with_joined_negatives(args, &Example::command());
+        explain(&Example::try_parse_from(args).unwrap_err(), &Example::command())
+    }
+
+    const SECONDS: &str = "but allowed is a number of seconds from 0 to a year, such as 2 or 0.5";
+
+    #[test]
+    fn an_error_names_setting_value_and_what_is_allowed() {
+        assert_eq!(
+            explained(&["--lag-time", "soon"]),
+            format!("LAG_TIME (--lag-time) is \"soon\", {SECONDS}")
+        );
+        assert_eq!(explained(&["--pause", "soon"]), format!("--pause is \"soon\", {SECONDS}"));
+    }
+
+    #[test]
+    fn a_negative_number_is_a_wrong_value_and_no_flag() {
+        for value in ["-1", "-1s", "-.5", "-0x1"] {
+            assert_eq!(
+                explained(&["--lag-time", value]),
+                format!("LAG_TIME (--lag-time) is \"{value}\", {SECONDS}")
+            );
+        }
+        assert_eq!(explained(&["--insecure", "-1"]), "there is no option \"-1\"; see --help");
+        assert!(explained(&["bench", "--rate", "-1"]).starts_with("--rate is \"-1\", but "));
+    }
+
+    #[test]
+    fn an_empty_value_or_none_is_told() {
+        for args in [&["--file", ""][..], &["--file="], &["--file"]] {
+            assert_eq!(explained(args), "--file is \"\", but allowed is a PATH that is not empty");
+        }
+    }
+
+    #[test]
+    fn an_option_at_the_wrong_place_is_told_its_place() {
+        assert_eq!(
+            explained(&["bench", "--pause"]),
+            "--pause does not go with this command; see --help"
+        );
+        assert_eq!(
+            explained(&["--rate", "1"]),
+            "--rate is an option of the command bench: example bench --rate"
+        );
+    }
+
+    #[test]
+    fn what_is_unknown_is_told_with_what_it_may_have_meant() {
+        for (args, expected) in [
+            (&["--lagtime", "1"][..], "there is no option \"--lagtime\"; did you mean --lag-time?"),
+            (&["--zzz\u{1b}\n"], "there is no option \"--zzz\\u{1b}\\n\"; see --help"),
+            (&["bench", "more"], "\"more\" is one argument too many; see --help"),
+            (
+                &["ws://server"],
+                "\"ws://server\" is no command (bench); a setting is given with its flag, see --help",
+            ),
+        ] {
+            assert_eq!(explained(args), expected);
+        }
+    }
+
+    #[test]
+    fn every_other_error_is_one_line() {
+        assert_eq!(
+            explained(&["--file", "a", "--file", "b"]),
+            "the argument '--file <PATH>' cannot be used multiple times"
+        );
+    }
+}

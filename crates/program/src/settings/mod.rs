@@ -1,0 +1,98 @@
+//! How the settings of a program are loaded, and how a wrong one is reported.
+//!
+//! Each setting is an environment variable and a flag of the same name (`LAG_TIME`,
+//! `--lag-time`); the flag wins, and an empty variable counts as unset. A wrong value gives one
+//! line that names the setting, the value and what is allowed, and exit status 2.
+
+mod explain;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::iter;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Error, Parser};
+
+use crate::{exit, zone};
+use explain::{explain, name};
+
+/// Loads the settings of a program from its arguments and its environment, and checks `TZ`.
+///
+/// # Errors
+/// The status to exit with, after help, version or the error was printed.
+pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, ExitCode> {
+    let command = S::command().mut_args(without_empty_variable);
+    if let Some(cause) = command.get_arguments().find_map(not_text) {
+        return Err(exit::misused(cause));
+    }
+    let args = with_joined_negatives(args.into_iter().collect(), &command);
+    let mut matches = command.try_get_matches_from(args).map_err(|error| report::<S>(&error))?;
+    let settings = S::from_arg_matches_mut(&mut matches).map_err(|error| report::<S>(&error))?;
+    zone::check().map_err(exit::misused)?;
+    Ok(settings)
+}
+
+/// Compose files pass a variable that is not set as an empty one (`${NAME:-}`).
+fn without_empty_variable(arg: Arg) -> Arg {
+    let empty =
+        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
+    if empty { arg.env(None::<&'static str>) } else { arg }
+}
+
+/// What is wrong with a variable that is not text; clap itself does not name it. A path may be
+/// anything.
+fn not_text(arg: &Arg) -> Option<String> {
+    let value = std::env::var_os(arg.get_env()?)?;
+    let is_path =
+        arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "PATH"));
+    if is_path || value.to_str().is_some() {
+        return None;
+    }
+    Some(format!("{} is {value:?}, but allowed is text in UTF-8", name(arg)?))
+}
+
+/// Makes one argument, `--lag-time=-1s`, of a flag and a value that begins like a negative number.
+/// clap would take the value for an unknown flag.
+fn with_joined_negatives(args: Vec<OsString>, command: &Command) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::with_capacity(args.len());
+    for arg in args {
+        match joined.last_mut() {
+            Some(flag) if is_negative(&arg) && takes_value(flag, command) => {
+                flag.push("=");
+                flag.push(arg);
+            }
+            _ => joined.push(arg),
+        }
+    }
+    joined
+}
+
+fn is_negative(value: &OsString) -> bool {
+    matches!(value.as_encoded_bytes(), [b'-', b'0'..=b'9' | b'.', ..])
+}
+
+/// Whether `flag` is a flag of the command or of a subcommand, and one with a value.
+fn takes_value(flag: &OsString, command: &Command) -> bool {
+    let is_meant = |arg: &Arg| {
+        flag.to_str().is_some_and(|flag| is_called(arg, flag)) && arg.get_action().takes_values()
+    };
+    iter::once(command)
+        .chain(command.get_subcommands())
+        .any(|command| command.get_arguments().any(is_meant))
+}
+
+fn is_called(arg: &Arg, flag: &str) -> bool {
+    flag.strip_prefix("--").is_some_and(|long| arg.get_long() == Some(long))
+}
+
+fn report<S: Parser>(error: &Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // An error here means that the reader of stdout has left, having read enough.
+            let _ = write!(io::stdout(), "{error}");
+            ExitCode::SUCCESS
+        }
+        _ => exit::misused(explain(error, &S::command())),
+    }
+}

@@ -1,0 +1,65 @@
+//! `TZ`, the time zone of every time that is shown.
+//!
+//! chrono takes a `TZ` that it cannot read for UTC and tells nobody, so `TZ` is checked here, by
+//! the library that chrono's own reader of time zones was taken from.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use tz::TimeZone;
+
+/// What the help of a program says about `TZ`.
+pub const HELP: &str = "\
+Times are those of the time zone in TZ [default: that of the system].
+TZ holds a name, such as Europe/Berlin, or a rule, such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3.";
+
+/// The folders in which a time zone is looked up by its name.
+const FOLDERS: [&str; 4] =
+    ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo", "/usr/share/lib/zoneinfo"];
+
+/// Checks the time zone of the environment. An empty `TZ` is right: POSIX takes it for UTC.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn check() -> Result<(), String> {
+    env::var_os("TZ").map_or(Ok(()), |zone| check_value(&zone))
+}
+
+fn check_value(zone: &OsStr) -> Result<(), String> {
+    let is_known = |zone: &str| zone.is_empty() || TimeZone::from_posix_tz(zone).is_ok();
+    if zone.to_str().is_some_and(is_known) {
+        return Ok(());
+    }
+    let missing = if FOLDERS.iter().any(|folder| Path::new(folder).is_dir()) {
+        ""
+    } else {
+        "; this system knows no names, since it has no /usr/share/zoneinfo (package tzdata)"
+    };
+    Err(format!(
+        "TZ is {zone:?}, but allowed is the name of a time zone, such as Europe/Berlin, or a rule as POSIX has them, such as EST5EDT or <+03>-3{missing}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn rules_of_posix_need_no_file() {
+        for zone in ["", "UTC0", "EST5", "CET-1CEST,M3.5.0,M10.5.0/3", "<+03>-3", "<-0330>3:30"] {
+            assert_eq!(check_value(OsStr::new(zone)), Ok(()), "{zone}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_zone_is_refused() {
+        for zone in ["garbage", "Europe/Berln", ":Europe/Berln", "/etc/passwd", "/", " ", "\0"] {
+            let error = check_value(OsStr::new(zone)).unwrap_err();
+            assert!(error.starts_with(&format!("TZ is {zone:?}, but allowed is")), "{error}");
+        }
+        assert!(check_value(OsStr::from_bytes(b"\xff")).is_err());
+    }
+}

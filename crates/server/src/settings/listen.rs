@@ -1,0 +1,219 @@
+//! The addresses to listen on: `LISTEN` and `TLS_LISTEN`.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// Longest name of a host (RFC 1035, section 2.3.4).
+const MAX_NAME: usize = 253;
+
+/// A place to listen at: an address or the name of a host, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `0.0.0.0:8765` or `[::]:8765`.
+    Address(SocketAddr),
+    /// `localhost:8765`, which may stand for several addresses.
+    Name(String, u16),
+}
+
+impl ListenAddress {
+    /// Port `port` of every IPv4 address of the machine.
+    #[must_use]
+    pub const fn everywhere(port: u16) -> Self {
+        Self::Address(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Address(address) => address.port(),
+            Self::Name(_, port) => *port,
+        }
+    }
+
+    /// All addresses that it stands for, at least one. Looking a name up blocks.
+    ///
+    /// # Errors
+    /// When the name is unknown.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let (name, port) = match self {
+            Self::Address(address) => return Ok(vec![*address]),
+            Self::Name(name, port) => (name, *port),
+        };
+        let mut addresses: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() {
+            return Err(io::Error::new(ErrorKind::NotFound, "this name has no address"));
+        }
+        Ok(addresses)
+    }
+
+    /// Binds something to each address, at least one. An address of a name that the machine does
+    /// not have is left out: names stand for `::1` also where there is no IPv6.
+    ///
+    /// # Errors
+    /// Which address of the setting cannot be listened on, why, and what to do.
+    pub fn bind<T>(
+        &self,
+        setting: &str,
+        bind: impl Fn(SocketAddr) -> io::Result<T>,
+    ) -> Result<Vec<T>, String> {
+        let addresses = self.resolve().map_err(|error| {
+            format!("cannot look up {self} ({setting}): {error}; name an address of this machine")
+        })?;
+        let mut missing = None;
+        let mut bound = Vec::new();
+        for address in addresses {
+            match bind(address) {
+                Ok(listener) => bound.push(listener),
+                Err(error) if is_missing(&error) => missing = Some((address, error)),
+                Err(error) => return Err(refusal(setting, address, &error)),
+            }
+        }
+        match missing {
+            Some((address, error)) if bound.is_empty() => Err(refusal(setting, address, &error)),
+            _ => Ok(bound),
+        }
+    }
+}
+
+/// Whether the machine does not have the address.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+/// Why an address cannot be listened on, and what to do.
+fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("stop the program that listens there, or choose another {setting}")
+        }
+        ErrorKind::PermissionDenied => format!(
+            "ports below 1024 are for root as a rule: choose a higher one for {setting}, or grant this program CAP_NET_BIND_SERVICE"
+        ),
+        _ if is_missing(error) => {
+            format!(
+                "no network interface of this machine has this address: choose another {setting}, such as 0.0.0.0:{}",
+                address.port()
+            )
+        }
+        _ => format!("choose another {setting}"),
+    };
+    format!("cannot listen on {address}: {error}; {advice}")
+}
+
+impl FromStr for ListenAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        text.rsplit_once(':')
+            .filter(|(name, _)| is_name(name))
+            .and_then(|(name, port)| Some(Self::Name(name.to_owned(), port.parse().ok()?)))
+            .ok_or_else(|| "allowed is an address or a name, and a port, such as 0.0.0.0:8765, [::]:8765 or localhost:8765".into())
+    }
+}
+
+/// Whether a text may be the name of a host: labels of letters, digits, hyphens and underscores,
+/// the last one not a number, which an address that is mistyped would end in.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && !label.starts_with('-') && label.bytes().all(is_allowed)
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= MAX_NAME
+        && text.split('.').all(is_label)
+        && !text.rsplit('.').next().is_some_and(is_number)
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn listen(text: &str) -> ListenAddress {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_or_a_name_has_a_port() {
+        for text in ["0.0.0.0:8765", "[::1]:0", "localhost:7777", "my_host-1.example.com:1"] {
+            assert_eq!(listen(text).to_string(), text);
+        }
+        for text in [
+            "",
+            ":80",
+            "8765",
+            "x",
+            "0.0.0.0",
+            "0.0.0.0:99999",
+            "256.0.0.1:80",
+            "::1:80",
+            "a..b:1",
+            "-a:1",
+            "a b:1",
+            "host:",
+            "host:+1x",
+            "http://host:80",
+            "*:80",
+        ] {
+            let error = text.parse::<ListenAddress>().unwrap_err();
+            assert!(error.contains("localhost:8765"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_stands_for_all_its_addresses() {
+        let addresses = listen("localhost:7777").resolve().unwrap();
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()), "{addresses:?}");
+        assert!(addresses.iter().all(|address| address.port() == 7777), "{addresses:?}");
+        assert!(!addresses.is_empty());
+        assert!(listen("no-such-host.invalid:80").resolve().is_err());
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_told_with_what_to_do() {
+        let refused = |kind: ErrorKind| {
+            listen("127.0.0.1:80").bind("LISTEN", |_| Err::<(), _>(kind.into())).unwrap_err()
+        };
+        for (kind, advice) in [
+            (ErrorKind::AddrInUse, "stop the program"),
+            (ErrorKind::PermissionDenied, "below 1024"),
+            (ErrorKind::AddrNotAvailable, "such as 0.0.0.0:80"),
+            (ErrorKind::OutOfMemory, "choose another LISTEN"),
+        ] {
+            let told = refused(kind);
+            assert!(told.starts_with("cannot listen on 127.0.0.1:80: "), "{told}");
+            assert!(told.contains(advice) && told.contains("LISTEN"), "{told}");
+        }
+        let unknown = listen("no-such-host.invalid:80").bind("TLS_LISTEN", |_| Ok(()));
+        assert!(
+            unknown.unwrap_err().starts_with("cannot look up no-such-host.invalid:80 (TLS_LISTEN)")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            if let Ok(address) = text.parse::<ListenAddress>() {
+                prop_assert_eq!(listen(&address.to_string()), address);
+            }
+        }
+    }
+}

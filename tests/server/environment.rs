@@ -1,0 +1,102 @@
+//! What the environment grants a server: its time zone, descriptors, threads, colors, and the
+//! first signal.
+
+use chrono::{FixedOffset, NaiveDateTime, TimeDelta, Utc};
+
+use crate::support::{Builder, Finished, TestServer};
+
+/// Runs the server to its end, which comes with `status` and one line.
+#[track_caller]
+fn fails(builder: Builder, status: i32) -> String {
+    let Finished { status: ended, stderr, .. } = builder.run();
+    assert_eq!((ended, stderr.lines().count()), (Some(status), 1), "{stderr}");
+    stderr
+}
+
+fn with_ulimit(limit: &str) -> Builder {
+    TestServer::builder().under(["sh", "-c", &format!("ulimit {limit}; exec \"$0\"")])
+}
+
+/// The time of the only line in the log.
+fn logged_time(server: &TestServer) -> NaiveDateTime {
+    let log = server.log_text();
+    NaiveDateTime::parse_from_str(&log[..22], "[%d-%m-%Y %H:%M:%S] ").unwrap()
+}
+
+#[test]
+fn an_unknown_time_zone_is_a_wrong_setting() {
+    for zone in ["Europe/Berln", "garbage", ":Nowhere", "/etc/passwd"] {
+        let told = fails(TestServer::builder().env("TZ", zone), 2);
+        assert!(told.starts_with(&format!("error: TZ is {zone:?}, but allowed is")), "{told}");
+    }
+}
+
+#[test]
+fn a_time_zone_is_a_name_a_rule_or_a_file() {
+    let file = "/usr/share/zoneinfo/Etc/GMT-3";
+    for zone in ["<+03>-3", "Etc/GMT-3", ":Etc/GMT-3", file] {
+        let server = TestServer::builder().env("TZ", zone).start();
+        server.assert_serves();
+        let now = Utc::now().with_timezone(&FixedOffset::east_opt(3 * 3600).unwrap());
+        let age = now.naive_local() - logged_time(&server);
+        assert!(age.abs() < TimeDelta::minutes(1), "{zone}: {age}");
+    }
+    for zone in ["", "UTC", "EST5EDT", "CET-1CEST,M3.5.0,M10.5.0/3"] {
+        TestServer::builder().env("TZ", zone).start().assert_serves();
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_told_without_a_setting_that_nobody_set() {
+    for limit in ["-n 7", "-n 20", "-n 38"] {
+        let told = fails(with_ulimit(limit), 1);
+        assert!(told.contains("file descriptors") && told.contains("ulimit -n"), "{told}");
+        assert!(!told.contains("WORKERS is"), "{told}");
+    }
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_system_without_another_thread_is_told() {
+    let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone,clone3"];
+    let fault = ["-e", "inject=clone,clone3:error=EAGAIN"];
+    let told = fails(TestServer::builder().under(strace).under(fault), 1);
+    assert!(told.contains("cannot start a thread") && told.contains("ulimit -u"), "{told}");
+}
+
+#[test]
+fn a_terminal_has_colors_unless_it_or_the_user_wants_none() {
+    let taken = TestServer::start();
+    let told = |environment: [(&str, &str); 2]| {
+        // In a terminal of its own the server warns of a setting, and ends since its port is taken.
+        let terminal = ["sh", "-c", "script -qec \"$0\" /dev/null"];
+        let builder = environment
+            .iter()
+            .fold(TestServer::builder().under(terminal), |builder, (name, value)| {
+                builder.env(name, value)
+            });
+        let finished =
+            builder.env("LISTEN", taken.address().to_string()).env("LOG_KEEP", "1").run();
+        assert!(finished.stdout.contains("LOG_KEEP does nothing"), "{finished:?}");
+        finished.stdout
+    };
+    assert!(told([("TERM", "xterm"), ("NO_COLOR", "")]).contains('\u{1b}'));
+    assert!(!told([("TERM", "xterm"), ("NO_COLOR", "1")]).contains('\u{1b}'));
+    assert!(!told([("TERM", "dumb"), ("NO_COLOR", "")]).contains('\u{1b}'));
+}
+
+/// The server opens the time zone while it reads its settings, and the shell then has the other
+/// end of the pipe.
+const SIGNAL_AT_THE_START: &str = r#"
+    mkfifo zone
+    TZ="$PWD/zone" "$0" &
+    exec 3>zone
+    kill -TERM $!
+    wait $!
+"#;
+
+#[test]
+fn a_signal_while_the_settings_are_read_ends_the_server() {
+    let finished = TestServer::builder().under(["sh", "-c", SIGNAL_AT_THE_START]).run();
+    assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+}

@@ -1,0 +1,91 @@
+//! What `server healthcheck` tells of a server that does not work, and how it is asked.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use crate::support::{Builder, Finished, TestServer, own_address};
+
+const HEALTHY: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n";
+
+/// A server that answers each connection with the next of some replies, and hangs up.
+fn fake(replies: &'static [&'static str]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for reply in replies {
+            answer(listener.accept().unwrap().0, reply);
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream, reply: &str) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    stream.write_all(reply.as_bytes()).unwrap();
+}
+
+#[track_caller]
+fn check(listen: &str) -> Finished {
+    TestServer::builder().env("LISTEN", listen).arg("healthcheck").run()
+}
+
+#[test]
+fn each_way_not_to_work_has_its_cause_in_one_line() {
+    for (replies, cause) in [
+        (&[""][..], "it hung up without an answer to GET /healthz"),
+        (&["SSH-2.0-OpenSSH\r\n"], "no HTTP server, it answered \"SSH-2.0-OpenSSH\""),
+        (&["HTTP/1.1 503 Service Unavailable\r\n\r\nno\u{7}\n"], "/healthz says: no\\u0007"),
+        (&["HTTP/1.1 404 Not Found\r\n\r\n"], "/healthz says: 404 Not Found"),
+        (&[HEALTHY, ""], "no upgrade to WebSocket: "),
+        (&[HEALTHY, "HTTP/1.1 403 Forbidden\r\n\r\n"], "no upgrade to WebSocket: HTTP error: 403"),
+    ] {
+        let server = fake(replies);
+        let check = check(&server.to_string());
+        assert_eq!(check.status, Some(1), "{check:?}");
+        assert_eq!(check.stderr.lines().count(), 1, "{check:?}");
+        let told = check.stderr.strip_prefix(&format!("error: {server}: {cause}"));
+        let told = told.unwrap_or_else(|| panic!("no {cause:?} in {check:?}"));
+        assert!(told.len() > 1 || !cause.ends_with(' '), "{check:?}");
+    }
+}
+
+#[test]
+fn nobody_at_the_port_is_told() {
+    let free = own_address();
+    let check = check(&free.to_string());
+    assert_eq!(check.status, Some(1));
+    let expected = format!("error: {free}: cannot connect: Connection refused (os error 111)\n");
+    assert_eq!(check.stderr, expected);
+}
+
+#[test]
+fn the_address_may_stand_before_and_behind_the_command() {
+    let server = TestServer::start();
+    let address = server.address().to_string();
+    for args in [["--listen", &address, "healthcheck"], ["healthcheck", "--listen", &address]] {
+        let builder = server.again().env("LISTEN", "127.0.0.1:1");
+        let check = args.into_iter().fold(builder, Builder::arg).run();
+        assert_eq!((check.status, check.stderr.as_str()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_name_is_checked_like_an_address() {
+    let server = TestServer::start();
+    let port = server.address().port();
+    let check = server.again().env("LISTEN", format!("localhost:{port}")).arg("healthcheck").run();
+    assert_eq!((check.status, check.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_port_that_the_system_chose_has_to_be_named() {
+    let check = check("127.0.0.1:0");
+    assert_eq!(check.status, Some(1));
+    assert!(check.stderr.contains("LISTEN (--listen) is \"127.0.0.1:0\", but"), "{check:?}");
+}
