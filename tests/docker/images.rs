@@ -46,6 +46,20 @@ fn a_server_without_compose_honours_its_environment() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn a_shell_in_the_container_completes_the_options_and_leaves_no_history() {
+    let _project = Project::new();
+    let name = "websockets-test-shell";
+    docker(&["run", "-d", "--rm", "--name", name, "websockets-server"]);
+    let _guard = Removed(name);
+    // Interactive, as `docker exec -it NAME bash` is.
+    let commands = "complete -p server; echo \"history: ${HISTFILE-none}\"";
+    let told = docker(&["exec", name, "bash", "-ic", commands]);
+    assert!(told.contains("_server") && told.contains("server\n"), "{told}");
+    assert!(told.ends_with("history: none\n"), "{told}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn a_wrong_setting_ends_the_container_with_status_2() {
     let _project = Project::new();
     let run = |image: &str, setting: &str| {

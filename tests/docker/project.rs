@@ -102,13 +102,13 @@ impl Project {
         succeed(&mut self.command(args))
     }
 
-    /// Runs `docker compose`, and returns what it says on stderr: how it goes.
+    /// Runs `docker compose`, and returns what it says on stdout and stderr.
     #[track_caller]
     pub(crate) fn progress(&self, args: &[&str]) -> String {
         let mut command = self.command(args);
         let output = run(&mut command);
         assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
-        text(&output.stderr)
+        text(&output.stdout) + &text(&output.stderr)
     }
 
     /// A `docker compose` command of the project.

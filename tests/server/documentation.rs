@@ -2,13 +2,12 @@
 
 use std::process::Command;
 
-use crate::support::TestServer;
+use crate::support::{Builder, TestServer};
 
 /// What the server prints with these arguments.
 #[track_caller]
 fn printed(args: &[&str]) -> String {
-    let builder = args.iter().fold(TestServer::builder(), |builder, arg| builder.arg(arg));
-    let finished = builder.run();
+    let finished = args.iter().fold(TestServer::builder(), Builder::arg).run();
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""), "{args:?}");
     finished.stdout
 }
