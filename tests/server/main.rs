@@ -16,6 +16,7 @@ mod disk;
 mod documentation;
 mod durability;
 mod environment;
+mod escaping;
 mod healthcheck;
 mod http;
 mod interop;
