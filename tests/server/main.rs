@@ -11,6 +11,7 @@ mod python;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coming_from;
 mod connection;
 mod disk;
 mod documentation;
