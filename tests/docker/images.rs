@@ -32,7 +32,7 @@ fn a_server_without_compose_honours_its_environment() {
     let settings = ["-e", "TZ=Asia/Tokyo", "-e", "LOG_SYNC=always", "websockets-server"];
     docker(&[&run[..], &settings].concat());
     let _guard = Removed(name);
-    wait_for(name, "LOG_SYNC Always", 1);
+    wait_for(name, "LOG_SYNC always", 1);
     assert_eq!(bash(name, "id -u; pwd; cat /proc/1/comm"), "10001\n/app\nserver\n");
 
     // The server, its log and the commands in the container agree on the time of day there.
