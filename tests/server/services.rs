@@ -14,6 +14,9 @@ fn echo_and_ws_mark_the_text() {
     let host = host_name();
     for (path, mark) in [("/echo", "[RE]: ".to_owned()), ("/ws", format!("[{host}] "))] {
         let mut client = server.connect_to(path);
+        if path == "/ws" {
+            assert_eq!(client.reply(), format!("{mark}hello :) type a message and press ENTER"));
+        }
         for text in ["hello", "", " two\nlines ", "日本語", "{\"client_name\": \"a\"}"] {
             assert_eq!(client.ask(text), format!("{mark}{text}"), "{path}");
         }
@@ -117,7 +120,7 @@ fn what_cannot_be_added_is_told_and_changes_nothing() {
         assert_eq!(client.ask(&text), expected);
     }
     assert_eq!(client.ask("0"), "Server records total=7");
-    server.event("unusable message: expected a number");
+    server.event("invalid message: expected a number");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! reads a clock: time is an argument.
 
 pub mod escape;
+pub mod frame;
 pub mod limits;
 pub mod line;
 pub mod path;

@@ -18,10 +18,11 @@ use program::zone;
 use proto::limits::{MAX_MESSAGE, MAX_UNFINISHED};
 use proto::path;
 
-use crate::http::{Origins, Proxies};
+use crate::front::http::{Origins, Proxies};
+use crate::front::tls::Names;
 use crate::journal::{self, Rotation, SyncPolicy};
 use crate::service::Service;
-use crate::tls::Names;
+use crate::worker::turn::Limits;
 pub use listen::ListenAddress;
 use values::{connections, keep, memory_size, message_size, service, workers};
 
@@ -155,6 +156,17 @@ impl Settings {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The settings that concern the connections of each of these workers.
+    #[must_use]
+    pub fn limits(&self, workers: usize) -> Limits {
+        Limits {
+            max_message: self.max_message,
+            max_unfinished: self.max_unfinished() / workers,
+            reply_delay: self.reply_delay,
+            log_messages: self.log_messages,
+        }
     }
 
     /// Where TLS is spoken, if it is.

@@ -1,0 +1,98 @@
+//! The header of a frame (RFC 6455, section 5.2).
+
+use super::{Error, MAX_CONTROL_PAYLOAD, Mask, Opcode, Role, Violation};
+
+/// Longest header, in bytes: two, an extended length of eight, a masking key of four.
+pub const MAX_HEADER: usize = 14;
+
+pub(super) const FIN: u8 = 0x80;
+const RESERVED: u8 = 0x70;
+const OPCODE: u8 = 0x0f;
+pub(super) const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+
+/// Length fields that say that the length stands in the two, or eight, bytes that follow.
+pub(super) const LENGTH_16: u8 = 126;
+pub(super) const LENGTH_64: u8 = 127;
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Whether the frame is the last one of its message.
+    pub fin: bool,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// The masking key, if the payload is masked.
+    pub mask: Option<Mask>,
+    /// Length of the payload, in bytes.
+    pub payload: u64,
+    /// Length of the header itself, in bytes.
+    pub size: usize,
+}
+
+impl Header {
+    /// Reads the header that `bytes` begin with; `None` if a part of it is still to come.
+    ///
+    /// # Errors
+    /// When the part that is there breaks a rule: nothing that follows could mend that.
+    #[inline]
+    pub fn parse(bytes: &[u8], role: Role) -> Result<Option<Self>, Violation> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let fin = first & FIN != 0;
+        if first & RESERVED != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        let bits = first & OPCODE;
+        let opcode = Opcode::from_bits(bits).ok_or(Violation::ReservedOpcode(bits))?;
+        if opcode.is_control() && !fin {
+            return Err(Violation::FragmentedControl);
+        }
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        match (role, second & MASKED != 0) {
+            (Role::Server, false) => return Err(Violation::NotMasked),
+            (Role::Client, true) => return Err(Violation::Masked),
+            _ => {}
+        }
+        let length = second & LENGTH;
+        if opcode.is_control() && usize::from(length) > MAX_CONTROL_PAYLOAD {
+            return Err(Violation::LongControl);
+        }
+        let Some((payload, size)) = payload_length(bytes, length)? else { return Ok(None) };
+        let (mask, size) = match role {
+            Role::Client => (None, size),
+            Role::Server => match bytes[size..].first_chunk() {
+                Some(&key) => (Some(Mask(key)), size + key.len()),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Self { fin, opcode, mask, payload, size }))
+    }
+
+    /// Length of the payload, if a message may have `max` bytes of which it has `before` already.
+    pub(super) fn payload_within(&self, max: usize, before: usize) -> Result<usize, Error> {
+        usize::try_from(self.payload)
+            .ok()
+            .filter(|payload| payload.checked_add(before).is_some_and(|len| len <= max))
+            .ok_or(Error::TooLong { max })
+    }
+}
+
+/// The length of the payload, and where the length field ends.
+#[inline]
+fn payload_length(bytes: &[u8], length: u8) -> Result<Option<(u64, usize)>, Violation> {
+    let (payload, size, least) = match length {
+        LENGTH_16 => match bytes[2..].first_chunk() {
+            Some(&length) => (u16::from_be_bytes(length).into(), 4, 126),
+            None => return Ok(None),
+        },
+        LENGTH_64 => match bytes[2..].first_chunk() {
+            Some(&length) => (u64::from_be_bytes(length), 10, 1 << 16),
+            None => return Ok(None),
+        },
+        length => (length.into(), 2, 0),
+    };
+    if payload < least || payload > i64::MAX as u64 {
+        return Err(Violation::Length);
+    }
+    Ok(Some((payload, size)))
+}

@@ -1,0 +1,27 @@
+//! Masking (RFC 6455, section 5.3).
+
+/// The masking key of a frame. Masking twice gives the payload back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask(pub [u8; 4]);
+
+impl Mask {
+    /// Masks, or unmasks, a payload from its beginning.
+    pub fn apply(self, payload: &mut [u8]) {
+        let [a, b, c, d] = self.0;
+        let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let (words, rest) = payload.as_chunks_mut::<8>();
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
+        }
+        for (byte, key) in rest.iter_mut().zip(self.0.into_iter().cycle()) {
+            *byte ^= key;
+        }
+    }
+
+    /// The key for the rest of a payload, `offset` bytes behind its beginning.
+    #[must_use]
+    pub fn at(mut self, offset: usize) -> Self {
+        self.0.rotate_left(offset % 4);
+        self
+    }
+}

@@ -1,0 +1,92 @@
+//! Frames of the WebSocket protocol (RFC 6455, sections 5 to 7): a codec for both roles, without
+//! I/O.
+//!
+//! [`Decoder`] turns bytes, cut anywhere, into [`Message`]s; [`encode`] and [`encode_close`] turn
+//! messages into frames. A message that arrives whole in one frame is unmasked in place and
+//! borrowed; only fragments and frames that are cut are copied, as far as they have arrived.
+
+mod close;
+mod decoder;
+mod encoder;
+mod error;
+mod header;
+mod mask;
+mod partial;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+pub use close::{Close, CloseCode};
+pub use decoder::Decoder;
+pub use encoder::{encode, encode_close, encode_header};
+pub use error::{Error, Violation};
+pub use header::{Header, MAX_HEADER};
+pub use mask::Mask;
+
+/// Longest payload of a control frame, in bytes (RFC 6455, section 5.5).
+pub const MAX_CONTROL_PAYLOAD: usize = 125;
+
+/// Which end of a connection decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The frames of a client have to be masked (RFC 6455, section 5.1).
+    Server,
+    /// The frames of a server must not be masked.
+    Client,
+}
+
+/// What a frame is (RFC 6455, section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opcode {
+    /// A further fragment of a message.
+    Continuation = 0x0,
+    /// A text message, or its first fragment.
+    Text = 0x1,
+    /// A binary message, or its first fragment.
+    Binary = 0x2,
+    /// A Close frame.
+    Close = 0x8,
+    /// A Ping frame.
+    Ping = 0x9,
+    /// A Pong frame.
+    Pong = 0xa,
+}
+
+/// A message, or a control frame, that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A text message.
+    Text(Cow<'a, str>),
+    /// A binary message.
+    Binary(Cow<'a, [u8]>),
+    /// A Ping frame; its payload belongs into the Pong that answers it.
+    Ping(Cow<'a, [u8]>),
+    /// A Pong frame.
+    Pong(Cow<'a, [u8]>),
+    /// A Close frame; `None` if it names no code.
+    Close(Option<Close<'a>>),
+}
+
+impl Opcode {
+    /// The opcode with this number; `None` if the number is reserved.
+    #[must_use]
+    pub fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    /// Whether the frame is a control frame (RFC 6455, section 5.5).
+    #[must_use]
+    pub fn is_control(self) -> bool {
+        self as u8 & 0x8 != 0
+    }
+}

@@ -1,0 +1,179 @@
+//! What of a frame or a message has arrived, while the rest is still to come.
+
+use std::borrow::Cow;
+use std::mem;
+
+use super::decoder::message;
+use super::header::MAX_HEADER;
+use super::{Error, Header, Mask, Message, Opcode, Role, Violation};
+
+/// A header, a frame, or a message of which a part has arrived.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    /// The beginning of a header that is cut.
+    header: [u8; MAX_HEADER],
+    header_len: usize,
+    frame: Option<Frame>,
+    /// The data message that fragments belong to.
+    message: Option<Payload>,
+    /// The payload of a control frame, which may stand between fragments.
+    control: Vec<u8>,
+}
+
+/// A frame whose payload arrives.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    opcode: Opcode,
+    fin: bool,
+    /// The masking key for the next byte.
+    mask: Option<Mask>,
+    /// Bytes of the payload that are still to come.
+    left: usize,
+}
+
+/// The payload of a data message.
+#[derive(Debug)]
+struct Payload {
+    opcode: Opcode,
+    bytes: Vec<u8>,
+    /// How much of a text is known to be UTF-8.
+    valid: usize,
+}
+
+impl Partial {
+    /// Whether nothing has begun.
+    pub(super) fn is_empty(&self) -> bool {
+        self.header_len == 0 && self.frame.is_none() && self.message.is_none()
+    }
+
+    /// Whether a header is complete and its payload is not.
+    pub(super) fn is_in_frame(&self) -> bool {
+        self.frame.is_some()
+    }
+
+    /// Length of the fragments so far; `None` if no message has begun.
+    pub(super) fn message_len(&self) -> Option<usize> {
+        self.message.as_ref().map(|message| message.bytes.len())
+    }
+
+    /// Memory that payloads take.
+    pub(super) fn buffered(&self) -> usize {
+        self.message.as_ref().map_or(0, |message| message.bytes.capacity())
+            + self.control.capacity()
+    }
+
+    /// The next header, at the front of `input` if no part of it came before. Otherwise, or if
+    /// more has to come, its bytes are taken off `input`.
+    pub(super) fn header(
+        &mut self,
+        input: &mut &mut [u8],
+        role: Role,
+    ) -> Result<Option<Header>, Violation> {
+        if self.header_len == 0
+            && let Some(header) = Header::parse(input, role)?
+        {
+            return Ok(Some(header));
+        }
+        while let Some(byte) = split_off(input, 1).first() {
+            self.header[self.header_len] = *byte;
+            self.header_len += 1;
+            if let Some(header) = Header::parse(&self.header[..self.header_len], role)? {
+                self.header_len = 0;
+                // The header is not in `input` any more.
+                return Ok(Some(Header { size: 0, ..header }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes on with the payload of `len` bytes behind a header.
+    pub(super) fn begin_frame(&mut self, header: Header, len: usize, input: &mut &mut [u8]) {
+        split_off(input, header.size);
+        let Header { opcode, fin, mask, .. } = header;
+        if matches!(opcode, Opcode::Text | Opcode::Binary) {
+            self.message = Some(Payload { opcode, bytes: Vec::new(), valid: 0 });
+        }
+        self.frame = Some(Frame { opcode, fin, mask, left: len });
+    }
+
+    /// Takes what `input` has of the payload. Returns the message that is complete with it.
+    pub(super) fn advance<'a>(
+        &mut self,
+        input: &mut &mut [u8],
+    ) -> Result<Option<Message<'a>>, Error> {
+        let Some(mut frame) = self.frame.take() else { return Ok(None) };
+        let len = frame.left.min(input.len());
+        let bytes = split_off(input, len);
+        if let Some(mask) = &mut frame.mask {
+            mask.apply(bytes);
+            *mask = mask.at(len);
+        }
+        frame.left -= len;
+        match &mut self.message {
+            Some(message) if !frame.opcode.is_control() => message.push(bytes, frame.left)?,
+            _ => {
+                self.control.reserve_exact(len + frame.left);
+                self.control.extend_from_slice(bytes);
+            }
+        }
+        if frame.left > 0 {
+            self.frame = Some(frame);
+            return Ok(None);
+        }
+        if frame.opcode.is_control() {
+            let payload = mem::take(&mut self.control);
+            return message(frame.opcode, Cow::Owned(payload)).map(Some);
+        }
+        match self.message.take() {
+            Some(payload) if frame.fin => payload.finish().map(Some),
+            unfinished => {
+                self.message = unfinished;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Payload {
+    /// Adds what has arrived, with `left` bytes of the frame still to come.
+    fn push(&mut self, bytes: &[u8], left: usize) -> Result<(), Error> {
+        self.make_room(bytes.len(), left);
+        self.bytes.extend_from_slice(bytes);
+        if self.opcode == Opcode::Text {
+            self.validate()?;
+        }
+        Ok(())
+    }
+
+    /// Memory doubles, so that a message is copied few times, but not beyond the end of the frame.
+    fn make_room(&mut self, arrived: usize, left: usize) {
+        let len = self.bytes.len() + arrived;
+        if len > self.bytes.capacity() {
+            let room = len.saturating_add(left.min(self.bytes.len()));
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+    }
+
+    /// A text that cannot become UTF-8 any more is refused at its first wrong byte; a character
+    /// that is cut may be completed by what follows.
+    fn validate(&mut self) -> Result<(), Error> {
+        match str::from_utf8(&self.bytes[self.valid..]) {
+            Ok(text) => self.valid += text.len(),
+            Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),
+            Err(_) => return Err(Error::NotUtf8),
+        }
+        Ok(())
+    }
+
+    fn finish<'a>(self) -> Result<Message<'a>, Error> {
+        message(self.opcode, Cow::Owned(self.bytes))
+    }
+}
+
+/// Takes the first `len` bytes off `input`, or all if there are fewer.
+fn split_off<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
+    let len = len.min(input.len());
+    let (taken, rest) = mem::take(input).split_at_mut(len);
+    *input = rest;
+    taken
+}
