@@ -241,7 +241,7 @@ fn a_screen_reader_finds_a_name_for_everything() {
 }
 
 /// Where the picture of the README comes from: `cp target/tmp/browser/page.png
-/// crates/server/src/page/page.png`.
+/// crates/server/src/front/page/page.png`.
 #[test]
 #[ignore = "needs Chromium"]
 fn a_picture_is_taken_of_the_page_at_work() {
