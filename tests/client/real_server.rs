@@ -1,6 +1,7 @@
 //! The client against the real server.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -32,7 +33,7 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = Server::start(settings).unwrap();
+                let server = Server::start(&settings, io::sink()).unwrap();
                 started.send(()).unwrap();
                 server.run(stop).await.unwrap();
             });

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use program::signals::{EarlyExit, Signals};
 use program::{events, exit, runtime, settings, stop};
+use server::journal::standard_output;
 use server::settings::Command;
 use server::{Failure, Server, Settings, healthcheck};
 use tokio::select;
@@ -59,7 +60,7 @@ async fn serve(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
     let _events = events::init(settings.rust_log.clone()).map_err(Failure::Run)?;
     let signals = ServerSignals::catch(early).map_err(Failure::Run)?;
     settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
-    let server = Server::start(settings)?;
+    let server = Server::start(&settings, standard_output())?;
     let (stopper, stop) = stop::channel();
     tokio::spawn(supervisor::tell(stop.clone()));
     tokio::spawn(signals.handle(stopper, server.on_hang_up()));
