@@ -11,8 +11,10 @@ mod python;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coming_from;
 mod connection;
 mod disk;
+mod documentation;
 mod durability;
 mod environment;
 mod escaping;
@@ -30,5 +32,6 @@ mod settings;
 mod status;
 mod stdout;
 mod stopping;
+mod supervisor;
 mod tls;
 mod wire;

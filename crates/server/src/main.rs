@@ -1,6 +1,7 @@
 //! `server`: settings, signals and exit status around [`server::Server`].
 
 mod signal;
+mod supervisor;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(status) => return status,
     };
+    if let Some(Command::Documentation(documentation)) = &settings.command {
+        return documentation.print::<Settings>();
+    }
     match run(&settings, early) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Setting(cause)) => exit::misused(cause),
@@ -35,7 +39,7 @@ fn run(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     let runtime = runtime::start().map_err(Failure::Run)?;
     let result = match settings.command {
         Some(Command::Healthcheck) => runtime.block_on(check(settings, early)),
-        None => runtime.block_on(serve(settings, early)),
+        _ => runtime.block_on(serve(settings, early)),
     };
     // A name look-up may be under way in a thread of its own, and take many seconds more.
     runtime.shutdown_background();
@@ -58,6 +62,7 @@ async fn serve(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
     let server = Server::start(settings, standard_output())?;
     let (stopper, stop) = stop::channel();
+    tokio::spawn(supervisor::tell(stop.clone()));
     tokio::spawn(signals.handle(stopper, server.on_hang_up()));
     server.run(stop).await
 }
