@@ -19,6 +19,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && cp "target/$target/release/client" /image/bin/client
 
 FROM scratch
+LABEL org.opencontainers.image.title="WebSocket ping/pong client" \
+      org.opencontainers.image.description="Pings a WebSocket server, reconnects, and prints statistics" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="MIT"
 COPY --from=build /image /
 USER 10002:10002
 ENV SERVER_URL=ws://server:8765

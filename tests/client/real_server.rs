@@ -1,6 +1,7 @@
 //! The client against the real server.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -34,7 +35,7 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = Server::start(settings).unwrap();
+                let server = Server::start(&settings, io::sink()).unwrap();
                 started.send(()).unwrap();
                 server.run(stop).await.unwrap();
             });

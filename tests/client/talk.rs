@@ -50,11 +50,16 @@ fn failure(mut client: Client) -> String {
     line.strip_prefix("error: ").unwrap().to_owned()
 }
 
-/// Answers each line, up to the goodbye.
-fn echo(mut peer: Peer) -> CloseCode {
+/// Answers each line with itself, up to the Close frame.
+fn echo(peer: Peer) -> CloseCode {
+    echo_with(peer, "")
+}
+
+/// Answers each line with itself behind a prefix, up to the Close frame.
+fn echo_with(mut peer: Peer, prefix: &str) -> CloseCode {
     loop {
         match peer.next() {
-            Message::Text(text) => peer.say(&text),
+            Message::Text(text) => peer.say(&format!("{prefix}{text}")),
             Message::Close(Some(frame)) => {
                 peer.finish();
                 return frame.code;
@@ -575,13 +580,18 @@ mod typed {
     }
 
     #[test]
-    fn each_line_that_is_pasted_is_sent() {
+    fn each_line_that_is_pasted_is_sent_and_each_reply_shown() {
         let (mut terminal, peer, connected, _server) = start("/");
         terminal.shows(&[&connected, "> "]);
-        let numbers: Vec<_> = (1..=100).map(|number| number.to_string()).collect();
-        terminal.keys(&(numbers.join("\r") + "\r" + CTRL_D));
-        assert_eq!(echo(peer), CloseCode::Normal);
+        let pasted: Vec<_> = (0..20).map(|number| format!("line {number}")).collect();
+        terminal.keys(&(pasted.join("\r") + "\r" + CTRL_D));
+        assert_eq!(echo_with(peer, "reply to "), CloseCode::Normal);
         terminal.ends_with(0);
+        let shown = terminal.lines();
+        for line in pasted {
+            let reply = format!("reply to {line}");
+            assert_eq!(shown.iter().filter(|shown| **shown == reply).count(), 1, "{shown:?}");
+        }
     }
 
     #[test]

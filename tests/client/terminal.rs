@@ -86,6 +86,11 @@ impl Terminal {
         assert!(!result.timed_out(), "not {lines:?}, but {:?}", screen.lines());
     }
 
+    /// What the screen shows now.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.screen.0.lock().unwrap().lines()
+    }
+
     /// Whether the terminal itself shows the keys that are typed.
     pub(crate) fn echoes(&self) -> bool {
         tcgetattr(&self.keyboard).unwrap().local_modes.contains(LocalModes::ECHO)

@@ -1,10 +1,11 @@
-//! The server's own handling of the frames, on a stream in memory that may be as narrow as a byte and
+//! Connections as a worker drives them, on a stream in memory that may be as narrow as a byte and with
 //! a clock that jumps.
 
+use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::mem;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Context, Poll, Waker};
@@ -15,12 +16,13 @@ use futures_util::{SinkExt, StreamExt};
 use program::stop::{self, Stopper};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use server::connection::{Connection, Ending, Readiness, Shared, Stream, Turn};
-use server::health::Health;
-use server::http::Peer;
-use server::journal::{Closer, Journal, Options, Recorder, SyncPolicy};
-use server::metrics::Metrics;
+use server::journal::{Closer, Journal, Options, SyncPolicy};
+use server::observe::{Health, Metrics, Occupancy, Peer};
 use server::service::{Service, State};
+use server::worker::Arrival;
+use server::worker::connection::{Readiness, Stream};
+use server::worker::connections::{Connections, Token};
+use server::worker::turn::{Limits, Shared};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, split};
 use tokio::task::yield_now;
@@ -35,10 +37,7 @@ use crate::support::{close, first, frame, seed};
 const NO_PING: &str = "no ping";
 
 /// Serves one connection while `client` plays the other end of it.
-async fn serve<T>(
-    reply_delay: Duration,
-    client: impl AsyncFnOnce(DuplexStream) -> T,
-) -> (T, Ending) {
+async fn serve<T>(reply_delay: Duration, client: impl AsyncFnOnce(DuplexStream) -> T) -> T {
     serve_over(tokio::io::duplex(64 * 1024), reply_delay, client).await
 }
 
@@ -46,7 +45,7 @@ async fn serve_over<T>(
     streams: (DuplexStream, DuplexStream),
     reply_delay: Duration,
     client: impl AsyncFnOnce(DuplexStream) -> T,
-) -> (T, Ending) {
+) -> T {
     serve_at(proto::path::PING, streams, reply_delay, client).await
 }
 
@@ -55,9 +54,9 @@ async fn serve_at<T>(
     (ours, theirs): (DuplexStream, DuplexStream),
     reply_delay: Duration,
     client: impl AsyncFnOnce(DuplexStream) -> T,
-) -> (T, Ending) {
-    let looping = Loop::new(service, theirs, Vec::new(), reply_delay);
-    tokio::join!(client(ours), looping.run())
+) -> T {
+    let driver = Driver::new(service, theirs, Vec::new(), reply_delay);
+    tokio::join!(client(ours), driver.run()).0
 }
 
 fn now() -> std::time::Instant {
@@ -70,99 +69,106 @@ struct Memory {
     stream: DuplexStream,
     /// Woken when what would have blocked is possible.
     waker: Arc<AtomicWaker>,
+    /// The descriptor that a stream has to have, and that nobody watches here.
+    nothing: File,
 }
 
-/// An event loop for one connection.
-struct Loop {
+/// What an event loop does, for one connection.
+struct Driver {
     waker: Arc<AtomicWaker>,
-    connection: Connection<Memory>,
-    shared: Shared,
-    recorder: Recorder,
-    /// Length of all replies so far, in bytes.
-    replied: usize,
-    /// What has to live as long.
+    connections: Connections,
+    token: Token,
+    metrics: Arc<Metrics>,
+    // What has to live as long.
     _log: (TempDir, Closer, Stopper),
 }
 
-impl Loop {
+impl Driver {
     fn new(service: &str, stream: DuplexStream, early: Vec<u8>, reply_delay: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server_logs.txt");
         let options = Options { path, sync: SyncPolicy::No, rotation: None };
         let (journal, closer) = Journal::open(&options, io::sink()).unwrap();
         let (stopper, stop) = stop::channel();
-        let metrics = Arc::new(Metrics::new(1, 1, journal.clone()));
+        let occupancy = Arc::new(Occupancy::new(1, None));
+        let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let place = occupancy.enter(peer.ip()).unwrap();
+        let metrics = Arc::new(Metrics::new(1, Service::paths(), occupancy, journal.clone()));
         let health = Health { journal: journal.clone(), stop };
-        let shared = Shared {
+        let limits = Limits {
             max_message: 64 * 1024,
+            max_unfinished: 1 << 20,
             reply_delay,
+            log_messages: false,
+        };
+        let shared = Shared {
+            limits,
             services: Arc::new(State::new("host".into(), Arc::clone(&metrics), health)),
             counts: Arc::clone(&metrics.workers()[0]),
-            metrics,
-            unusable: Arc::default(),
+            metrics: Arc::clone(&metrics),
+            invalid_messages: Arc::default(),
         };
-        let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let waker = Arc::<AtomicWaker>::default();
+        let nothing = File::open("/dev/null").unwrap();
+        let stream = Memory { stream, waker: Arc::clone(&waker), nothing };
         let service = Service::at(service).unwrap();
-        let memory = Memory { stream, waker: Arc::default() };
-        Self {
-            waker: Arc::clone(&memory.waker),
-            connection: Connection::new(memory, early, service, peer, now()),
-            shared,
-            recorder: journal.recorder(),
-            replied: 0,
-            _log: (dir, closer, stopper),
-        }
+        let arrival = Arrival {
+            stream: Box::new(stream),
+            early,
+            service,
+            peer,
+            place,
+            is_healthcheck: false,
+        };
+        let mut connections = Connections::new(shared, journal.recorder(|| ()));
+        let mut token = None;
+        let watch = |_: BorrowedFd<'_>, number: u64| {
+            token = Some(number.into());
+            Ok(())
+        };
+        connections.admit(arrival, watch, now()).unwrap();
+        connections.commit(now());
+        let token = token.unwrap();
+        Self { waker, connections, token, metrics, _log: (dir, closer, stopper) }
     }
 
-    async fn run(mut self) -> Ending {
+    /// Drives the connection to its end.
+    async fn run(mut self) {
         let waker = Arc::clone(&self.waker);
-        loop {
-            let timer = self.connection.next_timer().map(Instant::from_std);
+        while !self.connections.is_empty() {
+            let timer = self.connections.next_timer().map(Instant::from_std);
             let woken = poll_fn(|cx| {
                 waker.register(cx.waker());
-                let readiness = Readiness { readable: true, hung_up: false };
-                self.act(|connection, turn| connection.on_event(readiness, turn));
-                while self.connection.wants_turn() {
-                    self.act(Connection::proceed);
+                self.turn();
+                while self.connections.has_runnable() {
+                    self.turn();
                 }
-                if self.connection.next_timer().map(Instant::from_std) == timer {
+                let is_over = self.connections.is_empty();
+                if !is_over && self.connections.next_timer().map(Instant::from_std) == timer {
                     Poll::Pending
                 } else {
                     Poll::Ready(())
                 }
             });
             let far = Instant::now() + Duration::from_secs(86_400);
-            let is_due = tokio::select! {
-                () = woken => false,
-                () = sleep_until(timer.unwrap_or(far)) => true,
-            };
-            if is_due {
-                self.act(Connection::on_timer);
-            }
-            if let Some(ending) = self.connection.ended() {
-                return ending;
+            tokio::select! {
+                () = woken => {}
+                () = sleep_until(timer.unwrap_or(far)) => self.connections.on_timers(now()),
             }
         }
     }
 
-    /// Has the connection act, and settles its replies.
-    fn act(&mut self, act: impl FnOnce(&mut Connection<Memory>, &mut Turn<'_>)) {
-        let mut replies = Vec::new();
-        let mut turn = Turn {
-            now: now(),
-            shared: &self.shared,
-            buffer: &mut [0; 4096],
-            recorder: &mut self.recorder,
-            replies: &mut replies,
-        };
-        act(&mut self.connection, &mut turn);
-        if turn.replies.is_empty() {
-            return;
-        }
-        let outcome = turn.recorder.commit();
-        let frames = mem::take(turn.replies);
-        self.replied += frames.len();
-        self.connection.settle(&frames, outcome.as_ref().map(drop), &mut turn);
+    /// A turn in which there may be something to read.
+    fn turn(&mut self) {
+        let readiness = Readiness { readable: true, hung_up: false };
+        self.connections.begin_turn(now());
+        self.connections.on_ready(self.token, readiness, now());
+        self.connections.commit(now());
+    }
+
+    /// Bytes of replies so far.
+    fn replied(&self) -> u64 {
+        self.metrics.sum(|worker| &worker.sent_bytes)
     }
 }
 
@@ -203,6 +209,12 @@ impl Write for Memory {
 
     fn flush(&mut self) -> io::Result<()> {
         self.poll(AsyncWrite::poll_flush)
+    }
+}
+
+impl AsFd for Memory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.nothing.as_fd()
     }
 }
 
@@ -290,10 +302,10 @@ async fn a_peer_that_answers_nothing_is_closed_after_60_seconds() {
         stream.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest[0], first::CLOSE, "{rest:?}");
         assert_eq!(rest.len(), 2 + usize::from(rest[1]), "{rest:?}");
+        assert_eq!(rest[2..4], 1008_u16.to_be_bytes());
         assert_seconds(start, 60);
     };
-    let (_, ending) = serve(Duration::ZERO, play).await;
-    assert!(matches!(ending, Ending::Refused(..)), "{ending:?}");
+    serve(Duration::ZERO, play).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -349,7 +361,12 @@ async fn replies_that_are_held_back_for_long_make_no_message_late() {
         let messages = frame(first::TEXT, NO_PING.as_bytes()).repeat(MESSAGES);
         let replies = async {
             for number in 0..MESSAGES {
-                let (first, text) = read_frame(&mut reader).await;
+                let (first, text) = loop {
+                    let frame = read_frame(&mut reader).await;
+                    if frame.0 != first::PING {
+                        break frame;
+                    }
+                };
                 let text = String::from_utf8_lossy(&text);
                 assert_eq!(first, first::TEXT, "{number}: {text}");
             }
@@ -398,7 +415,7 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
                         first::TEXT => assert!(payload.starts_with(b"Error: "), "{payload:?}"),
                         // One answer may stand for several protocol pings.
                         first::PONG => assert!(latest.replace(payload.clone()) < Some(payload)),
-                        first::CLOSE => break,
+                        first::CLOSE => break assert_eq!(payload, 1000_u16.to_be_bytes()),
                         _ => panic!("{first:x} {payload:?}"),
                     }
                     texts += usize::from(first == first::TEXT);
@@ -410,8 +427,7 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
             sent.unwrap();
         };
         let pair = tokio::io::duplex(narrow);
-        let (_, ending) = serve_over(pair, Duration::ZERO, play).await;
-        assert!(matches!(ending, Ending::Closed(Some(1000))), "{narrow}: {ending:?}");
+        serve_over(pair, Duration::ZERO, play).await;
     }
 }
 
@@ -419,15 +435,14 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
 async fn a_stop_answers_no_more_than_a_peer_takes() {
     let (_ours, theirs) = tokio::io::duplex(64);
     let flood = frame(first::TEXT, b"").repeat(2700);
-    let mut looping = Loop::new(proto::path::PING, theirs, flood, Duration::ZERO);
-    looping.act(Connection::proceed);
+    let mut driver = Driver::new(proto::path::PING, theirs, flood, Duration::ZERO);
     let start = Instant::now();
-    let replied = looping.replied;
+    let replied = driver.replied();
     assert!(replied > 0);
-    looping.act(Connection::stop);
-    assert_eq!(looping.replied, replied);
-    let ending = looping.run().await;
-    assert!(matches!(ending, Ending::Stopping), "{ending:?}");
+    driver.connections.stop(now());
+    driver.connections.commit(now());
+    assert_eq!(driver.replied(), replied);
+    driver.run().await;
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
@@ -435,19 +450,21 @@ async fn a_stop_answers_no_more_than_a_peer_takes() {
 async fn a_stop_answers_all_that_was_read() {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let flood = frame(first::TEXT, b"").repeat(2700);
-    let mut looping = Loop::new(proto::path::PING, theirs, flood, Duration::ZERO);
-    looping.act(Connection::proceed);
-    looping.act(Connection::stop);
+    let mut driver = Driver::new(proto::path::PING, theirs, flood, Duration::ZERO);
+    driver.connections.stop(now());
     let play = async {
         let mut replies = 0;
-        while read_frame(&mut ours).await.0 == first::TEXT {
+        loop {
+            let (first, payload) = read_frame(&mut ours).await;
+            if first != first::TEXT {
+                assert_eq!((first, &payload[..2]), (first::CLOSE, &1001_u16.to_be_bytes()[..]));
+                return replies;
+            }
             replies += 1;
         }
-        replies
     };
-    let (replies, ending) = tokio::join!(play, looping.run());
+    let (replies, ()) = tokio::join!(play, driver.run());
     assert_eq!(replies, 2700);
-    assert!(matches!(ending, Ending::Stopping), "{ending:?}");
 }
 
 /// A client's part of a conversation, and what a mirror returns of it.
@@ -501,6 +518,7 @@ async fn a_mirror_returns_every_message_however_it_is_cut() {
                 loop {
                     let reply = read_frame(&mut reader).await;
                     if reply.0 == first::CLOSE {
+                        assert_eq!(reply.1, 1000_u16.to_be_bytes());
                         return replies;
                     }
                     replies.push(reply);
@@ -509,8 +527,7 @@ async fn a_mirror_returns_every_message_however_it_is_cut() {
             tokio::join!(writer.write_all(&part.bytes), replies).1
         };
         let pair = tokio::io::duplex(narrow);
-        let (replies, ending) = serve_at(proto::path::MIRROR, pair, Duration::ZERO, play).await;
-        assert!(matches!(ending, Ending::Closed(Some(1000))), "{narrow}: {ending:?}");
+        let replies = serve_at(proto::path::MIRROR, pair, Duration::ZERO, play).await;
         // Answers to protocol pings do not wait for the replies to what came before.
         let messages = |replies: &[(u8, Vec<u8>)]| {
             let is_message = |reply: &&(u8, Vec<u8>)| reply.0 != first::PONG;

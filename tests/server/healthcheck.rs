@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use crate::support::{Finished, TestServer, own_address};
+use crate::support::{Builder, Finished, TestServer, own_address};
 
 const HEALTHY: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n";
 
@@ -69,8 +69,8 @@ fn the_address_may_stand_before_and_behind_the_command() {
     let server = TestServer::start();
     let address = server.address().to_string();
     for args in [["--listen", &address, "healthcheck"], ["healthcheck", "--listen", &address]] {
-        let builder = args.iter().fold(server.again(), |builder, arg| builder.arg(arg));
-        let check = builder.env("LISTEN", "127.0.0.1:1").run();
+        let builder = server.again().env("LISTEN", "127.0.0.1:1");
+        let check = args.into_iter().fold(builder, Builder::arg).run();
         assert_eq!((check.status, check.stderr.as_str()), (Some(0), ""), "{args:?}");
     }
 }

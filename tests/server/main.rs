@@ -11,16 +11,20 @@ mod python;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coming_from;
 mod connection;
 mod disk;
+mod documentation;
 mod durability;
 mod environment;
+mod escaping;
 mod healthcheck;
 mod http;
 mod interop;
 mod limits;
 mod log;
 mod metrics;
+mod options;
 mod origins;
 mod proxies;
 mod services;
@@ -28,5 +32,6 @@ mod settings;
 mod status;
 mod stdout;
 mod stopping;
+mod supervisor;
 mod tls;
 mod wire;

@@ -17,7 +17,7 @@ fn a_trusted_proxy_tells_the_address_of_the_client() {
     let proxies = "192.0.2.0/24, private";
     let server = TestServer::builder().env("TRUSTED_PROXIES", proxies).start();
     let line = connected(&server, "198.51.100.1, 203.0.113.7, 192.0.2.9");
-    assert!(line.ends_with("connected peer=203.0.113.7"), "{line}");
+    assert!(line.ends_with("connected peer=203.0.113.7 path=\"/\""), "{line}");
     let shown = || server.events(" peer=203.0.113.7");
     eventually("its end is told too", || (shown().len() == 2).then_some(()));
 }

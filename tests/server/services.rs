@@ -14,6 +14,9 @@ fn echo_and_ws_mark_the_text() {
     let host = host_name();
     for (path, mark) in [("/echo", "[RE]: ".to_owned()), ("/ws", format!("[{host}] "))] {
         let mut client = server.connect_to(path);
+        if path == "/ws" {
+            assert_eq!(client.reply(), format!("{mark}hello :) type a message and press ENTER"));
+        }
         for text in ["hello", "", " two\nlines ", "日本語", "{\"client_name\": \"a\"}"] {
             assert_eq!(client.ask(text), format!("{mark}{text}"), "{path}");
         }
@@ -89,6 +92,20 @@ fn the_total_is_that_of_all_connections_and_exact() {
 }
 
 #[test]
+fn what_is_no_ping_is_told_with_the_reason_alone() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let expected = "Error: expected a JSON object like {\"client_name\": \"Client-100\", \"message\": \"Ping!\"}: ";
+    for (text, reason) in [
+        ("hello", "it is not a JSON object"),
+        (r#"{"client_name": "a"}"#, "missing field `message`"),
+        (r#"{"client_name": 1, "message": "a"}"#, "invalid type: integer `1`, expected a string"),
+    ] {
+        assert_eq!(client.ask(text), format!("{expected}{reason}"));
+    }
+}
+
+#[test]
 fn what_cannot_be_added_is_told_and_changes_nothing() {
     let server = TestServer::start();
     let mut client = server.connect_to("/total");
@@ -97,13 +114,13 @@ fn what_cannot_be_added_is_told_and_changes_nothing() {
         let reply = client.ask(text);
         assert_eq!(reply, "Error: expected a number, whole or decimal, such as 42 or -0.5");
     }
-    assert_eq!(client.ask(&"9".repeat(39)), "Error: expected a number of at most 38 digits");
-    assert_eq!(
-        client.ask(&"9".repeat(38)),
-        "Error: the total would need more than 38 digits, so it stays 7"
-    );
+    for text in ["9".repeat(19), "9".repeat(38), format!("0.{}1", "0".repeat(18))] {
+        let expected =
+            "Error: expected a number of at most 18 digits before the point and 18 behind it";
+        assert_eq!(client.ask(&text), expected);
+    }
     assert_eq!(client.ask("0"), "Server records total=7");
-    server.event("unusable message: expected a number");
+    server.event("invalid message: expected a number");
 }
 
 #[test]

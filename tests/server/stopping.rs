@@ -1,5 +1,6 @@
 //! How the server ends, and the replies that are still on their way then.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
@@ -8,11 +9,12 @@ use crate::support::{
     Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_text,
 };
 
-/// What stopping may take as a rule.
-const SOON: Duration = Duration::from_secs(1);
+/// Below `DRAIN_TIMEOUT`, which a stop does not wait for, and far above what a stop takes (0.1 s):
+/// the machine may be busy with other things.
+const SOON: Duration = Duration::from_secs(4);
 
 #[test]
-fn sigterm_and_sigint_end_the_server_with_status_0_in_under_a_second() {
+fn sigterm_and_sigint_end_the_server_with_status_0_long_before_drain_timeout() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = TestServer::start();
         let mut clients = [(); 5].map(|()| server.connect());
@@ -101,12 +103,12 @@ fn a_client_that_does_not_read_holds_up_the_end_no_longer_than_drain_timeout() {
     let _deaf = deaf(&server);
     let (status, time) = server.stop();
     assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(2), "{time:?}");
+    assert!(time < SOON, "{time:?}");
 }
 
 #[test]
 fn further_signals_do_not_cut_the_stop_short() {
-    let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
+    let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.8").start();
     let _deaf = deaf(&server);
     let start = Instant::now();
     server.signal(Signal::TERM);
@@ -115,7 +117,27 @@ fn further_signals_do_not_cut_the_stop_short() {
         server.signal(signal);
     }
     assert_eq!(server.wait().code(), Some(0));
-    assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
+    // A quarter of the time is for the last sync of the log.
+    assert!(start.elapsed() >= Duration::from_millis(600), "{:?}", start.elapsed());
+}
+
+#[test]
+#[ignore = "needs strace"]
+fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
+    // Less than the second after which a line is synced without a stop.
+    let builder = TestServer::builder().env("DRAIN_TIMEOUT", "0.9");
+    let slow = "inject=fdatasync:delay_enter=50000";
+    let strace = ["strace", "-D", "-f", "-q", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
+    let mut server = builder.under(strace).start();
+    let _deaf = deaf(&server);
+    assert_eq!(server.connect().ping("Client-100", "Ping!"), "Pong!");
+    assert_eq!(server.stop().0, Some(0));
+    let trace = eventually("the trace is complete", || {
+        let trace = fs::read_to_string(server.dir().join("trace")).unwrap();
+        trace.contains("exited with").then_some(trace)
+    });
+    let synced = |line: &str| line.contains("fdatasync") && line.contains(" = 0");
+    assert!(trace.lines().any(synced), "{trace}");
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn many_unusable_messages_make_one_warning() {
     server.event("closed by the client");
     let warnings = server.events("WARN");
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    assert!(warnings[0].contains("unusable message"), "{warnings:?}");
+    assert!(warnings[0].contains("invalid message"), "{warnings:?}");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_warning_about_a_hostile_message_is_one_harmless_line() {
     let server = TestServer::start();
     let reply = server.connect().ask("{\"client_name\": \"a\", \"\\u001b[2J\\nx\": 1, \u{1b}[2J");
     assert!(reply.starts_with("Error: "), "{reply}");
-    let warning = server.event("unusable message");
+    let warning = server.event("invalid message");
     assert!(!warning.contains('\u{1b}'), "{warning:?}");
 }
 

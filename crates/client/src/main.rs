@@ -17,6 +17,9 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(status) => return status,
     };
+    if let Some(documentation) = settings.documentation() {
+        return documentation.print::<Settings>();
+    }
     let mode = match settings.mode() {
         Ok(mode) => mode,
         Err(cause) => return exit::misused(cause),

@@ -1,27 +1,53 @@
-//! Makes any text safe to print: one line, and no control over the terminal that shows it.
+//! Makes any text safe to print: one line that shows all it holds, in the order in which it holds
+//! it, and no control over the terminal.
+//!
+//! Escaped are control characters, the separators of lines and paragraphs, and what Unicode has
+//! that is invisible or turns the direction of text around: zero-width characters, bidirectional
+//! controls, tags, fillers, soft hyphens. Variation selectors and joiners are among them, so an
+//! emoji that is made with them is shown in its parts: two names that look the same are the same.
 //!
 //! The escapes are those of a JSON string (RFC 8259, section 7), so an escaped text between
 //! double quotes can be read back by any JSON parser.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
-/// Appends `text` for a place between double quotes: control characters, line separators,
-/// double quotes and backslashes are escaped.
+/// Appends `text` for a place between double quotes, which are escaped as well, with backslashes.
 pub fn quoted(out: &mut Vec<u8>, text: &str) {
-    write(out, text, |c| matches!(c, '"' | '\\') || moves_cursor(c));
+    write(out, text, |c| matches!(c, '"' | '\\') || is_unsafe(c));
 }
 
-/// `text` for a place without quotes: control characters and line separators are escaped.
+/// `text` for a place without quotes: quotes and backslashes stay as they are.
 #[must_use]
 pub fn plain(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
-    write(&mut out, text, moves_cursor);
+    write(&mut out, text, is_unsafe);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Control characters (C0, DEL, C1) and the separators U+2028 and U+2029.
-fn moves_cursor(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+/// Whether a character moves a cursor, is invisible or changes the direction of text: the general
+/// categories Cc, Zl, Zp and Cf, but for the few of Cf that are seen
+/// (`Prepended_Concatenation_Mark`), and the property `Default_Ignorable_Code_Point`.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
@@ -42,13 +68,15 @@ fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
     out.extend_from_slice(rest.as_bytes());
 }
 
-/// Whether a byte is, or begins, a character that could need an escape: every such character
-/// outside ASCII is encoded with the lead byte C2 (C1 controls) or E2 (the separators).
+/// Whether a byte is, or begins, a character that could need an escape: the lead bytes in UTF-8 of
+/// the characters of [`is_unsafe`].
 const MAY_NEED_ESCAPE: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < table.len() {
-        table[byte] = byte < 0x20 || matches!(byte, 0x22 | 0x5c | 0x7f | 0xc2 | 0xe2);
+        table[byte] = byte < 0x20
+            || matches!(byte, 0x22 | 0x5c | 0x7f)
+            || matches!(byte, 0xc2 | 0xcd | 0xd8 | 0xe1..=0xe3 | 0xef | 0xf0 | 0xf3);
         byte += 1;
     }
     table
@@ -61,11 +89,12 @@ fn escape(out: &mut Vec<u8>, c: char) {
         '\n' => out.extend_from_slice(b"\\n"),
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
+        // JSON has only escapes of UTF-16: a pair of them beyond U+FFFF.
         _ => {
-            let mut text = String::with_capacity(6);
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\\u{:04x}", u32::from(c));
-            out.extend_from_slice(text.as_bytes());
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a Vec cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         }
     }
 }
@@ -83,7 +112,8 @@ mod tests {
 
     #[test]
     fn ordinary_text_stays_as_it_is() {
-        for text in ["Client-100", "", "日本語 é ✓ “quoted”", "C:/x (1)"] {
+        for text in ["Client-100", "", "日本語 é ✓ “quoted” ", "C:/x (1)", "שלום مرحبا 😀 한국어"]
+        {
             assert_eq!(escaped(text), text);
             assert_eq!(plain(text), text);
         }
@@ -98,19 +128,46 @@ mod tests {
     }
 
     #[test]
+    fn each_invisible_character_is_escaped() {
+        assert_eq!(escaped("a\u{202e}b\u{2066}c\u{200b}d"), r"a\u202eb\u2066c\u200bd");
+        assert_eq!(escaped("\u{feff}x\u{ad}\u{fe0f}\u{3164}"), r"\ufeffx\u00ad\ufe0f\u3164");
+        assert_eq!(plain("A\u{e0041}B\u{1d173}"), r"A\udb40\udc41B\ud834\udd73");
+    }
+
+    #[test]
+    fn what_is_escaped_is_what_unicode_has_as_invisible_or_a_control() {
+        let unsafe_ones = r"[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}--\p{Prepended_Concatenation_Mark}]";
+        let unsafe_ones = regex::Regex::new(unsafe_ones).unwrap();
+        for c in '\0'..=char::MAX {
+            let text = c.to_string();
+            assert_eq!(is_unsafe(c), unsafe_ones.is_match(&text), "{:04x}", u32::from(c));
+            let is_escaped = is_unsafe(c) || matches!(c, '"' | '\\');
+            assert_eq!(escaped(&text) != text, is_escaped, "{:04x}", u32::from(c));
+        }
+    }
+
+    #[test]
     fn plain_text_keeps_quotes() {
         assert_eq!(plain("say \"hi\"\u{7}"), r#"say "hi"\u0007"#);
     }
 
+    /// Any text, with unsafe characters more often than by chance.
+    fn unsafe_text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<String>(),
+            "[a-z\"\\\\\u{0}-\u{20}\u{7f}-\u{ad}\u{2000}-\u{206f}\u{fe00}-\u{feff}\u{e0000}-\u{e01ef}]*",
+        ]
+    }
+
     proptest! {
         #[test]
-        fn nothing_that_moves_a_cursor_is_left(text in any::<String>()) {
-            prop_assert!(!escaped(&text).chars().any(moves_cursor));
-            prop_assert!(!plain(&text).chars().any(moves_cursor));
+        fn nothing_unsafe_is_left(text in unsafe_text()) {
+            prop_assert!(!escaped(&text).chars().any(is_unsafe));
+            prop_assert!(!plain(&text).chars().any(is_unsafe));
         }
 
         #[test]
-        fn a_json_parser_reads_the_text_back(text in any::<String>()) {
+        fn a_json_parser_reads_the_text_back(text in unsafe_text()) {
             let back: String = serde_json::from_str(&format!("\"{}\"", escaped(&text))).unwrap();
             prop_assert_eq!(back, text);
         }

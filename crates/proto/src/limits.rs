@@ -18,8 +18,11 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer may leave what is written to it unread.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for a message from its first byte to its last.
+/// Time for a message from its first byte to its last, beside a second for each [`MESSAGE_PACE`].
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a message that have to arrive in each further second.
+pub const MESSAGE_PACE: usize = 64 * 1024;
 
 /// Silence after which a peer is sent a protocol ping.
 pub const PING_AFTER: Duration = Duration::from_secs(20);

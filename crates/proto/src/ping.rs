@@ -52,7 +52,7 @@ impl<'a> Ping<'a> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(NotAPing("it is not a JSON object".into()));
         }
-        serde_json::from_str(text).map_err(|error| NotAPing(error.to_string()))
+        serde_json::from_str(text).map_err(|error| NotAPing(reason(&error)))
     }
 
     /// The text of the frame, with the blanks that the documented format shows.
@@ -62,6 +62,13 @@ impl<'a> Ping<'a> {
             .map(|text| serde_json::Value::from(text.as_ref()).to_string());
         format!("{{\"client_name\": {name}, \"message\": {message}}}")
     }
+}
+
+/// What serde says, without the position: a frame is one line, and short.
+fn reason(error: &serde_json::Error) -> String {
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
 /// What stands behind a key and its blank.
@@ -86,7 +93,7 @@ impl fmt::Display for NotAPing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}, but {}",
+            "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}: {}",
             self.0
         )
     }
@@ -148,6 +155,7 @@ mod tests {
             let error = Ping::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
             assert!(error.contains("client_name"), "{text}: {error}");
+            assert!(!error.contains(" at line "), "{text}: {error}");
         }
     }
 

@@ -1,15 +1,13 @@
 //! How many connections the descriptor limit of the process allows.
 
-use tokio::sync::Semaphore;
-
-use crate::server::Failure;
+use crate::failure::Failure;
 use crate::settings::Settings;
 
 /// Descriptors that are neither connections nor handshakes: streams, log, event loops.
 const OWN: usize = 32;
 
-/// Descriptors of each worker: its runtime and its event loop.
-const PER_WORKER: usize = 5;
+/// Descriptors of each worker: its epoll instance and its eventfd.
+const PER_WORKER: usize = 2;
 
 /// One connection, and one handshake.
 const FEWEST_SOCKETS: usize = 2;
@@ -28,9 +26,9 @@ impl Budget {
     ///
     /// # Errors
     /// When the limit is too low for the settings.
-    pub fn of(settings: &Settings, limit: usize) -> Result<Self, Failure> {
+    pub fn new(settings: &Settings, limit: usize) -> Result<Self, Failure> {
         let workers = settings.workers();
-        let budget = Self::new(limit, workers)
+        let budget = Self::share(limit, workers)
             .ok_or_else(|| too_many_workers(workers, limit, settings.workers.is_some()))?;
         match settings.max_connections {
             Some(asked) if asked > budget.connections => Err(Failure::Setting(format!(
@@ -44,13 +42,12 @@ impl Budget {
 
     /// Shares out `limit` descriptors; `None` if there are too few. A part of the sockets stays
     /// free for handshakes, so that a server that is full can say so.
-    #[must_use]
-    pub fn new(limit: usize, workers: usize) -> Option<Self> {
+    fn share(limit: usize, workers: usize) -> Option<Self> {
         let sockets = limit
             .checked_sub(OWN + workers * PER_WORKER)
             .filter(|&sockets| sockets >= FEWEST_SOCKETS)?;
         let handshakes = (sockets / 16).clamp(1, 512);
-        Some(Self { connections: (sockets - handshakes).min(Semaphore::MAX_PERMITS), sockets })
+        Some(Self { connections: sockets - handshakes, sockets })
     }
 }
 
@@ -81,7 +78,7 @@ mod tests {
     /// The error that `args` lead to under a limit.
     fn refused(args: &[&str], limit: usize) -> Failure {
         let settings = Settings::try_parse_from([&["server"], args].concat()).unwrap();
-        Budget::of(&settings, limit).unwrap_err()
+        Budget::new(&settings, limit).unwrap_err()
     }
 
     #[test]
@@ -89,13 +86,13 @@ mod tests {
         let Failure::Setting(told) = refused(&["--workers=30"], 64) else { panic!("a setting") };
         assert_eq!(
             told,
-            "WORKERS (--workers) is \"30\", but allowed is at most 6 with a limit of 64 file descriptors: raise that (ulimit -n)"
+            "WORKERS (--workers) is \"30\", but allowed is at most 15 with a limit of 64 file descriptors: raise that (ulimit -n)"
         );
-        let Failure::Run(told) = refused(&[], 38) else { panic!("no setting") };
-        assert!(told.starts_with("the limit of 38 file descriptors is too low"), "{told}");
+        let Failure::Run(told) = refused(&[], 35) else { panic!("no setting") };
+        assert!(told.starts_with("the limit of 35 file descriptors is too low"), "{told}");
         assert!(!told.contains("WORKERS"), "{told}");
         let Failure::Run(told) = refused(&["--workers=1"], 20) else { panic!("no setting") };
-        assert!(told.ends_with("too low, 39 are needed: raise it (ulimit -n)"), "{told}");
+        assert!(told.ends_with("too low, 36 are needed: raise it (ulimit -n)"), "{told}");
         let Failure::Setting(told) = refused(&["--workers=1", "--max-connections=90"], 64) else {
             panic!("a setting")
         };
@@ -106,12 +103,12 @@ mod tests {
     fn everything_together_stays_below_the_limit() {
         for limit in [64, 100, 1024, 20_000, 1_048_576] {
             for workers in [1, 2, 4] {
-                let budget = Budget::new(limit, workers).unwrap();
+                let budget = Budget::share(limit, workers).unwrap();
                 assert!(budget.sockets + OWN <= limit, "{limit} {workers} {budget:?}");
                 assert!(budget.connections < budget.sockets, "{limit} {workers} {budget:?}");
             }
         }
-        assert!(Budget::new(20_000, 2).unwrap().connections >= 19_000);
-        assert_eq!(Budget::new(64, 30), None);
+        assert!(Budget::share(20_000, 2).unwrap().connections >= 19_000);
+        assert_eq!(Budget::share(64, 30), None);
     }
 }

@@ -1,28 +1,29 @@
 //! The WebSocket ping/pong server.
 //!
-//! A ping goes one way through the modules, with no way back:
-//! [`listener`] → [`handshake`] ([`tls`], [`http`]) → [`connection`] → [`service`] → [`journal`] → reply.
-//! [`event_loop`] says whose turn it is, [`worker`] is the thread that it runs in, [`server`] the
-//! whole.
+//! A ping goes one way through the modules, each of which knows only those behind it:
+//!
+//! 1. [`front`] accepts the connection, speaks TLS and HTTP, and hands the upgraded connection to
+//!    a worker.
+//! 2. [`worker`] waits for its connections; [`worker::connection`] reads, and decodes the frame.
+//! 3. [`service`] has the rule for the path: a ping is to be recorded, then answered.
+//! 4. [`journal`] writes the lines of all pings of a turn to the log, in one write.
+//! 5. The worker encodes the replies and sends them.
+//!
+//! [`observe`] counts on the way. [`server`] makes the whole of it from the [`settings`].
 
-pub mod connection;
 pub mod descriptors;
-pub mod event_loop;
-pub mod handshake;
-pub mod health;
+mod failure;
+pub mod front;
 pub mod healthcheck;
-pub mod http;
 pub mod journal;
-pub mod listener;
-pub mod metrics;
-pub mod page;
+pub mod observe;
 pub mod server;
 pub mod service;
 pub mod settings;
 pub mod tally;
 pub mod throttle;
-pub mod tls;
 pub mod worker;
 
-pub use server::{Failure, Server};
+pub use failure::Failure;
+pub use server::Server;
 pub use settings::Settings;

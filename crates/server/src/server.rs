@@ -1,51 +1,54 @@
 //! The server as a whole: from its settings to its end.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use program::descriptors;
 use program::stop::{self, Stop};
 use tokio::net::TcpListener;
-use tokio::select;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 use crate::descriptors::Budget;
-use crate::handshake::Handshake;
-use crate::health::Health;
-use crate::http::Http;
-use crate::journal::{Closer, Journal, standard_output};
-use crate::listener;
-use crate::metrics::Metrics;
-use crate::service;
+use crate::failure::Failure;
+use crate::front::handshake::Handshake;
+use crate::front::http::Http;
+use crate::front::tls::{self, Tls};
+use crate::front::{Front, listener};
+use crate::journal::{self, Closer, Journal};
+use crate::observe::{Health, Metrics, Occupancy, Throttle, WorkerMetrics};
+use crate::service::{self, Service};
 use crate::settings::{ListenAddress, Settings};
-use crate::throttle::Throttle;
-use crate::tls::{self, Tls};
+use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
+
+/// Time that handshakes are given to finish when the server stops.
+const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
 
 /// A server that listens.
 #[derive(Debug)]
 pub struct Server {
-    settings: Settings,
+    drain_timeout: Duration,
     /// At least one.
     listeners: Vec<TcpListener>,
     secure: Option<Secure>,
-    workers: Vec<Worker>,
-    /// What workers could not go on for.
+    front: Front,
+    /// The ends of the workers.
+    ended: Vec<worker::Ended>,
+    /// Why a worker could not go on.
     failures: mpsc::Receiver<String>,
-    metrics: Arc<Metrics>,
     journal: Journal,
     closer: Closer,
     stopper: stop::Stopper,
 }
 
-/// Where TLS is spoken.
+/// The listeners of TLS.
 struct Secure {
     /// At least one.
     listeners: Vec<TcpListener>,
@@ -59,93 +62,77 @@ impl fmt::Debug for Secure {
     }
 }
 
-/// Why a server could not start, or ended before it was told to.
-#[derive(Debug)]
-pub enum Failure {
-    /// A setting cannot be met on this system.
-    Setting(String),
-    /// The system refused something.
-    Run(String),
-}
-
 impl Server {
-    /// Opens the log, starts the workers and listens.
+    /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
     ///
     /// # Errors
     /// When the log or the address cannot be had, or a setting asks for too much.
-    pub fn start(settings: Settings) -> Result<Self, Failure> {
-        let workers = settings.workers();
-        let budget = Budget::of(&settings, descriptors::raise_limit())?;
+    pub fn start(
+        settings: &Settings,
+        stdout: impl Write + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let budget = Budget::new(settings, program::descriptors::raise_limit())?;
         let max_connections = budget.connections;
-        let tls = open_tls(&settings)?;
+        check_log_file(settings)?;
+        let tls = open_tls(settings)?;
         let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
         let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), standard_output()).map_err(|error| {
+        let (journal, closer) = Journal::open(&settings.journal(), stdout).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
         let (stopper, stop) = stop::channel();
         let (failing, failures) = mpsc::channel(1);
-        let metrics = Arc::new(Metrics::new(workers, max_connections, journal.clone()));
-        let health = Health { journal: journal.clone(), stop: stop.clone() };
+        let occupancy = Arc::new(Occupancy::new(max_connections, settings.max_per_address));
+        let metrics = Arc::new(Metrics::new(
+            settings.workers(),
+            Service::paths(),
+            occupancy,
+            journal.clone(),
+        ));
+        let health = Health { journal: journal.clone(), stop };
+        let services =
+            Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health.clone()));
+        let (workers, ended) = start_workers(settings, &metrics, &services, &journal, &failing)
+            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
         let http = Http {
-            health: health.clone(),
+            health,
             metrics: Arc::clone(&metrics),
+            services,
+            default_service: settings.default_service,
             origins: settings.allowed_origins.clone(),
             proxies: settings.trusted_proxies.clone().unwrap_or_default(),
-            connections: Arc::new(Semaphore::new(max_connections)),
             own: addresses(&listeners).next().map_or(Ipv4Addr::LOCALHOST.into(), |own| own.ip()),
             refused_requests: Throttle::default(),
             refused_origins: Throttle::default(),
         };
-        let handshake = Arc::new(Handshake::new(http));
-        let options = worker::Options {
-            journal: journal.clone(),
-            max_message: settings.max_message,
-            reply_delay: settings.reply_delay,
-            sockets: Arc::default(),
-            max_sockets: budget.sockets,
-            services: Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health)),
-            metrics: Arc::clone(&metrics),
-            unusable: Arc::default(),
-            stop,
-            failures: failing,
-        };
-        let workers = metrics
-            .workers()
-            .iter()
-            .enumerate()
-            .map(|(number, counts)| {
-                Worker::start(number, options.clone(), Arc::clone(counts), Arc::clone(&handshake))
-            })
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+        let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
         let mut told = addresses(&listeners);
         info!(
             "listening on ws://{}, log {} (LOG_SYNC {}), {} workers, at most {max_connections} connections",
             told.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
             journal.path().display(),
             settings.log_sync,
-            workers.len(),
+            ended.len(),
         );
         told.for_each(|address| info!("listening on ws://{address}"));
         for address in secure.iter().flat_map(|secure| addresses(&secure.listeners)) {
             info!("listening on wss://{address}");
         }
         Ok(Self {
-            settings,
+            drain_timeout: settings.drain_timeout,
             listeners,
             secure,
-            workers,
+            front,
+            ended,
             failures,
-            metrics,
             journal,
             closer,
             stopper,
         })
     }
 
-    /// The first address that it listens on.
+    /// The address that it listens on.
     ///
     /// # Errors
     /// When the system does not tell.
@@ -170,21 +157,21 @@ impl Server {
     /// # Errors
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
-        let Self { settings, listeners, secure, workers, mut failures, .. } = self;
+        let Self { drain_timeout, listeners, secure, front, ended, mut failures, .. } = self;
         let result = select! {
-            () = accept(&listeners, secure.as_ref(), &workers, &self.metrics) => Ok(()),
+            () = accept(&front, &listeners, secure.as_ref()) => Ok(()),
             () = stop.wait() => Ok(()),
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
-        let deadline = Instant::now() + settings.drain_timeout;
+        let deadline = Instant::now() + drain_timeout;
         drop((listeners, secure));
-        let open: usize = workers.iter().map(Worker::load).sum();
+        let open: usize = front.workers().iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
-        let finished = join_all(workers.into_iter().map(Worker::finish));
-        if timeout(settings.drain_timeout, finished).await.is_err() {
-            warn!("connections were still open after {:?} (DRAIN_TIMEOUT)", settings.drain_timeout);
+        let for_connections = drain_timeout.saturating_sub(last_sync(drain_timeout));
+        if timeout(for_connections, drain(&front, ended)).await.is_err() {
+            warn!("connections were still open after {for_connections:?} of DRAIN_TIMEOUT");
         }
         let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
@@ -192,21 +179,56 @@ impl Server {
     }
 }
 
+/// The part of `DRAIN_TIMEOUT` that connections leave for the last sync of the log.
+fn last_sync(drain_timeout: Duration) -> Duration {
+    (drain_timeout / 4).min(Duration::from_secs(1))
+}
+
+fn check_log_file(settings: &Settings) -> Result<(), Failure> {
+    let path = &settings.log_file;
+    journal::check_path(path).map_err(|kind| {
+        Failure::Setting(format!("LOG_FILE (--log-file) is {path:?}, {kind}, but allowed is a regular file of its own; each line goes to the standard output as well, so name a file such as server_logs.txt"))
+    })
+}
+
 /// Accepts connections at all ports, for ever.
-async fn accept(
-    listeners: &[TcpListener],
-    secure: Option<&Secure>,
-    workers: &[Worker],
-    metrics: &Metrics,
-) {
-    let plain = listeners.iter().map(|listener| (listener, None));
-    let secure = secure.iter().flat_map(|secure| {
-        secure.listeners.iter().map(|listener| (listener, Some(&secure.acceptor)))
+async fn accept(front: &Front, listeners: &[TcpListener], secure: Option<&Secure>) {
+    let plain = listeners.iter().map(|listener| front.serve(listener, None));
+    let secure = secure.iter().flat_map(|Secure { listeners, acceptor, .. }| {
+        listeners.iter().map(|listener| front.serve(listener, Some(acceptor)))
     });
-    join_all(plain.chain(secure).map(|(listener, acceptor)| {
-        listener::accept(listener, acceptor, workers, &metrics.errors)
-    }))
-    .await;
+    join!(join_all(plain), join_all(secure));
+}
+
+/// Ends all handshakes and connections.
+async fn drain(front: &Front, ended: Vec<worker::Ended>) {
+    front.workers().iter().for_each(Worker::stop);
+    front.drain(HANDSHAKE_GRACE).await;
+    front.workers().iter().for_each(Worker::close);
+    join_all(ended).await;
+}
+
+fn start_workers(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    services: &Arc<service::State>,
+    journal: &Journal,
+    failures: &mpsc::Sender<String>,
+) -> io::Result<(Vec<Worker>, Vec<worker::Ended>)> {
+    let invalid_messages = Arc::default();
+    let counts = metrics.workers();
+    let limits = settings.limits(counts.len());
+    let start = |(number, counts): (usize, &Arc<WorkerMetrics>)| {
+        let shared = Shared {
+            limits,
+            services: Arc::clone(services),
+            metrics: Arc::clone(metrics),
+            counts: Arc::clone(counts),
+            invalid_messages: Arc::clone(&invalid_messages),
+        };
+        Worker::start(number, shared, journal, failures.clone())
+    };
+    counts.iter().enumerate().map(start).collect()
 }
 
 fn host_name() -> String {

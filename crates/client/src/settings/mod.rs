@@ -1,12 +1,14 @@
 //! The command line and the environment, made into a [`Mode`].
 
 mod bench;
+mod replica;
 mod url;
 
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{filter, seconds};
 use proto::ping::unquoted;
@@ -34,7 +36,8 @@ pub struct Settings {
     #[arg(value_name = "URL")]
     url: Option<String>,
 
-    /// Name that the server writes to its log [default: the host name]
+    /// Name that the server writes to its log; `{replica}` in it becomes -2 in the second container
+    /// of a Compose service [default: the host name]
     #[arg(long, env, global = true, value_name = "NAME", value_parser = name)]
     client_name: Option<String>,
 
@@ -84,6 +87,9 @@ enum Command {
     Talk(TalkArgs),
     /// Puts a server under load, and prints how fast it answers
     Bench(Box<BenchArgs>),
+    /// Completions and manual pages.
+    #[command(flatten)]
+    Documentation(Documentation),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -94,6 +100,15 @@ struct TalkArgs {
 }
 
 impl Settings {
+    /// What the client is to print about itself, in place of doing anything.
+    #[must_use]
+    pub fn documentation(&self) -> Option<&Documentation> {
+        match &self.command {
+            Some(Command::Documentation(documentation)) => Some(documentation),
+            _ => None,
+        }
+    }
+
     /// What the client is to do.
     ///
     /// # Errors
@@ -119,6 +134,9 @@ impl Settings {
                 let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
                 args.options(endpoint, self.client_name(), patience).map(Mode::Bench)
             }
+            (Some(Command::Documentation(_)), None) => {
+                Err("completions and manual pages are printed without a server".into())
+            }
             (Some(command), Some(_)) => Err(format!(
                 "--interactive and {} are two modes, but allowed is one: leave one of them out",
                 command.name()
@@ -142,10 +160,9 @@ impl Settings {
 
     /// The name of this client: the one that was set, or that of the host.
     fn client_name(&self) -> String {
-        match &self.client_name {
-            Some(name) if !name.is_empty() => name.clone(),
-            _ => rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
+        name.filter(|name| !name.is_empty()).unwrap_or(host)
     }
 }
 
@@ -154,6 +171,8 @@ impl Command {
         match self {
             Self::Talk(_) => "talk",
             Self::Bench(_) => "bench",
+            Self::Documentation(Documentation::Completions { .. }) => "completions",
+            Self::Documentation(Documentation::Man { .. }) => "man",
         }
     }
 }

@@ -12,6 +12,7 @@ mod input;
 mod screen;
 mod terminal;
 
+use std::io::Write;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -147,7 +148,8 @@ impl Talk {
         let url = &self.endpoint.url;
         match &self.terminal {
             Some(terminal) => {
-                self.screen.tell(&format!("connected to {url}; Ctrl-D leaves"));
+                // Before the prompt, which another thread draws.
+                let _ = writeln!(terminal::shown(), "connected to {url}; Ctrl-D leaves");
                 terminal.lines(prompt(url))
             }
             None => input::stdin().map_err(|error| error.to_string()),

@@ -78,7 +78,13 @@ impl Terminal {
                 has_prompt.store(true, Ordering::SeqCst);
                 let typed = editor.readline(prompt);
                 has_prompt.store(false, Ordering::SeqCst);
-                let Some(line) = line(typed, number) else { return };
+                let Some(line) = line(typed, number) else {
+                    drop(lines);
+                    // Only an editor that reads prints what was given to it, and the last replies
+                    // are still to come. The program ends before this does.
+                    let _ = editor.readline("");
+                    return;
+                };
                 let is_last = !matches!(line, Line::Text(_));
                 if lines.blocking_send(line).is_err() || is_last {
                     return;
@@ -125,8 +131,11 @@ struct Above<P>(P);
 impl<P: ExternalPrinter> Write for Above<P> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        self.0.print(text).map_err(io::Error::other)?;
-        Ok(bytes.len())
+        match self.0.print(text) {
+            Ok(()) => Ok(bytes.len()),
+            // The editor has ended, and there is no line to stay above of.
+            Err(_) => io::stdout().write(bytes),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

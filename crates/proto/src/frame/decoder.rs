@@ -50,6 +50,12 @@ impl Decoder {
         self.partial.is_some()
     }
 
+    /// Bytes that have arrived of a message which has not ended.
+    #[must_use]
+    pub fn arrived(&self) -> usize {
+        self.partial.as_ref().and_then(|partial| partial.message_len()).unwrap_or(0)
+    }
+
     /// Memory that a message takes which has not ended, in bytes.
     #[must_use]
     pub fn buffered(&self) -> usize {

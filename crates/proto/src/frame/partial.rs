@@ -110,8 +110,11 @@ impl Partial {
         }
         frame.left -= len;
         match &mut self.message {
-            Some(message) if !frame.opcode.is_control() => message.push(bytes)?,
-            _ => self.control.extend_from_slice(bytes),
+            Some(message) if !frame.opcode.is_control() => message.push(bytes, frame.left)?,
+            _ => {
+                self.control.reserve_exact(len + frame.left);
+                self.control.extend_from_slice(bytes);
+            }
         }
         if frame.left > 0 {
             self.frame = Some(frame);
@@ -132,13 +135,23 @@ impl Partial {
 }
 
 impl Payload {
-    /// Adds what has arrived.
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// Adds what has arrived, with `left` bytes of the frame still to come.
+    fn push(&mut self, bytes: &[u8], left: usize) -> Result<(), Error> {
+        self.make_room(bytes.len(), left);
         self.bytes.extend_from_slice(bytes);
         if self.opcode == Opcode::Text {
             self.validate()?;
         }
         Ok(())
+    }
+
+    /// Memory doubles, so that a message is copied few times, but not beyond the end of the frame.
+    fn make_room(&mut self, arrived: usize, left: usize) {
+        let len = self.bytes.len() + arrived;
+        if len > self.bytes.capacity() {
+            let room = len.saturating_add(left.min(self.bytes.len()));
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
     }
 
     /// A text that cannot become UTF-8 any more is refused at its first wrong byte; a character

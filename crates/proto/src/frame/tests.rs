@@ -92,7 +92,7 @@ fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
             }
         }
         assert!(input.is_empty(), "{} bytes were left", input.len());
-        assert!(decoder.buffered() <= 4 * MAX + 64, "{}", decoder.buffered());
+        assert!(decoder.buffered() <= MAX + 128, "{}", decoder.buffered());
     }
     Outcome { messages, failed: None }
 }

@@ -4,6 +4,11 @@ use super::{Answer, Reply, State};
 
 pub(super) const ABOUT: &str = "a text comes back as [HOSTNAME] TEXT";
 
+pub(super) fn greeting(state: &State) -> String {
+    format!("[{}] hello :) type a message and press ENTER", state.host)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other rules refuse some texts")]
 pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, String> {
     Ok(Reply::text(format!("[{}] {text}", state.host)).into())
 }

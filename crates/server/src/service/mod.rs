@@ -12,8 +12,7 @@ mod total;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::health::Health;
-use crate::metrics::Metrics;
+use crate::observe::{Health, Metrics};
 use proto::{Ping, path};
 
 pub use status::Status;
@@ -23,7 +22,7 @@ pub use total::Total;
 const TABLE: &[Entry] = &[
     Entry::of_text(path::PING, ping::ABOUT, ping::answer),
     Entry::of_text(path::ECHO, echo::ABOUT, echo::answer),
-    Entry::of_text(path::HOST, host::ABOUT, host::answer),
+    Entry::of_text(path::HOST, host::ABOUT, host::answer).greeting(host::greeting),
     Entry::of_any(path::MIRROR, mirror::ABOUT, mirror::answer),
     Entry::of_text(path::TOTAL, total::ABOUT, total::answer),
     Entry::of_text(path::STATUS, status::ABOUT, status::answer),
@@ -53,13 +52,18 @@ pub enum Incoming<'a> {
     Binary(&'a [u8]),
 }
 
-/// What a service makes of a message that it can use.
+/// What a service makes of a message.
 #[derive(Debug)]
-pub struct Answer<'a> {
-    /// What the sender is told, once `record` is recorded.
-    pub reply: Reply<'a>,
-    /// What has to be in the log first.
-    pub record: Option<Ping<'a>>,
+pub enum Answer<'a> {
+    /// A reply that depends on nothing.
+    Reply(Reply<'a>),
+    /// A ping to record, and the reply once it is recorded.
+    Record {
+        /// The ping.
+        ping: Ping<'a>,
+        /// The text of the reply.
+        reply: &'static str,
+    },
 }
 
 /// A message to a client.
@@ -80,12 +84,12 @@ pub enum Kind {
     Binary,
 }
 
-/// Why a service has no use for a message.
+/// Why a message is invalid for a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unusable {
-    /// It is not what was expected, which is told.
+pub enum InvalidMessage {
+    /// It is not what was expected, and this text says what was.
     Text(String),
-    /// It is not text.
+    /// It is binary, and the service takes text.
     Binary,
 }
 
@@ -93,6 +97,7 @@ struct Entry {
     path: &'static str,
     about: &'static str,
     rule: Rule,
+    greeting: Option<fn(&State) -> String>,
 }
 
 #[derive(Clone, Copy)]
@@ -108,11 +113,15 @@ type AnyRule = for<'a> fn(Incoming<'a>) -> Reply<'a>;
 
 impl Entry {
     const fn of_text(path: &'static str, about: &'static str, rule: TextRule) -> Self {
-        Self { path, about, rule: Rule::Text(rule) }
+        Self { path, about, rule: Rule::Text(rule), greeting: None }
+    }
+
+    const fn greeting(self, greeting: fn(&State) -> String) -> Self {
+        Self { greeting: Some(greeting), ..self }
     }
 
     const fn of_any(path: &'static str, about: &'static str, rule: AnyRule) -> Self {
-        Self { path, about, rule: Rule::Any(rule) }
+        Self { path, about, rule: Rule::Any(rule), greeting: None }
     }
 }
 
@@ -129,7 +138,7 @@ impl<'a> Reply<'a> {
 
 impl<'a> From<Reply<'a>> for Answer<'a> {
     fn from(reply: Reply<'a>) -> Self {
-        Self { reply, record: None }
+        Self::Reply(reply)
     }
 }
 
@@ -139,15 +148,26 @@ impl State {
     pub fn new(host: String, metrics: Arc<Metrics>, health: Health) -> Self {
         Self { host, total: Total::default(), status: Status::new(metrics, health) }
     }
+
+    /// The state of the server as JSON, as `/status` tells it.
+    ///
+    /// # Errors
+    /// When it cannot be serialized.
+    pub fn status_json(&self) -> Result<String, String> {
+        status::json(self)
+    }
 }
 
 impl Service {
-    /// The number of services.
-    pub const COUNT: usize = TABLE.len();
-
     /// Every service.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..Self::COUNT).map(Self)
+        (0..TABLE.len()).map(Self)
+    }
+
+    /// The paths of all services, by their numbers.
+    #[must_use]
+    pub fn paths() -> Vec<&'static str> {
+        Self::all().map(Self::path).collect()
     }
 
     /// The service at a path.
@@ -156,7 +176,7 @@ impl Service {
         TABLE.iter().position(|entry| entry.path == path).map(Self)
     }
 
-    /// Its number, from 0 to below [`Self::COUNT`].
+    /// Its number, from 0.
     #[must_use]
     pub fn index(self) -> usize {
         self.0
@@ -174,14 +194,26 @@ impl Service {
         TABLE[self.0].about
     }
 
+    /// What a client is told first, if anything.
+    #[must_use]
+    pub fn greeting(self, state: &State) -> Option<String> {
+        TABLE[self.0].greeting.map(|greeting| greeting(state))
+    }
+
     /// Answers a text or binary message.
     ///
     /// # Errors
-    /// If the service cannot use the message.
-    pub fn answer<'a>(self, message: Incoming<'a>, state: &State) -> Result<Answer<'a>, Unusable> {
+    /// If the message is invalid for the service.
+    pub fn answer<'a>(
+        self,
+        message: Incoming<'a>,
+        state: &State,
+    ) -> Result<Answer<'a>, InvalidMessage> {
         match (TABLE[self.0].rule, message) {
-            (Rule::Text(rule), Incoming::Text(text)) => rule(text, state).map_err(Unusable::Text),
-            (Rule::Text(_), Incoming::Binary(_)) => Err(Unusable::Binary),
+            (Rule::Text(rule), Incoming::Text(text)) => {
+                rule(text, state).map_err(InvalidMessage::Text)
+            }
+            (Rule::Text(_), Incoming::Binary(_)) => Err(InvalidMessage::Binary),
             (Rule::Any(rule), message) => Ok(rule(message).into()),
         }
     }

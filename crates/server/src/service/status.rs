@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 
 use super::{Answer, Reply, Service, State};
-use crate::health::Health;
-use crate::metrics::{Known, Metrics};
+use crate::observe::{Health, Known, Metrics};
 
 pub(super) const ABOUT: &str = "a text, any, is answered with the server's state as JSON";
 
@@ -32,7 +31,9 @@ struct Report<'a> {
     /// In seconds.
     uptime: f64,
     workers: usize,
+    connections: usize,
     max_connections: usize,
+    max_per_address: Option<usize>,
     services: Vec<OneService>,
     pings: u64,
     total: String,
@@ -75,7 +76,9 @@ impl Status {
             host: &state.host,
             uptime: seconds(uptime),
             workers: metrics.workers().len(),
-            max_connections: metrics.max_connections,
+            connections: metrics.occupancy.taken(),
+            max_connections: metrics.occupancy.max(),
+            max_per_address: metrics.occupancy.max_per_address(),
             services: Service::all().map(|service| OneService::new(service, metrics)).collect(),
             pings: metrics.pings(),
             total: state.total.to_string(),
@@ -91,8 +94,8 @@ impl OneService {
     fn new(service: Service, metrics: &Metrics) -> Self {
         Self {
             path: service.path(),
-            open: metrics.sum(|worker| &worker.of(service).open),
-            total: metrics.sum(|worker| &worker.of(service).opened),
+            open: metrics.sum(|worker| &worker.service(service.index()).open),
+            total: metrics.sum(|worker| &worker.service(service.index()).opened),
         }
     }
 }
@@ -114,13 +117,21 @@ fn seconds(time: Duration) -> f64 {
 }
 
 pub(super) fn answer<'a>(_: &'a str, state: &State) -> Result<Answer<'a>, String> {
+    json(state).map(|json| Reply::text(json).into())
+}
+
+/// The state of the server as JSON.
+///
+/// # Errors
+/// When it cannot be serialized.
+pub(super) fn json(state: &State) -> Result<String, String> {
     let mut last = state.status.last.lock().unwrap_or_else(PoisonError::into_inner);
     let is_fresh = |(at, _): &&(Instant, String)| at.elapsed() < FRESH;
     if let Some((_, json)) = last.as_ref().filter(is_fresh) {
-        return Ok(Reply::text(json.clone()).into());
+        return Ok(json.clone());
     }
     let json = serde_json::to_string(&state.status.report(state))
         .map_err(|error| format!("the state cannot be told: {error}"))?;
     *last = Some((Instant::now(), json.clone()));
-    Ok(Reply::text(json).into())
+    Ok(json)
 }

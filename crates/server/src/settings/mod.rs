@@ -11,16 +11,18 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{bytes, filter, seconds, switch};
 use program::zone;
 use proto::limits::{MAX_MESSAGE, MAX_UNFINISHED};
 use proto::path;
 
-use crate::http::{Origins, Proxies};
+use crate::front::http::{Origins, Proxies};
+use crate::front::tls::Names;
 use crate::journal::{self, Rotation, SyncPolicy};
 use crate::service::Service;
-use crate::tls::Names;
+use crate::worker::turn::Limits;
 pub use listen::ListenAddress;
 use values::{connections, keep, memory_size, message_size, service, workers};
 
@@ -49,11 +51,11 @@ pub struct Settings {
     #[arg(long, env, value_name = "WHEN", default_value = "everysec", value_enum)]
     pub log_sync: SyncPolicy,
 
-    /// Size at which the log is rotated to `LOG_FILE.1` [default: never]
+    /// Size at which the log is rotated to `LOG_FILE.N`, where N grows [default: never]
     #[arg(long, env, value_name = "BYTES", value_parser = bytes)]
     pub log_max_bytes: Option<u64>,
 
-    /// Rotated logs to keep [default: all]
+    /// Rotated logs to keep, the newest ones [default: all]
     #[arg(long, env, value_name = "NUMBER", value_parser = keep)]
     pub log_keep: Option<u32>,
 
@@ -133,10 +135,13 @@ pub struct Settings {
 }
 
 /// What the program can do beside serving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Check the server that listens at `LISTEN`: exit status 0 if it works, 1 if not
     Healthcheck,
+    /// Completions and manual pages.
+    #[command(flatten)]
+    Documentation(Documentation),
 }
 
 /// As the setting has it.
@@ -151,6 +156,17 @@ impl Settings {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// The settings that concern the connections of each of these workers.
+    #[must_use]
+    pub fn limits(&self, workers: usize) -> Limits {
+        Limits {
+            max_message: self.max_message,
+            max_unfinished: self.max_unfinished() / workers,
+            reply_delay: self.reply_delay,
+            log_messages: self.log_messages,
+        }
     }
 
     /// Where TLS is spoken, if it is.

@@ -8,15 +8,15 @@ use std::sync::{Mutex, PoisonError};
 use super::{Answer, Reply, State};
 use decimal::Decimal;
 
-pub(super) const ABOUT: &str = "a number is added to the total of all clients";
+pub(super) const ABOUT: &str = "a number, of up to 18 digits before the point and 18 behind it, is added to the total of all clients";
 
 /// The sum of all numbers, from zero.
 #[derive(Debug, Default)]
 pub struct Total(Mutex<Decimal>);
 
 impl Total {
-    /// Adds a number and returns the sum; `None` if it would not be exact, and then the total
-    /// stays what it was.
+    /// Adds a number and returns the sum; `None` if that is too large, and then the total stays
+    /// what it was.
     fn add(&self, number: Decimal) -> Option<Decimal> {
         let mut total = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *total = total.checked_add(number)?;
@@ -41,8 +41,7 @@ pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, Str
 fn add(text: &str, total: &Total) -> Result<String, String> {
     let number = text.trim().parse().map_err(|error: decimal::Invalid| error.to_string())?;
     let sum = total.add(number).ok_or_else(|| {
-        let digits = decimal::MAX_DIGITS;
-        format!("the total would need more than {digits} digits, so it stays {total}")
+        format!("the total is as large as it can be, so it stays {total}: expected a number of the other sign")
     })?;
     Ok(format!("Server records total={sum}"))
 }
@@ -68,14 +67,29 @@ mod tests {
     #[test]
     fn what_is_no_number_or_too_large_changes_nothing() {
         let total = Total::default();
-        let largest = "9".repeat(decimal::MAX_DIGITS);
-        add(&largest, &total).unwrap();
+        add("42", &total).unwrap();
         assert_eq!(
-            add("1", &total).unwrap_err(),
-            format!("the total would need more than 38 digits, so it stays {largest}")
+            add(&"9".repeat(38), &total).unwrap_err(),
+            "expected a number of at most 18 digits before the point and 18 behind it"
         );
-        assert!(add("0.1", &total).unwrap_err().ends_with(&largest));
         assert!(add("one", &total).unwrap_err().starts_with("expected a number"));
-        assert_eq!(add("0", &total).unwrap(), format!("Server records total={largest}"));
+        assert_eq!(add("0", &total).unwrap(), "Server records total=42");
+    }
+
+    #[test]
+    fn the_largest_number_leaves_room_for_others() {
+        let total = Total::default();
+        let largest = "9".repeat(decimal::MAX_DIGITS);
+        for _ in 0..1000 {
+            add(&largest, &total).unwrap();
+        }
+        add("0.000000000000000001", &total).unwrap();
+        let sum = "Server records total=999999999999999999001.000000000000000001";
+        assert_eq!(add("1", &total).unwrap(), sum);
+    }
+
+    #[test]
+    fn what_it_does_tells_how_many_digits_there_may_be() {
+        assert_eq!(ABOUT.matches(&decimal::MAX_DIGITS.to_string()).count(), 2);
     }
 }

@@ -1,0 +1,10 @@
+//! Why a server ends with an error.
+
+/// Why a server could not start, or ended before it was told to.
+#[derive(Debug)]
+pub enum Failure {
+    /// A setting cannot be met on this system.
+    Setting(String),
+    /// The system refused something.
+    Run(String),
+}

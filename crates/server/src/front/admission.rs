@@ -1,0 +1,195 @@
+//! A bound on the handshakes under way. Where there are too many, room is made: first those go
+//! that have said nothing yet, of the address that has the most of them, the oldest first. So a
+//! flood of connections evicts itself, and an honest client, which speaks at once, stays.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// Handshakes that may be under way after their first byte. Each takes up to some 40 kB: the head
+/// of the request, and buffers of TLS.
+const MAX_SPEAKING: usize = 1024;
+
+/// The handshakes of a server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Admission(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    /// Those that have said nothing yet.
+    silent: Queue,
+    /// Those whose first byte has arrived.
+    speaking: Queue,
+}
+
+/// Handshakes by address and by age.
+#[derive(Debug, Default)]
+struct Queue {
+    len: usize,
+    by_address: HashMap<IpAddr, BTreeMap<u64, AbortHandle>>,
+    /// Each address with the number of its handshakes; the last one has the most.
+    ranking: BTreeSet<(usize, IpAddr)>,
+}
+
+/// The place of a handshake under way; dropping it gives the place back.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    admission: Admission,
+    address: IpAddr,
+    number: u64,
+}
+
+impl Admission {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many handshakes are under way.
+    pub(super) fn len(&self) -> usize {
+        let state = self.state();
+        state.silent.len + state.speaking.len
+    }
+
+    /// Admits a handshake: `spawn` starts its task with the ticket.
+    pub(super) fn admit(&self, address: IpAddr, spawn: impl FnOnce(Ticket) -> AbortHandle) {
+        // The task may end before `spawn` returns, but its ticket waits for the lock.
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        let task = spawn(Ticket { admission: self.clone(), address, number });
+        state.silent.insert(address, number, task);
+    }
+
+    /// Ends the handshake that others can most easily do without.
+    pub(super) fn evict(&self) {
+        let mut state = self.state();
+        let victim = state.silent.pop().or_else(|| state.speaking.pop());
+        drop(state);
+        victim.iter().for_each(AbortHandle::abort);
+    }
+
+    /// Ends all handshakes.
+    pub(super) fn abort_all(&self) {
+        while self.len() > 0 {
+            self.evict();
+        }
+    }
+}
+
+impl Ticket {
+    /// The first byte has arrived.
+    pub(super) fn speak(&self) {
+        let mut state = self.admission.state();
+        if let Some(task) = state.silent.remove(self.address, self.number) {
+            state.speaking.insert(self.address, self.number, task);
+        }
+        let victim = if state.speaking.len > MAX_SPEAKING { state.speaking.pop() } else { None };
+        drop(state);
+        victim.iter().for_each(AbortHandle::abort);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.admission.state();
+        state.silent.remove(self.address, self.number);
+        state.speaking.remove(self.address, self.number);
+    }
+}
+
+impl Queue {
+    fn insert(&mut self, address: IpAddr, number: u64, task: AbortHandle) {
+        let tasks = self.by_address.entry(address).or_default();
+        self.ranking.remove(&(tasks.len(), address));
+        tasks.insert(number, task);
+        self.ranking.insert((tasks.len(), address));
+        self.len += 1;
+    }
+
+    fn remove(&mut self, address: IpAddr, number: u64) -> Option<AbortHandle> {
+        let tasks = self.by_address.get_mut(&address)?;
+        let task = tasks.remove(&number)?;
+        self.ranking.remove(&(tasks.len() + 1, address));
+        if tasks.is_empty() {
+            self.by_address.remove(&address);
+        } else {
+            self.ranking.insert((tasks.len(), address));
+        }
+        self.len -= 1;
+        Some(task)
+    }
+
+    /// Takes out the oldest one of the address that has the most.
+    fn pop(&mut self) -> Option<AbortHandle> {
+        let &(_, address) = self.ranking.last()?;
+        let (&number, _) = self.by_address.get(&address)?.first_key_value()?;
+        self.remove(address, number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::task::{JoinHandle, spawn};
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    /// Admits a handshake that lasts, and that has spoken or not.
+    fn admit(admission: &Admission, last: u8, speaks: bool) -> JoinHandle<()> {
+        let mut handshake = None;
+        admission.admit(address(last), |ticket| {
+            let task = spawn(async move {
+                if speaks {
+                    ticket.speak();
+                }
+                pending::<()>().await;
+            });
+            handshake.insert(task).abort_handle()
+        });
+        handshake.unwrap()
+    }
+
+    async fn settle() {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_silent_one_of_the_address_with_the_most_goes_first() {
+        let admission = Admission::default();
+        let honest = admit(&admission, 1, false);
+        let flood: Vec<_> = (0..5).map(|_| admit(&admission, 2, false)).collect();
+        let speaking: Vec<_> = (0..9).map(|_| admit(&admission, 3, true)).collect();
+        settle().await;
+        assert_eq!(admission.len(), 15);
+        for (gone, left) in [(1, 14), (2, 13), (3, 12), (4, 11)] {
+            admission.evict();
+            settle().await;
+            let finished = flood.iter().take_while(|task| task.is_finished()).count();
+            assert_eq!((finished, admission.len()), (gone, left));
+        }
+        assert!(!honest.is_finished() && !speaking.iter().any(JoinHandle::is_finished));
+        admission.abort_all();
+        settle().await;
+        assert!(honest.is_finished() && speaking.iter().all(JoinHandle::is_finished));
+        assert_eq!(admission.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_that_speak_are_bounded_too() {
+        let admission = Admission::default();
+        let honest = admit(&admission, 1, true);
+        let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| admit(&admission, 2, true)).collect();
+        settle().await;
+        assert_eq!(admission.len(), MAX_SPEAKING);
+        assert!(!honest.is_finished());
+        assert!(flood[..6].iter().all(JoinHandle::is_finished));
+    }
+}

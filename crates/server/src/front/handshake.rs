@@ -1,0 +1,194 @@
+//! From an accepted connection to a WebSocket: TLS where it is spoken, then HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+
+use proto::limits::HANDSHAKE_TIMEOUT;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{AlertDescription, Error};
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use super::http::{Http, Upgrade};
+use super::tls::Secure;
+use crate::observe::{Cause, Throttle, warn_throttled};
+use crate::worker::Arrival;
+use crate::worker::connection::Socket;
+
+/// The first byte of TLS: the type of a record of its handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Takes connections from their first byte to their upgrade.
+#[derive(Debug)]
+pub struct Handshake {
+    http: Http,
+    /// Warnings about those who fail at TLS.
+    failed: Throttle,
+    /// Warnings about those who come to the wrong port.
+    wrong_port: Throttle,
+}
+
+/// What the first byte of a connection shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    Tls,
+    Other,
+}
+
+impl Handshake {
+    /// With `http` to answer requests.
+    #[must_use]
+    pub fn new(http: Http) -> Self {
+        Self { http, failed: Throttle::default(), wrong_port: Throttle::default() }
+    }
+
+    /// Waits for the first byte, until [`HANDSHAKE_TIMEOUT`] after the connection was `accepted`.
+    pub(super) async fn greeting(
+        &self,
+        stream: &TcpStream,
+        peer: SocketAddr,
+        accepted: Instant,
+    ) -> Option<Greeting> {
+        let Ok(greeting) = timeout_at(accepted + HANDSHAKE_TIMEOUT, greeting(stream)).await else {
+            // Browsers open connections ahead of requests: nothing to warn of.
+            self.http.errors().count(Cause::HandshakeTimeout);
+            debug!(%peer, "nothing came within {HANDSHAKE_TIMEOUT:?}");
+            return None;
+        };
+        greeting
+    }
+
+    /// Answers the one request that a connection may carry, until [`HANDSHAKE_TIMEOUT`] after it
+    /// was `accepted`. Where there is an `acceptor`, it has to speak TLS. Returns the connection
+    /// if it was upgraded.
+    pub(super) async fn perform(
+        &self,
+        stream: TcpStream,
+        greeting: Greeting,
+        acceptor: Option<TlsAcceptor>,
+        peer: SocketAddr,
+        accepted: Instant,
+    ) -> Option<Arrival> {
+        let deadline = accepted + HANDSHAKE_TIMEOUT;
+        let upgraded = match (greeting, acceptor) {
+            (Greeting::Other, None) => {
+                let upgrade = self.http.serve(stream, peer, deadline).await?;
+                plain(upgrade)
+            }
+            (Greeting::Tls, Some(acceptor)) => {
+                let stream = self.secure(stream, &acceptor, peer, deadline).await?;
+                let upgrade = self.http.serve(stream, peer, deadline).await?;
+                secure(upgrade)
+            }
+            (Greeting::Tls, None) => {
+                warn_throttled!(self.wrong_port, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
+                self.refuse(stream, TLS_TO_PLAIN, deadline).await;
+                return None;
+            }
+            (Greeting::Other, Some(_)) => {
+                warn_throttled!(self.wrong_port, %peer, "refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
+                self.refuse(stream, PLAIN_TO_TLS, deadline).await;
+                return None;
+            }
+        };
+        upgraded.inspect_err(|error| debug!(%peer, "lost after its upgrade: {error}")).ok()
+    }
+
+    /// Answers whatever came with 400 and the reason, and hangs up so that it can be read.
+    async fn refuse(&self, mut stream: TcpStream, why: &str, deadline: Instant) {
+        self.http.errors().count(Cause::Tls);
+        let reply = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{why}",
+            why.len()
+        );
+        let said = async {
+            stream.write_all(reply.as_bytes()).await?;
+            stream.shutdown().await?;
+            // A socket that is dropped with unread bytes in it takes the reply back.
+            while stream.read(&mut [0; 512]).await? > 0 {}
+            io::Result::Ok(())
+        };
+        if !matches!(timeout_at(deadline, said).await, Ok(Ok(()))) {
+            debug!("a refused client did not hang up in order");
+        }
+    }
+
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        acceptor: &TlsAcceptor,
+        peer: SocketAddr,
+        deadline: Instant,
+    ) -> Option<TlsStream<TcpStream>> {
+        match timeout_at(deadline, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => Some(stream),
+            Ok(Err(error)) => {
+                self.http.errors().count(Cause::Tls);
+                let why = explain(&error);
+                warn_throttled!(self.failed, %peer, "TLS handshake failed: {why}");
+                None
+            }
+            Err(_) => {
+                self.http.tell_late(peer);
+                None
+            }
+        }
+    }
+}
+
+const TLS_TO_PLAIN: &str = "This port does not speak TLS: use ws:// or http://.\n";
+const PLAIN_TO_TLS: &str = "This port speaks TLS: use wss:// or https://.\n";
+
+async fn greeting(stream: &TcpStream) -> Option<Greeting> {
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(1) if first[0] == TLS_HANDSHAKE => Some(Greeting::Tls),
+        Ok(1) => Some(Greeting::Other),
+        Ok(_) => None,
+        Err(error) => {
+            debug!("a connection ended before its first byte: {error}");
+            None
+        }
+    }
+}
+
+/// A connection in the clear, as a worker takes it.
+fn plain(upgrade: Upgrade<TcpStream>) -> io::Result<Arrival> {
+    let stream = Socket::new(upgrade.stream.into_std()?);
+    Ok(upgrade.request.arrival(Box::new(stream), upgrade.early))
+}
+
+/// A connection over TLS, as a worker takes it. Bytes that were decrypted during the handshake
+/// cause no event any more, so they are read here.
+fn secure(upgrade: Upgrade<TlsStream<TcpStream>>) -> io::Result<Arrival> {
+    let (stream, tls) = upgrade.stream.into_inner();
+    let mut stream = Secure::new(Socket::new(stream.into_std()?), tls);
+    let mut early = upgrade.early;
+    stream.read_decrypted(&mut early)?;
+    Ok(upgrade.request.arrival(Box::new(stream), early))
+}
+
+/// Why a TLS handshake failed. That clients do not trust the certificate is what happens most,
+/// and they say so with an alert.
+fn explain(error: &io::Error) -> String {
+    let alert = match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+        Some(Error::AlertReceived(alert)) => *alert,
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return "the client hung up; if it does so each time, it does not trust the certificate".into();
+        }
+        _ => return error.to_string(),
+    };
+    match alert {
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::DecryptError => format!(
+            "the client does not trust the certificate ({alert:?}); give it the authority that issued it"
+        ),
+        AlertDescription::CertificateExpired => "to the client the certificate has expired".into(),
+        alert => format!("the client says {alert:?}"),
+    }
+}

@@ -1,0 +1,155 @@
+//! HTTP/1.1 on the port of the services: plain requests are answered, WebSocket upgrades accepted.
+
+mod forwarded;
+mod headers;
+mod origin;
+mod reply;
+mod route;
+mod upgrade;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper_util::rt::TokioIo;
+use proto::limits::HANDSHAKE_TIMEOUT;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use crate::observe::{Cause, Errors, Health, Metrics, Peer, Place, Throttle, warn_throttled};
+use crate::service::{self, Service};
+use crate::worker::Arrival;
+use crate::worker::connection::PolledStream;
+
+use reply::Reply;
+
+pub use forwarded::{NoProxies, Proxies};
+pub use origin::{NoOrigins, Origins};
+
+/// Largest head of a request, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// What is needed to answer requests.
+#[derive(Debug)]
+pub struct Http {
+    /// Whether the server can do its work.
+    pub health: Health,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// What the services remember.
+    pub services: Arc<service::State>,
+    /// The service at `/` (`DEFAULT_SERVICE`).
+    pub default_service: Service,
+    /// Which pages may connect (`ALLOWED_ORIGINS`); all if `None`.
+    pub origins: Option<Origins>,
+    /// The proxies that are trusted to tell a client's address (`TRUSTED_PROXIES`).
+    pub proxies: Proxies,
+    /// The address that the server listens at, from where its health check comes.
+    pub own: IpAddr,
+    /// Warnings about requests that were refused.
+    pub refused_requests: Throttle,
+    /// Warnings about pages that were refused.
+    pub refused_origins: Throttle,
+}
+
+/// A stream that was upgraded to WebSocket.
+#[derive(Debug)]
+pub(super) struct Upgrade<S> {
+    pub(super) stream: S,
+    /// Bytes that arrived with the request.
+    pub(super) early: Vec<u8>,
+    pub(super) request: UpgradeRequest,
+}
+
+/// A request to upgrade that was accepted.
+#[derive(Debug)]
+pub(super) struct UpgradeRequest {
+    service: Service,
+    peer: Peer,
+    place: Place,
+    is_healthcheck: bool,
+}
+
+impl UpgradeRequest {
+    /// The connection, as a worker takes it.
+    pub(super) fn arrival(self, stream: Box<dyn PolledStream>, early: Vec<u8>) -> Arrival {
+        let Self { service, peer, place, is_healthcheck } = self;
+        Arrival { stream, early, service, peer, place, is_healthcheck }
+    }
+}
+
+impl Http {
+    /// Answers the one request that a stream may carry, until `deadline`. Returns the stream if it
+    /// was upgraded.
+    pub(super) async fn serve<S>(
+        &self,
+        stream: S,
+        peer: SocketAddr,
+        deadline: Instant,
+    ) -> Option<Upgrade<S>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let accepted = Mutex::new(None);
+        let exchange = exchange(stream, |mut request| match self.answer(&request, peer) {
+            Ok((reply, upgrade)) => {
+                let accept = (hyper::upgrade::on(&mut request), upgrade);
+                *accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(accept);
+                reply
+            }
+            Err(reply) => *reply,
+        });
+        match timeout_at(deadline, exchange).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                if error.is_parse() {
+                    self.errors().count(Cause::BadRequest);
+                }
+                debug!(%peer, "request failed: {error}");
+            }
+            Err(_) => self.tell_late(peer),
+        }
+        let accepted = accepted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (upgrade, request): (OnUpgrade, UpgradeRequest) = accepted?;
+        let upgraded = upgrade.await.ok()?;
+        let parts: Parts<TokioIo<S>> = upgraded.downcast().ok()?;
+        // A copy: hyper's buffer keeps the memory of the whole head.
+        let early = parts.read_buf.to_vec();
+        Some(Upgrade { stream: parts.io.into_inner(), early, request })
+    }
+
+    /// What went wrong so far.
+    pub(super) fn errors(&self) -> &Errors {
+        &self.metrics.errors
+    }
+
+    /// Warns of a handshake that was not finished in time.
+    pub(super) fn tell_late(&self, peer: SocketAddr) {
+        self.errors().count(Cause::HandshakeTimeout);
+        warn_throttled!(self.refused_requests, %peer, "handshake not finished within {HANDSHAKE_TIMEOUT:?}");
+    }
+}
+
+/// Reads one request, and sends the reply that `answer` has to it.
+async fn exchange<S>(
+    stream: S,
+    answer: impl Fn(Request<Incoming>) -> Reply,
+) -> Result<(), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let answer = service_fn(|request| {
+        std::future::ready(Ok::<_, std::convert::Infallible>(reply::body(answer(request))))
+    });
+    http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades()
+        .await
+}

@@ -1,0 +1,148 @@
+//! Which request gets which reply.
+
+use std::net::SocketAddr;
+
+use hyper::body::Incoming;
+use hyper::header;
+use hyper::{Method, Request, StatusCode, Version};
+use proto::path;
+use tracing::error;
+
+use super::reply::{self, Reply};
+use super::{Http, UpgradeRequest, upgrade};
+use crate::healthcheck;
+use crate::observe::{Cause, Full, Peer, warn_throttled};
+use crate::service::Service;
+
+/// Paths that are no services.
+const OWN_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
+
+/// A reply that refuses something, and why.
+type Refused = (Cause, Reply);
+
+impl Http {
+    /// The reply that upgrades the connection, or the one that does not.
+    pub(super) fn answer(
+        &self,
+        request: &Request<Incoming>,
+        address: SocketAddr,
+    ) -> Result<(Reply, UpgradeRequest), Box<Reply>> {
+        let is_own = address.ip().is_loopback() || address.ip() == self.own;
+        let peer = self.proxies.client(address, request.headers());
+        let path = path(request);
+        let service = self.service(path);
+        let answered = match service {
+            _ if !has_valid_host(request) => Err(refused(reply::bad_host())),
+            Some(service) if upgrade::is_wanted(request.headers()) => {
+                self.upgrade(request, service, peer)
+            }
+            _ => return Err(self.plain(request.method(), path, service).into()),
+        };
+        let (reply, mut upgrade) = answered.map_err(|(cause, reply)| {
+            self.tell_refused(cause, &reply, peer);
+            reply
+        })?;
+        let is_direct = matches!(peer, Peer::Direct(_));
+        upgrade.is_healthcheck = is_own && is_direct && healthcheck::sent(request.headers());
+        Ok((reply, upgrade))
+    }
+
+    /// The service at a path.
+    fn service(&self, path: &str) -> Option<Service> {
+        if path == path::PING { Some(self.default_service) } else { Service::at(path) }
+    }
+
+    /// The reply that upgrades the connection, or the one that refuses that.
+    fn upgrade(
+        &self,
+        request: &Request<Incoming>,
+        service: Service,
+        peer: Peer,
+    ) -> Result<(Reply, UpgradeRequest), Refused> {
+        let reply = upgrade::accept(request).map_err(refused)?;
+        if let Some(allowed) = &self.origins
+            && let Some(origin) = allowed.refused(request.headers())
+        {
+            return Err((Cause::Origin, reply::wrong_origin(origin, allowed)));
+        }
+        let place = self.metrics.occupancy.enter(peer.ip()).map_err(|full| match full {
+            Full::All(max) => (Cause::TooMany, reply::too_many(max)),
+            Full::Address(max) => {
+                (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max))
+            }
+        })?;
+        Ok((reply, UpgradeRequest { service, peer, place, is_healthcheck: false }))
+    }
+
+    fn tell_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {
+        self.errors().count(cause);
+        let throttle =
+            if cause == Cause::Origin { &self.refused_origins } else { &self.refused_requests };
+        let status = reply.status().as_u16();
+        warn_throttled!(throttle, %peer, status, "refused: {}", reply.body().trim_end());
+    }
+
+    /// The reply to a request that asks for no upgrade, at the path of `service` if it is one.
+    fn plain(&self, method: &Method, path: &str, service: Option<Service>) -> Reply {
+        // OPTIONS may ask about the server as a whole (RFC 9110, section 9.3.7).
+        let is_known = service.is_some() || OWN_PATHS.contains(&path) || path == "*";
+        if !is_known {
+            self.errors().count(Cause::NotFound);
+            return reply::not_found(path);
+        }
+        if method == Method::OPTIONS {
+            return reply::options();
+        }
+        if method != Method::GET && method != Method::HEAD {
+            self.errors().count(Cause::BadRequest);
+            return reply::wrong_method(method);
+        }
+        match path {
+            path::HEALTH => self.report_health(),
+            path::METRICS => self.report_metrics(),
+            path::STATUS => self.report_status(),
+            path::PING => reply::page(),
+            _ => reply::not_an_upgrade(),
+        }
+    }
+
+    fn report_health(&self) -> Reply {
+        match self.health.check() {
+            Ok(()) => reply::text(StatusCode::OK, "ok\n"),
+            Err(reason) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        }
+    }
+
+    fn report_metrics(&self) -> Reply {
+        self.metrics.text().map_or_else(|error| failed("metrics", &error), reply::metrics)
+    }
+
+    fn report_status(&self) -> Reply {
+        self.services.status_json().map_or_else(|error| failed("status", &error), reply::json)
+    }
+}
+
+/// What cannot be told, and why.
+fn failed(what: &str, error: &impl std::fmt::Display) -> Reply {
+    error!("cannot tell the {what}: {error}");
+    reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
+}
+
+fn refused(reply: Reply) -> Refused {
+    (Cause::BadRequest, reply)
+}
+
+/// The path of a request; a slash at its end does not count.
+fn path<B>(request: &Request<B>) -> &str {
+    let path = request.uri().path();
+    match path.strip_suffix('/') {
+        Some(bare) if !bare.is_empty() => bare,
+        _ => path,
+    }
+}
+
+/// A request of HTTP/1.1 has one Host header (RFC 9112, section 3.2).
+fn has_valid_host<B>(request: &Request<B>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}

@@ -1,0 +1,73 @@
+//! Listening sockets, and the loop that accepts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::observe::{Cause, Errors, Throttle, warn_throttled};
+
+/// Connections that may wait to be accepted; the system's `somaxconn` bounds it too.
+const BACKLOG: u32 = 4096;
+
+/// Pause after the system had no room for a further connection; it doubles up to [`MAX_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Listens on `address`.
+///
+/// # Errors
+/// When the system refuses.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted server takes its port back from connections that are still closing.
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it.
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts for ever, and hands each connection to `serve`.
+pub(super) async fn accept(
+    listener: &TcpListener,
+    errors: &Errors,
+    serve: impl AsyncFn(TcpStream, SocketAddr),
+) {
+    let refused = Throttle::default();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                pause = FIRST_PAUSE;
+                serve(stream, peer).await;
+            }
+            Err(error) if concerns_one(&error) => {
+                debug!("a connection ended before it was accepted: {error}");
+            }
+            Err(error) => {
+                errors.count(Cause::Accept);
+                warn_throttled!(
+                    refused,
+                    "cannot accept connections: {error}; trying again in {pause:?}"
+                );
+                sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    }
+}
+
+/// Whether an error concerns one connection rather than the listener.
+fn concerns_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput, NotConnected,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput | NotConnected
+    )
+}

@@ -1,0 +1,137 @@
+//! A TLS stream, as the connection of a worker needs it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tokio_rustls::rustls::ServerConnection;
+
+use crate::worker::connection::{Socket, Stream};
+
+/// A connection over TLS, after its handshake.
+#[derive(Debug)]
+pub struct Secure {
+    tls: ServerConnection,
+    socket: Metered,
+    /// Bytes that are decrypted and were not read.
+    decrypted: usize,
+}
+
+/// A socket that notes what becomes of it below TLS.
+#[derive(Debug)]
+struct Metered {
+    socket: Socket,
+    /// The last read brought less than there was room for.
+    drained: bool,
+    /// Something was written since that was last asked.
+    has_moved: bool,
+}
+
+impl Secure {
+    /// Goes on where a handshake ended.
+    #[must_use]
+    pub fn new(socket: Socket, tls: ServerConnection) -> Self {
+        let socket = Metered { socket, drained: false, has_moved: false };
+        Self { tls, socket, decrypted: 0 }
+    }
+
+    /// Appends the bytes that the handshake left decrypted.
+    ///
+    /// # Errors
+    /// When the peer broke TLS.
+    pub fn read_decrypted(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        let state = self.tls.process_new_packets();
+        let state = state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        let len = u64::try_from(state.plaintext_bytes_to_read()).unwrap_or(u64::MAX);
+        (&mut self.tls.reader()).take(len).read_to_end(out)?;
+        Ok(())
+    }
+
+    /// Reads what has arrived, and decrypts it. Returns how many bytes that were; 0 is the end.
+    fn receive(&mut self) -> io::Result<usize> {
+        let received = self.tls.read_tls(&mut self.socket)?;
+        let state = self.tls.process_new_packets();
+        // There may be something to say to the peer, be it why this failed. If it cannot go out
+        // now, it does with what comes next.
+        let _ = self.flush();
+        let state = state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        self.decrypted = state.plaintext_bytes_to_read();
+        Ok(received)
+    }
+}
+
+impl AsFd for Secure {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.socket.as_fd()
+    }
+}
+
+impl Stream for Secure {
+    fn is_drained(&self, _read: usize, _room: usize) -> bool {
+        self.decrypted == 0 && self.socket.drained
+    }
+
+    /// Bytes that were taken may still be here, encrypted.
+    fn has_progressed(&mut self, _taken: usize) -> bool {
+        mem::take(&mut self.socket.has_moved)
+    }
+
+    fn shut_down(&mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        // A peer that takes nothing any more has to do without.
+        let _ = self.flush();
+        self.socket.socket.shut_down()
+    }
+}
+
+impl Read for Secure {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(buf) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.receive()?,
+                result => {
+                    let read = result?;
+                    self.decrypted = self.decrypted.saturating_sub(read);
+                    return Ok(read);
+                }
+            };
+        }
+    }
+}
+
+impl Write for Secure {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        // What is encrypted takes memory until it has gone out.
+        self.flush()?;
+        self.tls.writer().write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut self.socket)? == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Read for Metered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.socket.read(buf)?;
+        self.drained = read < buf.len();
+        Ok(read)
+    }
+}
+
+impl Write for Metered {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let written = self.socket.write(buf)?;
+        self.has_moved |= written > 0;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

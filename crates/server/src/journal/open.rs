@@ -1,0 +1,175 @@
+//! Opening the log file: a regular file, locked, that ends in a whole line.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::regular;
+
+/// How many servers of one host may write beside each other in a folder.
+const MAX_NAMES: usize = 100;
+
+/// How often a path may lead to another file between opening and locking.
+const MAX_RACES: usize = 100;
+
+/// How much of a torn line the warning shows, in bytes.
+const SHOWN: usize = 256;
+
+/// Opens and locks the file at `path`, and makes it where it is missing. Where another server
+/// holds the lock, the file is `NAME.HOST.EXTENSION` beside it, then `NAME.HOST.2.EXTENSION` and
+/// so on. Returns the file and its path.
+///
+/// # Errors
+/// When the file is not a regular one, or cannot be opened or repaired.
+pub(super) fn open_and_lock(path: &Path) -> io::Result<(File, PathBuf)> {
+    for number in 0..MAX_NAMES {
+        let candidate = if number == 0 { path.to_path_buf() } else { beside(path, number) };
+        if let Some(file) = lock(&candidate)? {
+            if number > 0 {
+                warn!(
+                    "another server writes to {}; this one writes to {}",
+                    path.display(),
+                    candidate.display()
+                );
+            }
+            repair(&file, &candidate)?;
+            return Ok((file, candidate));
+        }
+    }
+    Err(io::Error::other(format!("{MAX_NAMES} servers of this host write beside it already")))
+}
+
+/// `server_logs.txt` as `server_logs.HOST.txt`, with a number from the second server on.
+fn beside(path: &Path, number: usize) -> PathBuf {
+    let host = rustix::system::uname();
+    let mut name = OsString::from(path.file_stem().unwrap_or_default());
+    name.push(".");
+    name.push(host.nodename().to_string_lossy().replace('/', "_"));
+    if number > 1 {
+        name.push(format!(".{number}"));
+    }
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+/// Opens and locks the file at `path`; `None` if another process holds the lock.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..MAX_RACES {
+        // Opening a device or a pipe can act on it, so the first look comes before.
+        if let Ok(metadata) = fs::metadata(path) {
+            regular::check(metadata.file_type())?;
+        }
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        regular::check(file.metadata()?.file_type())?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => {
+                warn!(
+                    "{} cannot be locked ({error}); make sure that one server writes to it",
+                    path.display()
+                );
+            }
+        }
+        // Another program may have renamed the file between the two calls.
+        if is_at(&file, path) {
+            return Ok(Some(file));
+        }
+    }
+    Err(io::Error::other("another file takes its place again and again"))
+}
+
+/// Whether `path` leads to `file`.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Cuts off what stands after the last newline of the file, and returns its size then. A line
+/// without its newline was never acknowledged.
+///
+/// # Errors
+/// When the file cannot be read or cut.
+pub(super) fn repair(file: &File, path: &Path) -> io::Result<u64> {
+    let len = file.metadata()?.len();
+    let whole = end_of_last_line(file, len)?;
+    if whole == len {
+        return Ok(len);
+    }
+    let torn = len - whole;
+    let mut shown = vec![0; SHOWN.min(usize::try_from(torn).unwrap_or(SHOWN))];
+    file.read_exact_at(&mut shown, whole)?;
+    file.set_len(whole)?;
+    warn!(
+        "cut {torn} bytes off the end of {}, a line without its end: {}{}",
+        path.display(),
+        proto::escape::plain(&String::from_utf8_lossy(&shown)),
+        if torn > SHOWN as u64 { "…" } else { "" }
+    );
+    Ok(whole)
+}
+
+/// The offset behind the last newline of the first `len` bytes; 0 without one.
+fn end_of_last_line(file: &File, len: u64) -> io::Result<u64> {
+    let mut block = [0; 8192];
+    let mut end = len;
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..usize::try_from(end - start).unwrap_or(0)];
+        file.read_exact_at(part, start)?;
+        if let Some(at) = part.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repaired(content: &[u8]) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.txt");
+        fs::write(&path, content).unwrap();
+        open_and_lock(&path).unwrap();
+        fs::read(&path).unwrap()
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off() {
+        assert_eq!(repaired(b""), b"");
+        assert_eq!(repaired(b"one\ntwo\n"), b"one\ntwo\n");
+        assert_eq!(repaired(b"one\ntw"), b"one\n");
+        assert_eq!(repaired(b"torn"), b"");
+        let long = [b"one\n".as_slice(), &[b'x'; 20_000]].concat();
+        assert_eq!(repaired(&long), b"one\n");
+    }
+
+    #[test]
+    fn the_second_and_the_third_server_write_beside_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server_logs.txt");
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let files = [(); 3].map(|()| open_and_lock(&path).unwrap());
+        let names = files.each_ref().map(|(_, path)| path.file_name().unwrap().to_str().unwrap());
+        assert_eq!(
+            names,
+            [
+                "server_logs.txt",
+                &format!("server_logs.{host}.txt"),
+                &format!("server_logs.{host}.2.txt")
+            ]
+        );
+    }
+}

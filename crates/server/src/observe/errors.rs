@@ -1,0 +1,137 @@
+//! What went wrong, by its cause.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A cause of errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The system had no room for a further connection.
+    Accept,
+    /// A handshake was not finished in time.
+    HandshakeTimeout,
+    /// TLS that failed, or was spoken at the wrong port.
+    Tls,
+    /// A request was no valid HTTP, or no valid upgrade.
+    BadRequest,
+    /// A request for a path that there is not.
+    NotFound,
+    /// A page of an origin that may not connect (`ALLOWED_ORIGINS`).
+    Origin,
+    /// A connection over the limit (`MAX_CONNECTIONS`).
+    TooMany,
+    /// A connection over the limit of its address (`MAX_PER_ADDRESS`).
+    TooManyOfAddress,
+    /// A handshake that made room for others.
+    Evicted,
+    /// A message that is invalid for its service.
+    InvalidMessage,
+    /// A binary frame where text was expected (1003).
+    Binary,
+    /// A message that is too long (1009).
+    TooLong,
+    /// A text that is not UTF-8 (1007).
+    NotUtf8,
+    /// A frame that is against the protocol (1002).
+    Protocol,
+    /// Too many control frames (1008).
+    ControlFlood,
+    /// A message that was not finished in time (1008).
+    Unfinished,
+    /// An unfinished message that made room for others (1013, `MAX_UNFINISHED`).
+    Overload,
+    /// A peer that did not answer a Ping frame (1008).
+    Silent,
+    /// A peer that did not read.
+    NotReading,
+    /// A connection that ended without a Close frame.
+    Lost,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 20] = [
+        Self::Accept,
+        Self::HandshakeTimeout,
+        Self::Tls,
+        Self::BadRequest,
+        Self::NotFound,
+        Self::Origin,
+        Self::TooMany,
+        Self::TooManyOfAddress,
+        Self::Evicted,
+        Self::InvalidMessage,
+        Self::Binary,
+        Self::TooLong,
+        Self::NotUtf8,
+        Self::Protocol,
+        Self::ControlFlood,
+        Self::Unfinished,
+        Self::Overload,
+        Self::Silent,
+        Self::NotReading,
+        Self::Lost,
+    ];
+
+    /// Its name in the metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::Tls => "tls",
+            Self::BadRequest => "bad_request",
+            Self::NotFound => "not_found",
+            Self::Origin => "origin_refused",
+            Self::TooMany => "too_many_connections",
+            Self::TooManyOfAddress => "too_many_of_address",
+            Self::Evicted => "handshake_evicted",
+            Self::InvalidMessage => "unusable_message",
+            Self::Binary => "binary_frame",
+            Self::TooLong => "message_too_long",
+            Self::NotUtf8 => "invalid_utf8",
+            Self::Protocol => "protocol",
+            Self::ControlFlood => "control_flood",
+            Self::Unfinished => "unfinished_message",
+            Self::Overload => "unfinished_evicted",
+            Self::Silent => "silent_peer",
+            Self::NotReading => "peer_not_reading",
+            Self::Lost => "connection_lost",
+        }
+    }
+}
+
+/// Counts errors; any thread may.
+#[derive(Debug, Default)]
+pub struct Errors([AtomicU64; Cause::ALL.len()]);
+
+impl Errors {
+    /// Counts an error.
+    pub fn count(&self, cause: Cause) {
+        self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many errors of a cause there were.
+    #[must_use]
+    pub fn get(&self, cause: Cause) -> u64 {
+        self.0[cause as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_own_place_and_name() {
+        let errors = Errors::default();
+        for (index, cause) in Cause::ALL.into_iter().enumerate() {
+            assert_eq!(cause as usize, index);
+            (0..index).for_each(|_| errors.count(cause));
+        }
+        let mut names: Vec<_> = Cause::ALL.map(Cause::label).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Cause::ALL.len());
+        assert!(Cause::ALL.iter().all(|&cause| errors.get(cause) == cause as u64));
+    }
+}

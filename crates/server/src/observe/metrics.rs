@@ -1,0 +1,131 @@
+//! What the server counts: each worker for itself, so that a ping pays next to nothing; summed
+//! when someone asks.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Clients, Errors, Known, Occupancy, clients};
+use crate::journal::Journal;
+use crate::tally::Tally;
+
+/// The counts of a server.
+#[derive(Debug)]
+pub struct Metrics {
+    /// When it started.
+    pub started: Instant,
+    /// How full it is.
+    pub occupancy: Arc<Occupancy>,
+    /// What went wrong.
+    pub errors: Errors,
+    /// The paths of the services, by their numbers.
+    pub(super) services: Vec<&'static str>,
+    workers: Vec<Arc<WorkerMetrics>>,
+    pub(super) journal: Journal,
+}
+
+/// The counts of a worker.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    /// By the numbers of the services.
+    services: Box<[ServiceMetrics]>,
+    /// Bytes from clients, without those of the handshake.
+    pub received_bytes: Tally,
+    /// Bytes to clients, without those of the handshake.
+    pub sent_bytes: Tally,
+    /// Who pings.
+    pub clients: Clients,
+}
+
+/// A connection that counts as open.
+#[derive(Debug)]
+pub struct OpenConnection {
+    /// The number of its service.
+    service: usize,
+    counts: Arc<WorkerMetrics>,
+}
+
+/// The counts of a service.
+#[derive(Debug, Default)]
+pub struct ServiceMetrics {
+    /// Connections at present.
+    pub open: Tally,
+    /// Connections so far.
+    pub opened: Tally,
+    /// Messages from clients.
+    pub messages: Tally,
+}
+
+impl Metrics {
+    /// Nothing counted yet, with `workers` to count. `services` are the paths of the services, by
+    /// their numbers.
+    #[must_use]
+    pub fn new(
+        workers: usize,
+        services: Vec<&'static str>,
+        occupancy: Arc<Occupancy>,
+        journal: Journal,
+    ) -> Self {
+        let started = Instant::now();
+        let worker = || Arc::new(WorkerMetrics::new(started, services.len()));
+        let workers = (0..workers).map(|_| worker()).collect();
+        Self { started, occupancy, errors: Errors::default(), services, workers, journal }
+    }
+
+    /// The counts of each worker.
+    #[must_use]
+    pub fn workers(&self) -> &[Arc<WorkerMetrics>] {
+        &self.workers
+    }
+
+    /// The sum of something over all workers.
+    pub fn sum(&self, tally: impl Fn(&WorkerMetrics) -> &Tally) -> u64 {
+        self.workers.iter().map(|worker| tally(worker).get()).sum()
+    }
+
+    /// Pings in the log.
+    #[must_use]
+    pub fn pings(&self) -> u64 {
+        self.journal.metrics().pings.get()
+    }
+
+    /// Who pings, over all workers, the one with the latest ping first.
+    #[must_use]
+    pub fn clients(&self) -> Vec<Known> {
+        clients::merged(self.workers.iter().map(|worker| &worker.clients))
+    }
+}
+
+impl WorkerMetrics {
+    /// Nothing counted yet, for so many services; times count from `started`.
+    #[must_use]
+    pub fn new(started: Instant, services: usize) -> Self {
+        Self {
+            services: (0..services).map(|_| ServiceMetrics::default()).collect(),
+            received_bytes: Tally::default(),
+            sent_bytes: Tally::default(),
+            clients: Clients::new(started),
+        }
+    }
+
+    /// The counts of the service with this number.
+    #[must_use]
+    pub fn service(&self, number: usize) -> &ServiceMetrics {
+        &self.services[number]
+    }
+}
+
+impl OpenConnection {
+    /// Counts a connection to the service with this number, open as long as the result lives.
+    #[must_use]
+    pub fn new(service: usize, counts: &Arc<WorkerMetrics>) -> Self {
+        counts.service(service).open.add(1);
+        counts.service(service).opened.add(1);
+        Self { service, counts: Arc::clone(counts) }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.counts.service(self.service).open.sub(1);
+    }
+}

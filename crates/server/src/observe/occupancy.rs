@@ -1,0 +1,147 @@
+//! How full the server is: a place for each connection, with a bound on all (`MAX_CONNECTIONS`) and
+//! on those of one address (`MAX_PER_ADDRESS`).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The places of a server.
+#[derive(Debug)]
+pub struct Occupancy {
+    max: usize,
+    taken: AtomicUsize,
+    /// Bound on the places of one address; `None` without one.
+    per_address: Option<PerAddress>,
+}
+
+#[derive(Debug)]
+struct PerAddress {
+    max: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A place, taken as long as this lives.
+#[derive(Debug)]
+pub struct Place {
+    occupancy: Arc<Occupancy>,
+    address: IpAddr,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Every place is taken (`MAX_CONNECTIONS`).
+    All(usize),
+    /// Every place of that address is (`MAX_PER_ADDRESS`).
+    Address(usize),
+}
+
+impl Occupancy {
+    /// Nobody is there yet. At most `max` places, and `per_address` for one address.
+    #[must_use]
+    pub fn new(max: usize, per_address: Option<usize>) -> Self {
+        let per_address = per_address.map(|max| PerAddress { max, taken: Mutex::default() });
+        Self { max, taken: AtomicUsize::new(0), per_address }
+    }
+
+    /// The number of places (`MAX_CONNECTIONS`).
+    #[must_use]
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// The number of places for one address (`MAX_PER_ADDRESS`), if that is bounded.
+    #[must_use]
+    pub fn max_per_address(&self) -> Option<usize> {
+        self.per_address.as_ref().map(|places| places.max)
+    }
+
+    /// How many places are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place for a client at `address`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+        let is_full = |taken| (taken < self.max).then_some(taken + 1);
+        self.taken
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, is_full)
+            .map_err(|_| Full::All(self.max))?;
+        // From here on the place gives back what it has taken.
+        if let Some(places) = &self.per_address
+            && let Err(full) = places.enter(address)
+        {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            return Err(full);
+        }
+        Ok(Place { occupancy: Arc::clone(self), address })
+    }
+}
+
+impl PerAddress {
+    fn enter(&self, address: IpAddr) -> Result<(), Full> {
+        let mut addresses = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = addresses.entry(address).or_default();
+        if *taken >= self.max {
+            return Err(Full::Address(self.max));
+        }
+        *taken += 1;
+        Ok(())
+    }
+
+    fn leave(&self, address: IpAddr) {
+        let mut addresses = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = addresses.get_mut(&address) {
+            *taken -= 1;
+            if *taken == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.occupancy.taken.fetch_sub(1, Ordering::Relaxed);
+        if let Some(places) = &self.occupancy.per_address {
+            places.leave(self.address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const A: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    #[test]
+    fn a_place_is_taken_as_long_as_its_owner_lives() {
+        let occupancy = Arc::new(Occupancy::new(2, None));
+        let first = occupancy.enter(A).unwrap();
+        let _second = occupancy.enter(A).unwrap();
+        assert_eq!(occupancy.enter(B).unwrap_err(), Full::All(2));
+        drop(first);
+        assert_eq!(occupancy.taken(), 1);
+        assert!(occupancy.enter(B).is_ok());
+    }
+
+    #[test]
+    fn one_address_takes_no_more_than_its_share() {
+        let occupancy = Arc::new(Occupancy::new(10, Some(2)));
+        let places = [occupancy.enter(A).unwrap(), occupancy.enter(A).unwrap()];
+        assert_eq!(occupancy.enter(A).unwrap_err(), Full::Address(2));
+        assert_eq!(occupancy.taken(), 2);
+        assert!(occupancy.enter(B).is_ok());
+        drop(places);
+        assert!(occupancy.enter(A).is_ok());
+        assert!(occupancy.per_address.as_ref().unwrap().taken.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,197 @@
+//! What a peer has to do, and by when.
+
+use std::time::{Duration, Instant};
+
+use proto::limits::{
+    CLOSE_AFTER, CONTROL_FRAMES_PER_SECOND, MESSAGE_PACE, MESSAGE_TIMEOUT, PING_AFTER,
+    WRITE_TIMEOUT,
+};
+
+/// What the peer has begun and not ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pending {
+    pub(super) unfinished: Option<Unfinished>,
+    /// Since when the peer has taken none of the bytes that wait for it.
+    pub(super) stuck_since: Option<Instant>,
+}
+
+/// A message that has begun and not ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfinished {
+    pub(super) since: Instant,
+    /// Bytes of it that have arrived.
+    pub(super) arrived: usize,
+}
+
+impl Unfinished {
+    /// A message that arrives is given a second more for each [`MESSAGE_PACE`] bytes of it.
+    fn deadline(self) -> Instant {
+        let seconds = u64::try_from(self.arrived / MESSAGE_PACE).unwrap_or(u64::MAX);
+        self.since + MESSAGE_TIMEOUT + Duration::from_secs(seconds)
+    }
+}
+
+/// The deadlines of one peer.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    /// When the peer was last heard.
+    heard: Instant,
+    /// When a Ping frame went out since.
+    pinged_at: Option<Instant>,
+    /// Control frames in the second that began at `counting_since`.
+    control_frames: u32,
+    counting_since: Instant,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// A Ping frame, as the peer was silent.
+    Ping,
+    /// The end, as the peer did not answer the Ping frame.
+    Silent,
+    /// The end, as a message was not finished.
+    Unfinished,
+    /// The end, as the peer does not read.
+    NotReading,
+}
+
+impl Deadlines {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { heard: now, pinged_at: None, control_frames: 0, counting_since: now }
+    }
+
+    /// The peer was heard.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+        self.pinged_at = None;
+    }
+
+    /// Counts a control frame; `false` if there are too many.
+    pub(super) fn control_frame(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.counting_since) >= Duration::from_secs(1) {
+            self.counting_since = now;
+            self.control_frames = 0;
+        }
+        self.control_frames += 1;
+        self.control_frames <= CONTROL_FRAMES_PER_SECOND
+    }
+
+    /// A Ping frame goes out.
+    pub(super) fn pinged(&mut self, now: Instant) {
+        self.pinged_at = Some(now);
+    }
+
+    /// What is due by now.
+    pub(super) fn due(&self, now: Instant, pending: Pending) -> Option<Due> {
+        let all = [
+            pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
+            pending.unfinished.map(|message| (message.deadline(), Due::Unfinished)),
+            Some(self.silence()),
+        ];
+        all.into_iter().flatten().find(|&(at, _)| at <= now).map(|(_, due)| due)
+    }
+
+    /// When the next thing is due.
+    pub(super) fn next(&self, pending: Pending) -> Instant {
+        let others = [
+            pending.stuck_since.map(|since| since + WRITE_TIMEOUT),
+            pending.unfinished.map(Unfinished::deadline),
+        ];
+        others.into_iter().flatten().fold(self.silence().0, Instant::min)
+    }
+
+    /// When the silence of the peer has to end, and what is due then. The time to answer counts from
+    /// the Ping frame: a server in a paused container sends it late.
+    fn silence(&self) -> (Instant, Due) {
+        match self.pinged_at {
+            Some(pinged_at) => (pinged_at + (CLOSE_AFTER - PING_AFTER), Due::Silent),
+            None => (self.heard + PING_AFTER, Due::Ping),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Pending = Pending { unfinished: None, stuck_since: None };
+
+    fn unfinished(since: Instant, arrived: usize) -> Pending {
+        Pending { unfinished: Some(Unfinished { since, arrived }), ..NOTHING }
+    }
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_and_given_up() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        assert_eq!(peer.due(after(start, 19), NOTHING), None);
+        assert_eq!(peer.next(NOTHING), after(start, 20));
+        assert_eq!(peer.due(after(start, 20), NOTHING), Some(Due::Ping));
+        peer.pinged(after(start, 20));
+        assert_eq!(peer.due(after(start, 59), NOTHING), None);
+        assert_eq!(peer.due(after(start, 60), NOTHING), Some(Due::Silent));
+        peer.heard(after(start, 59));
+        assert_eq!(peer.next(NOTHING), after(start, 79));
+    }
+
+    #[test]
+    fn a_ping_that_goes_out_late_can_still_be_answered() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        assert_eq!(peer.due(after(start, 100), NOTHING), Some(Due::Ping));
+        peer.pinged(after(start, 100));
+        assert_eq!(peer.due(after(start, 139), NOTHING), None);
+        assert_eq!(peer.due(after(start, 140), NOTHING), Some(Due::Silent));
+    }
+
+    #[test]
+    fn a_message_has_to_end_however_often_its_peer_is_heard() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        let pending = unfinished(start, 100);
+        for second in 0..10 {
+            peer.heard(after(start, second));
+            assert_eq!(peer.due(after(start, second), pending), None);
+        }
+        assert_eq!(peer.next(pending), after(start, 10));
+        assert_eq!(peer.due(after(start, 10), pending), Some(Due::Unfinished));
+        assert_eq!(peer.due(after(start, 10), NOTHING), None);
+    }
+
+    #[test]
+    fn a_long_message_has_time_as_long_as_it_arrives() {
+        let start = Instant::now();
+        let peer = Deadlines::new(start);
+        let pending = unfinished(start, 8 * 1024 * 1024);
+        assert_eq!(peer.due(after(start, 19), pending), None);
+        assert_eq!(peer.due(after(start, 137), pending), Some(Due::Ping));
+        assert_eq!(peer.due(after(start, 138), pending), Some(Due::Unfinished));
+    }
+
+    #[test]
+    fn a_peer_has_to_read() {
+        let start = Instant::now();
+        let peer = Deadlines::new(start);
+        let pending = Pending { stuck_since: Some(start), ..NOTHING };
+        assert_eq!(peer.next(pending), after(start, 5));
+        assert_eq!(peer.due(after(start, 5), pending), Some(Due::NotReading));
+    }
+
+    #[test]
+    fn a_flood_of_control_frames_is_seen_and_a_steady_beat_is_not() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        for _ in 0..CONTROL_FRAMES_PER_SECOND {
+            assert!(peer.control_frame(start));
+        }
+        assert!(!peer.control_frame(start));
+        for second in 1..1000 {
+            assert!(peer.control_frame(after(start, second)));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Replies that are held back (`REPLY_DELAY`).
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Batches of replies that may be held back before the connection is not read any further.
+const MAX_DELAYED: usize = 1024;
+
+/// Frames, each batch with the time at which it is due.
+#[derive(Debug, Default)]
+pub(super) struct Delayed {
+    batches: VecDeque<(Instant, Vec<u8>)>,
+    /// Length of all batches together.
+    bytes: usize,
+}
+
+impl Delayed {
+    /// Holds `frames` back until they are `due`, not before earlier batches.
+    pub(super) fn push(&mut self, due: Instant, frames: Vec<u8>) {
+        self.bytes += frames.len();
+        self.batches.push_back((due, frames));
+    }
+
+    /// Whether the connection should not be read, with at most `max_bytes` held back.
+    pub(super) fn is_full(&self, max_bytes: usize) -> bool {
+        self.batches.len() >= MAX_DELAYED || self.bytes >= max_bytes
+    }
+
+    /// When the first batch is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.batches.front().map(|&(due, _)| due)
+    }
+
+    /// Moves the batches that are due at `now` to `out`; all of them if `now` is `None`.
+    pub(super) fn release(&mut self, now: Option<Instant>, out: &mut Vec<u8>) {
+        let is_due = |&mut (due, _): &mut (Instant, _)| now.is_none_or(|now| due <= now);
+        while let Some((_, frames)) = self.batches.pop_front_if(is_due) {
+            self.bytes -= frames.len();
+            out.extend_from_slice(&frames);
+        }
+    }
+}

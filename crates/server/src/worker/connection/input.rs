@@ -1,0 +1,131 @@
+//! Bytes from the peer: what may be read, what was read, and what of a message has arrived.
+
+use std::io::ErrorKind;
+use std::time::Instant;
+
+use proto::frame::{Decoder, Role};
+
+use super::deadlines::Unfinished;
+use super::{Ending, Readiness, Stream};
+
+/// The input of a connection.
+#[derive(Debug)]
+pub(super) struct Input {
+    /// The stream may hold bytes that no event will report.
+    readable: bool,
+    /// The peer has ended its direction. Edge-triggered: read until EAGAIN or EOF.
+    hung_up: bool,
+    /// Bytes that were read and not served in their turn; the first `served` of them were.
+    leftover: Vec<u8>,
+    served: usize,
+    pub(super) decoder: Decoder,
+    /// Since when a message is unfinished.
+    unfinished_since: Option<Instant>,
+}
+
+impl Input {
+    /// The input of a new connection. Nothing is readable before the first event: adding a socket
+    /// to epoll reports what is there already.
+    pub(super) fn new(early: Vec<u8>, max_message: usize) -> Self {
+        Self {
+            readable: false,
+            hung_up: false,
+            leftover: early,
+            served: 0,
+            decoder: Decoder::new(Role::Server, max_message),
+            unfinished_since: None,
+        }
+    }
+
+    /// Takes note of an event.
+    pub(super) fn note(&mut self, readiness: Readiness) {
+        self.readable |= readiness.readable | readiness.hung_up;
+        self.hung_up |= readiness.hung_up;
+    }
+
+    /// Whether there is something to read or to serve that no event will report.
+    pub(super) fn has_more(&self) -> bool {
+        self.readable || self.has_leftover()
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    pub(super) fn has_leftover(&self) -> bool {
+        !self.leftover.is_empty()
+    }
+
+    /// Takes the bytes that were read and not served.
+    pub(super) fn take_leftover(&mut self) -> (Vec<u8>, usize) {
+        (std::mem::take(&mut self.leftover), std::mem::take(&mut self.served))
+    }
+
+    /// Keeps bytes of which the first `served` were served.
+    pub(super) fn keep_leftover(&mut self, bytes: Vec<u8>, served: usize) {
+        if served < bytes.len() {
+            self.leftover = bytes;
+            self.served = served;
+        }
+    }
+
+    /// Reads once. `None` if nothing is there, 0 at the end of the stream.
+    pub(super) fn read(
+        &mut self,
+        stream: &mut dyn Stream,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>, Ending> {
+        match stream.read(buffer) {
+            Ok(len) => {
+                self.readable = self.hung_up || !stream.is_drained(len, buffer.len());
+                Ok(Some(len))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                self.hung_up = false;
+                Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A message has ended.
+    pub(super) fn message_ended(&mut self) {
+        self.unfinished_since = None;
+    }
+
+    /// Notes since when a message is unfinished, if one is.
+    pub(super) fn note_unfinished(&mut self, now: Instant) {
+        if self.decoder.is_mid_message() {
+            self.unfinished_since.get_or_insert(now);
+        } else {
+            self.unfinished_since = None;
+        }
+    }
+
+    /// Gives an unfinished message its time anew: it was not read meanwhile.
+    pub(super) fn restart_unfinished(&mut self, now: Instant) {
+        if let Some(since) = &mut self.unfinished_since {
+            *since = now;
+        }
+    }
+
+    /// The message that has begun and not ended.
+    pub(super) fn unfinished(&self) -> Option<Unfinished> {
+        let since = self.unfinished_since?;
+        Some(Unfinished { since, arrived: self.decoder.arrived() })
+    }
+
+    /// Gives up what of a message has arrived. Nothing more can be decoded then.
+    pub(super) fn discard(&mut self) {
+        self.decoder = Decoder::new(Role::Server, 0);
+        self.leftover = Vec::new();
+        self.unfinished_since = None;
+    }
+
+    /// Memory that an unfinished message takes, in bytes.
+    pub(super) fn buffered(&self) -> usize {
+        self.decoder.buffered()
+    }
+}

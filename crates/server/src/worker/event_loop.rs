@@ -1,0 +1,95 @@
+//! The loop of a worker. A turn: everyone who has something to read takes it, then all pings are
+//! written to the log at once, then all replies leave.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tracing::error;
+
+use super::connections::Connections;
+use super::inbox::{Arrival, Contents, Inbox};
+use super::poller::{Events, Poller};
+
+/// The token of the inbox; those of connections are never so large.
+const INBOX: u64 = u64::MAX;
+
+/// A worker's connections, and what it waits for.
+#[derive(Debug)]
+pub(super) struct EventLoop {
+    inbox: Arc<Inbox>,
+    poller: Poller,
+    connections: Connections,
+    /// No more connections arrive.
+    is_closed: bool,
+}
+
+impl EventLoop {
+    /// # Errors
+    /// When the system is out of descriptors.
+    pub(super) fn new(inbox: Arc<Inbox>, connections: Connections) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add_eventfd(&*inbox, INBOX)?;
+        Ok(Self { inbox, poller, connections, is_closed: false })
+    }
+
+    /// Serves until the inbox is closed and the last connection gone.
+    ///
+    /// # Errors
+    /// When the system does not report events any more.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::new();
+        let mut now = Instant::now();
+        while !(self.is_closed && self.connections.is_empty()) {
+            self.poller.wait(&mut events, self.timeout(now))?;
+            now = Instant::now();
+            self.turn(&events, now);
+        }
+        Ok(())
+    }
+
+    /// How long to wait for events.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.connections.has_runnable() {
+            return Some(Duration::ZERO);
+        }
+        self.connections.next_timer().map(|timer| timer.saturating_duration_since(now))
+    }
+
+    fn turn(&mut self, events: &Events, now: Instant) {
+        self.connections.begin_turn(now);
+        for (token, readiness) in events.iter() {
+            if token == INBOX {
+                self.open_inbox(now);
+            } else {
+                self.connections.on_ready(token.into(), readiness, now);
+            }
+        }
+        self.connections.commit(now);
+        self.connections.on_timers(now);
+        self.inbox.load.fetch_sub(self.connections.take_ended(), Ordering::Relaxed);
+    }
+
+    fn open_inbox(&mut self, now: Instant) {
+        let Contents { arrivals, is_stopping, is_closed } = self.inbox.take();
+        for arrival in arrivals {
+            self.admit(arrival, now);
+        }
+        if is_stopping {
+            self.connections.stop(now);
+        }
+        self.is_closed = is_closed;
+        self.connections.complete_synced(now);
+    }
+
+    fn admit(&mut self, arrival: Arrival, now: Instant) {
+        let poller = &self.poller;
+        let watch = |socket: BorrowedFd<'_>, token| poller.add_socket(socket, token);
+        if let Err(error) = self.connections.admit(arrival, watch, now) {
+            self.inbox.load.fetch_sub(1, Ordering::Relaxed);
+            error!("cannot serve a connection: {error}");
+        }
+    }
+}
