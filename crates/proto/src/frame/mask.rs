@@ -7,16 +7,16 @@ pub struct Mask(pub [u8; 4]);
 impl Mask {
     /// Masks, or unmasks, a payload from its beginning.
     pub fn apply(self, payload: &mut [u8]) {
+        // Fixed sizes become vector instructions.
         let [a, b, c, d] = self.0;
-        let key = u32::from_ne_bytes(self.0);
-        let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
+        let wide = [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d];
         let (blocks, rest) = payload.as_chunks_mut::<16>();
         for block in blocks {
-            *block = (u128::from_ne_bytes(*block) ^ wide).to_ne_bytes();
+            block.iter_mut().zip(wide).for_each(|(byte, key)| *byte ^= key);
         }
         let (words, rest) = rest.as_chunks_mut::<4>();
         for word in words {
-            *word = (u32::from_ne_bytes(*word) ^ key).to_ne_bytes();
+            word.iter_mut().zip(self.0).for_each(|(byte, key)| *byte ^= key);
         }
         for (byte, key) in rest.iter_mut().zip(self.0) {
             *byte ^= key;

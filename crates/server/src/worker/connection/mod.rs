@@ -159,8 +159,11 @@ impl Connection {
             return;
         };
         self.input.restart_unfinished(cx.now);
-        let next = self.reply(replies, cx).map_or_else(Next::Close, |()| next);
-        self.enter(next, cx);
+        match (self.reply(replies, cx), next) {
+            (Ok(()), Next::Open) => {}
+            (Ok(()), next) => self.enter(next, cx),
+            (Err(ending), _) => self.close(ending, cx),
+        }
     }
 
     /// Does what is due by now.
