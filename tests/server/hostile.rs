@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::support::{RawClient, TestServer, close, eventually, first, frame};
+use crate::support::{Frame, RawClient, TestServer, close, eventually, first, frame};
 
 /// The header of a masked binary frame of 16 MiB, and five bytes of it.
 fn announced() -> Vec<u8> {
@@ -108,9 +108,9 @@ fn the_replies_to_what_came_before_a_close_are_sent_first() {
     peer.send(&bytes);
     peer.end();
     let frames = peer.frames_to_the_end();
-    let texts: Vec<_> = frames[..2].iter().map(|frame| frame.text()).collect();
+    let texts: Vec<_> = frames[..2].iter().map(Frame::text).collect();
     assert_eq!(texts, ["one", "two"]);
-    assert_eq!(frames.last().and_then(|frame| frame.close_code()), Some(1000));
+    assert_eq!(frames.last().and_then(Frame::close_code), Some(1000));
 }
 
 #[test]

@@ -23,7 +23,9 @@ pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
 pub(crate) use metrics::Metrics;
 pub(crate) use process::limit;
-pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
+pub(crate) use raw::{
+    Frame, RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text,
+};
 pub(crate) use secure::SecureClient;
 pub(crate) use server::TestServer;
 
