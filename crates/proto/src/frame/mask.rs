@@ -7,13 +7,12 @@ pub struct Mask(pub [u8; 4]);
 impl Mask {
     /// Masks, or unmasks, a payload from its beginning.
     pub fn apply(self, payload: &mut [u8]) {
-        let [a, b, c, d] = self.0;
-        let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let half = u32::from_ne_bytes(self.0);
+        let wide = u64::from(half) << 32 | u64::from(half);
         let (words, rest) = payload.as_chunks_mut::<8>();
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
-        let half = u32::from_ne_bytes(self.0);
         let (words, rest) = rest.as_chunks_mut::<4>();
         for word in words {
             *word = (u32::from_ne_bytes(*word) ^ half).to_ne_bytes();
