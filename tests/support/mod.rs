@@ -2,6 +2,7 @@
 //! protocol and clients that do not, load, and a reader of the log.
 
 mod client;
+mod disk;
 mod faults;
 mod load;
 mod log;
@@ -14,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use client::TestClient;
+pub(crate) use disk::{TinyDisk, run};
 pub(crate) use faults::Faults;
 pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
