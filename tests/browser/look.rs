@@ -15,10 +15,10 @@ fn busy(server: &TestServer, size: Size) -> Browser {
     browser.open(&format!("http://{}/?path=/echo", server.address()));
     let mut client = server.connect();
     client.ping(&"LongName".repeat(20), "Ping!");
-    browser.choose("#scheme", "wss://");
+    browser.choose("#scheme", "wss");
     browser.click("#connect");
     browser.wait_for_entry("error", "does not trust");
-    browser.choose("#scheme", "ws://");
+    browser.choose("#scheme", "ws");
     browser.click("#connect");
     browser.wait_for_text("#talk-state", "Connected");
     browser.fill("#message", &"long".repeat(300));
@@ -53,6 +53,23 @@ fn nothing_is_wider_than_the_window() {
         browser.prefer("prefers-color-scheme", "dark");
         browser.picture(&format!("{name}-dark"));
     }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_phone_shows_the_chart_before_the_log_and_the_newest_event_below_the_message() {
+    let server = TestServer::start();
+    let mut browser = busy(&server, PHONE);
+    let tops = browser.eval(
+        "['connect', 'message', 'newest', 'ping-chart', 'log', 'server']
+            .map((id) => document.getElementById(id).getBoundingClientRect().top)",
+    );
+    let tops: Vec<f64> = serde_json::from_value(tops).unwrap();
+    assert!(tops.is_sorted(), "{tops:?}");
+    browser.wait_for_text("#newest", "connected  ping mode: connected");
+    // On a wide window the log is in sight itself.
+    browser.resize(DESKTOP);
+    assert_eq!(browser.eval("document.getElementById('newest').checkVisibility()"), false);
 }
 
 #[test]
@@ -152,15 +169,16 @@ fn the_keyboard_alone_is_enough() {
         "host",
         "port",
         "path",
+        "service",
         "protocol",
         "connect",
         "message",
-        "log-copy",
-        "log-clear",
-        "log",
         "ping-name",
         "ping-interval",
         "ping-start",
+        "log-copy",
+        "log-clear",
+        "log",
         "clients-scroll",
     ];
     assert_eq!(order, expected);
@@ -223,7 +241,7 @@ fn a_screen_reader_finds_a_name_for_everything() {
 }
 
 /// Where the picture of the README comes from: `cp target/tmp/browser/page.png
-/// crates/server/src/page/page.png`.
+/// crates/server/src/front/page/page.png`.
 #[test]
 #[ignore = "needs Chromium"]
 fn a_picture_is_taken_of_the_page_at_work() {

@@ -11,6 +11,7 @@
 mod support;
 
 mod browser;
+mod coming_from;
 mod devtools;
 mod fake;
 mod look;

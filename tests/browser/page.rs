@@ -74,10 +74,10 @@ fn the_form_begins_with_the_server_that_the_page_is_from() {
         .map((id) => document.getElementById(id).value)";
     let port = server.address().port().to_string();
     let ping = r#"{"client_name": "Browser", "message": "Ping!"}"#;
-    assert_eq!(browser.eval(form), serde_json::json!(["ws://", "127.0.0.1", port, "/", "", ping]));
+    assert_eq!(browser.eval(form), serde_json::json!(["ws", "127.0.0.1", port, "/", "", ping]));
     assert_eq!(browser.text("#address"), format!("ws://{}/", server.address()));
     browser.open(&format!("http://localhost:{port}/?path=/echo"));
-    let expected = serde_json::json!(["ws://", "localhost", port, "/echo", "", "Hello!"]);
+    let expected = serde_json::json!(["ws", "localhost", port, "/echo", "", "Hello!"]);
     assert_eq!(browser.eval(form), expected);
 }
 
@@ -94,4 +94,52 @@ fn a_whole_address_in_the_field_of_the_host_is_taken_apart() {
     assert_eq!(browser.text("#address"), "ws://[::1]:8765/");
     browser.fill("#host", "::1");
     assert_eq!(browser.text("#address"), "ws://[::1]:8765/");
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn the_address_of_the_page_carries_the_form() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    assert_eq!(browser.eval("location.search"), "");
+    browser.fill("#path", "/echo");
+    assert_eq!(browser.eval("location.search"), "?path=/echo");
+    browser.choose("#scheme", "wss");
+    browser.fill("#host", "example.com");
+    browser.fill("#port", "10443");
+    browser.fill("#path", "/chat?room=a&b=ü");
+    browser.fill("#protocol", "chat");
+    let address = browser.text("#address");
+    let link = browser.eval("location.href").as_str().unwrap().to_owned();
+
+    let mut other = Browser::start();
+    other.open(&link);
+    assert_eq!(other.text("#address"), address);
+    assert_eq!(other.eval("document.getElementById('protocol').value"), "chat");
+    // Nonsense in the address of the page does no harm.
+    other.open(&format!("http://{}/?scheme=gopher&path=/total", server.address()));
+    assert_eq!(other.text("#address"), format!("ws://{}/total", server.address()));
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn every_service_of_the_server_can_be_chosen_with_a_word_on_what_it_does() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    let status: Value = serde_json::from_str(&server.connect_to("/status").ask("?")).unwrap();
+    let services = status["services"].as_array().unwrap();
+    assert!(services.len() >= 6, "{services:?}");
+    for service in services {
+        let path = service["path"].as_str().unwrap();
+        browser.choose("#service", path);
+        assert_eq!(browser.eval("document.getElementById('path').value"), path);
+        let label = browser.eval("document.getElementById('service').selectedOptions[0].text");
+        assert!(label.as_str().unwrap().starts_with(&format!("{path} – ")), "{label}");
+    }
+    // The other way round: a path that is typed shows its service.
+    let chosen = "document.getElementById('service').value";
+    browser.fill("#path", "/total");
+    assert_eq!(browser.eval(chosen), "/total");
+    browser.fill("#path", "/else");
+    assert_eq!(browser.eval(chosen), "");
 }

@@ -6,7 +6,7 @@ use crate::support::TestServer;
 /// Chooses wss:// at the secure port of a server, and presses Connect.
 #[track_caller]
 fn connect_securely(browser: &mut Browser, server: &TestServer) {
-    browser.choose("#scheme", "wss://");
+    browser.choose("#scheme", "wss");
     browser.fill("#host", "localhost");
     browser.fill("#port", &server.secure_address().port().to_string());
     browser.fill("#path", "/echo");
@@ -29,7 +29,7 @@ fn a_browser_that_trusts_the_authority_takes_page_and_connection() {
     let mut browser = Browser::trusting(&server.tls_path("ca.pem"));
     for host in ["localhost", "127.0.0.1"] {
         browser.open(&format!("https://{host}:{port}/"));
-        assert_eq!(browser.eval("document.getElementById('scheme').value"), "wss://");
+        assert_eq!(browser.eval("document.getElementById('scheme').value"), "wss");
         assert_eq!(browser.eval("document.getElementById('port').value"), port.to_string());
         browser.wait_for_text("#server-live", "Live");
         browser.fill("#path", "/echo");

@@ -93,7 +93,7 @@ fn what_a_connection_may_lack_is_explained() {
     browser.click("#connect");
     browser.wait_for_entry("error", "is no address of a server");
     browser.fill("#host", "127.0.0.1");
-    browser.choose("#scheme", "wss://");
+    browser.choose("#scheme", "wss");
     browser.click("#connect");
     browser.wait_for_entry("error", "does not trust the certificate");
     let link = browser.eval("document.querySelector('.entry a').href");
@@ -108,7 +108,7 @@ fn over_https_the_form_begins_with_wss_and_warns_of_mixed_content() {
     browser.open_as("https://server.test/", &server.get("/").body);
     assert_eq!(browser.text("#address"), "wss://server.test/");
     assert_eq!(browser.text("#talk-hint"), "");
-    browser.choose("#scheme", "ws://");
+    browser.choose("#scheme", "ws");
     browser.wait_for_text("#talk-hint", "mixed content");
     browser.click("#connect");
     browser.wait_for_entry("error", "mixed content");
@@ -239,4 +239,44 @@ fn the_message_is_suggested_by_path_but_never_overwritten() {
     browser.fill("#message", "");
     browser.fill("#path", "/echo");
     assert_eq!(browser.eval(message), "Hello!");
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn an_answer_that_is_an_error_looks_like_one() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    connect(&mut browser, "/total");
+    browser.fill("#message", "forty-two");
+    browser.press_enter();
+    let answer = browser.wait_for_entry("refused", "");
+    assert!(answer.starts_with("Error: "), "{answer}");
+    browser.fill("#message", "42");
+    browser.press_enter();
+    browser.wait_for_entry("received", "total=42");
+    let colours = browser.eval(
+        "['refused', 'received', 'error'].map((kind) => {
+            const sample = document.querySelector(`.kind-${kind} + .text`)
+                ?? Object.assign(document.body.appendChild(document.createElement('span')), { className: `kind-${kind}` });
+            return getComputedStyle(sample).color;
+        })",
+    );
+    assert_eq!(colours[0], colours[2], "as errors are");
+    assert_ne!(colours[0], colours[1], "not as other answers are");
+}
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_port_that_browsers_block_is_told_when_it_is_typed_and_when_it_is_used() {
+    let server = TestServer::start();
+    let mut browser = Browser::at(&server);
+    browser.fill("#port", "10080");
+    browser.wait_for_text("#talk-hint", "Browsers block port 10080");
+    browser.click("#connect");
+    browser.wait_for_entry("error", "Browsers block port 10080");
+    browser.wait_for_text("#talk-state", "No connection");
+    browser.click("#ping-start");
+    browser.wait_for_text("#ping-hint", "Browsers block port 10080");
+    browser.fill("#port", "10081");
+    assert_eq!(browser.text("#talk-hint"), "");
 }

@@ -62,18 +62,26 @@ impl Client {
         self.child.wait().unwrap()
     }
 
-    /// Ends the client with a signal; returns its statistics. There must be no further line on
-    /// stderr.
+    /// Ends a client that had a Pong with a signal; returns its statistics. There must be no
+    /// further line on stderr.
+    #[track_caller]
     pub(crate) fn stop(mut self, signal: Signal) -> Vec<String> {
         self.signal(signal);
         self.stopped()
     }
 
-    /// The statistics of a client that was told to stop.
+    /// The statistics of a client that was told to stop, and that had a Pong.
+    #[track_caller]
     pub(crate) fn stopped(&mut self) -> Vec<String> {
+        self.stopped_with(0)
+    }
+
+    /// The statistics of a client that was told to stop, and its exit status.
+    #[track_caller]
+    pub(crate) fn stopped_with(&mut self, status: i32) -> Vec<String> {
         let told = Instant::now();
         assert_eq!(self.stderr.rest(), [""; 0]);
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        assert_eq!(self.child.wait().unwrap().code(), Some(status));
         assert!(told.elapsed().as_secs() < 2, "stopping took {:?}", told.elapsed());
         let lines = self.stdout.rest();
         let start = lines.iter().rposition(String::is_empty).expect("no statistics");
@@ -116,9 +124,12 @@ impl Lines {
 
     /// The next line, without the time at its beginning.
     pub(crate) fn next_event(&self) -> String {
-        let line = self.next();
-        // `19-12-2023 12:43:12  INFO `
-        line.split_at_checked(20).map_or(line.as_str(), |(_, event)| event.trim_start()).to_owned()
+        event(&self.next())
+    }
+
+    /// The next line without its time, if it is there already.
+    pub(crate) fn try_next_event(&self) -> Option<String> {
+        self.lines.try_recv().ok().map(|line| event(&line))
     }
 
     /// What the server said, according to the next line.
@@ -142,4 +153,9 @@ impl Lines {
             }
         }
     }
+}
+
+/// What stands behind `19-12-2023 12:43:12  `.
+fn event(line: &str) -> String {
+    line.split_at_checked(20).map_or(line, |(_, event)| event.trim_start()).to_owned()
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::TcpSocket;
@@ -35,7 +36,19 @@ impl Port {
     }
 
     pub(crate) fn listen(&self) -> Fake {
-        Fake(TcpListener::bind(self.address).unwrap())
+        let start = Instant::now();
+        loop {
+            match TcpListener::bind(self.address) {
+                Ok(listener) => return Fake(listener),
+                // A process that another test has just forked holds a copy of every socket until
+                // it runs its program.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    assert!(start.elapsed() < DEADLINE, "{error}");
+                    thread::yield_now();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 }
 
@@ -74,27 +87,45 @@ impl Fake {
     /// The next connection, upgraded, for frames that no library would send. Returns the
     /// client's request as well.
     pub(crate) fn accept_raw(&self) -> (TcpStream, String) {
+        let (mut stream, head) = self.accept_head();
+        let key = accept_key(&head);
+        stream
+            .write_all(format!("{SWITCH}Sec-WebSocket-Accept: {key}\r\n\r\n").as_bytes())
+            .unwrap();
+        (stream, head)
+    }
+
+    /// The next connection, and its request.
+    pub(crate) fn accept_head(&self) -> (TcpStream, String) {
         let mut stream = self.accept_tcp();
         let head = read_head(&mut stream);
-        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-        let accept = derive_accept_key(key.as_bytes());
-        let upgrade =
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-        write!(stream, "{upgrade}Sec-WebSocket-Accept: {accept}\r\n\r\n").unwrap();
         (stream, head)
     }
 
     /// The next connection, answered with a plain HTTP response.
     pub(crate) fn refuse(&self, status: &str, body: &str) {
-        let mut stream = self.accept_tcp();
-        read_head(&mut stream);
+        self.refuse_with(status, "Content-Type: text/plain\r\n", body);
+    }
+
+    /// The next connection, answered with a plain HTTP response that has these headers.
+    pub(crate) fn refuse_with(&self, status: &str, headers: &str, body: &str) {
+        let (mut stream, _) = self.accept_head();
         let length = body.len();
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
-        );
+        let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
         stream.write_all([head.as_str(), body].concat().as_bytes()).unwrap();
         drain(stream);
     }
+}
+
+/// What an answer begins with that agrees to the upgrade.
+pub(crate) const SWITCH: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+
+/// The `Sec-WebSocket-Accept` that answers a request. Like many a server made by hand, this one
+/// wants the key's name as RFC 6455 spells it.
+pub(crate) fn accept_key(head: &str) -> String {
+    let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    derive_accept_key(key.as_bytes())
 }
 
 /// A request up to its empty line.

@@ -1,11 +1,13 @@
 //! Servers that cannot be reached, or do not upgrade.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::fake::{Fake, Port, drain, read_head};
+use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_frame, read_head};
+use crate::real_server::Running;
 
 /// The first event of a client, with what does not differ between the causes cut off.
 pub(crate) fn cause(client: &Client, url: &str) -> String {
@@ -36,10 +38,11 @@ fn a_server_of_another_kind_is_told() {
     let (server, url) = Fake::start();
     let client = Client::start(&url, &[]);
     let mut stream = server.accept_tcp();
+    // Some servers of other kinds speak first.
     stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").unwrap();
-    read_head(&mut stream);
     drain(stream);
-    assert!(cause(&client, &url).starts_with("no WebSocket server: "));
+    let cause = cause(&client, &url);
+    assert!(cause.starts_with("no WebSocket server: "), "{cause}");
     let mut stream = server.accept_tcp();
     read_head(&mut stream);
     drain(stream);
@@ -58,10 +61,11 @@ fn a_server_that_never_answers_is_given_up() {
 #[test]
 fn a_name_that_nobody_knows_is_told() {
     let url = "ws://no-such-host.invalid:8765";
-    let client = Client::start(url, &[]);
+    let mut client = Client::start(url, &[]);
     let cause = cause(&client, url);
     assert!(cause.contains("lookup") || cause.contains("looked up"), "{cause}");
-    client.stop(Signal::TERM);
+    client.signal(Signal::TERM);
+    assert_eq!(client.wait().code(), Some(1));
 }
 
 #[test]
@@ -72,4 +76,157 @@ fn every_address_of_a_name_is_tried() {
     let client = Client::start(&format!("ws://localhost:{}", port.address().port()), &[]);
     server.accept().pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
+}
+
+/// Answers a request with `answer`, in which `KEY` stands for the right key.
+fn answer(server: &Fake, pieces: &[&str]) -> std::net::TcpStream {
+    let (mut stream, head) = server.accept_head();
+    let key = accept_key(&head);
+    for piece in pieces {
+        stream.write_all(piece.replace("KEY", &key).as_bytes()).unwrap();
+    }
+    stream
+}
+
+#[test]
+fn every_valid_answer_is_accepted() {
+    const START: &str = "HTTP/1.1 101 Switching Protocols\r\n";
+    const REST: &str = "Sec-WebSocket-Accept: KEY\r\n\r\n";
+    for lines in [
+        "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n",
+        "Upgrade: WebSocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
+        "upgrade: websocket\r\nCONNECTION:Upgrade\r\nSec-WebSocket-Extensions: \r\n",
+        "Upgrade:\r\n websocket\r\nConnection: keep-alive,\r\n\tUpgrade\r\n",
+        "Server: x\r\n y\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+    ] {
+        let (server, url) = Fake::start();
+        let client = Client::start(&url, &[]);
+        let mut stream = answer(&server, &[START, lines, REST]);
+        assert_eq!(read_frame(&mut stream).0, 0x81, "{lines}");
+        stream.write_all(b"\x81\x05Pong!").unwrap();
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+    }
+    for interim in
+        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
+    {
+        let (server, url) = Fake::start();
+        let client = Client::start(&url, &[]);
+        let mut stream = answer(&server, &[interim, interim, SWITCH, REST]);
+        assert_eq!(read_frame(&mut stream).0, 0x81, "{interim}");
+        stream.write_all(b"\x81\x05Pong!").unwrap();
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+    }
+}
+
+#[test]
+fn an_answer_may_come_in_any_number_of_pieces_and_with_frames_behind_it() {
+    let (server, url) = Fake::start();
+    let client = Client::start(&url, &[]);
+    let whole = format!("{SWITCH}Sec-WebSocket-Accept: ");
+    let pieces: Vec<_> = whole.split_inclusive(|_| true).collect();
+    assert!(pieces.len() > 66);
+    let mut stream = answer(&server, &[&pieces[..], &["KEY", "\r\n\r", "\n"]].concat());
+    stream.write_all(b"\x81\x05hello").unwrap();
+    assert_eq!(client.stdout.next_reply(), "hello");
+    assert_eq!(read_frame(&mut stream).0, 0x81);
+    stream.write_all(b"\x81\x05Pong!").unwrap();
+    assert_eq!(client.stdout.next_reply(), "Pong!");
+
+    let (server, url) = Fake::start();
+    let client = Client::start(&url, &[]);
+    let (mut stream, head) = server.accept_head();
+    let accept = accept_key(&head);
+    let together = format!("{SWITCH}Sec-WebSocket-Accept: {accept}\r\n\r\n");
+    let frames = b"\x81\x05hello\x81\x05wor".as_slice();
+    stream.write_all(&[together.as_bytes(), frames].concat()).unwrap();
+    assert_eq!(client.stdout.next_reply(), "hello");
+    stream.write_all(b"ld").unwrap();
+    assert_eq!(client.stdout.next_reply(), "world");
+}
+
+#[test]
+fn an_answer_that_breaks_a_rule_is_refused() {
+    let extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+    for (lines, told) in [
+        (
+            format!("{SWITCH}{extension}Sec-WebSocket-Accept: KEY\r\n"),
+            "the server uses an extension that nobody asked for: permessage-deflate",
+        ),
+        (
+            format!("{SWITCH}Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Accept: KEY\r\n"),
+            "the server chose a subprotocol that nobody offered: chat",
+        ),
+        (
+            format!("{SWITCH}Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+            "the Sec-WebSocket-Accept of the answer does not belong to the key that was sent",
+        ),
+        (SWITCH.into(), "the answer has no Sec-WebSocket-Accept"),
+        (
+            "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: KEY\r\n".into(),
+            "the answer has no Upgrade: websocket",
+        ),
+        (
+            "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: KEY\r\n".into(),
+            "the answer has no Connection: Upgrade",
+        ),
+    ] {
+        let (server, url) = Fake::start();
+        let client = Client::start(&url, &[]);
+        drain(answer(&server, &[&lines, "\r\n"]));
+        assert_eq!(cause(&client, &url), format!("no valid WebSocket handshake: {told}"));
+    }
+}
+
+#[test]
+fn a_redirect_is_told_with_its_target() {
+    let (server, url) = Fake::start();
+    let client = Client::start(&url, &[]);
+    server.refuse_with("301 Moved Permanently", "Location: https://other.example/ws\r\n", "");
+    assert_eq!(
+        cause(&client, &url),
+        "the server answered 301 Moved Permanently and redirects to https://other.example/ws: use wss://other.example/ws as the URL if that is right"
+    );
+}
+
+#[test]
+fn a_path_that_is_not_there_is_told_in_whole_sentences() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let url = port.url() + "/nowhere";
+    let client = Client::start(&url, &[]);
+    assert_eq!(
+        cause(&client, &url),
+        "the server answered 404 Not Found: There is no /nowhere here."
+    );
+    server.stop();
+}
+
+#[test]
+fn user_and_password_of_the_url_are_sent_and_not_shown() {
+    let (server, url) = Fake::start();
+    let client = Client::start(&url.replace("ws://", "ws://Aladdin:open%20sesame@"), &[]);
+    let (stream, head) = server.accept_head();
+    // The example of RFC 7617, section 2.
+    assert!(head.contains("\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"), "{head}");
+    drain(stream);
+    assert!(cause(&client, &url).starts_with("the server hung up during the handshake"));
+}
+
+#[test]
+fn the_time_that_a_server_asks_for_is_waited() {
+    for status in ["503 Service Unavailable", "429 Too Many Requests"] {
+        let (server, url) = Fake::start();
+        let client = Client::start(&url, &[]);
+        server.refuse_with(status, "Retry-After: 1\r\n", "");
+        let refused = Instant::now();
+        let event = client.stderr.next_event();
+        let told = format!(
+            "WARN cannot connect to {url}: the server answered {status}; trying again after 1.0 s, as the server asks"
+        );
+        assert_eq!(event, told);
+        let mut peer = server.accept();
+        assert!(refused.elapsed() > Duration::from_millis(900), "{:?}", refused.elapsed());
+        peer.pong();
+    }
 }

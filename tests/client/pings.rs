@@ -129,7 +129,7 @@ fn a_hostile_reply_stays_one_harmless_line() {
     let mut peer = server.accept();
     peer.ping();
     peer.say("\u{1b}[2J\r\nfake\u{9b}31m\u{2028}\0 \"é\"");
-    peer.pong();
+    peer.say("Pong!");
     assert_eq!(client.stdout.next_reply(), r#"\u001b[2J\r\nfake\u009b31m\u2028\u0000 "é""#);
     assert_eq!(client.stdout.next_reply(), "Pong!");
 }

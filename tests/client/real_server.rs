@@ -1,7 +1,9 @@
 //! The client against the real server.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
@@ -17,33 +19,37 @@ use crate::fake::Port;
 
 /// A server in a thread of this process.
 pub(crate) struct Running {
+    log: PathBuf,
     stopper: stop::Stopper,
     thread: JoinHandle<()>,
 }
 
 impl Running {
     pub(crate) fn start(address: SocketAddr, folder: &TempDir, settings: &[&str]) -> Self {
-        let log = folder.path().join("server_logs.txt").display().to_string();
-        let listen = address.to_string();
-        let args = ["server", "--listen", &listen, "--log-file", &log, "--workers", "1"];
+        let log = folder.path().join("server_logs.txt");
+        let (listen, path) = (address.to_string(), log.display().to_string());
+        let args = ["server", "--listen", &listen, "--log-file", &path, "--workers", "1"];
         let settings = Settings::try_parse_from(args.iter().chain(settings)).unwrap();
         let (stopper, stop) = stop::channel();
         let (started, starts) = mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = Server::start(settings).unwrap();
+                let server = Server::start(&settings, io::sink()).unwrap();
                 started.send(()).unwrap();
                 server.run(stop).await.unwrap();
             });
         });
         starts.recv().unwrap();
-        Self { stopper, thread }
+        Self { log, stopper, thread }
     }
 
     pub(crate) fn stop(self) {
         self.stopper.stop();
         self.thread.join().unwrap();
+        // A thread of the journal may hold the lock a moment longer; the next server would take
+        // another file then.
+        File::open(self.log).unwrap().lock().unwrap();
     }
 }
 

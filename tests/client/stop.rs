@@ -1,6 +1,7 @@
 //! Stopping, in every state, and what is printed then.
 
-use std::io::pipe;
+use std::fs::File;
+use std::io::{Read, pipe};
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -11,11 +12,13 @@ use crate::fake::{Fake, Port, read_frame, read_head};
 
 const BOTH: [Signal; 2] = [Signal::TERM, Signal::INT];
 
-/// Checks the statistics of a client that got no Pong.
-fn assert_nothing_sent(statistics: &[String], url: &str) {
+/// Checks the end of a client that was told to stop and got no Pong.
+#[track_caller]
+fn assert_nothing_sent(mut client: Client, url: &str) {
+    let statistics = client.stopped_with(1);
     assert_eq!(statistics.len(), 2, "{statistics:?}");
     assert_eq!(statistics[0], format!("--- {url} ping statistics ---"));
-    let counts = "0 sent, 0 received, 0 lost (0%), 0 reconnects, ";
+    let counts = "0 sent, 0 received, 0 lost, 0 reconnects, ";
     assert!(statistics[1].starts_with(counts) && statistics[1].ends_with(" s"), "{statistics:?}");
 }
 
@@ -45,12 +48,12 @@ fn during_the_lag() {
 fn while_a_pong_is_awaited() {
     for signal in BOTH {
         let (server, url) = Fake::start();
-        let mut client = Client::start(&url, &[]);
+        let client = Client::start(&url, &[]);
         let mut peer = server.accept();
         peer.ping();
         client.signal(signal);
         assert_eq!(peer.closed().code, CloseCode::Normal);
-        assert_nothing_sent(&client.stopped(), &url);
+        assert_nothing_sent(client, &url);
     }
 }
 
@@ -63,7 +66,8 @@ fn while_a_server_does_not_answer_the_goodbye() {
     client.signal(Signal::TERM);
     assert_eq!(read_frame(&mut stream).0, 0x88);
     // Whoever passes signals on may do so twice.
-    assert_nothing_sent(&client.stop(Signal::TERM), &url);
+    client.signal(Signal::TERM);
+    assert_nothing_sent(client, &url);
 }
 
 #[test]
@@ -73,7 +77,8 @@ fn while_connecting() {
         let client = Client::start(&url, &[]);
         let mut stream = server.accept_tcp();
         read_head(&mut stream);
-        assert_nothing_sent(&client.stop(signal), &url);
+        client.signal(signal);
+        assert_nothing_sent(client, &url);
     }
 }
 
@@ -83,7 +88,8 @@ fn between_two_tries() {
         let port = Port::reserve();
         let client = Client::start(&port.url(), &[]);
         assert!(client.stderr.next_event().starts_with("WARN cannot connect to "));
-        assert_nothing_sent(&client.stop(signal), &port.url());
+        client.signal(signal);
+        assert_nothing_sent(client, &port.url());
     }
 }
 
@@ -93,7 +99,7 @@ fn while_nobody_reads_stdout() {
     let (_reader, stdout) = pipe().unwrap();
     let mut client = Client::start_with(&url, &[], stdout.into());
     let mut peer = server.accept();
-    peer.ping();
+    peer.pong();
     // More than the pipe and the queue of lines take.
     let long = "x".repeat(60_000);
     (0..70).for_each(|_| peer.say(&long));
@@ -103,15 +109,34 @@ fn while_nobody_reads_stdout() {
 }
 
 #[test]
-fn a_closed_stdout_ends_the_client() {
+fn a_reader_of_stdout_that_has_enough_ends_the_client_quietly() {
     let (server, url) = Fake::start();
-    let (reader, stdout) = pipe().unwrap();
+    let (mut reader, stdout) = pipe().unwrap();
+    let mut client = Client::start_with(&url, &[], Stdio::from(stdout));
+    let mut peer = server.accept();
+    peer.pong();
+    reader.read_exact(&mut [0]).unwrap();
     drop(reader);
-    let mut client = Client::start_with(&url, &[("LAG_TIME", "3600")], Stdio::from(stdout));
+    peer.pong();
+    while !peer.next().is_close() {
+        peer.say("Pong!");
+    }
+    peer.finish();
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+    assert_eq!(client.stderr.rest(), [""; 0]);
+    assert_eq!(client.wait().code(), Some(0));
+}
+
+#[test]
+fn a_full_disk_below_stdout_is_told() {
+    let (server, url) = Fake::start();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut client = Client::start_with(&url, &[("LAG_TIME", "3600")], Stdio::from(full));
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(peer.closed().code, CloseCode::Normal);
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
-    assert_eq!(client.stderr.next(), "error: cannot write to stdout: Broken pipe (os error 32)");
+    let told = "error: cannot write to stdout: No space left on device (os error 28)";
+    assert_eq!(client.stderr.next(), told);
     assert_eq!(client.wait().code(), Some(1));
 }

@@ -33,8 +33,8 @@ fn by_name(lines: &[String]) -> BTreeMap<String, usize> {
 
 #[test]
 #[ignore = "needs Docker"]
-fn twenty_clients_without_a_name_have_twenty_names() {
-    let (_dir, project) = nameless();
+fn twenty_clients_of_one_service_have_twenty_names() {
+    let project = Project::new();
     project.compose(&["up", "-d", "--scale", "client01=20"]);
     let containers = project.containers("client01");
     assert_eq!(containers.len(), 20);
@@ -42,10 +42,24 @@ fn twenty_clients_without_a_name_have_twenty_names() {
         wait_for(container, "Pong!", 1);
     }
     project.stop();
-    let names = by_name(&project.log_lines());
-    for container in &containers {
-        let host = inspect(container, ".Config.Hostname");
-        assert!(names.contains_key(&host), "{host} in {names:?}");
+    let mut expected: Vec<_> = (2..=20).map(|number| format!("Client-100-{number}")).collect();
+    expected.extend(["Client-100", "Client-200", "Client-300"].map(String::from));
+    expected.sort();
+    let names: Vec<_> = by_name(&project.log_lines()).into_keys().collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn clients_spread_over_the_servers_that_there_are() {
+    let (_dir, project) = nameless();
+    project.compose(&["up", "-d", "--scale", "server=3", "--scale", "client01=24"]);
+    for client in project.containers("client01") {
+        wait_for(&client, "Pong!", 1);
+    }
+    for server in project.containers("server") {
+        // By chance, one of three has none of 26 clients once in 12,000 times.
+        wait_for(&server, "INFO connected", 1);
     }
 }
 

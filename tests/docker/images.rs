@@ -14,6 +14,12 @@ fn the_images_are_small_and_run_as_nobody() {
         let size: u64 = inspect(image, ".Size").parse().unwrap();
         assert!(size <= most, "{image}: {size} bytes");
         assert_eq!(inspect(image, ".Config.User"), user);
+        let label = |name| {
+            inspect(image, &format!("index .Config.Labels \"org.opencontainers.image.{name}\""))
+        };
+        assert_eq!(label("version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(label("licenses"), "MIT");
+        assert!(label("title").starts_with("WebSocket ping/pong "), "{}", label("title"));
     }
 }
 
@@ -26,7 +32,7 @@ fn a_server_without_compose_honours_its_environment() {
     let settings = ["-e", "TZ=Asia/Tokyo", "-e", "LOG_SYNC=always", "websockets-server"];
     docker(&[&run[..], &settings].concat());
     let _guard = Removed(name);
-    wait_for(name, "LOG_SYNC Always", 1);
+    wait_for(name, "LOG_SYNC always", 1);
     assert_eq!(bash(name, "id -u; pwd; cat /proc/1/comm"), "10001\n/app\nserver\n");
 
     // The server, its log and the commands in the container agree on the time of day there.
@@ -36,6 +42,20 @@ fn a_server_without_compose_honours_its_environment() {
     let utc = bash(name, "TZ=UTC date '+%d-%m-%Y %H:%M:%S'");
     assert_eq!(hour(&told), hour(&shown), "{told}");
     assert_ne!(hour(&told), hour(&utc), "{told}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_shell_in_the_container_completes_the_options_and_leaves_no_history() {
+    let _project = Project::new();
+    let name = "websockets-test-shell";
+    docker(&["run", "-d", "--rm", "--name", name, "websockets-server"]);
+    let _guard = Removed(name);
+    // Interactive, as `docker exec -it NAME bash` is.
+    let commands = "complete -p server; echo \"history: ${HISTFILE-none}\"";
+    let told = docker(&["exec", name, "bash", "-ic", commands]);
+    assert!(told.contains("_server") && told.contains("server\n"), "{told}");
+    assert!(told.ends_with("history: none\n"), "{told}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod python;
 
 mod compose;
+mod first_hour;
 mod images;
 mod pair;
 mod project;

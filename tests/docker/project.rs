@@ -13,6 +13,28 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at what an engine tells.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What the compose file takes from the shell.
+const VARIABLES: [&str; 18] = [
+    "ALLOWED_ORIGINS",
+    "BIND",
+    "COMPOSE_PROFILES",
+    "DEFAULT_SERVICE",
+    "LAG_TIME",
+    "LOG_MESSAGES",
+    "LOG_SYNC",
+    "NGINX_PORT",
+    "NGINX_TLS_PORT",
+    "NGINX_USER",
+    "PLAIN_PORT",
+    "REPLY_DELAY",
+    "RUST_LOG",
+    "SERVER_PORT",
+    "TLS_DIR",
+    "TLS_NAMES",
+    "TLS_PORT",
+    "TZ",
+];
+
 static ENGINE: Mutex<()> = Mutex::new(());
 
 /// The project of `docker-compose.yml`; taken down, with its volume, when dropped.
@@ -62,7 +84,14 @@ impl Project {
     /// Where a port of a service is published on this machine.
     #[track_caller]
     pub(crate) fn address(&self, service: &str, port: u16) -> SocketAddr {
-        let told = self.compose(&["port", service, &port.to_string()]);
+        self.address_of(service, 1, port)
+    }
+
+    /// Where a port of one of the containers of a service is published on this machine.
+    #[track_caller]
+    pub(crate) fn address_of(&self, service: &str, replica: usize, port: u16) -> SocketAddr {
+        let index = format!("--index={replica}");
+        let told = self.compose(&["port", &index, service, &port.to_string()]);
         let (_, port) = told.trim().rsplit_once(':').expect("ADDRESS:PORT");
         SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().expect("a port")))
     }
@@ -73,7 +102,17 @@ impl Project {
         succeed(&mut self.command(args))
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// Runs `docker compose`, and returns what it says on stdout and stderr.
+    #[track_caller]
+    pub(crate) fn progress(&self, args: &[&str]) -> String {
+        let mut command = self.command(args);
+        let output = run(&mut command);
+        assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
+    }
+
+    /// A `docker compose` command of the project.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut command = Command::new("docker");
         command.current_dir(root).arg("compose");
@@ -83,7 +122,7 @@ impl Project {
         for file in &self.overrides {
             command.args(["-f", file]);
         }
-        for name in ["TZ", "TLS_DIR", "COMPOSE_PROFILES"] {
+        for name in VARIABLES {
             command.env_remove(name);
         }
         command.args(args).envs(self.env.iter().map(|(name, value)| (name, value)));

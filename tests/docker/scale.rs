@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 use crate::python::python;
 
@@ -56,13 +58,16 @@ fn new_connections_spread_over_the_replicas_that_there_are_and_the_others_stay()
 #[test]
 #[ignore = "needs Docker"]
 fn every_path_works_through_nginx_and_the_events_tell_the_client() {
-    let project = Project::scaled(&[]);
+    let project = Project::scaled(&[]).with_env("LOG_MESSAGES", "on");
     project.compose(&["up", "-d", "nginx", BACKEND]);
     let nginx = project.address("nginx", 8080);
     let ask = |path: &str, text: &str| Visitor::connect(nginx, path).unwrap().ask(text).unwrap();
     assert_eq!(ask("/", "{\"client_name\": \"me\", \"message\": \"Ping!\"}"), "Pong!");
     assert_eq!(ask("/echo", "hi"), "[RE]: hi");
     assert_eq!(ask("/mirror", "hi"), "hi");
+    // The client and the command of the tutorial that nginx is from.
+    let greeting = ask("/ws", "asdf");
+    assert!(greeting.ends_with("] hello :) type a message and press ENTER"), "{greeting}");
     assert!(ask("/status", "?").contains("\"healthy\":true"));
     // One client sees one total, whichever server keeps it.
     for total in 1..=9 {
@@ -76,7 +81,8 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
     let told: String = project.containers(BACKEND).iter().map(|name| logs(name).1).collect();
     let peers: Vec<_> =
         told.lines().filter_map(|line| line.split_once("connected peer=")).collect();
-    assert_eq!(peers.len(), 13, "{told}");
+    assert_eq!(peers.len(), 14, "{told}");
+    assert!(told.contains("Got message: asdf"), "{told}");
     let proxy =
         inspect("websockets-nginx-1", ".NetworkSettings.Networks.websockets_default.IPAddress");
     for (_, peer) in peers {
@@ -86,7 +92,10 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
     let (requests, errors) = logs("websockets-nginx-1");
     assert_eq!(requests.matches("\"GET /total HTTP/1.1\" 101 from ").count(), 9, "{requests}");
     assert!(!requests.contains("/healthz") && !requests.contains("/metrics"), "{requests}");
-    assert_eq!(errors, "");
+    assert_eq!(
+        errors,
+        "port 8443 refuses every connection until cert.pem and key.pem are in TLS_DIR\n"
+    );
 }
 
 #[test]
@@ -155,11 +164,7 @@ fn a_folder_with_a_certificate_makes_the_edge_secure() {
     let project = Project::scaled(&[]).with_env("TLS_DIR", &path(""));
     project.compose(&["up", "-d", "nginx", BACKEND]);
     let port = project.address("nginx", 8443).port();
-    let ask = || {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/docker/wss.py");
-        let mut command = python(&script.display().to_string());
-        command.args([&format!("wss://localhost:{port}/echo"), &cert, "hi"]).output().unwrap()
-    };
+    let ask = || ask_securely(port, &cert);
     // nginx starts without a certificate, and takes one that comes.
     docker(&["exec", "websockets-nginx-1", "curl", "-fsS", "http://127.0.0.1:8081/healthz"]);
     assert!(!ask().status.success());
@@ -167,6 +172,68 @@ fn a_folder_with_a_certificate_makes_the_edge_secure() {
     let output = ask();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[RE]: hi\n", "{output:?}");
     wait_for("websockets-nginx-1", "\"GET /echo HTTP/1.1\" 101", 1);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_folder_of_a_server_is_read_as_its_owner_and_nginx_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let tls = dir.path().join("tls");
+    let authority = made_by_a_server(&tls);
+    let start = |user: Option<&str>| {
+        let project = Project::scaled(&[]).with_env("TLS_DIR", &tls.display().to_string());
+        let project =
+            user.into_iter().fold(project, |project, user| project.with_env("NGINX_USER", user));
+        project.compose(&["up", "-d", "nginx", BACKEND]);
+        project
+    };
+    // A server of root made the folder; then one of another user.
+    if fs::metadata(&tls).unwrap().uid() == 0 {
+        let project = start(None);
+        wait_for("websockets-nginx-1", "may not read key.pem in TLS_DIR; chown 10001 key.pem", 1);
+        drop(project);
+        for file in [".", "cert.pem", "key.pem"] {
+            chown(tls.join(file), Some(1234), Some(1234)).unwrap();
+        }
+    }
+    let owner = fs::metadata(&tls).unwrap();
+    let owner = format!("{}:{}", owner.uid(), owner.gid());
+    let project = start(None);
+    wait_for("websockets-nginx-1", &format!("in TLS_DIR; start with NGINX_USER={owner}"), 1);
+    drop(project);
+    let project = start(Some(&owner));
+    let port = project.address("nginx", 8443).port();
+    let output = ask_securely(port, &authority.display().to_string());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "[RE]: hi\n", "{output:?}");
+}
+
+/// Lets a server make its certificate in a folder; returns the file of the authority.
+fn made_by_a_server(tls: &Path) -> PathBuf {
+    let authority = tls.join("ca.pem");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_server"))
+        .args(["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"])
+        .arg("--log-file")
+        .arg(tls.with_file_name("log"))
+        .arg("--tls-dir")
+        .arg(tls)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let events = BufReader::new(server.stderr.take().unwrap());
+    let is_up = |line: std::io::Result<String>| line.unwrap().contains("listening on wss://");
+    assert!(events.lines().any(is_up));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    authority
+}
+
+/// One message to nginx over TLS.
+fn ask_securely(port: u16, authority: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/docker/wss.py");
+    let mut command = python(&script.display().to_string());
+    command.args([&format!("wss://localhost:{port}/echo"), authority, "hi"]).output().unwrap()
 }
 
 /// A certificate for `localhost` that is its own authority.

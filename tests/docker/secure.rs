@@ -7,6 +7,26 @@ use super::project::{Project, bash, docker, inspect, logs, wait_for};
 const SERVER: &str = "websockets-secure-server-1";
 const CLIENT: &str = "websockets-secure-client-1";
 
+/// What browsers refuse to connect to, of the ports above 6000 (WHATWG Fetch, "bad port").
+const BLOCKED: [u16; 10] = [6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080];
+
+#[test]
+#[ignore = "needs Docker"]
+fn every_published_port_is_one_that_browsers_take() {
+    let project = Project::new().with_env("COMPOSE_PROFILES", "*");
+    let config = project.compose(&["config", "--format", "json"]);
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let services = config["services"].as_object().unwrap().values();
+    let ports = services.filter_map(|service| service["ports"].as_array()).flatten();
+    let published: Vec<_> = ports.map(|port| port["published"].as_str().unwrap()).collect();
+    assert!(published.len() >= 5, "{published:?}");
+    for range in published {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let range = first.parse::<u16>().unwrap()..=last.parse().unwrap();
+        assert!(!BLOCKED.iter().any(|blocked| range.contains(blocked)), "{range:?}");
+    }
+}
+
 #[test]
 #[ignore = "needs Docker"]
 fn a_secure_pair_works_beside_the_plain_one() {

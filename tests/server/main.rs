@@ -11,8 +11,10 @@ mod python;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod coming_from;
 mod connection;
 mod disk;
+mod documentation;
 mod durability;
 mod environment;
 mod escaping;
@@ -22,6 +24,7 @@ mod interop;
 mod limits;
 mod log;
 mod metrics;
+mod options;
 mod origins;
 mod proxies;
 mod services;
@@ -29,5 +32,6 @@ mod settings;
 mod status;
 mod stdout;
 mod stopping;
+mod supervisor;
 mod tls;
 mod wire;

@@ -35,7 +35,7 @@ fn connections_and_messages_count_by_service() {
         ("websockets_log_commit_pings_sum", 2.0),
         ("websockets_log_writable", 1.0),
         ("websockets_stdout_lines_left_out_total", 0.0),
-        (r#"websockets_build_info{version="0.1.0"}"#, 1.0),
+        (concat!(r#"websockets_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""}"#), 1.0),
     ] {
         assert_eq!(metrics.get(sample), value, "{sample}");
     }

@@ -18,7 +18,7 @@ fn it_tells_connections_pings_total_and_who_pings() {
     }
     server.connect_to("/total").ask("42");
     let state = state(&server);
-    assert_eq!(state["version"], "0.1.0");
+    assert_eq!(state["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(state["workers"], 2);
     assert_eq!(state["pings"], 6);
     assert_eq!(state["total"], "42");

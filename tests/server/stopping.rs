@@ -9,11 +9,12 @@ use crate::support::{
     Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_text,
 };
 
-/// What stopping may take as a rule.
-const SOON: Duration = Duration::from_secs(1);
+/// Below `DRAIN_TIMEOUT`, which a stop does not wait for, and far above what a stop takes (0.1 s):
+/// the machine may be busy with other things.
+const SOON: Duration = Duration::from_secs(4);
 
 #[test]
-fn sigterm_and_sigint_end_the_server_with_status_0_in_under_a_second() {
+fn sigterm_and_sigint_end_the_server_with_status_0_long_before_drain_timeout() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = TestServer::start();
         let mut clients = [(); 5].map(|()| server.connect());
@@ -102,7 +103,7 @@ fn a_client_that_does_not_read_holds_up_the_end_no_longer_than_drain_timeout() {
     let _deaf = deaf(&server);
     let (status, time) = server.stop();
     assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(2), "{time:?}");
+    assert!(time < SOON, "{time:?}");
 }
 
 #[test]

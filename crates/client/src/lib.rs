@@ -1,29 +1,27 @@
-//! The WebSocket ping/pong client.
+//! The WebSocket client: pings a server, talks to it, or puts it under load.
 //!
-//! [`client`] is the loop that never gives a server up: it makes a connection ([`connect`], which
-//! is a [`stream`] of TCP or of [`tls`]), pings over it ([`session`]) until it ends ([`ending`]),
-//! and tries again after a pause ([`backoff`]). What comes of it goes to the [`record`]: lines on
-//! stdout ([`output`]), the statistics ([`stats`]), and whether the server is there ([`link`]).
+//! [`settings`] reads the command line and makes a [`Mode`] of it: what to do, as plain values.
+//! The modes know nothing of the command line, and nothing of each other:
 //!
-//! [`interactive`] is another use of a connection: lines from stdin instead of pings. [`mod@bench`]
-//! puts a server under load and measures it.
+//! - [`ping`] pings a server for ever, through restarts and failures;
+//! - [`talk`] sends lines and prints what comes back;
+//! - [`mod@bench`] puts a server under load and measures it.
+//!
+//! All of them reach the server through [`net`]: name, addresses, TLS and the upgrade to WebSocket.
+//! The way of a ping: [`ping::run`] connects ([`net::connect`]) and runs a session
+//! ([`ping::session`]), which sends a ping, waits for its reply, and rests for `LAG_TIME`. What
+//! comes of it goes to the reporter ([`ping::reporter`]): lines on stdout ([`stdout`]), counts
+//! ([`ping::stats`]), and whether the server is there ([`ping::link`]). When the connection ends
+//! ([`net::ending`]), the next one is made after a pause ([`ping::backoff`]).
 
-pub mod backoff;
 pub mod bench;
-pub mod client;
-pub mod connect;
-pub mod ending;
-mod goodbye;
-pub mod interactive;
-pub mod link;
-pub mod output;
-pub mod record;
-pub mod session;
+mod mode;
+pub mod net;
+pub mod ping;
 pub mod settings;
-pub mod stats;
-pub mod stream;
-pub mod tls;
-pub mod url;
+pub mod stdout;
+pub mod talk;
+mod words;
 
-pub use client::run;
+pub use mode::{Mode, Verdict};
 pub use settings::Settings;

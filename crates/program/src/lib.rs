@@ -1,11 +1,12 @@
 //! What makes the server and the client well-behaved programs.
 //!
 //! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
-//! ([`events`]), the signals that end a program ([`signals`]) and the stop that follows
+//! ([`events`]), completions and manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
 //! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
 //! here knows what the programs do.
 
 pub mod descriptors;
+pub mod documentation;
 pub mod events;
 pub mod exit;
 mod patience;

@@ -86,13 +86,13 @@ mod tests {
         let Failure::Setting(told) = refused(&["--workers=30"], 64) else { panic!("a setting") };
         assert_eq!(
             told,
-            "WORKERS (--workers) is \"30\", but allowed is at most 6 with a limit of 64 file descriptors: raise that (ulimit -n)"
+            "WORKERS (--workers) is \"30\", but allowed is at most 15 with a limit of 64 file descriptors: raise that (ulimit -n)"
         );
-        let Failure::Run(told) = refused(&[], 38) else { panic!("no setting") };
-        assert!(told.starts_with("the limit of 38 file descriptors is too low"), "{told}");
+        let Failure::Run(told) = refused(&[], 35) else { panic!("no setting") };
+        assert!(told.starts_with("the limit of 35 file descriptors is too low"), "{told}");
         assert!(!told.contains("WORKERS"), "{told}");
         let Failure::Run(told) = refused(&["--workers=1"], 20) else { panic!("no setting") };
-        assert!(told.ends_with("too low, 39 are needed: raise it (ulimit -n)"), "{told}");
+        assert!(told.ends_with("too low, 36 are needed: raise it (ulimit -n)"), "{told}");
         let Failure::Setting(told) = refused(&["--workers=1", "--max-connections=90"], 64) else {
             panic!("a setting")
         };

@@ -1,11 +1,13 @@
 //! `server`: settings, signals and exit status around [`server::Server`].
 
 mod signal;
+mod supervisor;
 
 use std::process::ExitCode;
 
 use program::signals::{EarlyExit, Signals};
 use program::{events, exit, runtime, settings, stop};
+use server::journal::standard_output;
 use server::settings::Command;
 use server::{Failure, Server, Settings, healthcheck};
 use tokio::select;
@@ -22,19 +24,22 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(status) => return status,
     };
-    match run(settings, early) {
+    if let Some(Command::Documentation(documentation)) = &settings.command {
+        return documentation.print::<Settings>();
+    }
+    match run(&settings, early) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Setting(cause)) => exit::misused(cause),
         Err(Failure::Run(cause)) => exit::failed(cause),
     }
 }
 
-fn run(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+fn run(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     settings.check().map_err(Failure::Setting)?;
     let runtime = runtime::start().map_err(Failure::Run)?;
     let result = match settings.command {
-        Some(Command::Healthcheck) => runtime.block_on(check(&settings, early)),
-        None => runtime.block_on(serve(settings, early)),
+        Some(Command::Healthcheck) => runtime.block_on(check(settings, early)),
+        _ => runtime.block_on(serve(settings, early)),
     };
     // A name look-up may be under way in a thread of its own, and take many seconds more.
     runtime.shutdown_background();
@@ -51,12 +56,13 @@ async fn check(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
 }
 
 /// Serves until a signal. All events are on stderr when this returns.
-async fn serve(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+async fn serve(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     let _events = events::init(settings.rust_log.clone()).map_err(Failure::Run)?;
     let signals = ServerSignals::catch(early).map_err(Failure::Run)?;
     settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
-    let server = Server::start(settings)?;
+    let server = Server::start(settings, standard_output())?;
     let (stopper, stop) = stop::channel();
+    tokio::spawn(supervisor::tell(stop.clone()));
     tokio::spawn(signals.handle(stopper, server.on_hang_up()));
     server.run(stop).await
 }

@@ -1,7 +1,7 @@
 //! The server as a whole: from its settings to its end.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::front::handshake::Handshake;
 use crate::front::http::Http;
 use crate::front::tls::{self, Tls};
 use crate::front::{Front, listener};
-use crate::journal::{self, Closer, Journal, standard_output};
+use crate::journal::{self, Closer, Journal};
 use crate::observe::{Health, Metrics, Occupancy, Throttle, WorkerMetrics};
 use crate::service::{self, Service};
 use crate::settings::{ListenAddress, Settings};
@@ -63,18 +63,21 @@ impl fmt::Debug for Secure {
 }
 
 impl Server {
-    /// Opens the log, starts the workers and listens.
+    /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
     ///
     /// # Errors
     /// When the log or the address cannot be had, or a setting asks for too much.
-    pub fn start(settings: Settings) -> Result<Self, Failure> {
-        let budget = Budget::new(&settings, program::descriptors::raise_limit())?;
+    pub fn start(
+        settings: &Settings,
+        stdout: impl Write + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let budget = Budget::new(settings, program::descriptors::raise_limit())?;
         let max_connections = budget.connections;
-        check_log_file(&settings)?;
-        let tls = open_tls(&settings)?;
+        check_log_file(settings)?;
+        let tls = open_tls(settings)?;
         let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
         let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), standard_output()).map_err(|error| {
+        let (journal, closer) = Journal::open(&settings.journal(), stdout).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
@@ -90,7 +93,7 @@ impl Server {
         let health = Health { journal: journal.clone(), stop };
         let services =
             Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health.clone()));
-        let (workers, ended) = start_workers(&settings, &metrics, &services, &journal, &failing)
+        let (workers, ended) = start_workers(settings, &metrics, &services, &journal, &failing)
             .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
         let http = Http {
             health,

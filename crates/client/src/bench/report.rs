@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Options;
 use super::figures::{Figures, Times};
-use crate::stats::counted;
+use crate::words::counted;
 
 /// Everything that a user of the figures wants to know.
 #[derive(Debug, Serialize)]
@@ -23,18 +24,6 @@ pub(crate) struct Report {
     received_per_second: f64,
     corrected_for_coordinated_omission: bool,
     round_trip_us: Option<RoundTrip>,
-}
-
-/// What was asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) url: String,
-    pub(crate) duration: Duration,
-    pub(crate) connections: u64,
-    pub(crate) in_flight: u32,
-    pub(crate) rate: Option<f64>,
-    /// Time that a reply may take.
-    pub(crate) patience: Duration,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,11 +87,11 @@ impl RoundTrip {
 
 impl Report {
     /// A report of these figures, and of the pings that were due but not sent.
-    pub(crate) fn new(asked: &Asked, figures: &Figures, unsent: u64) -> Self {
+    pub(crate) fn new(options: &Options, figures: &Figures, unsent: u64) -> Self {
         let received = figures.received();
         let elapsed_s = figures.last_reply.as_secs_f64();
         let connections = Connections {
-            asked: asked.connections,
+            asked: options.connections,
             made: figures.connects.count(),
             failed: figures.failed.total(),
             failed_by_cause: figures.failed.by_cause().clone(),
@@ -120,16 +109,16 @@ impl Report {
             unsent,
         };
         Self {
-            url: asked.url.clone(),
-            duration_s: asked.duration.as_secs_f64(),
-            in_flight: asked.in_flight,
-            rate_per_second: asked.rate,
+            url: options.endpoint.url.to_string(),
+            duration_s: options.duration.as_secs_f64(),
+            in_flight: options.in_flight,
+            rate_per_second: options.rate,
             connections,
             connect_time_us: ConnectTime::of(&figures.connects),
             pings,
             elapsed_s,
             received_per_second: if received > 0 { received as f64 / elapsed_s } else { 0.0 },
-            corrected_for_coordinated_omission: asked.rate.is_some(),
+            corrected_for_coordinated_omission: options.rate.is_some(),
             round_trip_us: RoundTrip::of(&figures.round_trips),
         }
     }
@@ -221,14 +210,27 @@ fn millis(micros: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Endpoint;
+    use crate::net::tls::Trust;
     use proptest::prelude::*;
     use serde_json::Value;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    fn asked(rate: Option<f64>) -> Asked {
-        let (url, duration) = ("ws://server".into(), Duration::from_secs(2));
-        Asked { url, duration, connections: 3, in_flight: 2, rate, patience: PATIENCE }
+    fn options(rate: Option<f64>) -> Options {
+        let url = "ws://server".parse().unwrap();
+        Options {
+            endpoint: Endpoint { url, trust: Trust::Everyone },
+            client_name: "Client-300".into(),
+            patience: PATIENCE,
+            connections: 3,
+            in_flight: 2,
+            duration: Duration::from_secs(2),
+            rate,
+            threads: 1,
+            sources: vec![],
+            json: false,
+        }
     }
 
     fn figures(round_trips: &[u64]) -> Figures {
@@ -243,7 +245,7 @@ mod tests {
     fn a_report_of_a_good_run() {
         let mut figures = figures(&[20_000, 30_000, 100_000, 50_000]);
         [1_000_000, 2_000_000, 3_000_000].iter().for_each(|&time| figures.connects.record(time));
-        let report = Report::new(&asked(None), &figures, 0);
+        let report = Report::new(&options(None), &figures, 0);
         assert_eq!(report.fault(), None);
         assert_eq!(
             report.text(PATIENCE),
@@ -262,7 +264,7 @@ mod tests {
         figures.broken.count("the server left without a Close frame");
         figures.refused.count("Error: disk full");
         (figures.sent, figures.timed_out, figures.lost, figures.abandoned) = (10, 2, 3, 4);
-        let report = Report::new(&asked(Some(5.0)), &figures, 6);
+        let report = Report::new(&options(Some(5.0)), &figures, 6);
         assert_eq!(
             report.fault().unwrap(),
             "1 connection not made, 1 connection lost, 1 ping refused, 2 pings without a reply in time"
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn silence_is_a_fault() {
-        let report = Report::new(&asked(None), &figures(&[]), 0);
+        let report = Report::new(&options(None), &figures(&[]), 0);
         assert_eq!(report.fault().unwrap(), "no ping was answered");
     }
 
@@ -298,7 +300,7 @@ mod tests {
         ) {
             let mut figures = figures(&nanos);
             figures.refused.count(&cause);
-            let json = Report::new(&asked(Some(9.5)), &figures, unsent).json().unwrap();
+            let json = Report::new(&options(Some(9.5)), &figures, unsent).json().unwrap();
             prop_assert_eq!(json.lines().count(), 1);
             let json: Value = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(&json["pings"]["received"], nanos.len());

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::figures::Figures;
 use super::progress::Counters;
 use super::schedule::Schedule;
-use crate::connect::Route;
+use crate::net::route::Route;
 
 /// Largest read, in bytes.
 const INPUT: usize = 64 * 1024;
@@ -63,7 +63,7 @@ pub(crate) enum Phase {
     Running,
     /// They take the last replies.
     Draining,
-    /// They say goodbye.
+    /// They do the closing handshake.
     Closing,
     /// They are not waited for any longer.
     Over,
@@ -71,7 +71,7 @@ pub(crate) enum Phase {
 
 /// A phase, and when the pings began.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct RunState {
     pub(crate) phase: Phase,
     pub(crate) start: Option<Instant>,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Moment {
 /// What the connections of a thread share.
 pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
-    moment: Cell<Moment>,
+    state: Cell<RunState>,
     live: Cell<u64>,
     /// Tells that a connection ended.
     pub(crate) gone: Notify,
@@ -136,7 +136,7 @@ impl Shared {
         };
         Ok(Self {
             plan,
-            moment: Cell::new(Moment { phase: Phase::Opening, start: None }),
+            state: Cell::new(RunState { phase: Phase::Opening, start: None }),
             live: Cell::new(0),
             gone: Notify::new(),
             work: RefCell::new(work),
@@ -148,12 +148,12 @@ impl Shared {
     }
 
     pub(crate) fn phase(&self) -> Phase {
-        self.moment.get().phase
+        self.state.get().phase
     }
 
     /// Nanoseconds since the pings began.
     pub(crate) fn now(&self) -> u64 {
-        self.moment.get().start.map_or(0, |start| nanos(start.elapsed()))
+        self.state.get().start.map_or(0, |start| nanos(start.elapsed()))
     }
 
     /// Nanoseconds that a reply may take.
@@ -162,8 +162,8 @@ impl Shared {
     }
 
     /// Begins a phase.
-    pub(crate) fn enter(&self, moment: Moment) {
-        self.moment.set(moment);
+    pub(crate) fn enter(&self, state: RunState) {
+        self.state.set(state);
         self.work().wakers.iter().flatten().for_each(Waker::wake_by_ref);
     }
 

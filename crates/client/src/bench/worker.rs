@@ -16,22 +16,21 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio_tungstenite::WebSocketStream;
 
 use super::connection::Connection;
 use super::figures::Figures;
-use super::head::Head;
 use super::progress::Counters;
 use super::schedule::Schedule;
-use super::shared::{Moment, Phase, Plan, Shared, nanos};
+use super::shared::{Phase, Plan, RunState, Shared, nanos};
 use super::timer::Timer;
-use crate::stream::Stream;
+use crate::net::stream::Stream;
+use crate::net::upgrade::Upgraded;
 
 /// Connections of a thread that are being made at a time.
 const OPENING: usize = 64;
 
-/// What a thread tells.
-pub(crate) enum News {
+/// What a thread reports to its team.
+pub(crate) enum WorkerReport {
     /// Each connection was made, or was not.
     Opened,
     /// It is over.
@@ -46,13 +45,13 @@ pub(crate) fn start(
     plan: Arc<Plan>,
     numbers: Range<u64>,
     counters: Arc<Counters>,
-    moments: watch::Receiver<Moment>,
-    news: mpsc::UnboundedSender<News>,
+    states: watch::Receiver<RunState>,
+    reports: mpsc::UnboundedSender<WorkerReport>,
 ) -> io::Result<()> {
     let work = move || {
-        let figures = run(plan, numbers, counters, moments, &news);
+        let figures = run(plan, numbers, counters, states, &reports);
         // Nobody wants them where the program ends already.
-        let _ = news.send(News::Done(figures.map(Box::new)));
+        let _ = reports.send(WorkerReport::Done(figures.map(Box::new)));
     };
     thread::Builder::new().name("bench".into()).spawn(work).map(drop)
 }
@@ -61,8 +60,8 @@ fn run(
     plan: Arc<Plan>,
     numbers: Range<u64>,
     counters: Arc<Counters>,
-    moments: watch::Receiver<Moment>,
-    news: &mpsc::UnboundedSender<News>,
+    states: watch::Receiver<RunState>,
+    reports: &mpsc::UnboundedSender<WorkerReport>,
 ) -> Result<Figures, String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -71,7 +70,7 @@ fn run(
     let shared = Shared::new(plan, &numbers, counters)
         .map(Rc::new)
         .map_err(|error| format!("cannot count: {error}"))?;
-    runtime.block_on(load(Rc::clone(&shared), numbers, moments, news))?;
+    runtime.block_on(load(Rc::clone(&shared), numbers, states, reports))?;
     // What is left of the connections is counted then.
     drop(runtime);
     Ok(shared.work().figures.clone())
@@ -80,25 +79,25 @@ fn run(
 async fn load(
     shared: Rc<Shared>,
     numbers: Range<u64>,
-    mut moments: watch::Receiver<Moment>,
-    news: &mpsc::UnboundedSender<News>,
+    mut states: watch::Receiver<RunState>,
+    reports: &mpsc::UnboundedSender<WorkerReport>,
 ) -> Result<(), String> {
     select! {
         () = open(&shared, numbers) => {}
-        _ = moments.changed() => moments.mark_changed(),
+        _ = states.changed() => states.mark_changed(),
     }
-    let _ = news.send(News::Opened);
-    let mut paced = pin!(pace(&shared, moments.clone()));
+    let _ = reports.send(WorkerReport::Opened);
+    let mut paced = pin!(pace(&shared, states.clone()));
     let mut is_paced = false;
     while !shared.is_empty() && shared.phase() != Phase::Over {
         select! {
-            changed = moments.changed() => {
-                let moment = *moments.borrow_and_update();
+            changed = states.changed() => {
+                let state = *states.borrow_and_update();
                 // Nobody is left who would want the figures.
                 if changed.is_err() {
                     return Ok(());
                 }
-                shared.enter(moment);
+                shared.enter(state);
             }
             () = shared.gone.notified() => {}
             result = &mut paced, if !is_paced => {
@@ -126,36 +125,27 @@ async fn open_one(shared: &Rc<Shared>, number: u64) {
     let (plan, begun) = (&shared.plan, Instant::now());
     let source = |target| plan.source(number, target);
     let deadline = (begun + CONNECT_TIMEOUT).into();
-    let connected = plan.route.connect(deadline, source, Head::new).await;
+    let connected = plan.route.connect(deadline, source).await;
     let mut work = shared.work();
     match connected {
-        Ok(socket) => {
+        Ok(Upgraded { stream, early }) => {
             work.figures.connects.record(nanos(begun.elapsed()));
             work.counters.made.fetch_add(1, Ordering::Relaxed);
-            spawn_local(connection(socket, number, shared));
+            spawn_local(Connection::<Stream>::new(stream, early, number, Rc::clone(shared)));
         }
         Err(cause) => {
-            work.figures.failed.count(&cause);
+            work.figures.failed.count(&cause.to_string());
             work.counters.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-fn connection(
-    socket: WebSocketStream<Head<Stream>>,
-    number: u64,
-    shared: &Rc<Shared>,
-) -> Connection<Stream> {
-    let (stream, early) = socket.into_inner().into_parts();
-    Connection::new(stream, early, number, Rc::clone(shared))
-}
-
 /// Wakes each connection when a ping of it is due, if there is a schedule.
-async fn pace(shared: &Shared, mut moments: watch::Receiver<Moment>) -> io::Result<()> {
+async fn pace(shared: &Shared, mut states: watch::Receiver<RunState>) -> io::Result<()> {
     let Some(schedule) = shared.plan.schedule else { return Ok(()) };
     let timer = Timer::new()?;
     // An error means that it is all over.
-    let _ = moments.wait_for(|moment| moment.start.is_some()).await;
+    let _ = states.wait_for(|state| state.start.is_some()).await;
     let mut next = 0;
     while next < schedule.total() {
         let due = schedule.due_by(shared.now());

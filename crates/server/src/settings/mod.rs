@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{bytes, filter, seconds, switch};
 use program::zone;
@@ -134,10 +135,13 @@ pub struct Settings {
 }
 
 /// What the program can do beside serving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Check the server that listens at `LISTEN`: exit status 0 if it works, 1 if not
     Healthcheck,
+    /// Completions and manual pages.
+    #[command(flatten)]
+    Documentation(Documentation),
 }
 
 /// As the setting has it.

@@ -1,4 +1,4 @@
-// How connections end, and why others never begin.
+// Why connections end, and why others are not made.
 
 const CLOSE_CODES = {
   1000: 'normal closure: the purpose of the connection is fulfilled',
@@ -7,7 +7,7 @@ const CLOSE_CODES = {
   1003: 'unsupported data: a kind of message that this service does not take, such as binary',
   1004: 'reserved: this code has no meaning',
   1005: 'no code was given',
-  1006: 'abnormal closure: the connection broke off without a goodbye',
+  1006: 'abnormal closure: the connection ended without a Close frame',
   1007: 'invalid data: text that is not valid UTF-8',
   1008: 'policy violation: something that the server does not allow, or silence for too long',
   1009: 'message too big',
@@ -34,7 +34,23 @@ function closeWords({ code, reason, wasClean }) {
   return `${code}, ${closeMeaning(code)}${said} (${wasClean ? 'clean' : 'not clean'})`;
 }
 
-/** What to try when a connection did not come about; browsers do not tell a page the reason. */
+/** Ports that a browser never connects to (WHATWG Fetch, section "Port blocking"). */
+const BLOCKED_PORTS = new Set([
+  0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+  111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+  540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+  6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+]);
+
+/** Why the browser will not even try to connect to an address, or ''. */
+function refusal(url) {
+  if (url.port && BLOCKED_PORTS.has(Number(url.port))) {
+    return `Browsers block port ${url.port}: no page can connect to it. Let the server listen at another port; programs that are not browsers can use this one.`;
+  }
+  return refusedAsMixed(url) ? MIXED : '';
+}
+
+/** Likely reasons why a connection was not made; browsers do not tell a page the reason. */
 function likelyCauses(url) {
   if (url.protocol === 'wss:') {
     return 'Browsers do not tell why. Likely: nothing listens there for TLS, which has a port of its own (10443 as a rule), or this browser does not trust the certificate. '
@@ -43,7 +59,7 @@ function likelyCauses(url) {
   return 'Browsers do not tell why. Likely: nothing listens at this host and port, the server does not know the path or refuses the origin of this page, or it speaks TLS there (choose wss://).';
 }
 
-/** What a browser opens to see the certificate of a server, or null. */
+/** The address at which a browser shows the certificate of a server, or null. */
 function securePage(url) {
   return url.protocol === 'wss:' ? `https://${url.host}/` : null;
 }

@@ -6,20 +6,59 @@ const fields = {
   port: $('port'),
   path: $('path'),
   protocol: $('protocol'),
+  service: $('service'),
 
-  fill() {
-    this.scheme.value = location.protocol === 'https:' ? 'wss://' : 'ws://';
-    this.host.value = location.hostname;
-    this.port.value = location.port;
-    this.path.value = new URLSearchParams(location.search).get('path') ?? '/';
+  /** The server that the page is from. */
+  own: {
+    scheme: location.protocol === 'https:' ? 'wss' : 'ws',
+    host: location.hostname,
+    port: location.port,
+    path: '/',
+    protocol: '',
   },
 
-  /** Takes the parts of a whole address that was put into the field of the host. */
+  /** Fills the form from the address of the page, and with its own server. */
+  fill() {
+    const query = new URLSearchParams(location.search);
+    for (const [name, own] of Object.entries(this.own)) {
+      this[name].value = query.get(name) ?? own;
+    }
+    this.scheme.value ||= this.own.scheme;
+  },
+
+  /** Writes what differs from the own server to the address of the page, to be kept or passed on. */
+  keep() {
+    const query = new URLSearchParams();
+    for (const [name, own] of Object.entries(this.own)) {
+      if (this[name].value !== own) query.set(name, this[name].value);
+    }
+    // Slashes may stand in a query as they are (RFC 3986, section 3.4).
+    const text = query.toString().replaceAll('%2F', '/');
+    history.replaceState(null, '', text ? `?${text}` : location.pathname);
+  },
+
+  /** Shows which service has the path. */
+  matchService() {
+    const known = [...this.service.options].some(({ value }) => value === this.path.value.trim());
+    this.service.value = known ? this.path.value.trim() : '';
+  },
+
+  /** Fills in the path of the chosen service. */
+  takeService() {
+    if (this.service.value) {
+      this.path.value = this.service.value;
+    } else {
+      this.path.focus();
+      this.path.select();
+    }
+  },
+
+  /** Splits a whole address that was pasted into the field of the host. */
   takeApart() {
     if (!/^(ws|http)s?:\/\//i.test(this.host.value.trim())) return;
     const url = parsed(this.host.value.trim());
     if (!url) return;
-    this.scheme.value = /^(wss|https):$/.test(url.protocol) ? 'wss://' : 'ws://';
+    this.scheme.value = /^(wss|https):$/.test(url.protocol) ? 'wss' : 'ws';
     this.host.value = url.hostname;
     this.port.value = url.port;
     this.path.value = url.pathname + url.search;
@@ -31,7 +70,7 @@ const fields = {
     if (!host || /[/?#@\\\s]/.test(host)) return null;
     const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
     const port = this.port.value && `:${this.port.value}`;
-    return parsed(`${this.scheme.value}${bracketed}${port}/${path.replace(/^\//, '')}`);
+    return parsed(`${this.scheme.value}://${bracketed}${port}/${path.replace(/^\//, '')}`);
   },
 
   protocols() {
@@ -49,7 +88,7 @@ function parsed(address) {
   }
 }
 
-/** What the message field begins with; what somebody typed stays. */
+/** The suggested message; a message that was typed stays. */
 const draft = {
   field: $('message'),
   isOwn: false,
@@ -72,6 +111,8 @@ function pingText(name) {
 function showChoice() {
   const url = fields.url();
   put($('address'), url ? plain(url.href) : '');
-  put($('talk-hint'), url && refusedAsMixed(url) ? MIXED : '');
+  put($('talk-hint'), url ? refusal(url) : '');
   draft.suggest(url?.pathname);
+  fields.matchService();
+  fields.keep();
 }

@@ -30,6 +30,8 @@ const log = {
 
   show() {
     const { list } = this;
+    const newest = this.pending.at(-1);
+    if (newest) put($('newest'), `${newest.kind}  ${newest.text}`);
     list.append(...this.pending.splice(0).map(entry));
     while (list.childElementCount > MAX_ENTRIES) list.firstElementChild.remove();
     this.follow();
@@ -38,6 +40,7 @@ const log = {
   clear() {
     this.pending.length = 0;
     this.list.replaceChildren();
+    put($('newest'), '');
     this.isFollowing = true;
     put($('log-note'), 'Cleared');
   },

@@ -1,12 +1,12 @@
-// All together.
+// Connects the elements of the page with what they do.
 
-/** Keeps a field as it was left, for as long as the tab is open. */
+/** Keeps the value of a field for as long as the tab is open. */
 function remember(field) {
   try {
     field.value = sessionStorage.getItem(field.id) ?? field.value;
     field.addEventListener('change', () => sessionStorage.setItem(field.id, field.value));
   } catch {
-    // A browser may forbid it; then the field begins as the page has it.
+    // A browser may forbid storage; the field then has its default.
   }
 }
 
@@ -21,6 +21,7 @@ function main() {
   fields.fill();
   remember($('ping-name'));
   remember($('ping-interval'));
+  fields.service.addEventListener('input', () => fields.takeService());
   fields.host.addEventListener('change', () => fields.takeApart());
   $('connect-form').addEventListener('input', showChoice);
   $('connect-form').addEventListener('change', showChoice);

@@ -91,7 +91,7 @@ class Pinger {
     if (this.#sentAt === null) return;
     const ms = performance.now() - this.#sentAt;
     this.#sentAt = null;
-    if (typeof text === 'string' && text.startsWith('Error: ')) this.#refused(text);
+    if (typeof text === 'string' && isRefusal(text)) this.#refused(text);
     else this.#replied(ms);
     showFigures(this.figures);
     this.#next = setTimeout(() => this.#ping(), this.#interval);
@@ -111,7 +111,7 @@ class Pinger {
     const what = this.#wasOpen ? 'lost the connection to' : 'no connection yet to';
     log.add('lost', `ping mode: ${what} ${plain(this.#url.href)}: ${why}; trying again until it works`);
     if (this.#wasOpen) this.#show('bad', 'Lost', `${why}. Trying again until it works.`);
-    else this.#show('bad', 'No connection', `Trying again until it works. ${likelyCauses(this.#url)} ${securePage(this.#url) ?? ''}`);
+    else this.#show('bad', 'No connection', `Trying again until it works. ${refusal(this.#url) || `${likelyCauses(this.#url)} ${securePage(this.#url) ?? ''}`}`);
   }
 
   #ping() {
@@ -162,7 +162,7 @@ const pinging = {
       this.figures = this.current.figures;
       showFigures(this.figures);
     } catch (error) {
-      put($('ping-hint'), url && refusedAsMixed(url) ? MIXED : `Cannot ping: ${plain(error.message)}.`);
+      put($('ping-hint'), (url && refusal(url)) || `Cannot ping: ${plain(error.message)}.`);
     }
   },
 

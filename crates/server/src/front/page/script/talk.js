@@ -19,8 +19,7 @@ const talk = {
     try {
       this.open(url, fields.protocols());
     } catch (error) {
-      const why = refusedAsMixed(url) ? MIXED : plain(error.message);
-      log.add('error', `cannot connect to ${plain(url.href)}: ${why}`);
+      log.add('error', `cannot connect to ${plain(url.href)}: ${refusal(url) || plain(error.message)}`);
     }
   },
 
@@ -28,7 +27,7 @@ const talk = {
     const socket = new WebSocket(url, protocols);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => this.opened(url);
-    socket.onmessage = ({ data }) => log.add('received', typeof data === 'string' ? shortened(data) : hexBeginning(data));
+    socket.onmessage = ({ data }) => this.received(data);
     socket.onclose = (event) => this.closed(event, url);
     this.socket = socket;
     this.isOpen = false;
@@ -47,6 +46,11 @@ const talk = {
     if (!isTouched && [$('connect'), document.body].includes(document.activeElement)) draft.field.select();
   },
 
+  received(data) {
+    if (typeof data === 'string') log.add(isRefusal(data) ? 'refused' : 'received', shortened(data));
+    else log.add('received', hexBeginning(data));
+  },
+
   closed(event, url) {
     const { isOpen, isLeaving } = this;
     this.socket = null;
@@ -57,7 +61,9 @@ const talk = {
   },
 
   failed(url) {
-    log.add('error', `cannot connect to ${plain(url.href)} (1006). ${likelyCauses(url)}`, securePage(url));
+    const why = refusal(url);
+    if (why) log.add('error', `cannot connect to ${plain(url.href)}: ${why}`);
+    else log.add('error', `cannot connect to ${plain(url.href)} (1006). ${likelyCauses(url)}`, securePage(url));
   },
 
   disconnect() {

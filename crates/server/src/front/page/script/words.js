@@ -45,6 +45,11 @@ function plain(text) {
   return text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escape);
 }
 
+/** Whether a server of this project says that it cannot use a message. */
+function isRefusal(text) {
+  return text.startsWith('Error: ');
+}
+
 function shortened(text, most = MAX_SHOWN) {
   if (text.length <= most) return plain(text);
   return `${plain(text.slice(0, most))} … (${wholeNumber.format(text.length)} characters in all)`;

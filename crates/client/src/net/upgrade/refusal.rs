@@ -1,0 +1,188 @@
+//! What a server says that does not switch protocols.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use proto::escape;
+use tokio::time::timeout;
+
+use super::Answer;
+use crate::net::error::ConnectError;
+
+/// How much of a server's explanation is read, and of each text of a server shown, in bytes.
+const SHOWN: usize = 200;
+
+/// How long the explanation may take once the status is there.
+const BODY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Longest `Retry-After` that is kept to: a wrong date must not silence the client for years.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Why the server did not agree: status, where it redirects to, and what it says about it.
+pub(super) async fn explain(answer: Answer) -> ConnectError {
+    let (head, body) = answer.into_parts();
+    let is_text = head
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/plain"));
+    let body = if is_text { beginning(body).await } else { Vec::new() };
+    ConnectError::refused(
+        told(head.status, &head.headers, &body),
+        retry_after(head.status, &head.headers, Utc::now()),
+    )
+}
+
+/// The first bytes of a body, as many as come in time.
+async fn beginning(mut body: Incoming) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = async {
+        while bytes.len() < SHOWN
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            if let Some(data) = frame.data_ref() {
+                bytes.extend_from_slice(&data[..data.len().min(SHOWN - bytes.len())]);
+            }
+        }
+    };
+    // A body that does not come is no reason to wait.
+    let _ = timeout(BODY_TIMEOUT, read).await;
+    bytes
+}
+
+fn told(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+    let answered = format!("the server answered {status}");
+    if status.is_redirection()
+        && let Some(location) = shown(headers, &LOCATION)
+    {
+        let scheme = location.strip_prefix("http").filter(|rest| rest.starts_with(['s', ':']));
+        let url = scheme.map_or_else(|| location.clone(), |rest| format!("ws{rest}"));
+        return format!(
+            "{answered} and redirects to {location}: use {url} as the URL if that is right"
+        );
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        let wanted = shown(headers, &WWW_AUTHENTICATE)
+            .map_or_else(String::new, |scheme| format!(" ({scheme})"));
+        return format!(
+            "{answered}: it wants a user and a password{wanted}, as in ws://USER:PASSWORD@HOST"
+        );
+    }
+    match first_sentence(body) {
+        Some(sentence) => format!("{answered}: {sentence}"),
+        None => answered,
+    }
+}
+
+/// The value of a header, safe to print.
+fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
+    let value = escape::plain(&value[..value.floor_char_boundary(SHOWN)]);
+    (!value.is_empty()).then_some(value)
+}
+
+/// The first line of a text without a sentence that the line does not finish: of
+/// `There is no /x here. The paths of this server:` the first sentence.
+fn first_sentence(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let finished =
+        if line.ends_with(':') { line.rfind(". ").map_or(line, |end| &line[..=end]) } else { line };
+    Some(escape::plain(finished))
+}
+
+/// How long the server asks to be left alone: a number of seconds or a date (RFC 9110, section
+/// 10.2.3), with 503 (section 15.6.4) or 429 (RFC 6585, section 4).
+fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    if ![StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+        return None;
+    }
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let time = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = DateTime::parse_from_rfc2822(value).ok()?;
+            // A date that is over asks for no time.
+            date.signed_duration_since(now).to_std().unwrap_or_default()
+        }
+    };
+    Some(time.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::TimeZone;
+    use hyper::header::HeaderValue;
+
+    fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
+        let line = |(name, value): &(HeaderName, &str)| {
+            (name.clone(), HeaderValue::from_str(value).unwrap())
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_first_sentence_is_whole() {
+        for (body, told) in [
+            ("All taken\nx", Some("All taken")),
+            ("\n  All taken. Try later.\r\n", Some("All taken. Try later.")),
+            (
+                "There is no /x here. The paths of this server:\n  /  pings\n",
+                Some("There is no /x here."),
+            ),
+            ("The paths:\n /\n", Some("The paths:")),
+            ("\u{1b}[2J", Some(r"\u001b[2J")),
+            ("", None),
+            ("\n\n", None),
+        ] {
+            assert_eq!(first_sentence(body.as_bytes()).as_deref(), told, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_is_told_with_its_target() {
+        for (location, url) in [
+            ("https://other.example/ws", "wss://other.example/ws"),
+            ("http://other.example/ws", "ws://other.example/ws"),
+            ("wss://other.example/ws", "wss://other.example/ws"),
+            ("/login", "/login"),
+        ] {
+            let told = told(StatusCode::FOUND, &headers(&[(LOCATION, location)]), b"x");
+            assert_eq!(
+                told,
+                format!(
+                    "the server answered 302 Found and redirects to {location}: use {url} as the URL if that is right"
+                )
+            );
+        }
+        let bare = told(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), b"");
+        assert_eq!(bare, "the server answered 301 Moved Permanently");
+    }
+
+    #[test]
+    fn retry_after_is_a_number_or_a_date() {
+        let now = Utc.with_ymd_and_hms(2015, 10, 21, 7, 27, 0).unwrap();
+        let asked = |status, value| retry_after(status, &headers(&[(RETRY_AFTER, value)]), now);
+        for (value, seconds) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", Some(60)),
+            ("Wed, 21 Oct 2015 07:26:00 GMT", Some(0)),
+            ("Sun, 21 Oct 2035 07:28:00 GMT", Some(3600)),
+            ("999999999999", Some(3600)),
+            ("99999999999999999999999", None),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS] {
+                assert_eq!(asked(status, value), seconds.map(Duration::from_secs), "{value}");
+            }
+            assert_eq!(asked(StatusCode::FORBIDDEN, value), None);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a server that switches protocols has to answer (RFC 6455, section 4.1: "Once the client's
+//! opening handshake has been sent, the client MUST wait for a response ...").
+//!
+//! The numbers in the comments are those of the list in that section.
+
+use std::fmt;
+
+use hyper::Version;
+use hyper::header::{
+    AsHeaderName, CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use proto::escape;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::request::Request;
+
+/// What is wrong with an answer of status 101.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Version(Version),
+    NoUpgrade(Option<String>),
+    NoConnection(Option<String>),
+    NoAccept,
+    WrongAccept,
+    UnaskedExtension(String),
+    UnaskedSubprotocol(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => {
+                write!(f, "the server answered 101 as {version:?}, which cannot switch protocols")
+            }
+            Self::NoUpgrade(None) => f.write_str("the answer has no Upgrade: websocket"),
+            Self::NoUpgrade(Some(other)) => {
+                write!(f, "the answer has Upgrade: {other} in place of Upgrade: websocket")
+            }
+            Self::NoConnection(None) => f.write_str("the answer has no Connection: Upgrade"),
+            Self::NoConnection(Some(other)) => {
+                write!(f, "the answer has Connection: {other} without Upgrade in it")
+            }
+            Self::NoAccept => f.write_str("the answer has no Sec-WebSocket-Accept"),
+            Self::WrongAccept => f.write_str(
+                "the Sec-WebSocket-Accept of the answer does not belong to the key that was sent",
+            ),
+            Self::UnaskedExtension(extension) => {
+                write!(f, "the server uses an extension that nobody asked for: {extension}")
+            }
+            Self::UnaskedSubprotocol(protocol) => {
+                write!(f, "the server chose a subprotocol that nobody offered: {protocol}")
+            }
+        }
+    }
+}
+
+/// Checks the answer of status 101 to `request`.
+///
+/// # Errors
+/// The first rule that the answer breaks.
+pub(super) fn check(request: &Request, version: Version, headers: &HeaderMap) -> Result<(), Fault> {
+    // RFC 9110, section 15.2: HTTP/1.0 has no 1xx status, and so no switch of protocols.
+    if version != Version::HTTP_11 {
+        return Err(Fault::Version(version));
+    }
+    // 2. "If the response lacks an |Upgrade| header field or [it] contains a value that is not an
+    // ASCII case-insensitive match for the value "websocket" ..."
+    if !tokens(headers, UPGRADE).all(|token| token.eq_ignore_ascii_case("websocket"))
+        || !headers.contains_key(UPGRADE)
+    {
+        return Err(Fault::NoUpgrade(shown(headers, UPGRADE)));
+    }
+    // 3. "If the response lacks a |Connection| header field or [it] doesn't contain a token that
+    // is an ASCII case-insensitive match for the value "Upgrade" ..."
+    if !tokens(headers, CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return Err(Fault::NoConnection(shown(headers, CONNECTION)));
+    }
+    // 4. "If the response lacks a |Sec-WebSocket-Accept| header field or [it] contains a value
+    // other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...]
+    // but ignoring any leading and trailing whitespace ..."; 11.3.3: it "MUST NOT appear more than
+    // once".
+    let mut accepts = headers.get_all(SEC_WEBSOCKET_ACCEPT).iter();
+    let accept = accepts.next().ok_or(Fault::NoAccept)?;
+    let expected = derive_accept_key(request.key());
+    if accept.as_bytes().trim_ascii() != expected.as_bytes() || accepts.next().is_some() {
+        return Err(Fault::WrongAccept);
+    }
+    // 5. "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
+    // indicates the use of an extension that was not present in the client's handshake ..." The
+    // client offers none.
+    if tokens(headers, SEC_WEBSOCKET_EXTENSIONS).next().is_some() {
+        return Err(Fault::UnaskedExtension(all(headers, SEC_WEBSOCKET_EXTENSIONS)));
+    }
+    // 6. "If the response includes a |Sec-WebSocket-Protocol| header field and this header field
+    // indicates the use of a subprotocol that was not present in the client's handshake ..." The
+    // client offers none.
+    if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Err(Fault::UnaskedSubprotocol(all(headers, SEC_WEBSOCKET_PROTOCOL)));
+    }
+    Ok(())
+}
+
+/// The elements of a list header over all its lines (RFC 9110, section 5.6.1), empty ones left out.
+fn tokens(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = String> {
+    let values =
+        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let tokens: Vec<_> = values
+        .flat_map(|value| {
+            let tokens = value.split(',').map(|token| token.trim_matches([' ', '\t']).to_owned());
+            tokens.filter(|token| !token.is_empty()).collect::<Vec<_>>()
+        })
+        .collect();
+    tokens.into_iter()
+}
+
+fn shown(headers: &HeaderMap, name: impl AsHeaderName + Clone) -> Option<String> {
+    headers.contains_key(name.clone()).then(|| all(headers, name))
+}
+
+/// All values of a header, safe to print.
+fn all(headers: &HeaderMap, name: impl AsHeaderName) -> String {
+    const SHOWN: usize = 200;
+    let values = tokens(headers, name).collect::<Vec<_>>().join(", ");
+    escape::plain(&values[..values.floor_char_boundary(SHOWN)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request::tests::example;
+    use super::*;
+    use hyper::header::{HeaderName, HeaderValue};
+
+    /// The answer of RFC 6455, section 1.3.
+    const ANSWER: [(&str, &str); 3] = [
+        ("upgrade", "websocket"),
+        ("connection", "Upgrade"),
+        ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+    ];
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
+        };
+        lines.iter().map(line).collect()
+    }
+
+    /// The check of the answer of the RFC, with the lines of one header replaced.
+    fn with(name: &str, values: &[&str]) -> Result<(), Fault> {
+        let others = ANSWER.iter().filter(|line| line.0 != name).copied();
+        let lines: Vec<_> = others.chain(values.iter().map(|value| (name, *value))).collect();
+        check(&example(), Version::HTTP_11, &headers(&lines))
+    }
+
+    #[test]
+    fn the_answer_of_the_rfc_is_accepted() {
+        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(()));
+    }
+
+    #[test]
+    fn every_valid_spelling_is_accepted() {
+        for (name, values) in [
+            ("connection", &["keep-alive, Upgrade"][..]),
+            ("connection", &["keep-alive", "upgrade"]),
+            ("connection", &["keep-alive,\tUPGRADE"]),
+            ("connection", &[",, Upgrade ,"]),
+            ("upgrade", &["WebSocket"]),
+            ("sec-websocket-accept", &[" s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\t"]),
+            ("sec-websocket-extensions", &[""]),
+            ("server", &["anything"]),
+        ] {
+            assert_eq!(with(name, values), Ok(()), "{name}: {values:?}");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_checked() {
+        for (name, values, told) in [
+            ("upgrade", &[][..], "the answer has no Upgrade: websocket"),
+            ("upgrade", &["h2c"], "the answer has Upgrade: h2c in place of Upgrade: websocket"),
+            (
+                "upgrade",
+                &["websocket, h2c"],
+                "the answer has Upgrade: websocket, h2c in place of Upgrade: websocket",
+            ),
+            ("connection", &[], "the answer has no Connection: Upgrade"),
+            (
+                "connection",
+                &["keep-alive"],
+                "the answer has Connection: keep-alive without Upgrade in it",
+            ),
+            ("sec-websocket-accept", &[], "the answer has no Sec-WebSocket-Accept"),
+            (
+                "sec-websocket-accept",
+                &["c3pPLMBiTxaQ9kYGzzhZRbK+xOo="],
+                "the Sec-WebSocket-Accept of the answer does not belong to the key that was sent",
+            ),
+            (
+                "sec-websocket-accept",
+                &["s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="],
+                "the Sec-WebSocket-Accept of the answer does not belong to the key that was sent",
+            ),
+            (
+                "sec-websocket-extensions",
+                &["permessage-deflate; client_max_window_bits=15"],
+                "the server uses an extension that nobody asked for: permessage-deflate; client_max_window_bits=15",
+            ),
+            (
+                "sec-websocket-protocol",
+                &["chat"],
+                "the server chose a subprotocol that nobody offered: chat",
+            ),
+        ] {
+            let fault = with(name, values).unwrap_err();
+            assert_eq!(fault.to_string(), told, "{name}: {values:?}");
+        }
+        assert_eq!(
+            check(&example(), Version::HTTP_10, &headers(&ANSWER)).unwrap_err().to_string(),
+            "the server answered 101 as HTTP/1.0, which cannot switch protocols"
+        );
+    }
+
+    #[test]
+    fn what_a_server_says_is_shown_without_harm() {
+        let values = HeaderValue::from_bytes(&[b"\xff".repeat(300), b"\xc2\x9b".to_vec()].concat());
+        let mut lines = headers(&ANSWER);
+        lines.insert(SEC_WEBSOCKET_PROTOCOL, values.unwrap());
+        let told = check(&example(), Version::HTTP_11, &lines).unwrap_err().to_string();
+        assert!(told.len() < 300 && !told.chars().any(char::is_control), "{told:?}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What is wrong with a URL, and what to write instead.
+
+use proto::escape;
+
+const ALLOWED: &str =
+    "allowed is ws://HOST[:PORT][/PATH], or wss:// for TLS, such as ws://localhost:8765";
+
+/// What is wrong with a URL.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    NoScheme,
+    Scheme,
+    NoHost,
+    Host(String),
+    /// A host with letters outside ASCII.
+    International(String),
+    /// An IPv6 address without brackets.
+    BareIpv6(String),
+    Port(String),
+    Fragment(String),
+    /// A character of the path that a URL has to percent-encode.
+    Unencoded(char),
+    Credentials(String),
+}
+
+impl Fault {
+    /// One line about the fault in `text`, without its password.
+    pub(super) fn told(&self, text: &str) -> String {
+        // A / ? or # in a password ends the part that passwords stand in, so any part of such a
+        // text may belong to one.
+        let may_hold_password = text.contains('@');
+        let part = |part: &str| match may_hold_password {
+            true => "***".into(),
+            false => escape::plain(part),
+        };
+        match self {
+            Self::NoScheme if text.is_empty() => ALLOWED.into(),
+            Self::NoScheme => {
+                format!("the scheme is missing: write ws://{}, or wss:// for TLS", part(text))
+            }
+            Self::Scheme => {
+                let scheme = text.split("://").next().unwrap_or_default();
+                format!("the scheme {} is not known: {ALLOWED}", part(scheme))
+            }
+            Self::NoHost => format!("the host is missing: {ALLOWED}"),
+            Self::Host(host) => format!(
+                "the host \"{}\" is not allowed: it is a name of letters, digits, \"-\", \"_\" and \".\", or an address, that of IPv6 in brackets",
+                part(host)
+            ),
+            Self::International(host) => format!(
+                "a host is written in ASCII: {} in place of {}",
+                ascii(host).map_or_else(|| "xn--...".into(), |host| part(&host)),
+                part(host)
+            ),
+            Self::BareIpv6(address) => {
+                format!("an IPv6 address stands in brackets: [{0}] in place of {0}", part(address))
+            }
+            Self::Port(port) if port.is_empty() => {
+                "the port is empty: leave the colon out, or write a number from 1 to 65535".into()
+            }
+            Self::Port(port) => format!(
+                "the port {} is not allowed: it is a number from 1 to 65535{}",
+                part(port),
+                if may_hold_password {
+                    " (in a password, / is written as %2F, ? as %3F and # as %23)"
+                } else {
+                    ""
+                }
+            ),
+            Self::Fragment(fragment) => format!(
+                "the fragment {} has no meaning for a WebSocket (RFC 6455, section 3): leave it out, or write %23 for a # in the path",
+                part(fragment)
+            ),
+            Self::Unencoded(c) => {
+                let c = c.to_string();
+                let encoded: String = c.bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!("an \"{}\" in the path is written as {encoded}", escape::plain(&c))
+            }
+            Self::Credentials(fault) => fault.clone(),
+        }
+    }
+}
+
+/// The ASCII form of a host (RFC 5891, section 4.4): lower case, and Punycode for labels with
+/// other letters.
+fn ascii(host: &str) -> Option<String> {
+    let label = |label: &str| match label.is_ascii() {
+        true => Some(label.to_owned()),
+        false => {
+            idna::punycode::encode_str(&label.to_lowercase()).map(|code| format!("xn--{code}"))
+        }
+    };
+    Some(host.split('.').map(label).collect::<Option<Vec<_>>>()?.join("."))
+}
+
+/// A URL as it was given, for an error about it: with `***` in place of user and password.
+#[must_use]
+pub fn redacted(text: &str) -> String {
+    // From the end, as a password that is not percent-encoded may hold an @ itself.
+    let Some((before, host)) = text.rsplit_once('@') else { return text.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://***@{host}"),
+        None => format!("***@{host}"),
+    }
+}

@@ -1,0 +1,106 @@
+use super::*;
+use crate::net::tls::Trust;
+use crate::stdout::tests::Writes;
+use backoff::{FIRST, LONGEST};
+use futures_util::{SinkExt, StreamExt};
+use std::cell::RefCell;
+use tokio::io::DuplexStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn endpoint() -> Endpoint {
+    Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone }
+}
+
+/// Pings for an hour of paused time over the connections that `connect` makes; returns when each
+/// was made or refused.
+async fn hour_with<C>(lag: Duration, connect: C) -> Vec<Duration>
+where
+    C: AsyncFn() -> Result<WebSocketStream<DuplexStream>, ConnectError>,
+{
+    let start = Instant::now();
+    let tries = RefCell::new(Vec::new());
+    let options = Options {
+        endpoint: endpoint(),
+        client_name: "Client-100".into(),
+        lag,
+        patience: Duration::from_secs(10),
+    };
+    let (output, _writer) = Output::start(Writes::channel().0).unwrap();
+    let mut pinger = Pinger {
+        connect: async || {
+            tries.borrow_mut().push(start.elapsed());
+            connect().await
+        },
+        url: options.endpoint.url.clone(),
+        pings: options.pings(),
+        backoff: Backoff::default(),
+        reporter: Reporter::new(&options.endpoint, output, Stats::new().unwrap()),
+    };
+    assert_eq!(pinger.ping_until(pin!(async { sleep(HOUR).await })).await, ());
+    assert_eq!(start.elapsed(), HOUR);
+    drop(pinger);
+    tries.into_inner()
+}
+
+/// A connection to a server that answers this many pings and then closes.
+async fn answering(pongs: usize) -> WebSocketStream<DuplexStream> {
+    let (near, far) = tokio::io::duplex(4096);
+    tokio::spawn(async move {
+        let mut server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
+        for _ in 0..pongs {
+            assert!(server.next().await.is_some_and(|message| message.unwrap().is_text()));
+            server.send(Message::text("Pong!")).await.unwrap();
+        }
+        let _ = server.close(None).await;
+        while let Some(Ok(_)) = server.next().await {}
+    });
+    WebSocketStream::from_raw_socket(near, Role::Client, None).await
+}
+
+/// The mean time between two tries, over the last `count` of them.
+fn mean_pause(tries: &[Duration], count: usize) -> Duration {
+    let last = &tries[tries.len() - count..];
+    (last[count - 1] - last[0]) / (count as u32 - 1)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_away_is_tried_less_and_less_often() {
+    let tries = hour_with(Duration::ZERO, async || Err("connection refused".into())).await;
+    assert!(tries[1] <= FIRST);
+    let pause = mean_pause(&tries, 100);
+    assert!(pause > LONGEST / 3 && pause < LONGEST * 2 / 3, "{pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_once_and_closes_is_left_alone_as_well() {
+    let tries = hour_with(Duration::from_secs(10), async || Ok(answering(1).await)).await;
+    let pause = mean_pause(&tries, 100);
+    assert!(pause > LONGEST / 3, "{pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_held_is_made_again_at_once() {
+    let held = Duration::from_secs(20);
+    let tries = hour_with(held, async || Ok(answering(2).await)).await;
+    // Paused time may pass while the thread that writes stdout has not begun to run.
+    let stdout = Duration::from_secs(1);
+    for pair in tries.windows(2) {
+        assert!(pair[1] - pair[0] <= held + FIRST + stdout, "{pair:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_server_asks_for_is_kept() {
+    let asked = Duration::from_secs(60);
+    let tries = hour_with(Duration::ZERO, async || {
+        Err(ConnectError::refused("too many".into(), Some(asked)))
+    });
+    let tries = tries.await;
+    assert!(tries.len() > 50, "{}", tries.len());
+    for pair in tries.windows(2) {
+        assert!(pair[1] - pair[0] >= asked, "{pair:?}");
+    }
+}

@@ -1,0 +1,286 @@
+//! The command line and the environment, made into a [`Mode`].
+
+mod bench;
+mod replica;
+mod url;
+
+use std::time::Duration;
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use program::documentation::Documentation;
+use program::events::Filter;
+use program::values::{filter, seconds};
+use proto::ping::unquoted;
+
+use crate::mode::Mode;
+use crate::net::Endpoint;
+use crate::net::tls::Trust;
+use crate::net::tls::authorities::Authorities;
+use crate::{ping, talk};
+use bench::BenchArgs;
+use url::{Given, parse_url};
+
+/// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
+/// message.
+const MAX_NAME: usize = 4096;
+
+/// A WebSocket client that pings a server and prints its replies, until it is stopped.
+///
+/// Each option but --interactive and --insecure is also an environment variable of the same name;
+/// the option wins.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "client", version, disable_help_subcommand = true)]
+pub struct Settings {
+    /// Server to ping [default: that of --server-url]
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+
+    /// Name that the server writes to its log; `{replica}` in it becomes -2 in the second container
+    /// of a Compose service [default: the host name]
+    #[arg(long, env, global = true, value_name = "NAME", value_parser = name)]
+    client_name: Option<String>,
+
+    /// Time between a reply and the next ping
+    #[arg(long, env, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    lag_time: Duration,
+
+    /// Server, where no URL is given
+    #[arg(long, env, global = true, value_name = "URL", default_value = "ws://localhost:8765")]
+    server_url: String,
+
+    /// The same as talk
+    #[arg(long, global = true, value_name = "URL", num_args = 0..=1)]
+    interactive: Option<Option<String>>,
+
+    /// Time after which a ping without a reply counts as lost, and the connection with it
+    #[arg(long, env, global = true, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
+    pong_timeout: Duration,
+
+    /// File of authorities that are trusted at wss:// beside those of the system, in PEM
+    #[arg(
+        long,
+        env,
+        global = true,
+        value_name = "PATH",
+        value_parser = PathBufValueParser::new().try_map(Authorities::open)
+    )]
+    tls_ca: Option<Authorities>,
+
+    /// Accepts any certificate at wss://: anyone on the way can then read and change what is sent
+    #[arg(long, global = true)]
+    insecure: bool,
+
+    /// What is told on stderr: a level, or levels by module
+    #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter("info,client::net=debug"))]
+    pub rust_log: Filter,
+
+    /// What to do in place of pinging
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// The modes beside pinging.
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Sends each line that is typed or piped in, and prints each frame that comes
+    Talk(TalkArgs),
+    /// Puts a server under load, and prints how fast it answers
+    Bench(Box<BenchArgs>),
+    /// Completions and manual pages.
+    #[command(flatten)]
+    Documentation(Documentation),
+}
+
+#[derive(Args, Clone, Debug)]
+struct TalkArgs {
+    /// Server to talk to [default: that of --server-url]
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+}
+
+impl Settings {
+    /// What the client is to print about itself, in place of doing anything.
+    #[must_use]
+    pub fn documentation(&self) -> Option<&Documentation> {
+        match &self.command {
+            Some(Command::Documentation(documentation)) => Some(documentation),
+            _ => None,
+        }
+    }
+
+    /// What the client is to do.
+    ///
+    /// # Errors
+    /// Which setting is wrong, with its value and what is allowed.
+    pub fn mode(&self) -> Result<Mode, String> {
+        let patience = self.pong_timeout;
+        match (&self.command, &self.interactive) {
+            (None, None) => Ok(Mode::Ping(ping::Options {
+                endpoint: self.endpoint(None)?,
+                client_name: self.client_name(),
+                lag: self.lag_time,
+                patience,
+            })),
+            (None, Some(url)) => {
+                let url = url.as_ref().map(|url| Given { name: "--interactive", text: url });
+                Ok(Mode::Talk(talk::Options { endpoint: self.endpoint(url)?, patience }))
+            }
+            (Some(Command::Talk(TalkArgs { url })), None) => {
+                let url = url.as_ref().map(Given::argument);
+                Ok(Mode::Talk(talk::Options { endpoint: self.endpoint(url)?, patience }))
+            }
+            (Some(Command::Bench(args)), None) => {
+                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
+                args.options(endpoint, self.client_name(), patience).map(Mode::Bench)
+            }
+            (Some(Command::Documentation(_)), None) => {
+                Err("completions and manual pages are printed without a server".into())
+            }
+            (Some(command), Some(_)) => Err(format!(
+                "--interactive and {} are two modes, but allowed is one: leave one of them out",
+                command.name()
+            )),
+        }
+    }
+
+    /// The server at `own`, the URL of a mode, or else at the one for all modes.
+    fn endpoint(&self, own: Option<Given<'_>>) -> Result<Endpoint, String> {
+        let given = match (own, &self.url) {
+            (Some(_), Some(_)) => {
+                return Err("two URLs are given, but allowed is one: leave one of them out".into());
+            }
+            (Some(own), None) => own,
+            (None, Some(url)) => Given::argument(url),
+            (None, None) => Given { name: "SERVER_URL (--server-url)", text: &self.server_url },
+        };
+        let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
+        Ok(Endpoint { url: parse_url(given)?, trust })
+    }
+
+    /// The name of this client: the one that was set, or that of the host.
+    fn client_name(&self) -> String {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
+        name.filter(|name| !name.is_empty()).unwrap_or(host)
+    }
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Talk(_) => "talk",
+            Self::Bench(_) => "bench",
+            Self::Documentation(Documentation::Completions { .. }) => "completions",
+            Self::Documentation(Documentation::Man { .. }) => "man",
+        }
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.len() > MAX_NAME {
+        return Err(format!("allowed is a name of at most {MAX_NAME} bytes"));
+    }
+    Ok(unquoted(text).to_owned())
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| {
+        "allowed is a number of seconds above 0, up to a year, such as 10 or 0.5".into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(args: &[&str]) -> Result<Mode, String> {
+        let settings = Settings::try_parse_from([&["client"], args].concat());
+        settings.map_err(|error| error.to_string())?.mode()
+    }
+
+    /// The mode and the URL that it is for.
+    fn server(args: &[&str]) -> (&'static str, String) {
+        match mode(args).unwrap() {
+            Mode::Ping(options) => ("ping", options.endpoint.url.to_string()),
+            Mode::Talk(options) => ("talk", options.endpoint.url.to_string()),
+            Mode::Bench(options) => ("bench", options.endpoint.url.to_string()),
+        }
+    }
+
+    fn named(name: &str) -> String {
+        match mode(&["--client-name", name]).unwrap() {
+            Mode::Ping(options) => options.client_name,
+            other => panic!("not pinging: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_pair_of_quotes_around_the_name_is_dropped() {
+        assert_eq!(named("\"Client-100\""), "Client-100");
+        assert_eq!(named("Client-100"), "Client-100");
+    }
+
+    #[test]
+    fn an_empty_name_is_that_of_the_host() {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        assert_eq!(named(""), host);
+        assert_eq!(named("\"\""), host);
+    }
+
+    #[test]
+    fn each_mode_has_a_server_of_its_own_or_the_usual_one() {
+        let usual = ["--server-url", "ws://usual"];
+        for (args, mode, url) in [
+            (&[][..], "ping", "ws://usual"),
+            (&["ws://own"], "ping", "ws://own"),
+            (&["--interactive"], "talk", "ws://usual"),
+            (&["--interactive", "ws://own"], "talk", "ws://own"),
+            (&["ws://own", "--interactive"], "talk", "ws://own"),
+            (&["talk"], "talk", "ws://usual"),
+            (&["talk", "ws://own"], "talk", "ws://own"),
+            (&["ws://own", "talk"], "talk", "ws://own"),
+            (&["bench"], "bench", "ws://usual"),
+            (&["bench", "ws://own"], "bench", "ws://own"),
+        ] {
+            let expected = (mode, url.to_owned());
+            assert_eq!(server(&[&usual, args].concat()), expected, "{args:?}");
+            assert_eq!(server(&[args, &usual].concat()), expected, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn one_mode_and_one_server_are_allowed() {
+        for (args, told) in [
+            (&["bench", "--interactive"][..], "--interactive and bench are two modes"),
+            (&["--interactive", "ws://x", "talk"], "--interactive and talk are two modes"),
+            (&["ws://x", "bench", "ws://y"], "two URLs are given"),
+            (&["ws://x", "--interactive", "ws://y"], "two URLs are given"),
+        ] {
+            let fault = mode(args).unwrap_err();
+            assert!(fault.starts_with(told), "{args:?}: {fault}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        let long = "x".repeat(MAX_NAME + 1);
+        for args in [
+            &["--client-name", long.as_str()][..],
+            &["--lag-time=-1"],
+            &["--pong-timeout", "0"],
+            &["--pong-timeout=-0.5"],
+            &["--pong-timeout", "soon"],
+            &["--server-url", "wss://no..name"],
+            &["--tls-ca", "/"],
+            &["--rust-log", "client=loud"],
+            &["--interactive", "localhost"],
+            &["nonsense"],
+            &["bench", "--connections=-1"],
+            &["bench", "--duration=-5s"],
+        ] {
+            let fault = mode(args).unwrap_err();
+            assert!(!fault.contains("unexpected argument"), "{args:?}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! One connection: lines out, frames in, both at the same time.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use proto::limits::CLOSE_TIMEOUT;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::select;
+use tokio::time::sleep;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::awaited::Awaited;
+use super::end::End;
+use super::input::{Line, Lines};
+use super::screen::Screen;
+use crate::net::closing;
+use crate::net::ending::Ending;
+
+/// How long the answer to a line that goes alone is waited for, where the server may not answer.
+const ALONE: Duration = Duration::from_secs(1);
+
+/// How long a server that closes after its answer may take for that.
+const CLOSES: Duration = Duration::from_millis(50);
+
+/// A connection after its upgrade, and what is seen of it.
+#[derive(Debug)]
+pub(super) struct Conversation<S> {
+    sink: SplitSink<WebSocketStream<S>, Message>,
+    stream: SplitStream<WebSocketStream<S>>,
+    seen: Seen,
+}
+
+/// When a line may follow the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// At once.
+    AsTheyCome,
+    /// The second after the answer to the first, as the server may close the connection then; the
+    /// others at once.
+    FirstAlone,
+    /// Each after the answer to the one before: this server closes after an answer.
+    EachAlone,
+}
+
+/// How long the server is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// While it takes no line and sends nothing.
+    pub(super) busy: Duration,
+    /// After the last line, from one reply to the next.
+    pub(super) last: Duration,
+}
+
+/// What came of the conversation.
+#[derive(Debug)]
+struct Seen {
+    screen: Screen,
+    awaited: Awaited,
+    is_answered: Cell<bool>,
+}
+
+impl Seen {
+    async fn take(&self, message: &Message) {
+        if message.is_text() || message.is_binary() {
+            self.screen.show(message).await;
+            self.is_answered.set(self.is_answered.get() || self.awaited.count() > 0);
+            self.awaited.received();
+        }
+    }
+
+    /// Waits until nothing came for as long as this. A screen that cannot be written to is no
+    /// fault of the server.
+    async fn silence(&self, patience: Duration) {
+        self.awaited.silence(patience).await;
+        while self.screen.is_held_up() {
+            self.awaited.silence(patience).await;
+        }
+    }
+
+    /// Waits for the replies that are due, but no longer than this for the next.
+    async fn replies(&self, patience: Duration) {
+        select! {
+            () = self.awaited.settled() => {}
+            () = self.silence(patience) => {}
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+    /// A conversation over a stream that has been upgraded.
+    pub(super) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
+        let (sink, stream) = socket.split();
+        let seen = Seen { screen, awaited: Awaited::default(), is_answered: Cell::new(false) };
+        Self { sink, stream, seen }
+    }
+
+    /// Sends the `first` line and all others, and prints the frames, until there are no more.
+    /// Whoever drops this future midway can still [`Self::close`].
+    pub(super) async fn run(
+        &mut self,
+        lines: &mut Lines,
+        first: Option<Line>,
+        pace: Pace,
+        patience: Patience,
+    ) -> End {
+        let Self { sink, stream, seen } = self;
+        let sent = async {
+            let mut outgoing = Outgoing { sink, seen, pace, patience: patience.busy };
+            let end = outgoing.send(lines, first).await.err().unwrap_or(End::Input(None));
+            if matches!(end, End::Input(_)) {
+                seen.replies(patience.last).await;
+            }
+            end
+        };
+        select! {
+            biased;
+            ending = receive(stream, seen) => End::Connection(ending),
+            end = sent => end,
+        }
+    }
+
+    /// Whether any line was answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.seen.is_answered.get()
+    }
+
+    /// Closes the connection, prints what still comes, and returns the number of replies that did
+    /// not.
+    pub(super) async fn close(self, end: &End) -> u64 {
+        let Self { sink, stream, seen } = self;
+        // The two are of one socket.
+        if let Ok(socket) = stream.reunite(sink) {
+            closing::close(socket, end.ending(), async |message| seen.take(&message).await).await;
+        }
+        seen.awaited.count()
+    }
+}
+
+/// Prints the frames until the connection ends. Protocol pings are answered by the way.
+async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut SplitStream<WebSocketStream<S>>,
+    seen: &Seen,
+) -> Ending {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Close(frame))) => return Ending::closed_by(frame),
+            Some(Ok(message)) => seen.take(&message).await,
+            Some(Err(error)) => return Ending::of(error),
+            None => return Ending::Lost(None),
+        }
+    }
+}
+
+/// The way of the lines.
+struct Outgoing<'a, S> {
+    sink: &'a mut SplitSink<WebSocketStream<S>, Message>,
+    seen: &'a Seen,
+    pace: Pace,
+    patience: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
+    /// Sends the lines until there are no more. Those that are there already leave together.
+    async fn send(&mut self, lines: &mut Lines, first: Option<Line>) -> Result<(), End> {
+        let mut next = first;
+        loop {
+            let line = match next.take().map(Some).or_else(|| lines.recv().now_or_never()) {
+                Some(line) => line,
+                None => {
+                    self.flush().await?;
+                    lines.recv().await
+                }
+            };
+            match line {
+                Some(Line::Text(text)) => self.send_line(text).await?,
+                Some(Line::Unusable(cause)) => {
+                    self.flush().await?;
+                    return Err(End::Input(Some(cause)));
+                }
+                Some(Line::Interrupt) => return Err(End::Stopped),
+                None => return self.flush().await,
+            }
+        }
+    }
+
+    async fn send_line(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        in_time(self.sink.feed(Message::Text(text)), self.seen, self.patience).await?;
+        self.seen.awaited.sent();
+        match self.pace {
+            Pace::AsTheyCome => return Ok(()),
+            Pace::FirstAlone => {
+                self.pace = Pace::AsTheyCome;
+                self.flush().await?;
+                self.seen.replies(self.patience.min(ALONE)).await;
+            }
+            Pace::EachAlone => {
+                self.flush().await?;
+                self.seen.replies(self.patience).await;
+            }
+        }
+        // The connection may end now; the reading side sees that.
+        sleep(CLOSES).await;
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        in_time(self.sink.flush(), self.seen, self.patience).await
+    }
+}
+
+/// Waits for the server to take what is written, which may last as long as it sends something.
+async fn in_time(
+    written: impl Future<Output = Result<(), Error>>,
+    seen: &Seen,
+    patience: Duration,
+) -> Result<(), End> {
+    let written = select! {
+        biased;
+        written = written => written,
+        () = seen.silence(patience) => return Err(End::Stuck),
+    };
+    if let Err(error) = written {
+        // The server may have said why before it hung up; the reading side finds that.
+        sleep(CLOSE_TIMEOUT).await;
+        return Err(End::Connection(Ending::of(error)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::input;
+    use super::super::screen::tests::{held_up, seen};
+    use super::*;
+    use std::io::Cursor;
+    use tokio::io::DuplexStream;
+    use tokio::time::Instant;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    type Server = WebSocketStream<DuplexStream>;
+
+    const PATIENCE: Patience =
+        Patience { busy: Duration::from_secs(10), last: Duration::from_secs(3) };
+
+    /// A conversation and its server; the stream between them holds 4 KiB.
+    async fn pair(screen: Screen) -> (Conversation<DuplexStream>, Server) {
+        let (near, far) = tokio::io::duplex(4096);
+        let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
+        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+        (Conversation::new(socket, screen), server)
+    }
+
+    /// Sends all lines of an input.
+    async fn run(conversation: &mut Conversation<DuplexStream>, mut lines: Lines) -> End {
+        conversation.run(&mut lines, None, Pace::AsTheyCome, PATIENCE).await
+    }
+
+    fn lines(input: impl Into<Vec<u8>>) -> Lines {
+        input::lines(Cursor::new(input.into())).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_reply_is_waited_for_anew() {
+        let (screen, printed) = seen();
+        let (mut conversation, mut server) = pair(screen).await;
+        let serve = async {
+            for _ in 0..3 {
+                assert!(server.next().await.unwrap().unwrap().is_text());
+            }
+            for reply in ["one", "two"] {
+                sleep(PATIENCE.last * 2 / 3).await;
+                server.send(Message::text(reply)).await.unwrap();
+            }
+            Instant::now()
+        };
+        let (end, last) = tokio::join!(run(&mut conversation, lines("1\n2\n3\n")), serve);
+        assert_eq!(last.elapsed(), PATIENCE.last);
+        assert!(matches!(end, End::Input(None)));
+        drop(server);
+        assert_eq!(conversation.close(&end).await, 1);
+        assert_eq!(printed.iter().collect::<Vec<_>>(), ["one\n", "two\n"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_to_the_goodbye_counts() {
+        let (screen, printed) = seen();
+        let (mut conversation, mut server) = pair(screen).await;
+        let end = run(&mut conversation, lines("1\n")).await;
+        let serve = async {
+            assert!(server.next().await.unwrap().unwrap().is_text());
+            server.send(Message::text("late")).await.unwrap();
+            assert!(server.next().await.unwrap().unwrap().is_close());
+            assert!(server.next().await.is_none());
+            drop(server);
+        };
+        assert_eq!(tokio::join!(conversation.close(&end), serve).0, 0);
+        assert_eq!(printed.iter().collect::<Vec<_>>(), ["late\n"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_nothing_is_given_up() {
+        let (mut conversation, _server) = pair(seen().0).await;
+        // More than the stream and its buffers take.
+        let input = format!("{}\n", "x".repeat(60_000)).repeat(10);
+        let end = run(&mut conversation, lines(input)).await;
+        assert!(matches!(end, End::Stuck), "{end:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_read_is_no_fault_of_the_server() {
+        // More than wait for the reader.
+        const LINES: usize = 100;
+        let (screen, _reader) = held_up().await;
+        let (mut conversation, mut server) = pair(screen).await;
+        let serve = async {
+            for _ in 0..LINES {
+                assert!(server.next().await.unwrap().unwrap().is_text());
+            }
+            for _ in 0..LINES {
+                server.send(Message::text("reply")).await.unwrap();
+            }
+            sleep(PATIENCE.last * 9).await;
+        };
+        select! {
+            end = run(&mut conversation, lines("line\n".repeat(LINES))) => unreachable!("{end:?}"),
+            () = serve => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_closes_while_no_line_comes_ends_it_at_once() {
+        let (mut conversation, mut server) = pair(seen().0).await;
+        let start = Instant::now();
+        server.close(None).await.unwrap();
+        let (_typing, lines) = tokio::sync::mpsc::channel(1);
+        assert!(matches!(run(&mut conversation, lines).await, End::Connection(Ending::Closed(_))));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,19 @@
+//! What a service manager is told (`sd_notify(3)`), where one is there: systemd sets
+//! `NOTIFY_SOCKET` for a unit of `Type=notify`.
+
+use program::stop::Stop;
+use sd_notify::NotifyState;
+use tracing::warn;
+
+/// Tells that the server serves, and at the stop that it stops.
+pub(crate) async fn tell(mut stop: Stop) {
+    notify(NotifyState::Ready);
+    stop.wait().await;
+    notify(NotifyState::Stopping);
+}
+
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!("the service manager at NOTIFY_SOCKET cannot be told: {error}");
+    }
+}

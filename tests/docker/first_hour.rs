@@ -1,0 +1,132 @@
+//! What a person sees who has just cloned the project and types `docker compose up`.
+
+use std::collections::BTreeSet;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::project::{Project, docker, eventually, inspect, logs, wait_for};
+use super::visitor::{Visitor, get};
+
+const IMAGES: [&str; 2] = ["websockets-server", "websockets-client"];
+
+#[test]
+#[ignore = "needs Docker"]
+fn up_builds_each_image_once_and_a_second_up_leaves_all_as_it_is() {
+    let nameless = || docker(&["images", "-q", "--filter", "dangling=true"]);
+    let project = Project::new();
+    let before = nameless();
+    docker(&[&["rmi"][..], &IMAGES].concat());
+    let told = project.progress(&["--progress", "plain", "up", "-d"]);
+    for image in IMAGES {
+        assert_eq!(
+            told.matches(&format!("naming to docker.io/library/{image}")).count(),
+            1,
+            "{told}"
+        );
+    }
+    for trouble in ["pull", "denied", "arning"] {
+        assert!(!told.contains(trouble), "{trouble}: {told}");
+    }
+    let ids = || docker(&["ps", "-aq", "--no-trunc"]);
+    let running = ids();
+    let told = project.progress(&["up", "-d"]);
+    assert!(!told.contains("Recreate") && !told.contains("Created"), "{told}");
+    assert_eq!(ids(), running);
+    assert_eq!(nameless(), before, "an image without a name is left");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_page_can_be_opened_and_the_output_says_where() {
+    let project = Project::new();
+    project.compose(&["up", "-d", "server"]);
+    wait_for("websockets-server-1", "docker compose port server 8765", 1);
+    let published = project.address("server", 8765);
+    assert!((8765..=8774).contains(&published.port()), "{published}");
+    eventually("the page", || {
+        get(published, "/").contains("<title>WebSocket ping/pong</title>").then_some(())
+    });
+    // Further servers get ports of their own.
+    project.compose(&["up", "-d", "--scale", "server=3", "server"]);
+    let ports: BTreeSet<_> =
+        (1..=3).map(|number| project.address_of("server", number, 8765).port()).collect();
+    assert_eq!(ports.len(), 3, "{ports:?}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn one_server_can_have_a_port_of_your_choice_that_stays() {
+    let [port, _] = super::project::free_ports();
+    let project = Project::new().with_env("SERVER_PORT", &port.to_string());
+    for up in [&["up", "-d", "server"][..], &["restart", "server"]] {
+        project.compose(up);
+        assert_eq!(project.address("server", 8765).port(), port);
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn variables_of_the_shell_reach_the_containers() {
+    let project = Project::new()
+        .with_env("LAG_TIME", "0.1")
+        .with_env("REPLY_DELAY", "0.3")
+        .with_env("RUST_LOG", "debug")
+        .with_env("TZ", "Asia/Tokyo")
+        .with_env("DEFAULT_SERVICE", "/echo")
+        .with_env("LOG_MESSAGES", "on");
+    project.compose(&["up", "-d"]);
+    let server = "websockets-server-1";
+    for name in ["REPLY_DELAY=0.3", "DEFAULT_SERVICE=/echo", "LOG_MESSAGES=on", "RUST_LOG=debug"] {
+        assert!(inspect(server, ".Config.Env").contains(name), "{name}");
+    }
+    for client in ["client01", "client02", "client03"] {
+        let env = inspect(&format!("websockets-{client}-1"), ".Config.Env");
+        assert!(env.contains("LAG_TIME=0.1") && env.contains("TZ=Asia/Tokyo"), "{env}");
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn ctrl_c_ends_every_client_with_its_statistics() {
+    use std::os::unix::process::CommandExt;
+
+    let project = Project::new().with_env("LAG_TIME", "0.2");
+    // A terminal's Ctrl-C reaches all processes of the foreground.
+    let mut up = project
+        .command(&["up", "--no-color"])
+        .process_group(0)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for client in ["client01", "client02", "client03"] {
+        eventually(client, || {
+            let name = format!("websockets-{client}-1");
+            let found = docker(&["ps", "-aq", "--filter", &format!("name={name}")]);
+            (!found.is_empty() && logs(&name).0.matches("Pong!").count() >= 2).then_some(())
+        });
+    }
+    kill_process_group(Pid::from_child(&up), Signal::INT).unwrap();
+    up.wait().unwrap();
+    // Some versions of Compose show nothing after Ctrl-C: this command of the README does.
+    let shown = project.compose(&["logs", "--tail", "4", "client01", "client02", "client03"]);
+    for statistics in ["--- ws://server:8765 ping statistics ---", " 0 lost (0%), "] {
+        assert_eq!(shown.matches(statistics).count(), 3, "{shown}");
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_memory_limit_holds_every_container() {
+    let project = Project::new();
+    project.compose(&["up", "-d"]);
+    for service in ["server", "client01", "client02", "client03"] {
+        let limit = inspect(&format!("websockets-{service}-1"), ".HostConfig.Memory");
+        assert!(limit.parse::<u64>().unwrap() > 0, "{service}");
+    }
+    assert_eq!(
+        Visitor::connect(project.address("server", 8765), "/echo").unwrap().ask("hi").unwrap(),
+        "[RE]: hi"
+    );
+}

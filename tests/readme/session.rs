@@ -1,0 +1,111 @@
+//! Runs the blocks of one README: one shell, one folder, one network, one server.
+
+use std::fmt::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use super::blocks::{Block, Command};
+use super::expected::is_as_expected;
+use super::python::python;
+
+/// Stands before what a command prints, and before its status (ASCII record and unit separator).
+const BEGIN: char = '\u{1e}';
+const END: char = '\u{1f}';
+
+/// How long all commands of a file may take together, in seconds.
+const PATIENCE: &str = "120";
+
+/// A network with nothing but a loopback, and the server that the READMEs speak of.
+const PREPARE: &str = "ip link set lo up
+(target/release/server >server.out 2>&1 &)
+until target/release/server healthcheck 2>/dev/null; do sleep 0.1; done
+";
+
+/// What came of a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    printed: String,
+    status: Option<i32>,
+}
+
+impl Outcome {
+    /// What is wrong with it, if anything is.
+    pub(crate) fn fault(&self, command: &Command) -> Option<String> {
+        let printed: Vec<_> = self.printed.lines().collect();
+        let is_right = self.status == Some(0) && is_as_expected(&command.prints, &printed);
+        (!is_right).then(|| {
+            format!(
+                "$ {}\nhas to print\n{}\nbut ended with {:?} and printed\n{}",
+                command.text,
+                command.prints.join("\n"),
+                self.status,
+                self.printed
+            )
+        })
+    }
+}
+
+/// Runs blocks in their order; returns each command with what came of it.
+pub(crate) fn run(blocks: &[Block]) -> Vec<(Command, Outcome)> {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(dir.path().join("target")).expect("a folder");
+    symlink(binaries(), dir.path().join("target/release")).expect("a link");
+    let commands: Vec<_> = blocks.iter().flat_map(commands).collect();
+    let output = Process::new("timeout")
+        .args([PATIENCE, "unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"])
+        .args(["bash", "-c", &script(&commands)])
+        .current_dir(dir.path())
+        .env("PATH", path())
+        .output()
+        .expect("timeout and unshare are there");
+    let output = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut parts = output.split(BEGIN).skip(1);
+    commands.into_iter().map(|command| (command, outcome(parts.next()))).collect()
+}
+
+/// The commands of a block. A program has none to compare with: it has to end with status 0.
+fn commands(block: &Block) -> Vec<Command> {
+    match block {
+        Block::Console(commands) => commands.clone(),
+        Block::Python(program) => vec![Command {
+            text: format!("python3 - <<'PROGRAM'\n{program}\nPROGRAM"),
+            prints: vec!["...".into()],
+        }],
+    }
+}
+
+fn script(commands: &[Command]) -> String {
+    let mut script = PREPARE.to_owned();
+    for Command { text, .. } in commands {
+        // A group, so that variables and the working directory stay for the next command.
+        let _ = write!(script, "printf '{BEGIN}'\n{{\n{text}\n}} 2>&1\nprintf '{END}%s' $?\n");
+    }
+    script
+}
+
+fn outcome(part: Option<&str>) -> Outcome {
+    let (printed, status) = part.and_then(|part| part.split_once(END)).unwrap_or_default();
+    Outcome { printed: printed.into(), status: status.trim().parse().ok() }
+}
+
+/// The folder of the programs. Cargo builds the client for its own tests; without these, here.
+fn binaries() -> PathBuf {
+    let server = Path::new(env!("CARGO_BIN_EXE_server"));
+    let folder = server.parent().expect("a folder").to_owned();
+    if !folder.join("client").exists() {
+        let built =
+            Process::new(env!("CARGO")).args(["build", "--locked", "-p", "client"]).status();
+        assert!(built.expect("cargo is there").success());
+    }
+    folder
+}
+
+/// The programs under their short names, and the Python of the tests as `python3`.
+fn path() -> String {
+    let python = PathBuf::from(python("").get_program());
+    let folders = [binaries(), python.parent().map(Into::into).unwrap_or_default()];
+    let folders = folders.iter().map(|folder| folder.display().to_string());
+    let path = std::env::var("PATH").unwrap_or_default();
+    folders.chain([path]).collect::<Vec<_>>().join(":")
+}
