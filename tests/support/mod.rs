@@ -4,6 +4,7 @@
 mod builder;
 mod captured;
 mod client;
+mod disk;
 mod faults;
 mod load;
 mod log;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use builder::{Builder, Finished, not_unicode, own_address, settings};
 pub(crate) use client::TestClient;
+pub(crate) use disk::{TinyDisk, run};
 pub(crate) use faults::Faults;
 pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
