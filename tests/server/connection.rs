@@ -120,7 +120,7 @@ impl Driver {
             place,
             is_healthcheck: false,
         };
-        let mut connections = Connections::new(shared, journal.recorder());
+        let mut connections = Connections::new(shared, journal.recorder(|| ()));
         let mut token = None;
         let watch = |_: BorrowedFd<'_>, number: u64| {
             token = Some(number.into());

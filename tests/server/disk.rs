@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use rustix::process::Resource;
+use rustix::io::Errno;
+use rustix::process::{Resource, Signal};
 use tempfile::TempDir;
 
-use crate::support::{Load, Log, TestServer, eventually, limit};
+use crate::support::{Faults, Load, Log, TestClient, TestServer, eventually, limit, ping_text};
 
 /// Makes the log unwritable and writable again under load; `cause` is what clients are told.
 #[track_caller]
@@ -77,17 +79,66 @@ fn a_file_size_limit_is_a_full_disk_and_not_the_end() {
 }
 
 #[test]
-fn a_device_that_is_always_full_gets_every_ping_an_error() {
-    let server = TestServer::builder().env("LOG_FILE", "/dev/full").start();
-    let mut client = server.connect();
-    for _ in 0..3 {
-        let reply = client.ping("Client-100", "Ping!");
-        assert!(reply.starts_with("Error: "), "{reply}");
-        assert!(reply.contains("No space left on device"), "{reply}");
-        let health = server.health();
-        assert_eq!(health.status, 503, "{health:?}");
+fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
+    for sync in ["everysec", "always", "no"] {
+        let builder = TestServer::builder().env("LOG_SYNC", sync).env("LOG_FILE", "logs/log.txt");
+        let folder = builder.dir().join("logs");
+        fs::create_dir(&folder).unwrap();
+        let mut server = builder.start();
+        let mut client = server.connect();
+        assert_eq!(client.ping("Client-100", "before"), "Pong!");
+
+        fs::remove_dir_all(&folder).unwrap();
+        eventually("the health tells", || (server.health().status == 503).then_some(()));
+        assert!(server.health().body.contains("No such file"), "{:?}", server.health());
+        for _ in 0..3 {
+            let reply = client.ping("Client-100", "while it is gone");
+            assert!(reply.starts_with("Error: ") && reply.contains("No such file"), "{reply}");
+            assert!(reply.ends_with("this ping was not recorded"), "{reply}");
+        }
+
+        fs::create_dir(&folder).unwrap();
+        eventually("the health tells", || (server.health().status == 200).then_some(()));
+        assert_eq!(client.ping("Client-100", "after"), "Pong!");
+        assert_eq!(Log::read(&folder.join("log.txt")).pings(), [("Client-100", "after")]);
+        assert_eq!(server.events("cannot be written").len(), 1);
+        assert_eq!(server.events("can be written again").len(), 1);
+        assert_eq!(server.stop().0, Some(0));
     }
-    assert_eq!(server.stdout(), b"");
+}
+
+#[test]
+fn the_folder_a_server_runs_in_may_go_and_come_back() {
+    let server = TestServer::builder().start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", "before"), "Pong!");
+    let moved = server.dir().with_extension("moved");
+    fs::rename(server.dir(), &moved).unwrap();
+    eventually("the health tells", || (server.health().status == 503).then_some(()));
+    assert!(client.ping("Client-100", "while it is gone").starts_with("Error: "));
+    fs::rename(&moved, server.dir()).unwrap();
+    eventually("the health tells", || (server.health().status == 200).then_some(()));
+    assert_eq!(client.ping("Client-100", "after"), "Pong!");
+    assert_eq!(server.log().pings(), [("Client-100", "before"), ("Client-100", "after")]);
+}
+
+#[test]
+fn a_pipe_in_place_of_the_log_takes_no_ping() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", "before"), "Pong!");
+    let pipe = server.dir().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::rename(&pipe, server.log_path()).unwrap();
+    eventually("the health tells", || {
+        let health = server.health();
+        (health.status == 503 && health.body.contains("a pipe")).then_some(())
+    });
+    assert!(client.ping("Client-100", "into a pipe").starts_with("Error: "));
+    fs::remove_file(server.log_path()).unwrap();
+    eventually("the health tells", || (server.health().status == 200).then_some(()));
+    assert_eq!(client.ping("Client-100", "after"), "Pong!");
+    assert_eq!(server.log().pings(), [("Client-100", "after")]);
 }
 
 #[test]
@@ -101,19 +152,32 @@ fn the_healthcheck_fails_with_the_reason_while_the_log_cannot_be_written() {
     assert!(check.stderr.contains("the log cannot be written"), "{check:?}");
 }
 
-/// A file system of a few kilobytes. It is unmounted when dropped.
+/// A file system of its own. It is unmounted when dropped.
 struct TinyDisk(TempDir);
 
 impl TinyDisk {
-    fn mount() -> Self {
+    /// One in memory.
+    fn mount(size: &str) -> Self {
         let at = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
-            .arg(at.path())
-            .status()
-            .unwrap();
-        assert!(mounted.success());
+        let size = format!("size={size}");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at.path()));
         Self(at)
+    }
+
+    /// One in a file, which can be frozen.
+    fn mount_ext4(image: &Path) -> Self {
+        let at = tempfile::tempdir().unwrap();
+        File::create(image).unwrap().set_len(16 << 20).unwrap();
+        run(Command::new("mkfs.ext4").arg("-q").arg(image));
+        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at.path()));
+        Self(at)
+    }
+
+    /// Has every write hang until what is returned is dropped. As long as that is there, not
+    /// even SIGKILL ends a server that writes.
+    fn freeze(&self) -> Frozen<'_> {
+        run(Command::new("fsfreeze").arg("--freeze").arg(self.0.path()));
+        Frozen(self)
     }
 
     fn log(&self) -> PathBuf {
@@ -135,6 +199,20 @@ impl TinyDisk {
     }
 }
 
+fn run(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// A file system that is frozen.
+struct Frozen<'a>(&'a TinyDisk);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(self.0.0.path()).status();
+    }
+}
+
 impl Drop for TinyDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
@@ -145,7 +223,7 @@ impl Drop for TinyDisk {
 #[ignore = "needs root, to mount a tmpfs"]
 fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
     let builder = TestServer::builder().env("WORKERS", "2");
-    let disk = TinyDisk::mount();
+    let disk = TinyDisk::mount("256k");
     let log = disk.log();
     let mut server = builder.env("LOG_FILE", &log).start();
     let cause = "No space left on device";
@@ -156,7 +234,7 @@ fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
 #[ignore = "needs root, to mount a tmpfs"]
 fn a_disk_that_fills_amid_rotations_tears_no_line() {
     let builder = TestServer::builder().env("WORKERS", "2").env("LOG_MAX_BYTES", "8K");
-    let disk = TinyDisk::mount();
+    let disk = TinyDisk::mount("256k");
     let server = builder.env("LOG_FILE", disk.log()).start();
     let load = Load::start(server.address(), "Load", 4, 30);
     load.wait_for_refused(500);
@@ -176,31 +254,214 @@ fn a_disk_that_fills_amid_rotations_tears_no_line() {
     );
 }
 
-/// A server whose system calls on its log fail as told.
-fn faulty(faults: &[&str]) -> TestServer {
-    let builder = TestServer::builder().env("WORKERS", "1").env("LOG_SYNC", "no");
-    let log = builder.dir().join("server_logs.txt");
-    fs::write(&log, "").unwrap();
-    let strace = ["strace", "-D", "-f", "-qq", "-o", "trace", "-P", path(&log)];
-    let faults = faults.iter().flat_map(|fault| ["-e", fault]);
-    builder.under(strace).under(["-e", "trace=write,ftruncate"]).under(faults).start()
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
+/// Fills the disk with lines until a ping is refused.
+#[track_caller]
+fn fill_with_lines(client: &mut TestClient) {
+    let long = "x".repeat(8000);
+    let is_refused = |client: &mut TestClient| client.ping(&long, "Ping!").starts_with("Error: ");
+    assert!((0..1000).any(|_| is_refused(client)), "the disk is never full");
 }
 
 #[test]
-#[ignore = "needs strace"]
+#[ignore = "needs root, to mount a tmpfs"]
+fn whatever_is_done_to_make_room_work_goes_on_and_no_descriptor_stays() {
+    type MakeRoom = fn(&TestServer, &Path);
+    let ways: [(&str, MakeRoom); 5] = [
+        ("remove", |_, log| fs::remove_file(log).unwrap()),
+        ("truncate", |_, log| drop(File::create(log).unwrap())),
+        ("rename and remove", |_, log| {
+            fs::rename(log, log.with_extension("old")).unwrap();
+            fs::remove_file(log.with_extension("old")).unwrap();
+        }),
+        ("rename, SIGHUP and remove", |server, log| {
+            fs::rename(log, log.with_extension("old")).unwrap();
+            server.signal(Signal::HUP);
+            server.event("reopened");
+            fs::remove_file(log.with_extension("old")).unwrap();
+        }),
+        ("many renames, each with a SIGHUP, and remove", |server, log| {
+            for number in 0..20 {
+                fs::rename(log, log.with_extension(number.to_string())).unwrap();
+                server.signal(Signal::HUP);
+                eventually("the file is made again", || log.exists().then_some(()));
+            }
+            (0..20).for_each(|n| fs::remove_file(log.with_extension(n.to_string())).unwrap());
+        }),
+    ];
+    for sync in ["everysec", "always", "no"] {
+        for (way, make_room) in ways {
+            let disk = TinyDisk::mount("2m");
+            let mut server = TestServer::builder()
+                .env("WORKERS", "1")
+                .env("LOG_SYNC", sync)
+                .env("LOG_FILE", disk.log())
+                .start();
+            let mut client = server.connect();
+            assert_eq!(client.ping("Client-100", "first"), "Pong!");
+            let before = server.descriptors();
+            fill_with_lines(&mut client);
+            eventually("the health tells", || (server.health().status == 503).then_some(()));
+
+            make_room(&server, &disk.log());
+            eventually(&format!("{sync}, {way}: it is healthy again"), || {
+                (server.health().status == 200).then_some(())
+            });
+            assert_eq!(client.ping("Client-100", "last"), "Pong!", "{sync}, {way}");
+            let log = Log::read(&disk.log());
+            assert_eq!(log.pings().last(), Some(&("Client-100", "last")), "{sync}, {way}");
+            eventually(&format!("{sync}, {way}: descriptors are closed"), || {
+                (server.descriptors() <= before).then_some(())
+            });
+            assert_eq!(server.stop().0, Some(0), "{sync}, {way}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root, to mount a tmpfs"]
+fn a_ping_is_in_the_log_if_and_only_if_it_is_acknowledged_where_a_rotation_meets_a_full_disk() {
+    for sync in ["everysec", "always", "no"] {
+        let disk = TinyDisk::mount("512k");
+        let server = TestServer::builder()
+            .env("WORKERS", "1")
+            .env("LOG_SYNC", sync)
+            .env("LOG_MAX_BYTES", "1K")
+            .env("LOG_FILE", disk.log())
+            .start();
+        // Batches of many clients with a ping each, split by rotations.
+        let load = Load::start(server.address(), "Load", 60, 1);
+        load.wait_for_refused(200);
+        let tallies = load.finish();
+        let log = Log::read_all(disk.0.path());
+        log.assert_holds_all_of(&tallies);
+        let acknowledged: usize = tallies.iter().map(|tally| tally.acknowledged.len()).sum();
+        assert_eq!(log.lines().len(), acknowledged, "{sync}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, to mount a tmpfs"]
+fn a_file_system_that_is_mounted_over_the_folder_gets_the_log() {
+    let builder = TestServer::builder().env("LOG_FILE", "logs/log.txt");
+    let folder = builder.dir().join("logs");
+    fs::create_dir(&folder).unwrap();
+    let server = builder.start();
+    let mut client = server.connect();
+    let goes_on = |client: &mut TestClient, message| {
+        eventually("the log is begun anew", || {
+            assert_eq!(client.ping("Client-100", message), "Pong!");
+            let text = fs::read_to_string(folder.join("log.txt")).unwrap_or_default();
+            text.contains(message).then_some(())
+        });
+    };
+    goes_on(&mut client, "below");
+    run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&folder));
+    goes_on(&mut client, "above");
+    run(Command::new("umount").arg("--lazy").arg(&folder));
+    goes_on(&mut client, "below again");
+}
+
+#[test]
+#[ignore = "needs root, to freeze a file system"]
+fn a_frozen_file_system_is_told_and_stops_nothing_but_pings() {
+    let builder = TestServer::builder().env("WORKERS", "1");
+    let disk = TinyDisk::mount_ext4(&builder.dir().join("image"));
+    let mut server = builder.env("LOG_FILE", disk.log()).start();
+    let mut client = server.connect();
+    assert_eq!(client.ping("Client-100", "before"), "Pong!");
+    let frozen = disk.freeze();
+    client.send(&ping_text("Client-100", "while it is frozen"));
+    let begun = Instant::now();
+    eventually("the health tells", || (server.health().status == 503).then_some(()));
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(server.health().body.contains("has not returned"), "{:?}", server.health());
+    drop(frozen);
+    assert_eq!(client.reply(), "Pong!");
+    eventually("the health tells", || (server.health().status == 200).then_some(()));
+    assert_eq!(Log::read(&disk.log()).lines().len(), 2);
+
+    // The kernel lets no process go while a call on a frozen file system is under way, not even
+    // by SIGKILL. What can be seen of a server that stops is that it ends with the thaw.
+    let frozen = disk.freeze();
+    client.send(&ping_text("Client-100", "while it is frozen"));
+    eventually("the call is under way", || server.waits_in_the_kernel().then_some(()));
+    server.signal(Signal::TERM);
+    server.event("stopped");
+    drop(frozen);
+    assert_eq!(server.wait().code(), Some(1));
+}
+
+#[test]
+fn a_call_that_hangs_is_told_within_5_seconds_and_does_not_hold_up_the_end() {
+    for (call, sync, told) in [
+        ("write", "everysec", "the log cannot be written"),
+        ("fdatasync", "everysec", "the log cannot be brought to the disk"),
+        ("fdatasync", "always", "the log cannot be brought to the disk"),
+    ] {
+        let builder = TestServer::builder().env("LOG_SYNC", sync).env("DRAIN_TIMEOUT", "2");
+        let (faults, builder) = Faults::inject(builder.env("WORKERS", "1"));
+        let mut server = builder.start();
+        let mut client = server.connect();
+        assert_eq!(client.ping("Client-100", "before"), "Pong!");
+        faults.hang(call);
+        client.send(&ping_text("Client-100", "into a call that hangs"));
+        let begun = Instant::now();
+        let health = eventually("the health tells", || {
+            Some(server.health()).filter(|health| health.status == 503)
+        });
+        assert!(health.body.contains(told), "{call}: {health:?}");
+        // A second passes before a sync begins.
+        assert!(begun.elapsed() < Duration::from_secs(7), "{call}: {:?}", begun.elapsed());
+
+        faults.end();
+        assert_eq!(client.reply(), "Pong!");
+        eventually("the health tells", || (server.health().status == 200).then_some(()));
+
+        faults.hang(call);
+        client.send(&ping_text("Client-100", "into a call that hangs for ever"));
+        server.signal(Signal::HUP);
+        let (status, time) = server.stop();
+        assert_eq!(status, Some(1), "{call}");
+        assert!(time < Duration::from_secs(4), "{call}: {time:?}");
+    }
+}
+
+#[test]
+fn a_write_that_hangs_holds_up_other_workers_only_for_a_while() {
+    let (faults, builder) = Faults::inject(TestServer::builder().env("WORKERS", "3"));
+    let server = builder.start();
+    let mut stuck = server.connect();
+    assert_eq!(stuck.ping("Client-100", "before"), "Pong!");
+    let mut other = server.connect();
+    let mut echo = server.connect_to("/echo");
+    faults.hang("write");
+    stuck.send(&ping_text("Client-100", "into a call that hangs"));
+    eventually("the health tells", || (server.health().status == 503).then_some(()));
+    for _ in 0..3 {
+        assert_eq!(echo.ask("beside a call that hangs"), "[RE]: beside a call that hangs");
+        let reply = other.ping("Client-200", "beside a call that hangs");
+        assert!(reply.starts_with("Error: ") && reply.contains("has not returned"), "{reply}");
+    }
+    faults.end();
+    assert_eq!(stuck.reply(), "Pong!");
+    assert_eq!(other.ping("Client-200", "after"), "Pong!");
+    let expected = ["before", "into a call that hangs", "after"];
+    assert_eq!(server.log().pings().iter().map(|ping| ping.1).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn one_write_that_fails_costs_the_pings_of_that_write_alone() {
-    let server = faulty(&["inject=write:error=ENOSPC:when=3"]);
+    let (faults, builder) = Faults::inject(TestServer::builder().env("WORKERS", "1"));
+    let server = builder.start();
     let mut client = server.connect();
     for number in 1..=5 {
-        let reply = client.ping("Client-100", &number.to_string());
         if number == 3 {
+            faults.fail("write", Errno::NOSPC);
+            let reply = client.ping("Client-100", "3");
             assert!(reply.starts_with("Error: ") && reply.contains("No space left"), "{reply}");
+            faults.end();
         } else {
-            assert_eq!(reply, "Pong!");
+            assert_eq!(client.ping("Client-100", &number.to_string()), "Pong!");
         }
     }
     assert_eq!(server.health().status, 200);
@@ -212,15 +473,27 @@ fn one_write_that_fails_costs_the_pings_of_that_write_alone() {
 }
 
 #[test]
-#[ignore = "needs strace"]
+fn a_write_that_takes_a_few_bytes_at_a_time_is_whole_in_the_end() {
+    let (faults, builder) = Faults::inject(TestServer::builder());
+    let server = builder.start();
+    faults.shorten_writes(7);
+    server.assert_serves();
+    assert_eq!(server.log().pings(), [("Witness", "Ping!")]);
+}
+
+#[test]
 fn a_short_write_that_cannot_be_cut_back_at_once_is_cut_back_before_the_next_line() {
-    let server = faulty(&["inject=ftruncate:error=EIO:when=1"]);
+    let (faults, builder) = Faults::inject(TestServer::builder().env("WORKERS", "1"));
+    let server = builder.start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
+    faults.fail("ftruncate", Errno::IO);
     server.limit(Resource::Fsize, Some(fs::metadata(server.log_path()).unwrap().len() + 10));
     assert!(client.ping("Client-100", "refused").starts_with("Error: "));
     assert!(!server.log_text().ends_with('\n'), "nothing is torn, so this proves nothing");
     server.limit(Resource::Fsize, None);
+    assert!(client.ping("Client-100", "refused too").starts_with("Error: "));
+    faults.end();
     assert_eq!(client.ping("Client-100", "after"), "Pong!");
     assert_eq!(server.log().pings(), [("Client-100", "before"), ("Client-100", "after")]);
 }

@@ -48,7 +48,7 @@ fn a_time_zone_is_a_name_a_rule_or_a_file() {
 
 #[test]
 fn too_few_descriptors_are_told_without_a_setting_that_nobody_set() {
-    for limit in ["-n 7", "-n 20", "-n 38"] {
+    for limit in ["-n 7", "-n 20", "-n 33"] {
         let told = fails(with_ulimit(limit), 1);
         assert!(told.contains("file descriptors") && told.contains("ulimit -n"), "{told}");
         assert!(!told.contains("WORKERS is"), "{told}");

@@ -24,6 +24,7 @@ mod interop;
 mod limits;
 mod log;
 mod metrics;
+mod options;
 mod origins;
 mod proxies;
 mod services;

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 
 use crate::support::{
     Builder, RawClient, TestClient, TestServer, UPGRADE, eventually, not_unicode, own_address,
+    settings,
 };
 
 /// Settings, values that they do not take, and a part of what is said about what they do.
@@ -49,6 +50,17 @@ fn assert_wrong(builder: Builder, told: &[&str]) {
         assert!(finished.stderr.contains(part), "{part:?} is not in {finished:?}");
     }
     assert!(!finished.stderr.contains('\u{1b}'), "{finished:?}");
+}
+
+/// Settings of which a wrong value is told where the server uses it, or of which none is wrong.
+const ELSEWHERE: [&str; 6] =
+    ["LOG_FILE", "ALLOWED_ORIGINS", "TLS_DIR", "TLS_NAMES", "TZ", "NO_COLOR"];
+
+#[test]
+fn each_setting_has_values_that_are_wrong() {
+    for name in settings().iter().map(String::as_str).filter(|name| !ELSEWHERE.contains(name)) {
+        assert!(WRONG.iter().any(|(other, ..)| name == *other), "{name}");
+    }
 }
 
 #[test]
@@ -153,8 +165,8 @@ fn a_flag_wins_over_the_environment() {
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
-    let names = WRONG.iter().map(|(name, ..)| *name).chain(["LOG_FILE", "RUST_LOG"]);
-    let builder = names.fold(TestServer::builder(), |builder, name| builder.env(name, ""));
+    let names = settings();
+    let builder = names.iter().fold(TestServer::builder(), |builder, name| builder.env(name, ""));
     let server = builder.arg("--listen=127.0.0.1:0").start();
     server.assert_serves();
     assert_eq!(server.log().lines().len(), 1);
@@ -204,9 +216,10 @@ fn a_server_takes_its_port_back_right_after_its_end() {
 fn help_tells_every_setting_and_version_the_version() {
     let help = TestServer::builder().arg("--help").run();
     assert_eq!((help.status, help.stderr.as_str()), (Some(0), ""));
-    for name in WRONG.iter().map(|(name, ..)| *name).chain(["LOG_FILE"]) {
-        assert!(help.stdout.contains(name), "{name} is not in {}", help.stdout);
-        assert!(help.stdout.contains(&flag(name)), "{name} is not in {}", help.stdout);
+    for name in settings().iter().filter(|name| *name != "NO_COLOR") {
+        assert!(help.stdout.contains(name.as_str()), "{name} is not in {}", help.stdout);
+        let is_told = help.stdout.contains(&flag(name)) || name == "TZ";
+        assert!(is_told, "{} is not in {}", flag(name), help.stdout);
     }
     assert!(help.stdout.contains("healthcheck"), "{}", help.stdout);
     let version = TestServer::builder().arg("--version").run();

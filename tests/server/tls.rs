@@ -261,12 +261,6 @@ fn files_of_someone_else_work_from_a_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn settings_of_tls_without_its_folder_are_warned_of() {
-    let server = TestServer::builder().env("TLS_NAMES", "example.com").start();
-    server.event("TLS_LISTEN and TLS_NAMES do nothing without TLS_DIR");
-}
-
-#[test]
 fn what_is_wrong_with_the_folder_ends_the_server_before_it_serves() {
     let builder = TestServer::builder().secure();
     let dir = builder.dir().join("tls");

@@ -1,10 +1,14 @@
 //! What the black-box tests of the server share: a server under test, clients that keep to the
 //! protocol and clients that do not, load, and a reader of the log.
 
+mod builder;
+mod captured;
 mod client;
+mod faults;
 mod load;
 mod log;
 mod metrics;
+mod process;
 mod raw;
 mod secure;
 mod server;
@@ -12,13 +16,16 @@ mod server;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use builder::{Builder, Finished, not_unicode, own_address, settings};
 pub(crate) use client::TestClient;
+pub(crate) use faults::Faults;
 pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
 pub(crate) use metrics::Metrics;
+pub(crate) use process::limit;
 pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
 pub(crate) use secure::SecureClient;
-pub(crate) use server::{Builder, Finished, TestServer, limit, not_unicode, own_address};
+pub(crate) use server::TestServer;
 
 /// How long a test waits for what has to happen, before it fails. Longer than every deadline of
 /// the server that is waited for (10 s), with room for a busy machine.

@@ -12,14 +12,29 @@ use tracing_subscriber::fmt::time::ChronoLocal;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::patience;
+
+/// Has the last events written when dropped.
+#[derive(Debug)]
+pub struct EventsGuard(Option<WorkerGuard>);
+
+impl Drop for EventsGuard {
+    fn drop(&mut self) {
+        // Dropping the guard inside waits for more than a second where the reader is stuck.
+        let guard = self.0.take();
+        patience::wait_for(move || drop(guard));
+    }
+}
+
 /// Starts to write events to stderr, each with its local time.
 ///
 /// A thread of its own writes: where the reader of stderr is too slow, events are left out, and
-/// the program goes on. Dropping the guard writes what is still in the queue.
+/// the program goes on. Dropping the guard writes what is still in the queue, unless the reader
+/// is stuck.
 ///
 /// # Errors
 /// When the system lets this process have no further thread.
-pub fn init(filter: Filter) -> Result<WorkerGuard, String> {
+pub fn init(filter: Filter) -> Result<EventsGuard, String> {
     try_thread()?;
     let (stderr, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
     let format = fmt::layer()
@@ -29,7 +44,7 @@ pub fn init(filter: Filter) -> Result<WorkerGuard, String> {
         .with_writer(stderr);
     // A program that embeds this one may have a subscriber already, which then stays.
     let _ = tracing_subscriber::registry().with(format).with(filter).try_init();
-    Ok(guard)
+    Ok(EventsGuard(Some(guard)))
 }
 
 /// Starts a thread that does nothing: tracing-appender panics where it gets none.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::patience;
+
 /// Exit status of a program that failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
 
@@ -23,7 +25,15 @@ pub fn misused(cause: impl fmt::Display) -> ExitCode {
 }
 
 fn report(status: u8, cause: impl fmt::Display) -> ExitCode {
-    // Without a stderr the exit status alone has to tell.
-    let _ = writeln!(io::stderr(), "error: {cause}");
+    let line = format!("error: {cause}\n");
+    let copy = line.clone();
+    if !patience::wait_for(move || write(&copy)) {
+        write(&line);
+    }
     ExitCode::from(status)
+}
+
+fn write(line: &str) {
+    // Without a stderr the exit status alone has to tell.
+    let _ = io::stderr().write_all(line.as_bytes());
 }

@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod documentation;
 pub mod events;
 pub mod exit;
+mod patience;
 pub mod runtime;
 pub mod settings;
 pub mod signals;

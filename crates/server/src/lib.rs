@@ -21,6 +21,7 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod tally;
+pub mod throttle;
 pub mod worker;
 
 pub use failure::Failure;

@@ -27,18 +27,18 @@ fn main() -> ExitCode {
     if let Some(Command::Documentation(documentation)) = &settings.command {
         return documentation.print::<Settings>();
     }
-    match run(settings, early) {
+    match run(&settings, early) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Setting(cause)) => exit::misused(cause),
         Err(Failure::Run(cause)) => exit::failed(cause),
     }
 }
 
-fn run(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+fn run(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     settings.check().map_err(Failure::Setting)?;
     let runtime = runtime::start().map_err(Failure::Run)?;
     let result = match settings.command {
-        Some(Command::Healthcheck) => runtime.block_on(check(&settings, early)),
+        Some(Command::Healthcheck) => runtime.block_on(check(settings, early)),
         _ => runtime.block_on(serve(settings, early)),
     };
     // A name look-up may be under way in a thread of its own, and take many seconds more.
@@ -56,11 +56,11 @@ async fn check(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
 }
 
 /// Serves until a signal. All events are on stderr when this returns.
-async fn serve(settings: Settings, early: EarlyExit) -> Result<(), Failure> {
+async fn serve(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     let _events = events::init(settings.rust_log.clone()).map_err(Failure::Run)?;
     let signals = ServerSignals::catch(early).map_err(Failure::Run)?;
     settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
-    let server = Server::start(&settings, standard_output())?;
+    let server = Server::start(settings, standard_output())?;
     let (stopper, stop) = stop::channel();
     tokio::spawn(supervisor::tell(stop.clone()));
     tokio::spawn(signals.handle(stopper, server.on_hang_up()));

@@ -21,7 +21,7 @@ use crate::front::handshake::Handshake;
 use crate::front::http::Http;
 use crate::front::tls::{self, Tls};
 use crate::front::{Front, listener};
-use crate::journal::{Closer, Journal};
+use crate::journal::{self, Closer, Journal};
 use crate::observe::{Health, Metrics, Occupancy, Throttle, WorkerMetrics};
 use crate::service::{self, Service};
 use crate::settings::{ListenAddress, Settings};
@@ -63,17 +63,21 @@ impl fmt::Debug for Secure {
 }
 
 impl Server {
-    /// Opens the log, starts the workers and listens. The lines of the log go to `copy` as well.
+    /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
     ///
     /// # Errors
     /// When the log or the address cannot be had, or a setting asks for too much.
-    pub fn start(settings: &Settings, copy: impl Write + Send + 'static) -> Result<Self, Failure> {
+    pub fn start(
+        settings: &Settings,
+        stdout: impl Write + Send + 'static,
+    ) -> Result<Self, Failure> {
         let budget = Budget::new(settings, program::descriptors::raise_limit())?;
         let max_connections = budget.connections;
+        check_log_file(settings)?;
         let tls = open_tls(settings)?;
         let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
         let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), copy).map_err(|error| {
+        let (journal, closer) = Journal::open(&settings.journal(), stdout).map_err(|error| {
             let path = settings.log_file.display();
             Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
         })?;
@@ -165,13 +169,26 @@ impl Server {
         let open: usize = front.workers().iter().map(Worker::load).sum();
         info!("stopping, {open} connections to close");
         self.stopper.stop();
-        if timeout(drain_timeout, drain(&front, ended)).await.is_err() {
-            warn!("connections were still open after {drain_timeout:?} (DRAIN_TIMEOUT)");
+        let for_connections = drain_timeout.saturating_sub(last_sync(drain_timeout));
+        if timeout(for_connections, drain(&front, ended)).await.is_err() {
+            warn!("connections were still open after {for_connections:?} of DRAIN_TIMEOUT");
         }
         let closed = self.closer.close(deadline).map_err(|cause| Failure::Run(cause.to_string()));
         info!("stopped");
         result.and(closed)
     }
+}
+
+/// The part of `DRAIN_TIMEOUT` that connections leave for the last sync of the log.
+fn last_sync(drain_timeout: Duration) -> Duration {
+    (drain_timeout / 4).min(Duration::from_secs(1))
+}
+
+fn check_log_file(settings: &Settings) -> Result<(), Failure> {
+    let path = &settings.log_file;
+    journal::check_path(path).map_err(|kind| {
+        Failure::Setting(format!("LOG_FILE (--log-file) is {path:?}, {kind}, but allowed is a regular file of its own; each line goes to the standard output as well, so name a file such as server_logs.txt"))
+    })
 }
 
 /// Accepts connections at all ports, for ever.

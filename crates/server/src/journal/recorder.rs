@@ -1,30 +1,54 @@
 //! Group commit: the lines of one turn of a worker's event loop are appended in one write.
 
 use std::fmt;
-use std::future::pending;
 use std::mem;
 use std::sync::Arc;
 
 use proto::{Ping, line};
-use tokio::sync::watch;
 
+use super::Shared;
 use super::clock::Second;
-use super::sync::Progress;
-use super::{Shared, SyncPolicy};
 
 /// Size at which a batch should be committed before the turn is over, in bytes.
 const FULL: usize = 256 * 1024;
 
-/// Why a ping was not recorded.
-pub type Unrecorded = Arc<str>;
+/// Why a ping was not recorded, in words for its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unrecorded {
+    /// Its line is not in the file.
+    NotWritten(Arc<str>),
+    /// Its line is in the file, and the disk may or may not hold it (`LOG_SYNC=always`).
+    NotSynced(Arc<str>),
+}
+
+impl fmt::Display for Unrecorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotWritten(cause) => write!(f, "{cause}; this ping was not recorded"),
+            Self::NotSynced(cause) => write!(f, "{cause}; this ping may not be recorded"),
+        }
+    }
+}
 
 /// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// How many pings of the batch, from its first on, are in the file.
+    pub recorded: usize,
+    /// These may be acknowledged when [`Synced::number`] has come to this number; at once if
+    /// `None`.
+    pub awaits: Option<u64>,
+    /// Why the other pings are not in the file; `None` if all are.
+    pub error: Option<Unrecorded>,
+}
+
+/// How far the disk has come (`LOG_SYNC=always`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Committed {
-    /// Its pings are recorded.
-    Recorded,
-    /// They will be when [`Synced::state`] has come to this number.
-    Written(u64),
+pub struct Synced {
+    /// The disk holds every batch up to this number.
+    pub number: u64,
+    /// Why the disk will hold no further batch.
+    pub failed: Option<Unrecorded>,
 }
 
 /// Records the pings of one worker.
@@ -36,10 +60,6 @@ pub struct Recorder {
     /// The second on them.
     second: Second,
 }
-
-/// Knows how far the disk has come (`LOG_SYNC=always`).
-#[derive(Clone, Debug)]
-pub struct Synced(watch::Receiver<Progress>);
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,6 +81,12 @@ impl Recorder {
         self.count += 1;
     }
 
+    /// The number of pings in the batch.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Whether the batch should take no further line.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -68,52 +94,33 @@ impl Recorder {
     }
 
     /// Hands the batch to the operating system, in one write as a rule, and begins a new one.
-    ///
-    /// # Errors
-    /// When its pings are not recorded.
-    pub fn commit(&mut self) -> Result<Committed, Unrecorded> {
+    #[must_use]
+    pub fn commit(&mut self) -> Commit {
         if self.lines.is_empty() {
-            return Ok(Committed::Recorded);
+            return Commit::default();
         }
         let count = mem::take(&mut self.count);
-        let appended = self.shared.append(&mut self.lines, count, self.second);
+        let commit = self.shared.append(&mut self.lines, count, self.second);
         self.lines.clear();
         self.lines.shrink_to(FULL);
-        Ok(match appended? {
-            number if self.shared.policy == SyncPolicy::Always => Committed::Written(number),
-            _ => Committed::Recorded,
-        })
+        commit
     }
 
-    /// The number up to which all batches are on the disk, and why no later one will be.
+    /// How far the disk has come. Costs two loads.
     #[must_use]
-    pub fn synced(&self) -> (u64, Option<Unrecorded>) {
-        let Progress { synced, failed } = self.shared.progress.borrow().clone();
-        (synced, failed)
-    }
-}
-
-impl Synced {
-    /// Waits until the disk has come further, or failed.
-    pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            // The log is gone, and nothing more will come.
-            pending::<()>().await;
-        }
-    }
-
-    /// The number up to which all batches are on the disk, and why no later one will be.
-    #[must_use]
-    pub fn state(&self) -> (u64, Option<Unrecorded>) {
-        let Progress { synced, failed } = self.0.borrow().clone();
-        (synced, failed)
+    pub fn synced(&self) -> Synced {
+        // A failure is the last thing that happens, so the number read after it is final.
+        let failed = self.shared.health.failed().cloned().map(Unrecorded::NotSynced);
+        Synced { number: self.shared.progress.synced(), failed }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
-    use crate::journal::{Closer, Journal, Options};
+    use crate::journal::{Closer, Journal, Options, SyncPolicy};
 
     fn journal(dir: &tempfile::TempDir, sync: SyncPolicy) -> (Journal, Closer) {
         let path = dir.path().join("server_logs.txt");
@@ -129,23 +136,24 @@ mod tests {
         for sync in [SyncPolicy::No, SyncPolicy::Everysec, SyncPolicy::Always] {
             let dir = tempfile::tempdir().unwrap();
             let (journal, _closer) = journal(&dir, sync);
-            let mut recorder = journal.recorder();
+            let (wake, woken) = channel();
+            let mut recorder = journal.recorder(move || wake.send(()).unwrap_or_default());
             recorder.record(&ping("a"));
             recorder.record(&ping("b"));
+            assert_eq!(recorder.count(), 2);
             assert_eq!(std::fs::read_to_string(journal.path()).unwrap(), "");
-            match recorder.commit().unwrap() {
-                Committed::Recorded => assert!(sync != SyncPolicy::Always),
-                Committed::Written(number) => {
-                    assert!(sync == SyncPolicy::Always);
-                    while recorder.synced() != (number, None) {
-                        std::thread::yield_now();
-                    }
+            let Commit { recorded, awaits, error } = recorder.commit();
+            assert_eq!((recorded, error), (2, None));
+            assert_eq!(awaits.is_some(), sync == SyncPolicy::Always);
+            if let Some(number) = awaits {
+                while recorder.synced() != (Synced { number, failed: None }) {
+                    woken.recv().unwrap();
                 }
             }
             let text = std::fs::read_to_string(journal.path()).unwrap();
             assert_eq!(text.lines().count(), 2);
             assert!(text.contains("(\"a\")") && text.contains("(\"b\")"), "{text}");
-            assert_eq!(recorder.commit(), Ok(Committed::Recorded));
+            assert_eq!(recorder.commit(), Commit::default());
         }
     }
 
@@ -153,10 +161,10 @@ mod tests {
     fn a_batch_is_full_until_it_is_committed() {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _closer) = journal(&dir, SyncPolicy::No);
-        let mut recorder = journal.recorder();
+        let mut recorder = journal.recorder(|| ());
         recorder.record(&ping(&"x".repeat(FULL)));
         assert!(recorder.is_full());
-        recorder.commit().unwrap();
+        assert_eq!(recorder.commit().recorded, 1);
         assert!(!recorder.is_full());
     }
 }

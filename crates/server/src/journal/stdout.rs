@@ -1,4 +1,4 @@
-//! The copy of the log on stdout. It is a courtesy: it never makes a ping wait.
+//! The copy of the log on stdout. A slow reader there makes no ping wait: lines are left out.
 
 use std::io::{self, Write};
 use std::mem;
@@ -9,18 +9,24 @@ use std::time::{Duration, Instant};
 use rustix::pipe::fcntl_setpipe_size;
 use tracing::warn;
 
-/// How much may wait for a reader, in bytes.
+/// Bytes that may wait for the reader.
 const CAPACITY: usize = 1 << 20;
 
-/// How much may wait before the pause between two writes is cut short, in bytes.
+/// Waiting bytes that cut the pause between two writes short.
 const MUCH: usize = CAPACITY / 4;
 
-/// Pause between two writes. Under load it makes one write, and one wake of this thread, serve
+/// Pause between two writes. Under load one write, and one wake of the thread, then serves
 /// thousands of lines.
 const PACE: Duration = Duration::from_millis(20);
 
-/// The standard output. Where that is a pipe it gets room for all that is written in one go, if
-/// the system allows it: otherwise both sides would have to take turns, many times a write.
+/// Bytes of one write, after which the thread shows that it goes on.
+const PIECE: usize = 64 * 1024;
+
+/// Time that a reader may take nothing before the end of the server leaves out what waits.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The standard output. A pipe gets room for all that is written in one go, if the system allows
+/// that: otherwise writer and reader would have to take turns, many times a write.
 pub fn standard_output() -> io::Stdout {
     let out = io::stdout();
     let _ = fcntl_setpipe_size(&out, CAPACITY);
@@ -40,7 +46,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines that were left out and are not told yet.
+    /// Bytes that the reader has taken so far.
+    taken: u64,
+    /// Lines that were left out and are not reported yet.
     left_out: usize,
     /// Lines that were left out so far.
     left_out_in_all: u64,
@@ -94,26 +102,35 @@ impl Stdout {
         self.state().left_out_in_all
     }
 
-    /// Ends the copy, after what waits is written or `patience` is over.
-    pub(super) fn close(&self, patience: Duration) {
-        let mut state = self.state();
-        state.closing = true;
+    /// Has the copy end once what waits is written.
+    pub(super) fn close(&self) {
+        self.state().closing = true;
         self.0.changed.notify_all();
-        let deadline = Instant::now() + patience;
+    }
+
+    /// Waits for the end of the copy, as long as the reader takes something now and then, and at
+    /// most until `deadline`.
+    pub(super) fn wait(&self, deadline: Instant) {
+        let mut state = self.state();
+        let mut last = (state.taken, Instant::now());
         while !state.closed {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let now = Instant::now();
+            if state.taken != last.0 {
+                last = (state.taken, now);
+            }
+            let until = deadline.min(last.1 + PATIENCE);
+            if now >= until {
                 return;
             }
-            state =
-                self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.0.changed.wait_timeout(state, until - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     fn run(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         while let Some(left_out) = self.take(&mut lines) {
-            if let Err(error) = out.write_all(&lines).and_then(|()| out.flush()) {
+            if let Err(error) = self.write(&mut out, &lines) {
                 warn!("stdout shows no more lines: {error}; the log file has them all");
                 break;
             }
@@ -127,6 +144,14 @@ impl Stdout {
         state.closed = true;
         state.waiting = Vec::new();
         self.0.changed.notify_all();
+    }
+
+    fn write(&self, out: &mut impl Write, lines: &[u8]) -> io::Result<()> {
+        for piece in lines.chunks(PIECE) {
+            out.write_all(piece)?;
+            self.state().taken += piece.len() as u64;
+        }
+        out.flush()
     }
 
     /// Waits for lines and puts them into `lines`. Returns how many were left out behind them,
@@ -189,10 +214,24 @@ mod tests {
         assert!(out.state().waiting.len() <= CAPACITY);
         assert!(out.state().left_out >= CAPACITY / line.len());
         drop(go);
-        out.close(Duration::from_secs(10));
+        out.close();
+        out.wait(Instant::now() + Duration::from_secs(10));
         let got = got.lock().unwrap();
         assert!(got.starts_with(b"first\n") && got.ends_with(b"x\n"));
         assert_eq!((got.len() - 6) % line.len(), 0);
+    }
+
+    #[test]
+    fn a_stuck_reader_does_not_delay_the_end() {
+        let (started, starts) = channel();
+        let (_go, may_go) = channel();
+        let out = Stdout::start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
+        out.push(b"one\n", 1);
+        starts.recv().unwrap();
+        let begun = Instant::now();
+        out.close();
+        out.wait(begun + Duration::from_secs(3600));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 
     #[test]
@@ -204,7 +243,8 @@ mod tests {
         let out = Stdout::start(Slow { started, go: may_go, got: Arc::clone(&got) }).unwrap();
         out.push(b"one\n", 1);
         out.push(b"two\n", 1);
-        out.close(Duration::from_secs(10));
+        out.close();
+        out.wait(Instant::now() + Duration::from_secs(10));
         assert_eq!(*got.lock().unwrap(), b"one\ntwo\n");
     }
 }

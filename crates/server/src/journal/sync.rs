@@ -1,18 +1,18 @@
-//! Waiting for the disk, in a thread of its own, for all pings that wait.
+//! Waiting for the disk, in a thread of its own, for all batches that wait.
 
-use std::fs::File;
+use std::fmt;
 use std::io;
-use std::num::NonZeroU64;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use rustix::fs::{Advice, fadvise};
 use tracing::error;
 
 use super::Shared;
+use super::file::LogFile;
 
 /// When the disk has to hold a line (`LOG_SYNC`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,85 +25,160 @@ pub enum SyncPolicy {
     No,
 }
 
-/// How far the disk has come.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    /// Writes that are on the disk.
-    pub(super) synced: u64,
-    /// Why no further write will be: what the disk holds is unknown.
-    pub(super) failed: Option<Arc<str>>,
-}
-
 /// Time that passes between a write and its sync under [`SyncPolicy::Everysec`].
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The thread that syncs; ends, after a last sync, when told to.
-#[derive(Debug)]
-pub(super) struct Syncer {
-    stop: Sender<()>,
-    ended: Receiver<()>,
+/// How far the disk is behind the files, and who wants to know.
+#[derive(Default)]
+pub(super) struct Progress {
+    /// Number of the last change to the files.
+    changed: AtomicU64,
+    /// Number of the last change that the disk holds.
+    synced: AtomicU64,
+    /// Called when `synced` has grown, and at a failure.
+    wakes: Mutex<Vec<Wake>>,
+    thread: OnceLock<Thread>,
+    /// The thread waits for a change.
+    idle: AtomicBool,
+    /// The next sync is not to be put off.
+    hurry: AtomicBool,
+    closing: AtomicBool,
 }
 
-impl Syncer {
-    /// # Errors
-    /// When there can be no further thread.
-    pub(super) fn start(shared: Arc<Shared>, pause: bool) -> io::Result<Self> {
-        let (stop, stopped) = channel();
-        let (end, ended) = channel();
-        thread::Builder::new().name("log-sync".into()).spawn(move || {
-            run(&shared, pause.then_some(PAUSE), &stopped);
-            drop(end);
-        })?;
-        Ok(Self { stop, ended })
-    }
+type Wake = Arc<dyn Fn() + Send + Sync>;
 
-    /// Syncs a last time, and waits for that as long as `patience`.
-    pub(super) fn close(self, shared: &Shared, patience: Duration) {
-        drop(self.stop);
-        shared.wake_syncer();
-        let _ = self.ended.recv_timeout(patience);
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("changed", &self.changed)
+            .field("synced", &self.synced)
+            .finish_non_exhaustive()
     }
 }
 
-fn run(shared: &Shared, pause: Option<Duration>, stopped: &Receiver<()>) {
-    let stopping = || stopped.try_recv() == Err(TryRecvError::Disconnected);
-    while let Some((mut files, mut written)) = shared.wait_for_writes(stopping) {
-        if let Some(pause) = pause
-            && stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout)
-        {
-            let (more, latest) = shared.take_writes();
-            files.extend(more);
-            written = latest;
+impl Progress {
+    /// Counts a change to the files, and returns its number. One thread at a time calls this.
+    pub(super) fn note_change(&self) -> u64 {
+        let number = self.changed.load(Ordering::Relaxed) + 1;
+        // In one order with `idle`: either the thread sees the change, or this sees it wait.
+        self.changed.store(number, Ordering::SeqCst);
+        if self.idle.load(Ordering::SeqCst) {
+            self.idle.store(false, Ordering::SeqCst);
+            self.unpark();
         }
-        // There is no second try: the kernel may have dropped the pages that it could not
-        // write, and the next sync would succeed without them.
-        if let Err(error) = files.iter().try_for_each(|file| sync(file)) {
-            let cause = format!("the log could not be brought to the disk: {error}");
+        number
+    }
+
+    /// Has the next sync begin now.
+    pub(super) fn hurry(&self) {
+        if !self.hurry.swap(true, Ordering::Relaxed) {
+            self.unpark();
+        }
+    }
+
+    /// Has the thread end, once the disk holds every change.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.unpark();
+    }
+
+    /// Number of the last change that the disk holds.
+    pub(super) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Has `wake` called whenever the disk has come further, and when it fails.
+    pub(super) fn add_wake(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(wake));
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|wake| wake());
+    }
+
+    fn unpark(&self) {
+        self.thread.get().into_iter().for_each(Thread::unpark);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Waits for a change after `number`; `false` at the end.
+    fn wait_for_change(&self, number: u64) -> bool {
+        loop {
+            self.idle.store(true, Ordering::SeqCst);
+            if self.changed.load(Ordering::SeqCst) != number {
+                self.idle.store(false, Ordering::SeqCst);
+                return true;
+            }
+            if self.is_closing() {
+                return false;
+            }
+            thread::park();
+        }
+    }
+
+    /// Waits until `deadline`, or until there is a reason to sync earlier.
+    fn pause(&self, deadline: Instant) {
+        while !self.hurry.load(Ordering::Relaxed) && !self.is_closing() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
+        }
+    }
+}
+
+/// Starts the thread. What is returned disconnects at its end.
+///
+/// # Errors
+/// When there can be no further thread.
+pub(super) fn start(shared: Arc<Shared>) -> io::Result<Receiver<()>> {
+    let (end, ended) = channel();
+    thread::Builder::new().name("log-sync".into()).spawn(move || {
+        let _ = shared.progress.thread.set(thread::current());
+        run(&shared);
+        drop(end);
+    })?;
+    Ok(ended)
+}
+
+fn run(shared: &Shared) {
+    let progress = &shared.progress;
+    let mut taken = 0;
+    while progress.wait_for_change(taken) {
+        if shared.policy == SyncPolicy::Everysec {
+            progress.pause(Instant::now() + PAUSE);
+        }
+        let files = shared.with_log(|log| {
+            progress.hurry.store(false, Ordering::Relaxed);
+            taken = progress.changed.load(Ordering::Relaxed);
+            let current = log.current().map(LogFile::file);
+            log.unsynced().take(current)
+        });
+        let call = shared.health.sync.begin(Instant::now());
+        let result = files.sync();
+        drop(call);
+        if let Err(error) = result {
+            shared.sync_failed(&error);
+            return;
+        }
+        progress.synced.store(taken, Ordering::Release);
+        progress.wake_all();
+        files.give_pages_back();
+    }
+}
+
+impl Shared {
+    /// Ends the log for good, as the disk did not take what it was given. Returns the cause.
+    pub(super) fn sync_failed(&self, error: &io::Error) -> Arc<str> {
+        let cause: Arc<str> = format!("the log could not be brought to the disk: {error}").into();
+        if self.health.fail(Arc::clone(&cause)) {
             error!("{cause}; what the disk holds is unknown, so the server ends");
-            return shared.sync_failed(&cause.into());
         }
-        shared.synced(written);
-        files.iter().for_each(|file| give_pages_back(file));
-    }
-}
-
-/// Lets the system have the memory of what is on the disk: a log is rarely read, and would fill
-/// the page cache. Pages that come back at once also cost the next lines less than new ones. The
-/// last page stays, as the next line is to join it.
-fn give_pages_back(file: &File) {
-    /// Where every page size has a boundary.
-    const BOUNDARY: u64 = 64 * 1024;
-    let len = file.metadata().map_or(0, |metadata| metadata.len());
-    if let Some(whole) = NonZeroU64::new(len - len % BOUNDARY) {
-        // A system that keeps them is slower, not wrong.
-        let _ = fadvise(file, 0, Some(whole), Advice::DontNeed);
-    }
-}
-
-fn sync(file: &File) -> io::Result<()> {
-    match file.sync_data() {
-        // A device or a pipe has nothing to sync.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        result => result,
+        self.progress.wake_all();
+        cause
     }
 }

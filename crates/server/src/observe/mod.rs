@@ -7,7 +7,6 @@ mod metrics;
 mod occupancy;
 mod peer;
 mod text;
-mod throttle;
 
 pub use clients::{Client, Clients, Known};
 pub use errors::{Cause, Errors};
@@ -16,6 +15,6 @@ pub use metrics::{Metrics, OpenConnection, ServiceMetrics, WorkerMetrics};
 pub use occupancy::{Full, Occupancy, Place};
 pub use peer::Peer;
 pub use text::CONTENT_TYPE;
-pub use throttle::Throttle;
 
-pub(crate) use throttle::warn_throttled;
+pub use crate::throttle::Throttle;
+pub(crate) use crate::throttle::warn_throttled;

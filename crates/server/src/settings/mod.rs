@@ -51,11 +51,11 @@ pub struct Settings {
     #[arg(long, env, value_name = "WHEN", default_value = "everysec", value_enum)]
     pub log_sync: SyncPolicy,
 
-    /// Size at which the log is rotated to `LOG_FILE.1` [default: never]
+    /// Size at which the log is rotated to `LOG_FILE.N`, where N grows [default: never]
     #[arg(long, env, value_name = "BYTES", value_parser = bytes)]
     pub log_max_bytes: Option<u64>,
 
-    /// Rotated logs to keep [default: all]
+    /// Rotated logs to keep, the newest ones [default: all]
     #[arg(long, env, value_name = "NUMBER", value_parser = keep)]
     pub log_keep: Option<u32>,
 

@@ -19,7 +19,7 @@ use super::replies::Replies;
 use super::timers::Timers;
 use super::turn::{Context, Shared};
 use super::unfinished::UnfinishedMessages;
-use crate::journal::{Committed, Recorder, Unrecorded};
+use crate::journal::{Commit, Recorder, Synced, Unrecorded};
 use crate::observe::{OpenConnection, Place};
 
 /// Bytes that are read from a connection in one turn.
@@ -40,9 +40,8 @@ pub struct Connections {
     buffer: Box<[u8]>,
     recorder: Recorder,
     batch: Batch,
-    /// Batches that are written and await the disk (`LOG_SYNC=always`), with the number of their
-    /// write.
-    unsynced: VecDeque<(u64, Batch)>,
+    /// Batches that are written and await the disk (`LOG_SYNC=always`).
+    unsynced: VecDeque<Unsynced>,
     /// Encoded replies of one connection.
     frames: Vec<u8>,
     is_stopping: bool,
@@ -84,6 +83,18 @@ struct Batch {
 struct Group {
     key: Key,
     replies: Range<usize>,
+}
+
+/// A batch that is written and awaits the disk.
+#[derive(Debug)]
+struct Unsynced {
+    /// The number that the disk has to come to.
+    number: u64,
+    batch: Batch,
+    /// How many pings of the batch, from its first on, are in the file.
+    recorded: usize,
+    /// Why the others are not.
+    error: Option<Unrecorded>,
 }
 
 impl From<u64> for Token {
@@ -223,14 +234,13 @@ impl Connections {
             return;
         }
         let mut batch = mem::take(&mut self.batch);
-        match self.recorder.commit() {
-            Ok(Committed::Recorded) => self.complete(&batch, usize::MAX, None, now),
-            Ok(Committed::Written(number)) => {
-                let (recorded, others) = batch.split();
-                self.complete(&others, usize::MAX, None, now);
-                self.unsynced.push_back((number, recorded));
-            }
-            Err(cause) => self.complete(&batch, 0, Some(&cause), now),
+        let Commit { recorded, awaits, error } = self.recorder.commit();
+        if let Some(number) = awaits {
+            let (dependent, others) = batch.split();
+            self.complete(&others, 0, None, now);
+            self.unsynced.push_back(Unsynced { number, batch: dependent, recorded, error });
+        } else {
+            self.complete(&batch, recorded, error.as_ref(), now);
         }
         batch.clear();
         self.batch = batch;
@@ -241,13 +251,14 @@ impl Connections {
         if self.unsynced.is_empty() {
             return;
         }
-        let (synced, failed) = self.recorder.synced();
-        let is_over = |&mut (number, _): &mut (u64, _)| number <= synced || failed.is_some();
-        while let Some((number, batch)) = self.unsynced.pop_front_if(is_over) {
-            if number <= synced {
-                self.complete(&batch, usize::MAX, None, now);
+        let Synced { number, failed } = self.recorder.synced();
+        let is_over = |unsynced: &mut Unsynced| unsynced.number <= number || failed.is_some();
+        while let Some(unsynced) = self.unsynced.pop_front_if(is_over) {
+            let Unsynced { batch, recorded, error, .. } = &unsynced;
+            if unsynced.number <= number {
+                self.complete(batch, *recorded, error.as_ref(), now);
             } else {
-                self.complete(&batch, 0, failed.as_ref(), now);
+                self.complete(batch, 0, failed.as_ref(), now);
             }
         }
     }
@@ -261,9 +272,7 @@ impl Connections {
         cause: Option<&Unrecorded>,
         now: Instant,
     ) {
-        let error = cause.map_or(String::new(), |cause| {
-            format!("{ERROR_PREFIX}{cause}; this ping was not recorded")
-        });
+        let error = cause.map_or(String::new(), |cause| format!("{ERROR_PREFIX}{cause}"));
         let mut frames = mem::take(&mut self.frames);
         for Group { key, replies } in batch.groups.iter().cloned() {
             frames.clear();

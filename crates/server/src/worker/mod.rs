@@ -51,7 +51,8 @@ impl Worker {
         failures: mpsc::Sender<String>,
     ) -> io::Result<(Self, Ended)> {
         let inbox = Arc::new(Inbox::new()?);
-        let recorder = journal.recorder();
+        let woken = Arc::clone(&inbox);
+        let recorder = journal.recorder(move || woken.wake());
         let event_loop = EventLoop::new(Arc::clone(&inbox), Connections::new(shared, recorder))?;
         let (end, ended) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {

@@ -1,4 +1,4 @@
-//! Opening the log: one server writes one file, and a line is always whole.
+//! Opening the log file: a regular file, locked, that ends in a whole line.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -8,28 +8,24 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-/// How many servers of one host may share a directory.
+use super::regular;
+
+/// How many servers of one host may write beside each other in a folder.
 const MAX_NAMES: usize = 100;
 
-/// How often a path may change its file between opening and locking it.
+/// How often a path may lead to another file between opening and locking.
 const MAX_RACES: usize = 100;
 
 /// How much of a torn line the warning shows, in bytes.
 const SHOWN: usize = 256;
 
-/// A log file that no other server writes to, ending in a newline or empty.
-#[derive(Debug)]
-pub(super) struct Claimed {
-    pub(super) file: File,
-    pub(super) path: PathBuf,
-}
-
-/// Opens and locks `path`, creating it where it is missing. Where another server holds it, the
-/// file is `NAME.HOST.EXTENSION` beside it, then `NAME.HOST.2.EXTENSION` and so on.
+/// Opens and locks the file at `path`, and makes it where it is missing. Where another server
+/// holds the lock, the file is `NAME.HOST.EXTENSION` beside it, then `NAME.HOST.2.EXTENSION` and
+/// so on. Returns the file and its path.
 ///
 /// # Errors
-/// When the file cannot be opened or repaired.
-pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
+/// When the file is not a regular one, or cannot be opened or repaired.
+pub(super) fn open_and_lock(path: &Path) -> io::Result<(File, PathBuf)> {
     for number in 0..MAX_NAMES {
         let candidate = if number == 0 { path.to_path_buf() } else { beside(path, number) };
         if let Some(file) = lock(&candidate)? {
@@ -41,13 +37,13 @@ pub(super) fn claim(path: &Path) -> io::Result<Claimed> {
                 );
             }
             repair(&file, &candidate)?;
-            return Ok(Claimed { file, path: candidate });
+            return Ok((file, candidate));
         }
     }
     Err(io::Error::other(format!("{MAX_NAMES} servers of this host write beside it already")))
 }
 
-/// `server_logs.txt` as `server_logs.HOST.txt`, with a number from the second one on.
+/// `server_logs.txt` as `server_logs.HOST.txt`, with a number from the second server on.
 fn beside(path: &Path, number: usize) -> PathBuf {
     let host = rustix::system::uname();
     let mut name = OsString::from(path.file_stem().unwrap_or_default());
@@ -63,13 +59,15 @@ fn beside(path: &Path, number: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Opens and locks the file at `path`; `None` if another process holds it.
+/// Opens and locks the file at `path`; `None` if another process holds the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     for _ in 0..MAX_RACES {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Ok(Some(file));
+        // Opening a device or a pipe can act on it, so the first look comes before.
+        if let Ok(metadata) = fs::metadata(path) {
+            regular::check(metadata.file_type())?;
         }
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        regular::check(file.metadata()?.file_type())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -80,33 +78,34 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
                 );
             }
         }
-        // Another server may have renamed the file between the two calls.
+        // Another program may have renamed the file between the two calls.
         if is_at(&file, path) {
             return Ok(Some(file));
         }
     }
-    Err(io::Error::other("it is replaced again and again"))
+    Err(io::Error::other("another file takes its place again and again"))
 }
 
-/// Whether `path` still leads to `file`.
-pub(super) fn is_at(file: &File, path: &Path) -> bool {
+/// Whether `path` leads to `file`.
+fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
         _ => false,
     }
 }
 
-/// Cuts off what stands after the last newline: a line that a kill tore was never acknowledged.
-fn repair(file: &File, path: &Path) -> io::Result<()> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(());
+/// Cuts off what stands after the last newline of the file, and returns its size then. A line
+/// without its newline was never acknowledged.
+///
+/// # Errors
+/// When the file cannot be read or cut.
+pub(super) fn repair(file: &File, path: &Path) -> io::Result<u64> {
+    let len = file.metadata()?.len();
+    let whole = end_of_last_line(file, len)?;
+    if whole == len {
+        return Ok(len);
     }
-    let whole = end_of_last_line(file, metadata.len())?;
-    if whole == metadata.len() {
-        return Ok(());
-    }
-    let torn = metadata.len() - whole;
+    let torn = len - whole;
     let mut shown = vec![0; SHOWN.min(usize::try_from(torn).unwrap_or(SHOWN))];
     file.read_exact_at(&mut shown, whole)?;
     file.set_len(whole)?;
@@ -116,7 +115,7 @@ fn repair(file: &File, path: &Path) -> io::Result<()> {
         proto::escape::plain(&String::from_utf8_lossy(&shown)),
         if torn > SHOWN as u64 { "…" } else { "" }
     );
-    Ok(())
+    Ok(whole)
 }
 
 /// The offset behind the last newline of the first `len` bytes; 0 without one.
@@ -143,7 +142,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.txt");
         fs::write(&path, content).unwrap();
-        claim(&path).unwrap();
+        open_and_lock(&path).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -162,21 +161,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server_logs.txt");
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let claims = [claim(&path).unwrap(), claim(&path).unwrap(), claim(&path).unwrap()];
-        let names =
-            claims.each_ref().map(|c| c.path.file_name().unwrap().to_string_lossy().into_owned());
+        let files = [(); 3].map(|()| open_and_lock(&path).unwrap());
+        let names = files.each_ref().map(|(_, path)| path.file_name().unwrap().to_str().unwrap());
         assert_eq!(
             names,
             [
-                "server_logs.txt".into(),
-                format!("server_logs.{host}.txt"),
-                format!("server_logs.{host}.2.txt")
+                "server_logs.txt",
+                &format!("server_logs.{host}.txt"),
+                &format!("server_logs.{host}.2.txt")
             ]
         );
-    }
-
-    #[test]
-    fn a_device_is_taken_as_it_is() {
-        assert!(claim(Path::new("/dev/null")).is_ok());
     }
 }

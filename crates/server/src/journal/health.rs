@@ -1,0 +1,184 @@
+//! Whether pings can be recorded, told from memory alone: no system call on the log, however
+//! long it takes, keeps anybody from asking.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// Time after which a system call on the log counts as hanging. `/healthz` has to tell within 5 s.
+pub(super) const HANG: Duration = Duration::from_secs(4);
+
+/// What keeps pings from being recorded.
+#[derive(Debug)]
+pub(super) struct Health {
+    /// Calls on the file that is written to, under the lock of the log.
+    pub(super) file: Calls,
+    /// Calls that wait for the disk.
+    pub(super) sync: Calls,
+    /// Why the last try to write failed.
+    trouble: Mutex<Option<Arc<str>>>,
+    /// Why no further line can be recorded, ever.
+    failed: OnceLock<Arc<str>>,
+    failure: Notify,
+}
+
+impl Health {
+    pub(super) fn new() -> Self {
+        let origin = Instant::now();
+        Self {
+            file: Calls::new(origin),
+            sync: Calls::new(origin),
+            trouble: Mutex::default(),
+            failed: OnceLock::new(),
+            failure: Notify::new(),
+        }
+    }
+
+    /// # Errors
+    /// Why pings cannot be recorded.
+    pub(super) fn check(&self, now: Instant) -> Result<(), Arc<str>> {
+        if let Some(cause) = self.failed() {
+            return Err(Arc::clone(cause));
+        }
+        self.check_calls(now, HANG)?;
+        self.trouble().clone().map_or(Ok(()), Err)
+    }
+
+    /// # Errors
+    /// When a system call has not returned for `limit`.
+    pub(super) fn check_calls(&self, now: Instant, limit: Duration) -> Result<(), Arc<str>> {
+        let cause = |what, age: Duration| {
+            let age = age.as_secs_f64();
+            Err(format!("{what}: the system has not returned from a call for {age:.1} s").into())
+        };
+        if let Some(age) = self.file.longer_than(limit, now) {
+            return cause("the log cannot be written", age);
+        }
+        match self.sync.longer_than(limit, now) {
+            Some(age) => cause("the log cannot be brought to the disk", age),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells why the last try to write failed, or that it did not.
+    pub(super) fn set_trouble(&self, trouble: Option<Arc<str>>) {
+        *self.trouble() = trouble;
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no further line can be recorded.
+    pub(super) fn failed(&self) -> Option<&Arc<str>> {
+        self.failed.get()
+    }
+
+    /// Tells that no further line can be recorded. The first cause stays; returns whether this is
+    /// the first.
+    pub(super) fn fail(&self, cause: Arc<str>) -> bool {
+        let is_first = self.failed.set(cause).is_ok();
+        self.failure.notify_waiters();
+        is_first
+    }
+
+    /// Waits until no further line can be recorded, and returns why.
+    pub(super) async fn wait_for_failure(&self) -> Arc<str> {
+        loop {
+            // Made before the look, so that a failure in between is told.
+            let told = self.failure.notified();
+            if let Some(cause) = self.failed() {
+                return Arc::clone(cause);
+            }
+            told.await;
+        }
+    }
+}
+
+/// System calls of one kind, of which there is one at a time.
+#[derive(Debug)]
+pub(super) struct Calls {
+    origin: Instant,
+    /// When the present call began, in nanoseconds after `origin`; 0 if there is none.
+    since: AtomicU64,
+}
+
+/// A call that is under way; it is over when this is dropped.
+#[derive(Debug)]
+pub(super) struct Call<'a>(&'a Calls);
+
+impl Calls {
+    fn new(origin: Instant) -> Self {
+        Self { origin, since: AtomicU64::new(0) }
+    }
+
+    /// Notes that a call begins.
+    pub(super) fn begin(&self, now: Instant) -> Call<'_> {
+        self.since.store(self.nanos(now).max(1), Ordering::Relaxed);
+        Call(self)
+    }
+
+    /// How long the present call has taken, if that is `limit` or more.
+    pub(super) fn longer_than(&self, limit: Duration, now: Instant) -> Option<Duration> {
+        let since = self.since.load(Ordering::Relaxed);
+        let age = Duration::from_nanos(self.nanos(now).saturating_sub(since));
+        (since != 0 && age >= limit).then_some(age)
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.since.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_takes_too_long_is_told_until_it_returns() {
+        let health = Health::new();
+        let now = Instant::now();
+        for (calls, told) in [(&health.file, "written"), (&health.sync, "to the disk")] {
+            let call = calls.begin(now);
+            assert_eq!(health.check(now + HANG / 2), Ok(()));
+            let cause = health.check(now + HANG).unwrap_err();
+            assert!(cause.contains(told) && cause.ends_with(" 4.0 s"), "{cause}");
+            drop(call);
+            assert_eq!(health.check(now + HANG), Ok(()));
+        }
+    }
+
+    #[test]
+    fn trouble_passes_and_a_failure_stays() {
+        let health = Health::new();
+        let now = Instant::now();
+        health.set_trouble(Some("trouble".into()));
+        assert_eq!(health.check(now), Err("trouble".into()));
+        health.set_trouble(None);
+        assert_eq!(health.check(now), Ok(()));
+        assert!(health.fail("failed".into()));
+        assert!(!health.fail("again".into()));
+        assert_eq!(health.check(now), Err("failed".into()));
+    }
+
+    #[tokio::test]
+    async fn a_failure_reaches_who_waits_for_it_and_who_asks_later() {
+        let health = Arc::new(Health::new());
+        let waiting = tokio::spawn({
+            let health = Arc::clone(&health);
+            async move { health.wait_for_failure().await }
+        });
+        tokio::task::yield_now().await;
+        health.fail("failed".into());
+        assert_eq!(waiting.await.unwrap(), "failed".into());
+        assert_eq!(health.wait_for_failure().await, "failed".into());
+    }
+}

@@ -1,0 +1,188 @@
+//! The log at `LOG_FILE`: always the file that a reader finds there, whatever other programs do
+//! to it, and rotated where that is asked for.
+
+mod rotate;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracing::info;
+
+use super::file::LogFile;
+use super::rotated::{RotatedFiles, Rotation};
+use super::unsynced::Unsynced;
+use crate::throttle::{Throttle, warn_throttled};
+
+/// Why the log cannot go on.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Lines could not be written; later ones may be.
+    Write(io::Error),
+    /// What the disk holds is unknown from now on.
+    Sync(io::Error),
+}
+
+/// The file at `LOG_FILE`, and those that were there before.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// `LOG_FILE`, absolute: the folder may be removed and made again.
+    path: PathBuf,
+    /// None while no file can be opened at the path.
+    current: Option<LogFile>,
+    rotation: Option<Rotation>,
+    rotated: Option<RotatedFiles>,
+    /// The size at which the file is rotated.
+    full_at: u64,
+    unsynced: Unsynced,
+    deletions: Throttle,
+    rotation_failures: Throttle,
+}
+
+impl Log {
+    /// # Errors
+    /// When no file can be opened at or beside `path`.
+    pub(super) fn open(
+        path: &Path,
+        rotation: Option<Rotation>,
+        unsynced: Unsynced,
+    ) -> io::Result<Self> {
+        let mut log = Self {
+            path: std::path::absolute(path)?,
+            current: None,
+            rotation,
+            rotated: None,
+            full_at: u64::MAX,
+            unsynced,
+            deletions: Throttle::default(),
+            rotation_failures: Throttle::default(),
+        };
+        log.open_current()?;
+        Ok(log)
+    }
+
+    /// The path that is written to: `LOG_FILE`, or one beside it.
+    pub(super) fn path(&self) -> &Path {
+        self.current.as_ref().map_or(&self.path, LogFile::path)
+    }
+
+    pub(super) fn unsynced(&mut self) -> &mut Unsynced {
+        &mut self.unsynced
+    }
+
+    /// The file that is written to.
+    pub(super) fn current(&self) -> Option<&LogFile> {
+        self.current.as_ref()
+    }
+
+    /// Whether there are rotated files to remove.
+    pub(super) fn has_excess(&self) -> bool {
+        self.rotated.as_ref().is_some_and(|rotated| rotated.excess() > 0)
+    }
+
+    /// Takes a rotated file that is to be removed off the list, the oldest first.
+    pub(super) fn take_excess(&mut self) -> Option<PathBuf> {
+        self.rotated.as_mut().and_then(RotatedFiles::take_oldest)
+    }
+
+    /// Opens the path anew if it does not lead to the current file any more: that was renamed or
+    /// removed, or another file system was mounted. Returns whether this was so.
+    ///
+    /// # Errors
+    /// When no file can be opened there. A later call tries again.
+    pub(super) fn verify(&mut self) -> Result<bool, Fault> {
+        let is_in_place = match &mut self.current {
+            Some(file) => file.is_at_its_path().map_err(Fault::Write)?,
+            None => false,
+        };
+        if is_in_place {
+            return Ok(false);
+        }
+        // The old file goes first: on a full disk its space, and at the limit its descriptor,
+        // may be what the new one needs.
+        let is_deleted =
+            self.current.as_ref().is_some_and(|old| old.is_deleted() && !old.path().exists());
+        if let Some(old) = self.current.take() {
+            self.leave(&old)?;
+        }
+        self.open_current().map_err(|error| {
+            Fault::Write(io::Error::new(
+                error.kind(),
+                format!("its file cannot be opened: {error}"),
+            ))
+        })?;
+        let path = self.path().display();
+        if is_deleted {
+            warn_throttled!(self.deletions, "the log file {path} was deleted; made it again");
+        } else {
+            info!("reopened the log file {path}");
+        }
+        Ok(true)
+    }
+
+    fn open_current(&mut self) -> io::Result<()> {
+        let file = LogFile::open(&self.path)?;
+        self.replace_current(file);
+        Ok(())
+    }
+
+    /// Has the disk hold a file that no line is added to any more.
+    fn leave(&mut self, old: &LogFile) -> Result<(), Fault> {
+        old.unlock();
+        self.unsynced.add(old.file()).map_err(Fault::Sync)
+    }
+
+    /// Writes to `file` from now on. Returns the file before, which the disk may not hold yet.
+    fn replace_current(&mut self, file: LogFile) -> Option<LogFile> {
+        self.unsynced.note_entry_in(file.path());
+        if let Some(Rotation { max_bytes, keep }) = self.rotation {
+            self.full_at = max_bytes;
+            if !self.rotated.as_ref().is_some_and(|rotated| rotated.is_of(file.path())) {
+                self.rotated = Some(RotatedFiles::find(file.path(), keep));
+            }
+        }
+        self.current.replace(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn append(log: &mut Log, lines: &str) {
+        log.append(lines.as_bytes()).1.unwrap();
+    }
+
+    #[test]
+    fn a_moved_file_is_left_and_a_deleted_one_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&dir.path().join("log"), None, Unsynced::new(true)).unwrap();
+        append(&mut log, "one\n");
+        fs::rename(dir.path().join("log"), dir.path().join("moved")).unwrap();
+        assert!(log.verify().unwrap());
+        append(&mut log, "two\n");
+        fs::remove_file(dir.path().join("log")).unwrap();
+        assert!(log.verify().unwrap());
+        assert!(!log.verify().unwrap());
+        append(&mut log, "three\n");
+        assert_eq!(fs::read(dir.path().join("log")).unwrap(), b"three\n");
+        assert_eq!(fs::read(dir.path().join("moved")).unwrap(), b"one\n");
+    }
+
+    #[test]
+    fn a_log_whose_folder_is_gone_takes_no_line_until_the_folder_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        let mut log = Log::open(&folder.join("log"), None, Unsynced::new(false)).unwrap();
+        fs::remove_dir_all(&folder).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(log.verify(), Err(Fault::Write(_))));
+            assert!(matches!(log.append(b"lost\n"), (0, Err(Fault::Write(_)))));
+        }
+        fs::create_dir(&folder).unwrap();
+        assert!(log.verify().unwrap());
+        append(&mut log, "one\n");
+        assert_eq!(fs::read(folder.join("log")).unwrap(), b"one\n");
+    }
+}

@@ -1,0 +1,201 @@
+//! Appending lines to the log, which begins a new file where the present one is full.
+
+use std::fs;
+use std::io;
+
+use super::{Fault, Log};
+use crate::journal::file::LogFile;
+use crate::journal::rotated::rename_to_free;
+use crate::throttle::warn_throttled;
+
+/// Rotated files beyond those to keep at which a rotation removes one itself, as the thread that
+/// does so has fallen behind.
+const MAX_EXCESS: usize = 16;
+
+impl Log {
+    /// Appends whole `lines`, in one write as a rule. Returns how many bytes of them, whole lines
+    /// too, are in a file now, and why not all are.
+    pub(in crate::journal) fn append(&mut self, lines: &[u8]) -> (usize, Result<(), Fault>) {
+        let mut written = 0;
+        while written < lines.len() {
+            match self.append_some(&lines[written..]) {
+                Ok(more) => written += more,
+                Err(fault) => return (written, Err(fault)),
+            }
+        }
+        (written, Ok(()))
+    }
+
+    /// Appends as many of `lines` as the file takes, after a rotation if it takes none.
+    fn append_some(&mut self, lines: &[u8]) -> Result<usize, Fault> {
+        let mut some = fitting(lines, self.room());
+        if some == 0 {
+            self.rotate()?;
+            some = fitting_at_least_one(lines, self.room());
+        }
+        let missing = || Fault::Write(io::ErrorKind::NotFound.into());
+        let file = self.current.as_mut().ok_or_else(missing)?;
+        file.append(&lines[..some]).map_err(Fault::Write)?;
+        Ok(some)
+    }
+
+    /// Bytes until the file is full.
+    fn room(&self) -> u64 {
+        self.full_at.saturating_sub(self.len())
+    }
+
+    fn len(&self) -> u64 {
+        self.current.as_ref().map_or(0, LogFile::len)
+    }
+
+    /// Moves the file out of the way and begins a new one. Where that fails the file grows on,
+    /// and the next try comes when it has grown by its allowed size again.
+    fn rotate(&mut self) -> Result<(), Fault> {
+        let room = self.room();
+        // An empty file is for a line that is longer than a file may be.
+        if self.verify()? || self.room() > room || self.len() == 0 {
+            return Ok(());
+        }
+        match self.move_and_begin_anew() {
+            Ok(old) => old.map_or(Ok(()), |old| self.leave(&old)),
+            Err(error) => {
+                let path = self.path().display();
+                warn_throttled!(
+                    self.rotation_failures,
+                    "the log file {path} grows on, as it cannot be rotated: {error}"
+                );
+                self.full_at = self.len().saturating_add(self.rotation.map_or(0, |r| r.max_bytes));
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the file that was written to so far.
+    fn move_and_begin_anew(&mut self) -> io::Result<Option<LogFile>> {
+        let (Some(rotated), Some(current)) = (&mut self.rotated, &self.current) else {
+            return Ok(None);
+        };
+        let moved = rotated.rotate()?;
+        match LogFile::open(&self.path) {
+            Ok(file) => {
+                rotated.add();
+                if rotated.excess() > MAX_EXCESS {
+                    rotated.take_oldest().map(fs::remove_file);
+                }
+                Ok(self.replace_current(file))
+            }
+            Err(error) => {
+                // If another server took the name, the next check opens a file beside it.
+                let _ = rename_to_free(&moved, current.path());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Length of the longest run of whole lines that has at most `room` bytes.
+fn fitting(lines: &[u8], room: u64) -> usize {
+    match usize::try_from(room) {
+        Ok(room) if room < lines.len() => {
+            lines[..room].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)
+        }
+        _ => lines.len(),
+    }
+}
+
+/// The same, but the first line is taken however long it is.
+fn fitting_at_least_one(lines: &[u8], room: u64) -> usize {
+    match fitting(lines, room) {
+        0 => lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |at| at + 1),
+        fitting => fitting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    use crate::journal::rotated::Rotation;
+    use crate::journal::unsynced::Unsynced;
+
+    const ALL: Option<u32> = None;
+
+    fn log(dir: &tempfile::TempDir, rotation: Option<Rotation>) -> Log {
+        Log::open(&dir.path().join("log"), rotation, Unsynced::new(true)).unwrap()
+    }
+
+    fn append(log: &mut Log, lines: &str) {
+        log.append(lines.as_bytes()).1.unwrap();
+    }
+
+    fn files(dir: &tempfile::TempDir) -> Vec<(String, String)> {
+        let entries = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries
+            .map(|p| (p.file_name().unwrap().to_str().unwrap().into(), fs::read_to_string(p)))
+            .map(|(name, text)| (name, text.unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[track_caller]
+    fn assert_rotated(max_bytes: u64, batches: &[&str], expected: &[(&str, &str)]) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir, Some(Rotation { max_bytes, keep: ALL }));
+        batches.iter().for_each(|batch| append(&mut log, batch));
+        let expected = expected.iter().map(|&(name, text)| (name.into(), text.into()));
+        assert_eq!(files(&dir), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_full_file_is_rotated_between_lines_to_a_number_that_grows() {
+        assert_rotated(
+            8,
+            &["aaa\nbbb\n", "ccc\n", "ddd\neee\nfff\n"],
+            &[("log", "eee\nfff\n"), ("log.1", "aaa\nbbb\n"), ("log.2", "ccc\nddd\n")],
+        );
+    }
+
+    #[test]
+    fn a_line_longer_than_a_file_has_a_file_of_its_own() {
+        assert_rotated(
+            4,
+            &["a\n", "long line\n", "b\n"],
+            &[("log", "b\n"), ("log.1", "a\n"), ("log.2", "long line\n")],
+        );
+    }
+
+    #[test]
+    fn a_log_that_was_truncated_is_rotated_when_it_is_full_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir, Some(Rotation { max_bytes: 8, keep: ALL }));
+        append(&mut log, "aaa\nbbb\n");
+        File::create(dir.path().join("log")).unwrap();
+        append(&mut log, "ccc\n");
+        append(&mut log, "ddd\n");
+        assert_eq!(files(&dir), [("log".into(), "ccc\nddd\n".into())]);
+    }
+
+    #[test]
+    fn the_oldest_files_go_where_nobody_else_removes_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir, Some(Rotation { max_bytes: 2, keep: Some(2) }));
+        (0..MAX_EXCESS + 10).for_each(|_| append(&mut log, "1\n"));
+        assert_eq!(files(&dir).len(), 1 + 2 + MAX_EXCESS);
+        assert_eq!(log.take_excess(), Some(dir.path().join("log.8")));
+    }
+
+    #[test]
+    fn a_rotation_that_cannot_begin_a_file_anew_goes_on_in_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir, Some(Rotation { max_bytes: 4, keep: ALL }));
+        append(&mut log, "one\n");
+        log.path = dir.path().join("no folder/log");
+        append(&mut log, "two\n");
+        log.path = dir.path().join("log");
+        append(&mut log, "three\n");
+        let expected = [("log", "three\n"), ("log.1", "one\ntwo\n")];
+        assert_eq!(files(&dir), expected.map(|(name, text)| (name.into(), text.into())));
+    }
+}

@@ -1,0 +1,121 @@
+//! `LOG_FILE` has to be a regular file that nothing but the log is written to: only there can a
+//! line be cut back, synced, and found by a reader later.
+
+use std::fs::{self, FileType};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{PROC_SUPER_MAGIC, fstat, statfs};
+
+/// How many symbolic links may lead from one to the next, as for the kernel.
+const MAX_LINKS: usize = 40;
+
+/// Checks that `path` can be a log: a regular file, or nothing yet.
+///
+/// # Errors
+/// What `path` is in place of that, such as `a pipe`.
+pub fn check_path(path: &Path) -> Result<(), &'static str> {
+    if leads_through_proc(path) {
+        return Err("a stream of the process");
+    }
+    let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
+    kind(metadata.file_type()).map_or(Ok(()), Err)?;
+    let is_stream = |stream: &dyn AsFd| {
+        fstat(stream)
+            .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino()))
+    };
+    if is_stream(&io::stdout()) {
+        return Err("the file that the standard output goes to");
+    }
+    if is_stream(&io::stderr()) {
+        return Err("the file that the standard error output goes to");
+    }
+    Ok(())
+}
+
+/// # Errors
+/// When a file of this type cannot be a log.
+pub(super) fn check(file_type: FileType) -> io::Result<()> {
+    let refuse = |kind| Err(io::Error::other(format!("it is {kind}, not a regular file")));
+    kind(file_type).map_or(Ok(()), refuse)
+}
+
+/// What a file is that is not a regular one.
+fn kind(file_type: FileType) -> Option<&'static str> {
+    if file_type.is_file() {
+        None
+    } else if file_type.is_dir() {
+        Some("a folder")
+    } else if file_type.is_fifo() {
+        Some("a pipe")
+    } else if file_type.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
+    }
+}
+
+/// Whether `path`, or a link that it leads over, stands in `/proc`, as `/dev/stdout` does: the
+/// file is that of an open descriptor then, and has no path of its own.
+fn leads_through_proc(path: &Path) -> bool {
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if statfs(parent).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC) {
+            return true;
+        }
+        let Ok(target) = fs::read_link(&path) else { return false };
+        path = PathBuf::from(parent).join(target);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+
+    #[test]
+    fn a_regular_file_a_link_to_one_and_a_missing_file_can_be_logs() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        File::create(at("file")).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("missing", at("dangling")).unwrap();
+        for name in ["file", "link", "missing", "dangling", "no folder/file"] {
+            assert_eq!(check_path(&at(name)), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_regular_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        assert!(Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+        let _listener = UnixListener::bind(at("socket")).unwrap();
+        assert_eq!(check_path(&at("fifo")), Err("a pipe"));
+        assert_eq!(check_path(&at("socket")), Err("a socket"));
+        assert_eq!(check_path(dir.path()), Err("a folder"));
+        assert_eq!(check_path(Path::new("/dev/null")), Err("a device"));
+    }
+
+    #[test]
+    fn a_stream_of_the_process_is_none_under_any_name_and_whatever_it_leads_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink("/dev/stderr", &link).unwrap();
+        let own = format!("/proc/{}/fd/0", std::process::id());
+        let names = ["/dev/stdout", "/dev/fd/2", "/proc/self/fd/1", &own, link.to_str().unwrap()];
+        for name in names {
+            assert_eq!(check_path(Path::new(name)), Err("a stream of the process"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! How a server under test is started: the real binary, in a folder of its own, on a free port.
+
+use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use clap::CommandFactory;
+use server::Settings;
+use tempfile::TempDir;
+
+use super::TestServer;
+use super::process::Process;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_server");
+
+/// The variables of all settings, which the environment of the tests may not hand down.
+pub(crate) fn settings() -> Vec<String> {
+    let command = Settings::command();
+    let variables = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
+    variables.chain(["TZ", "NO_COLOR"]).map(Into::into).collect()
+}
+
+/// An address that no other test uses, where it has to be known before the server listens.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from((Ipv4Addr::new(127, 128 | high, low, next), 8765))
+}
+
+/// Bytes that are no text, for an environment variable.
+pub(crate) fn not_unicode() -> &'static OsStr {
+    OsStr::from_bytes(b"\xff\xfe")
+}
+
+/// How to start a server.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    dir: Arc<TempDir>,
+    wrapper: Vec<OsString>,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    address: Option<SocketAddr>,
+    read_stdout: bool,
+    close_stdout: bool,
+    read_stderr: bool,
+}
+
+impl Builder {
+    pub(super) fn new(dir: Arc<TempDir>) -> Self {
+        Self {
+            dir,
+            wrapper: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            address: None,
+            read_stdout: true,
+            close_stdout: false,
+            read_stderr: true,
+        }
+        .env("LISTEN", "127.0.0.1:0")
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.into(), value.as_ref().into()));
+        self
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().into());
+        self
+    }
+
+    /// Runs the server by another command, which gets the path of the binary as its last
+    /// argument and has to become the server (`sh -c '...; exec "$0"'`, `strace -D`).
+    pub(crate) fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper.extend(wrapper.into_iter().map(|part| part.as_ref().into()));
+        self
+    }
+
+    /// Nobody reads stdout until [`TestServer::read_stdout`].
+    pub(crate) fn unread_stdout(mut self) -> Self {
+        self.read_stdout = false;
+        self
+    }
+
+    /// The reader of stdout is gone.
+    pub(crate) fn closed_stdout(mut self) -> Self {
+        self.close_stdout = true;
+        self
+    }
+
+    /// Serves wss:// too, with the certificate in the folder `tls`.
+    pub(crate) fn secure(self) -> Self {
+        self.env("TLS_DIR", "tls").env("TLS_LISTEN", "127.0.0.1:0")
+    }
+
+    /// Listens at an address that is known, so that stderr need not tell it.
+    pub(crate) fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self.env("LISTEN", address.to_string())
+    }
+
+    /// Nobody reads stderr, ever. The address has to be known.
+    pub(crate) fn unread_stderr(mut self) -> Self {
+        self.read_stderr = false;
+        self
+    }
+
+    /// The folder in which the server will run.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn spawn(&self) -> Child {
+        let mut line = self.wrapper.clone();
+        line.push(BINARY.into());
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).args(&self.args).current_dir(self.dir.path());
+        for name in settings() {
+            command.env_remove(name);
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap_or_else(|error| panic!("cannot run {line:?}: {error}"))
+    }
+
+    /// Starts the server and waits until it listens.
+    #[track_caller]
+    pub(crate) fn start(self) -> TestServer {
+        let mut child = self.spawn();
+        if self.close_stdout {
+            drop(child.stdout.take());
+        }
+        let process = Process::new(child);
+        if self.read_stdout {
+            process.read_stdout();
+        }
+        if self.read_stderr {
+            process.read_stderr();
+        }
+        TestServer::listening(process, self.address, self.dir)
+    }
+
+    /// Runs the binary to its end.
+    #[track_caller]
+    pub(crate) fn run(self) -> Finished {
+        let mut process = Process::new(self.spawn());
+        process.read_stdout();
+        process.read_stderr();
+        let status = process.wait().code();
+        let stdout = String::from_utf8_lossy(&process.stdout()).into_owned();
+        Finished { status, stdout, stderr: process.stderr.text() }
+    }
+}
+
+/// A program that came to its end.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}

@@ -1,0 +1,179 @@
+//! A process under test: what it writes, the signals that it gets, and what the system says of it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+
+use super::captured::Captured;
+use super::eventually;
+
+/// Clock ticks in a second, as Linux shows times of processes on every architecture.
+const TICKS: f64 = 100.0;
+
+/// A process that runs. It is killed when dropped. What it wrote to stderr is shown where the test
+/// fails, and nowhere else.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Captured,
+    pub(super) stderr: Captured,
+}
+
+impl Process {
+    /// Takes over a child and the pipes that it writes to. Neither is read yet.
+    pub(super) fn new(mut child: Child) -> Self {
+        let stdout = Captured::new(child.stdout.take());
+        let stderr = Captured::new(child.stderr.take());
+        Self { child, stdout, stderr }
+    }
+
+    /// What came on stdout so far.
+    pub(crate) fn stdout(&self) -> Vec<u8> {
+        self.stdout.bytes()
+    }
+
+    /// Begins to read stdout.
+    pub(crate) fn read_stdout(&self) {
+        self.stdout.begin();
+    }
+
+    /// Begins to read stderr.
+    pub(super) fn read_stderr(&self) {
+        self.stderr.begin();
+    }
+
+    /// The lines so far on stderr that contain `needle`.
+    pub(crate) fn events(&self, needle: &str) -> Vec<String> {
+        self.stderr.text().lines().filter(|line| line.contains(needle)).map(Into::into).collect()
+    }
+
+    /// Waits for a line on stderr that contains `needle`.
+    #[track_caller]
+    pub(crate) fn event(&self, needle: &str) -> String {
+        eventually(needle, || self.events(needle).into_iter().next())
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// The only child of the process, where a command that stays was put before the server.
+    pub(crate) fn child(&self) -> Pid {
+        let children = self.proc_file(&format!("task/{}/children", self.child.id()));
+        let child = children.trim().parse().ok().and_then(Pid::from_raw);
+        child.unwrap_or_else(|| panic!("one child, not {children:?}"))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the signal is sent");
+    }
+
+    /// Fails if the process has ended.
+    #[track_caller]
+    pub(super) fn assert_runs(&mut self) {
+        let status = self.child.try_wait().expect("the state of the child");
+        assert!(status.is_none(), "it ended with {status:?}: {}", self.stderr.text());
+    }
+
+    /// Waits for the end of the process, and of what it writes.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = eventually("the process ends", || self.child.try_wait().expect("its state"));
+        for captured in [&self.stdout, &self.stderr] {
+            eventually("the pipe is closed", || captured.is_over().then_some(()));
+        }
+        status
+    }
+
+    /// Stops the process: its exit status, and how long it took.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        self.signal(Signal::TERM);
+        (self.wait().code(), start.elapsed())
+    }
+
+    /// Kills the process with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.wait();
+    }
+
+    /// Lowers or raises a limit of the process.
+    pub(crate) fn limit(&self, resource: Resource, current: Option<u64>) {
+        limit(self.pid(), resource, current);
+    }
+
+    fn proc_file(&self, name: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("it runs")
+    }
+
+    /// Whether a thread waits in the kernel, where no signal reaches it.
+    pub(crate) fn waits_in_the_kernel(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let state = |thread: &Path| fs::read_to_string(thread.join("stat")).unwrap_or_default();
+        threads.flatten().any(|thread| state(&thread.path()).contains(") D "))
+    }
+
+    /// Memory that the process holds, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = self.proc_file("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        1024 * line.trim_end_matches("kB").trim().parse::<u64>().expect("a number")
+    }
+
+    /// Processor time that the process has used.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = self.proc_file("stat");
+        let (_, fields) = stat.rsplit_once(") ").expect("the fields behind the name");
+        let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap());
+        Duration::from_secs_f64(ticks.sum::<f64>() / TICKS)
+    }
+
+    /// Waits until the process has nothing more to do.
+    #[track_caller]
+    pub(crate) fn wait_until_idle(&self) {
+        let mut last = (self.cpu(), Instant::now());
+        eventually("the process has nothing to do", || {
+            let now = self.cpu();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            (last.1.elapsed() > Duration::from_millis(300)).then_some(())
+        });
+    }
+
+    /// The number of descriptors that the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    /// The next descriptor that the process will open.
+    pub(crate) fn free_descriptor(&self) -> u64 {
+        let is_free =
+            |number| !fs::exists(format!("/proc/{}/fd/{number}", self.child.id())).unwrap();
+        (0..).find(|&number| is_free(number)).expect("one is free")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let told = self.stderr.text();
+        if thread::panicking() {
+            eprintln!("--- stderr of process {}:\n{told}---", self.child.id());
+        } else {
+            assert!(!told.contains("panicked at"), "{told}");
+        }
+    }
+}
+
+/// Lowers or raises a limit of a running process. `None` is no limit.
+pub(crate) fn limit(process: Pid, resource: Resource, current: Option<u64>) {
+    let maximum = getrlimit(resource).maximum;
+    prlimit(Some(process), resource, Rlimit { current, maximum }).expect("a limit is set");
+}
