@@ -101,6 +101,7 @@ fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
         eventually("the health tells", || (server.health().status == 200).then_some(()));
         assert_eq!(client.ping("Client-100", "after"), "Pong!");
         assert_eq!(Log::read(&folder.join("log.txt")).pings(), [("Client-100", "after")]);
+        server.event("can be written again");
         assert_eq!(server.events("cannot be written").len(), 1);
         assert_eq!(server.events("can be written again").len(), 1);
         assert_eq!(server.stop().0, Some(0));

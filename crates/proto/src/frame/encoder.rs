@@ -1,12 +1,13 @@
 //! Frames as bytes (RFC 6455, section 5.2).
 
-use super::header::{FIN, LENGTH_16, LENGTH_64, MASKED};
+use super::header::{FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER};
 use super::{CloseCode, MAX_CONTROL_PAYLOAD, Mask, Opcode};
 
 /// Appends a frame that holds a message as a whole, or a control frame. A client has to give a
 /// `mask` that nobody can foresee (RFC 6455, section 5.3); a server gives none.
 #[inline]
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<Mask>) {
+    out.reserve(MAX_HEADER + payload.len());
     encode_header(out, true, opcode, payload.len(), mask);
     let start = out.len();
     out.extend_from_slice(payload);

@@ -57,7 +57,13 @@ impl Header {
         if opcode.is_control() && usize::from(length) > MAX_CONTROL_PAYLOAD {
             return Err(Violation::LongControl);
         }
-        let Some((payload, size)) = payload_length(bytes, length)? else { return Ok(None) };
+        let (payload, size) = match length {
+            LENGTH_16 | LENGTH_64 => match extended_length(bytes, length)? {
+                Some(extended) => extended,
+                None => return Ok(None),
+            },
+            length => (length.into(), 2),
+        };
         let (mask, size) = match role {
             Role::Client => (None, size),
             Role::Server => match bytes[size..].first_chunk() {
@@ -77,19 +83,15 @@ impl Header {
     }
 }
 
-/// The length of the payload, and where the length field ends.
-#[inline]
-fn payload_length(bytes: &[u8], length: u8) -> Result<Option<(u64, usize)>, Violation> {
-    let (payload, size, least) = match length {
-        LENGTH_16 => match bytes[2..].first_chunk() {
-            Some(&length) => (u16::from_be_bytes(length).into(), 4, 126),
-            None => return Ok(None),
-        },
-        LENGTH_64 => match bytes[2..].first_chunk() {
-            Some(&length) => (u64::from_be_bytes(length), 10, 1 << 16),
-            None => return Ok(None),
-        },
-        length => (length.into(), 2, 0),
+/// The length of a payload that does not stand in the second byte, and where its field ends.
+fn extended_length(bytes: &[u8], length: u8) -> Result<Option<(u64, usize)>, Violation> {
+    let field = &bytes[2..];
+    let (payload, size, least) = if length == LENGTH_16 {
+        let Some(&length) = field.first_chunk() else { return Ok(None) };
+        (u16::from_be_bytes(length).into(), 4, 126)
+    } else {
+        let Some(&length) = field.first_chunk() else { return Ok(None) };
+        (u64::from_be_bytes(length), 10, 1 << 16)
     };
     if payload < least || payload > i64::MAX as u64 {
         return Err(Violation::Length);

@@ -13,7 +13,7 @@ impl Mask {
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
         }
-        for (byte, key) in rest.iter_mut().zip(self.0.into_iter().cycle()) {
+        for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
             *byte ^= key;
         }
     }

@@ -274,10 +274,10 @@ impl Connections {
     ) {
         let error = cause.map_or(String::new(), |cause| format!("{ERROR_PREFIX}{cause}"));
         let mut frames = mem::take(&mut self.frames);
-        for Group { key, replies } in batch.groups.iter().cloned() {
+        for Group { key, replies } in &batch.groups {
             frames.clear();
-            batch.replies.encode(replies, &mut recorded, &error, &mut frames);
-            self.with_connection(key, now, |connection, cx| connection.complete(&frames, cx));
+            batch.replies.encode(replies.clone(), &mut recorded, &error, &mut frames);
+            self.with_connection(*key, now, |connection, cx| connection.complete(&frames, cx));
         }
         frames.clear();
         frames.shrink_to(MAX_REPLIES);
@@ -306,21 +306,27 @@ impl Connections {
         if has_replies {
             self.batch.groups.push(Group { key, replies });
         }
-        if acted.is_err() {
-            error!(peer = %entry.connection.peer(), "a defect of this server ended the connection");
-            self.remove(key);
-        } else {
-            self.follow_up(key);
+        match acted {
+            Ok(()) => self.follow_up(key),
+            Err(_) => self.remove_defective(key),
         }
         if has_replies && (self.recorder.is_full() || self.batch.replies.size() >= MAX_REPLIES) {
             self.commit(now);
         }
-        self.evict_unfinished(now);
+        if self.unfinished.is_excessive() {
+            self.evict_unfinished(now);
+        }
     }
 
     /// Sees to what a connection needs after it has acted.
     fn follow_up(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key) else { return };
+        if let Some(timer) = entry.timer
+            && self.unfinished.is_empty()
+            && entry.connection.is_at_rest(timer)
+        {
+            return;
+        }
         if let Some(ending) = entry.connection.ended() {
             let peer = entry.connection.peer();
             ending.cause().inspect(|&cause| self.shared.metrics.errors.count(cause));
@@ -341,6 +347,15 @@ impl Connections {
             self.timers.set(key, entry.timer.replace(next), next);
         }
         self.unfinished.set(key, entry.connection.buffered());
+    }
+
+    #[cold]
+    fn remove_defective(&mut self, key: Key) {
+        if let Some(entry) = self.entries.get(key) {
+            let peer = entry.connection.peer();
+            error!(%peer, "a defect of this server ended the connection");
+        }
+        self.remove(key);
     }
 
     fn remove(&mut self, key: Key) {

@@ -25,15 +25,20 @@ impl<K: Copy + Eq + Hash> UnfinishedMessages<K> {
         Self { max, total: 0, by_key: HashMap::new(), by_age: BTreeMap::new(), next_age: 0 }
     }
 
-    /// The message of a connection takes `size` bytes by now; 0 if there is none.
+    /// Whether there are none.
     #[inline]
-    pub(super) fn set(&mut self, key: K, size: usize) {
-        if size > 0 || !self.by_key.is_empty() {
-            self.change(key, size);
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.total == 0
     }
 
-    fn change(&mut self, key: K, size: usize) {
+    /// Whether all together take too much.
+    #[inline]
+    pub(super) fn is_excessive(&self) -> bool {
+        self.total > self.max
+    }
+
+    /// The message of a connection takes `size` bytes by now; 0 if there is none.
+    pub(super) fn set(&mut self, key: K, size: usize) {
         if size == 0 {
             self.remove(key);
         } else if let Some(message) = self.by_key.get_mut(&key) {
@@ -57,9 +62,8 @@ impl<K: Copy + Eq + Hash> UnfinishedMessages<K> {
 
     /// Takes the oldest one out while all together take too much: an honest message is finished
     /// within milliseconds, so the oldest is the least likely to be one.
-    #[inline]
     pub(super) fn pop_excess(&mut self) -> Option<K> {
-        if self.total <= self.max {
+        if !self.is_excessive() {
             return None;
         }
         let key = self.by_age.first_key_value().map(|(_, &key)| key)?;

@@ -17,8 +17,8 @@ use crate::service::Service;
 /// Paths that are no services.
 const OWN_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
 
-/// A reply that refuses something, and why.
-type Refused = (Cause, Reply);
+/// Why a request is refused, and the reply that says so.
+type Refused = (Cause, Box<Reply>);
 
 impl Http {
     /// The reply that upgrades the connection, or the one that does not.
@@ -32,7 +32,7 @@ impl Http {
         let path = path(request);
         let service = self.service(path);
         let answered = match service {
-            _ if !has_valid_host(request) => Err(refused(reply::bad_host())),
+            _ if !has_valid_host(request) => Err(refused(reply::bad_host().into())),
             Some(service) if upgrade::is_wanted(request.headers()) => {
                 self.upgrade(request, service, peer)
             }
@@ -63,12 +63,12 @@ impl Http {
         if let Some(allowed) = &self.origins
             && let Some(origin) = allowed.refused(request.headers())
         {
-            return Err((Cause::Origin, reply::wrong_origin(origin, allowed)));
+            return Err((Cause::Origin, reply::wrong_origin(origin, allowed).into()));
         }
         let place = self.metrics.occupancy.enter(peer.ip()).map_err(|full| match full {
-            Full::All(max) => (Cause::TooMany, reply::too_many(max)),
+            Full::All(max) => (Cause::TooMany, reply::too_many(max).into()),
             Full::Address(max) => {
-                (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max))
+                (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max).into())
             }
         })?;
         Ok((reply, UpgradeRequest { service, peer, place, is_healthcheck: false }))
@@ -128,7 +128,7 @@ fn failed(what: &str, error: &impl std::fmt::Display) -> Reply {
     reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
 }
 
-fn refused(reply: Reply) -> Refused {
+fn refused(reply: Box<Reply>) -> Refused {
     (Cause::BadRequest, reply)
 }
 

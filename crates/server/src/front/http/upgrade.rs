@@ -21,32 +21,33 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// The reply that refuses one that breaks RFC 6455, section 4.2.1.
-pub(super) fn accept<B>(request: &Request<B>) -> Result<Reply, Reply> {
+pub(super) fn accept<B>(request: &Request<B>) -> Result<Reply, Box<Reply>> {
     let headers = request.headers();
     // Item 1: a GET request, HTTP/1.1 or higher.
     if request.method() != Method::GET {
-        return Err(reply::wrong_method(request.method()));
+        return Err(reply::wrong_method(request.method()).into());
     }
     if request.version() < Version::HTTP_11 {
-        return Err(reply::bad_upgrade("it needs HTTP/1.1"));
+        return Err(reply::bad_upgrade("it needs HTTP/1.1").into());
     }
     // Item 4: a Connection header with the token "Upgrade". Item 3, the Upgrade header, is what
     // makes the request an upgrade in the first place.
     if !has_element(headers, &header::CONNECTION, "upgrade") {
-        return Err(reply::bad_upgrade("the Connection header has to contain Upgrade"));
+        return Err(reply::bad_upgrade("the Connection header has to contain Upgrade").into());
     }
     // Item 6: the version; section 4.4 has the reply to another one.
-    match single(headers, header::SEC_WEBSOCKET_VERSION) {
+    match single(headers, &header::SEC_WEBSOCKET_VERSION) {
         Ok(version) if version == VERSION => {}
-        Ok(_) => return Err(reply::wrong_version()),
-        Err(why) => return Err(reply::bad_upgrade(&why)),
+        Ok(_) => return Err(reply::wrong_version().into()),
+        Err(why) => return Err(reply::bad_upgrade(&why).into()),
     }
     // Item 5: the key, 16 bytes in base64.
-    let key = single(headers, header::SEC_WEBSOCKET_KEY).map_err(|why| reply::bad_upgrade(&why))?;
+    let key =
+        single(headers, &header::SEC_WEBSOCKET_KEY).map_err(|why| reply::bad_upgrade(&why))?;
     if BASE64.decode(key.as_bytes()).is_ok_and(|key| key.len() == 16) {
         Ok(switching_protocols(key, first_protocol(headers)))
     } else {
-        Err(reply::bad_upgrade("Sec-WebSocket-Key has to be 16 bytes in base64"))
+        Err(reply::bad_upgrade("Sec-WebSocket-Key has to be 16 bytes in base64").into())
     }
 }
 
@@ -71,9 +72,9 @@ fn switching_protocols(key: &str, protocol: Option<&str>) -> Reply {
 }
 
 /// The value of a header that has to stand in the request once.
-fn single(headers: &HeaderMap, name: header::HeaderName) -> Result<&str, String> {
-    let mut values = headers.get_all(&name).iter();
-    let title = title(&name);
+fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<&'a str, String> {
+    let mut values = headers.get_all(name).iter();
+    let title = title(name);
     match (values.next(), values.next()) {
         (Some(value), None) => {
             value.to_str().map(str::trim).map_err(|_| format!("{title} is not text"))

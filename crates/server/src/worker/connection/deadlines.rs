@@ -103,7 +103,8 @@ impl Deadlines {
 
     /// When the silence of the peer has to end, and what is due then. The time to answer counts from
     /// the Ping frame: a server in a paused container sends it late.
-    fn silence(&self) -> (Instant, Due) {
+    #[inline]
+    pub(super) fn silence(&self) -> (Instant, Due) {
         match self.pinged_at {
             Some(pinged_at) => (pinged_at + (CLOSE_AFTER - PING_AFTER), Due::Silent),
             None => (self.heard + PING_AFTER, Due::Ping),

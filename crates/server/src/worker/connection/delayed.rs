@@ -21,6 +21,11 @@ impl Delayed {
         self.batches.push_back((due, frames));
     }
 
+    /// Whether nothing is held back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     /// Whether the connection should not be read, with at most `max_bytes` held back.
     pub(super) fn is_full(&self, max_bytes: usize) -> bool {
         self.batches.len() >= MAX_DELAYED || self.bytes >= max_bytes

@@ -218,6 +218,25 @@ impl Connection {
         }
     }
 
+    /// Whether nothing is to be done before the next event, the commit, or `timer`, which is set:
+    /// so it is, as a rule, after each ping.
+    #[inline]
+    #[must_use]
+    pub fn is_at_rest(&self, timer: Instant) -> bool {
+        let is_between_messages = !self.input.decoder.is_mid_message();
+        match &self.state {
+            State::AwaitingCommit(_) => is_between_messages,
+            State::Open => {
+                let has_output = !self.output.is_empty() || !self.delayed.is_empty();
+                is_between_messages
+                    && !has_output
+                    && !self.input.has_more()
+                    && timer <= self.deadlines.silence().0
+            }
+            State::Finishing(_) | State::Closing(_) => false,
+        }
+    }
+
     /// Memory that an unfinished message takes, in bytes.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -298,10 +317,12 @@ impl Connection {
     }
 
     /// Sends what waits.
+    #[inline]
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
+        if self.output.is_empty() { Ok(()) } else { self.flush_output(cx) }
+    }
+
+    fn flush_output(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         let sent = self.output.flush(&mut *self.stream, cx.now)?;
         cx.shared.counts.sent_bytes.add(sent as u64);
         if !self.is_backlogged() {

@@ -65,15 +65,21 @@ impl Connection {
         let len = bytes.len();
         let mut rest = bytes;
         let mut room = Room::new(cx);
-        let mut result = Ok(());
-        while result.is_ok() && room.is_left(cx) {
-            result = match self.input.decoder.decode(&mut rest) {
-                Ok(Some(message)) => self.on_message(message, cx),
-                Ok(None) => break,
-                Err(error) => Err(Ending::Undecodable(error)),
-            };
+        let result = loop {
+            if !room.is_left(cx) {
+                break Ok(());
+            }
             room.messages -= 1;
-        }
+            match self.input.decoder.decode(&mut rest) {
+                Ok(Some(message)) => {
+                    if let Err(ending) = self.on_message(message, cx) {
+                        break Err(ending);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(Ending::Undecodable(error)),
+            }
+        };
         self.input.note_unfinished(cx.now);
         // Answers to Ping frames do not wait for the log.
         (len - rest.len(), result.and_then(|()| self.flush(cx)))
