@@ -313,7 +313,7 @@ fn a_terminal_shows_what_goes_on() {
     let mut peer = server.accept();
     peer.pong();
     peer.ping();
-    let first = "1 of 1 connections, 1 pings a second, 1 received";
+    let first = "1 of 1 connection, 1 pings a second, 1 received";
     terminal.shows(&[first]);
     terminal.keys(CTRL_C);
     assert_eq!(peer.closed().code, CloseCode::Normal);

@@ -2,7 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::net::TcpSocket;
@@ -35,7 +36,19 @@ impl Port {
     }
 
     pub(crate) fn listen(&self) -> Fake {
-        Fake(TcpListener::bind(self.address).unwrap())
+        let start = Instant::now();
+        loop {
+            match TcpListener::bind(self.address) {
+                Ok(listener) => return Fake(listener),
+                // A process that another test has just forked holds a copy of every socket until
+                // it runs its program.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    assert!(start.elapsed() < DEADLINE, "{error}");
+                    thread::yield_now();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 }
 

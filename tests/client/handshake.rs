@@ -41,7 +41,8 @@ fn a_server_of_another_kind_is_told() {
     // Some servers of other kinds speak first.
     stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").unwrap();
     drain(stream);
-    assert!(cause(&client, &url).starts_with("no WebSocket server: "));
+    let cause = cause(&client, &url);
+    assert!(cause.starts_with("no WebSocket server: "), "{cause}");
     let mut stream = server.accept_tcp();
     read_head(&mut stream);
     drain(stream);

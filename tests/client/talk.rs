@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Client, Lines, command};
-use crate::fake::{Fake, Peer, Port, drain};
+use crate::fake::{Fake, Peer, Port, drain, read_frame};
 use crate::real_server::Running;
 use crate::terminal::{CTRL_C, CTRL_D, Terminal, leader};
 
@@ -50,11 +50,16 @@ fn failure(mut client: Client) -> String {
     line.strip_prefix("error: ").unwrap().to_owned()
 }
 
-/// Answers each line, up to the goodbye.
-fn echo(mut peer: Peer) -> CloseCode {
+/// Answers each line with itself, up to the Close frame.
+fn echo(peer: Peer) -> CloseCode {
+    echo_with(peer, "")
+}
+
+/// Answers each line with itself behind a prefix, up to the Close frame.
+fn echo_with(mut peer: Peer, prefix: &str) -> CloseCode {
     loop {
         match peer.next() {
-            Message::Text(text) => peer.say(&text),
+            Message::Text(text) => peer.say(&format!("{prefix}{text}")),
             Message::Close(Some(frame)) => {
                 peer.finish();
                 return frame.code;
@@ -414,113 +419,230 @@ mod piped {
         let cause = "No space left on device (os error 28)";
         assert_eq!(failure(client), format!("cannot write to stdout: {cause}"));
     }
+
+    #[test]
+    fn a_server_that_closes_after_each_answer_gets_each_line() {
+        let (server, url) = Fake::start();
+        let (client, mut stdin) = talk(&url, &[]);
+        stdin.write_all(b"1\n2\n3\n").unwrap();
+        drop(stdin);
+        for (line, code) in [("1", 1000), ("2", 1001), ("3", 1000)] {
+            let mut peer = server.accept();
+            assert_eq!(peer.next(), Message::text(line));
+            peer.say(&format!("total={line}"));
+            peer.close(code, "");
+        }
+        assert_eq!(printed(client), ["total=1", "total=2", "total=3"]);
+    }
+
+    #[test]
+    fn a_server_that_hangs_up_after_each_answer_gets_each_line() {
+        let (server, url) = Fake::start();
+        let (client, mut stdin) = talk(&url, &[]);
+        stdin.write_all(b"1\n2\n").unwrap();
+        drop(stdin);
+        for line in [b"1", b"2"] {
+            let (mut stream, _) = server.accept_raw();
+            assert_eq!(read_frame(&mut stream), (0x81, line.to_vec()));
+            stream.write_all(&[0x81, 1, line[0]]).unwrap();
+            drain(stream);
+        }
+        assert_eq!(printed(client), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_server_that_is_gone_for_the_next_line_is_told() {
+        let port = Port::reserve();
+        let (client, mut stdin) = talk(&port_with_one_answer(&port), &[]);
+        stdin.write_all(b"1\n2\n").unwrap();
+        assert_eq!(client.stdout.next(), "one");
+        let cause = "Connection refused (os error 111)";
+        assert_eq!(failure(client), format!("cannot connect to {}: {cause}", port.url()));
+    }
+
+    /// Starts a server that answers one line, closes, and is gone; returns its URL.
+    fn port_with_one_answer(port: &Port) -> String {
+        let server = port.listen();
+        thread::spawn(move || {
+            let mut peer = server.accept();
+            drop(server);
+            peer.next();
+            peer.say("one");
+            peer.close(1000, "");
+        });
+        port.url()
+    }
+
+    #[test]
+    fn an_unread_stdout_is_named_where_the_server_gave_up() {
+        let (server, url) = Fake::start();
+        let (reader, stdout) = pipe().unwrap();
+        let client = Client::of(spawn(&url, &[], stdout.into()));
+        let (mut stream, _) = server.accept_raw();
+        let frame = [&[0x81, 126, 0xea, 0x60], [b'x'; 60_000].as_slice()].concat();
+        // Until the buffers on the way are full, those of the client included.
+        stream.set_nonblocking(true).unwrap();
+        let mut stuck = Instant::now();
+        let mut rest = frame.as_slice();
+        while stuck.elapsed() < Duration::from_millis(1500) {
+            match stream.write(rest) {
+                Ok(written) => {
+                    stuck = Instant::now();
+                    rest = if written == rest.len() { &frame } else { &rest[written..] };
+                }
+                Err(_) => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        let reading = thread::spawn(move || Lines::of("stdout", reader).rest());
+        stream.set_nonblocking(false).unwrap();
+        stream.write_all(rest).unwrap();
+        stream.write_all(b"\x88\x13\x03\xf0no sign of life!!").unwrap();
+        drain(stream);
+        reading.join().unwrap();
+        let error = failure(client);
+        let start = format!(
+            "lost the connection to {url}: closed by the server (1008: no sign of life!!); nobody read stdout for "
+        );
+        assert!(error.starts_with(&start), "{error}");
+    }
 }
 
 mod typed {
     use super::*;
 
-    /// A client at a terminal, its server, and the URL.
-    fn start(path: &str) -> (Terminal, Peer, String) {
+    const LEFT: &str = "\u{1b}[D";
+    const UP: &str = "\u{1b}[A";
+
+    /// A client at a terminal, its server, and the line that it begins with.
+    fn start(path: &str) -> (Terminal, Peer, String, Fake) {
         let (server, url) = Fake::start();
         let url = url + path;
         let terminal = Terminal::start(&["talk", &url]);
-        (terminal, server.accept(), url)
+        let peer = server.accept();
+        (terminal, peer, format!("connected to {url}; Ctrl-D leaves"), server)
     }
 
     #[test]
     fn a_prompt_asks_for_each_number() {
-        let (mut terminal, mut peer, _) = start("/total");
-        terminal.shows(&["Number: "]);
-        terminal.keys("5\n");
+        let (mut terminal, mut peer, connected, _server) = start("/total");
+        terminal.shows(&[&connected, "Number: "]);
+        terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
         peer.say("Server records total=5");
-        terminal.shows(&["Number: 5", "Server records total=5", "Number: "]);
-        terminal.keys("0.5\n");
+        terminal.shows(&[&connected, "Number: 5", "Server records total=5", "Number: "]);
+        terminal.keys("0.5\r");
         assert_eq!(peer.next(), Message::text("0.5"));
-        terminal.shows(&["Number: 5", "Server records total=5", "Number: 0.5", "Number: "]);
+        let shown = [&connected, "Number: 5", "Server records total=5", "Number: 0.5"];
+        terminal.shows(&[&shown[..], &["Number: "]].concat());
         peer.say("Server records total=5.5");
-        terminal.shows(&[
-            "Number: 5",
-            "Server records total=5",
-            "Number: 0.5",
-            "Server records total=5.5",
-            "Number: ",
-        ]);
+        terminal.shows(&[&shown[..], &["Server records total=5.5", "Number: "]].concat());
     }
 
     #[test]
     fn elsewhere_the_prompt_is_a_sign() {
         for path in ["", "/", "/echo", "/total/", "/?/total"] {
-            let (terminal, _peer, _) = start(path);
-            terminal.shows(&["> "]);
+            let (terminal, _peer, connected, _server) = start(path);
+            terminal.shows(&[&connected, "> "]);
         }
     }
 
     #[test]
-    fn what_comes_unasked_stands_above_the_prompt() {
-        let (mut terminal, mut peer, _) = start("/");
-        terminal.shows(&["> "]);
+    fn what_comes_unasked_stands_above_the_line_that_is_typed() {
+        let (mut terminal, mut peer, connected, _server) = start("/");
+        terminal.shows(&[&connected, "> "]);
         peer.say("one");
         peer.say("two");
-        terminal.shows(&["one", "two", "> "]);
+        terminal.shows(&[&connected, "one", "two", "> "]);
         terminal.keys("half");
-        terminal.shows(&["one", "two", "> half"]);
+        terminal.shows(&[&connected, "one", "two", "> half"]);
         peer.send(Message::binary(vec![0; 12]));
-        terminal.shows(&["one", "two", "binary, 12 bytes", "> "]);
-        // What was typed is still there.
-        terminal.keys(" a line\n");
+        terminal.shows(&[&connected, "one", "two", "binary, 12 bytes", "> half"]);
+        terminal.keys(" a line\r");
         assert_eq!(peer.next(), Message::text("half a line"));
     }
 
     #[test]
+    fn a_line_can_be_edited_and_comes_again_from_the_history() {
+        let (mut terminal, mut peer, connected, _server) = start("/");
+        terminal.shows(&[&connected, "> "]);
+        terminal.keys("hllo");
+        terminal.keys(&LEFT.repeat(3));
+        terminal.keys("e\r");
+        assert_eq!(peer.next(), Message::text("hello"));
+        terminal.shows(&[&connected, "> hello", "> "]);
+        terminal.keys("second\r");
+        assert_eq!(peer.next(), Message::text("second"));
+        terminal.shows(&[&connected, "> hello", "> second", "> "]);
+        terminal.keys(&UP.repeat(2));
+        terminal.shows(&[&connected, "> hello", "> second", "> hello"]);
+        terminal.keys("\u{7f}p\r");
+        assert_eq!(peer.next(), Message::text("hellp"));
+    }
+
+    #[test]
+    fn each_line_that_is_pasted_is_sent_and_each_reply_shown() {
+        let (mut terminal, peer, connected, _server) = start("/");
+        terminal.shows(&[&connected, "> "]);
+        let pasted: Vec<_> = (0..20).map(|number| format!("line {number}")).collect();
+        terminal.keys(&(pasted.join("\r") + "\r" + CTRL_D));
+        assert_eq!(echo_with(peer, "reply to "), CloseCode::Normal);
+        terminal.ends_with(0);
+        let shown = terminal.lines();
+        for line in pasted {
+            let reply = format!("reply to {line}");
+            assert_eq!(shown.iter().filter(|shown| **shown == reply).count(), 1, "{shown:?}");
+        }
+    }
+
+    #[test]
     fn a_stranger_does_not_move_the_cursor() {
-        let (terminal, mut peer, _) = start("/");
-        terminal.shows(&["> "]);
+        let (terminal, mut peer, connected, _server) = start("/");
+        terminal.shows(&[&connected, "> "]);
         peer.say("\u{1b}[2J\u{1b}]0;title\u{7}\r\n\u{9b}1A ü");
-        terminal.shows(&[r"\u001b[2J\u001b]0;title\u0007\r\n\u009b1A ü", "> "]);
+        terminal.shows(&[&connected, r"\u001b[2J\u001b]0;title\u0007\r\n\u009b1A ü", "> "]);
     }
 
     #[test]
     fn ctrl_d_waits_for_the_last_reply() {
-        let (mut terminal, mut peer, _) = start("/total");
-        terminal.shows(&["Number: "]);
-        terminal.keys("5\n");
+        let (mut terminal, mut peer, connected, _server) = start("/total");
+        terminal.shows(&[&connected, "Number: "]);
+        terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
-        terminal.shows(&["Number: 5", "Number: "]);
+        terminal.shows(&[&connected, "Number: 5", "Number: "]);
         terminal.keys(CTRL_D);
-        terminal.shows(&["Number: 5", "Number: ", ""]);
+        terminal.shows(&[&connected, "Number: 5", "Number: ", ""]);
         peer.say("Server records total=5");
         assert_eq!(peer.closed().code, CloseCode::Normal);
         terminal.ends_with(0);
-        terminal.shows(&["Number: 5", "Number: ", "Server records total=5", ""]);
+        terminal.shows(&[&connected, "Number: 5", "Number: ", "Server records total=5", ""]);
     }
 
     #[test]
     fn ctrl_d_does_not_wait_long() {
-        let (mut terminal, mut peer, _) = start("/");
-        terminal.shows(&["> "]);
-        terminal.keys("5\n");
+        let (mut terminal, mut peer, connected, _server) = start("/");
+        terminal.shows(&[&connected, "> "]);
+        terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
-        terminal.shows(&["> 5", "> "]);
+        terminal.shows(&[&connected, "> 5", "> "]);
         terminal.keys(CTRL_D);
         let start = Instant::now();
         assert_eq!(peer.closed().code, CloseCode::Normal);
         assert!(start.elapsed().as_secs() < 3, "{:?}", start.elapsed());
         terminal.ends_with(0);
-        terminal.shows(&["> 5", "> ", ""]);
+        terminal.shows(&[&connected, "> 5", "> ", ""]);
     }
 
     #[test]
     fn ctrl_c_closes_the_connection() {
-        for (keys, line) in [("", "> ^C"), ("half", "> half^C")] {
-            let (mut terminal, peer, _) = start("/");
-            terminal.shows(&["> "]);
+        for (keys, line) in [("", "> "), ("half", "> half")] {
+            let (mut terminal, peer, connected, _server) = start("/");
+            terminal.shows(&[&connected, "> "]);
             terminal.keys(keys);
-            terminal.shows(&[&format!("> {keys}")]);
+            terminal.shows(&[&connected, &format!("> {keys}")]);
             terminal.keys(CTRL_C);
             assert_eq!(peer.closed().code, CloseCode::Normal);
             terminal.ends_with(0);
-            terminal.shows(&[line, ""]);
+            terminal.shows(&[&connected, line, ""]);
         }
     }
 
@@ -535,23 +657,53 @@ mod typed {
     }
 
     #[test]
-    fn a_signal_leaves_the_line_of_the_prompt() {
-        let (mut terminal, peer, _) = start("/");
-        terminal.shows(&["> "]);
-        terminal.signal(Signal::TERM);
-        assert_eq!(peer.closed().code, CloseCode::Normal);
-        terminal.ends_with(0);
-        terminal.shows(&["> ", ""]);
+    fn a_signal_leaves_the_line_of_the_prompt_and_the_terminal_as_it_was() {
+        for signal in [Signal::TERM, Signal::INT] {
+            let (mut terminal, peer, connected, _server) = start("/");
+            terminal.shows(&[&connected, "> "]);
+            terminal.keys("half");
+            terminal.shows(&[&connected, "> half"]);
+            assert!(!terminal.echoes());
+            terminal.signal(signal);
+            assert_eq!(peer.closed().code, CloseCode::Normal);
+            terminal.ends_with(0);
+            terminal.shows(&[&connected, "> half", ""]);
+            assert!(terminal.echoes());
+        }
     }
 
     #[test]
     fn a_server_that_is_lost_says_why() {
-        let (mut terminal, peer, url) = start("/");
-        terminal.shows(&["> "]);
+        let (mut terminal, peer, connected, _server) = start("/");
+        terminal.shows(&[&connected, "> "]);
         peer.close(1001, "the server stops");
         terminal.ends_with(1);
+        let url = &connected["connected to ".len()..connected.len() - "; Ctrl-D leaves".len()];
         let cause = "closed by the server (1001: the server stops)";
-        terminal.shows(&["> ", &format!("error: lost the connection to {url}: {cause}"), ""]);
+        let told = format!("error: lost the connection to {url}: {cause}");
+        terminal.shows(&[&connected, "> ", &told, ""]);
+    }
+
+    #[test]
+    fn a_server_that_closes_after_its_answer_is_connected_to_for_the_next_line() {
+        let (mut terminal, mut peer, connected, server) = start("/total");
+        terminal.shows(&[&connected, "Number: "]);
+        terminal.keys("5\r");
+        assert_eq!(peer.next(), Message::text("5"));
+        peer.say("total=5");
+        peer.close(1000, "");
+        let told = "closed by the server (1000); the next line connects again";
+        let shown = [&connected, "Number: 5", "total=5", told];
+        terminal.shows(&[&shown[..], &["Number: "]].concat());
+        terminal.keys("6\r");
+        let mut peer = server.accept();
+        assert_eq!(peer.next(), Message::text("6"));
+        peer.say("total=11");
+        terminal.shows(&[&shown[..], &["Number: 6", "total=11", "Number: "]].concat());
+        peer.close(1000, "");
+        terminal.shows(&[&shown[..], &["Number: 6", "total=11", told, "Number: "]].concat());
+        terminal.keys(CTRL_D);
+        terminal.ends_with(0);
     }
 
     #[test]
@@ -566,21 +718,38 @@ mod typed {
     #[test]
     fn a_file_holds_the_frames_without_the_prompts() {
         let (server, url) = Fake::start();
+        let connected = format!("connected to {url}; Ctrl-D leaves");
         let (reader, stdout) = pipe().unwrap();
         let mut terminal = Terminal::run(leader(&["talk", &url]), |command| {
             command.stdout(stdout);
         });
         let mut peer = server.accept();
-        terminal.shows(&["> "]);
-        terminal.keys("5\n");
+        terminal.shows(&[&connected, "> "]);
+        terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
         peer.say("\u{1b}five");
-        terminal.shows(&["> 5", "> "]);
+        terminal.shows(&[&connected, "> 5", "> "]);
         terminal.keys(CTRL_D);
         assert_eq!(peer.closed().code, CloseCode::Normal);
         assert_eq!(Lines::of("stdout", reader).rest(), ["\u{1b}five"]);
         terminal.ends_with(0);
-        terminal.shows(&["> 5", "> ", ""]);
+        terminal.shows(&[&connected, "> 5", "> ", ""]);
+    }
+
+    #[test]
+    fn a_terminal_without_cursor_keys_still_serves() {
+        let (server, url) = Fake::start();
+        let mut terminal = Terminal::run(leader(&["talk", &url]), |command| {
+            command.env("TERM", "dumb");
+        });
+        let mut peer = server.accept();
+        terminal.shows(&[&format!("connected to {url}; Ctrl-D leaves"), "> "]);
+        terminal.keys("5\n");
+        assert_eq!(peer.next(), Message::text("5"));
+        terminal.keys(CTRL_D);
+        peer.say("five");
+        assert_eq!(peer.closed().code, CloseCode::Normal);
+        terminal.ends_with(0);
     }
 
     #[test]

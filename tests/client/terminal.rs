@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::num::NonZero;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -10,8 +11,13 @@ use std::time::Instant;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use vt100::Parser;
 
 use crate::DEADLINE;
+
+const ROWS: NonZero<u16> = NonZero::new(50).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(300).unwrap();
 
 /// The key that ends the input.
 pub(crate) const CTRL_D: &str = "\u{4}";
@@ -45,6 +51,9 @@ impl Terminal {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
+        let size =
+            Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&keyboard, size).unwrap();
         let name = ptsname(&keyboard, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = open(name, flags, Mode::empty()).unwrap();
@@ -53,7 +62,7 @@ impl Terminal {
         redirect(&mut command);
         let child = command.spawn().unwrap();
         let keyboard = File::from(keyboard);
-        let screen = Arc::default();
+        let screen = Arc::new((Mutex::new(Screen::new()), Condvar::new()));
         watch(keyboard.try_clone().unwrap(), Arc::clone(&screen));
         Self { keyboard, screen, child }
     }
@@ -75,6 +84,16 @@ impl Terminal {
         let screen = screen.lock().unwrap();
         let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, is_other).unwrap();
         assert!(!result.timed_out(), "not {lines:?}, but {:?}", screen.lines());
+    }
+
+    /// What the screen shows now.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.screen.0.lock().unwrap().lines()
+    }
+
+    /// Whether the terminal itself shows the keys that are typed.
+    pub(crate) fn echoes(&self) -> bool {
+        tcgetattr(&self.keyboard).unwrap().local_modes.contains(LocalModes::ECHO)
     }
 
     /// Waits for the end of the program.
@@ -112,7 +131,7 @@ fn watch(mut terminal: File, seen: Arc<(Mutex<Screen>, Condvar)>) {
         // A terminal that nobody has open any more cannot be read.
         while let Ok(read @ 1..) = terminal.read(&mut block) {
             let mut screen = screen.lock().unwrap();
-            screen.bytes.extend_from_slice(&block[..read]);
+            screen.terminal.process(&block[..read]);
             changed.notify_all();
         }
         screen.lock().unwrap().is_over = true;
@@ -121,41 +140,25 @@ fn watch(mut terminal: File, seen: Arc<(Mutex<Screen>, Condvar)>) {
 }
 
 /// What a program wrote to its terminal, with what the terminal echoed.
-#[derive(Default)]
 struct Screen {
-    bytes: Vec<u8>,
+    terminal: Parser,
     is_over: bool,
 }
 
 impl Screen {
-    /// The lines as they look on a terminal that knows as much as the client asks of it.
+    fn new() -> Self {
+        Self { terminal: Parser::new(ROWS, COLUMNS, 0), is_over: false }
+    }
+
+    /// The lines up to the one with the cursor, and that up to the cursor; blanks at the end of the
+    /// others cannot be seen.
     fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let mut lines = vec![Vec::new()];
-        let mut column = 0;
-        let mut rest = text.as_ref();
-        while let Some(c) = rest.chars().next() {
-            let line = lines.last_mut().unwrap();
-            if let Some(behind) = rest.strip_prefix("\u{1b}[K") {
-                line.truncate(column);
-                rest = behind;
-                continue;
-            }
-            rest = &rest[c.len_utf8()..];
-            match c {
-                '\r' => column = 0,
-                '\n' => lines.push(vec![' '; column]),
-                '\u{8}' => column = column.saturating_sub(1),
-                c => {
-                    if column < line.len() {
-                        line[column] = c;
-                    } else {
-                        line.push(c);
-                    }
-                    column += 1;
-                }
-            }
+        let screen = self.terminal.screen();
+        let (row, column) = screen.cursor_position();
+        let mut lines: Vec<_> = screen.rows(0, COLUMNS.get()).take(usize::from(row) + 1).collect();
+        if let Some(last) = lines.last_mut() {
+            *last = format!("{last:column$}", column = usize::from(column));
         }
-        lines.into_iter().map(|line| line.into_iter().collect()).collect()
+        lines
     }
 }

@@ -31,14 +31,23 @@ fn check_value(zone: &OsStr) -> Result<(), String> {
     if zone.to_str().is_some_and(is_known) {
         return Ok(());
     }
-    let missing = if FOLDERS.iter().any(|folder| Path::new(folder).is_dir()) {
+    Err(format!(
+        "TZ is {zone:?}, but allowed is the name of a time zone, such as Europe/Berlin, or a rule as POSIX has them, such as EST5EDT or <+03>-3{}",
+        remark(zone)
+    ))
+}
+
+/// What the system lacks, where the name itself may be right.
+fn remark(zone: &OsStr) -> &'static str {
+    let name =
+        zone.to_str().map_or(Path::new(zone), |text| Path::new(text.trim_start_matches(':')));
+    if FOLDERS.iter().any(|folder| Path::new(folder).join(name).is_file()) {
+        "; the file of this name is none that can be read as a time zone"
+    } else if FOLDERS.iter().any(|folder| Path::new(folder).is_dir()) {
         ""
     } else {
         "; this system knows no names, since it has no /usr/share/zoneinfo (package tzdata)"
-    };
-    Err(format!(
-        "TZ is {zone:?}, but allowed is the name of a time zone, such as Europe/Berlin, or a rule as POSIX has them, such as EST5EDT or <+03>-3{missing}"
-    ))
+    }
 }
 
 #[cfg(test)]
@@ -61,5 +70,24 @@ mod tests {
             assert!(error.starts_with(&format!("TZ is {zone:?}, but allowed is")), "{error}");
         }
         assert!(check_value(OsStr::from_bytes(b"\xff")).is_err());
+    }
+
+    #[test]
+    fn every_zone_of_the_database_is_known() {
+        let table = std::fs::read_to_string("/usr/share/zoneinfo/zone.tab").unwrap();
+        let lines = table.lines().filter(|line| !line.starts_with('#'));
+        let names: Vec<_> = lines.filter_map(|line| line.split('\t').nth(2)).collect();
+        assert!(names.len() > 300, "{names:?}");
+        for name in names {
+            assert_eq!(check_value(OsStr::new(name)), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_time_zone_is_told() {
+        let error = check_value(OsStr::new("/etc/passwd")).unwrap_err();
+        assert!(error.ends_with("none that can be read as a time zone"), "{error}");
+        let error = check_value(OsStr::new("Europe/Berln")).unwrap_err();
+        assert!(error.ends_with("such as EST5EDT or <+03>-3"), "{error}");
     }
 }

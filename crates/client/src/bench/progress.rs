@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::words::counted;
+
 /// How often the line changes.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -33,9 +35,8 @@ impl Counters {
             [&self.made, &self.failed, &self.received].map(|count| count.load(Ordering::Relaxed));
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         let rate = received.saturating_sub(before) as f64 / time.as_secs_f64().max(0.001);
-        format!(
-            "{made} of {asked} connections{failed}, {rate:.0} pings a second, {received} received"
-        )
+        let asked = counted(asked, "connection");
+        format!("{made} of {asked}{failed}, {rate:.0} pings a second, {received} received")
     }
 }
 

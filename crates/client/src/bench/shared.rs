@@ -63,7 +63,7 @@ pub(crate) enum Phase {
     Running,
     /// They take the last replies.
     Draining,
-    /// They say goodbye.
+    /// They do the closing handshake.
     Closing,
     /// They are not waited for any longer.
     Over,

@@ -1,5 +1,6 @@
 //! One connection: lines out, frames in, both at the same time.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -7,32 +8,50 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use proto::limits::CLOSE_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::awaited::Awaited;
+use super::end::End;
+use super::input::{Line, Lines};
+use super::screen::Screen;
 use crate::net::closing;
 use crate::net::ending::Ending;
-use crate::talk::awaited::Awaited;
-use crate::talk::end::End;
-use crate::talk::input::Lines;
-use crate::talk::screen::Screen;
+
+/// How long the answer to a line that goes alone is waited for, where the server may not answer.
+const ALONE: Duration = Duration::from_secs(1);
+
+/// How long a server that closes after its answer may take for that.
+const CLOSES: Duration = Duration::from_millis(50);
 
 /// A connection after its upgrade, and what is seen of it.
 #[derive(Debug)]
-pub(crate) struct Conversation<S> {
+pub(super) struct Conversation<S> {
     sink: SplitSink<WebSocketStream<S>, Message>,
     stream: SplitStream<WebSocketStream<S>>,
     seen: Seen,
 }
 
+/// When a line may follow the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// At once.
+    AsTheyCome,
+    /// The second after the answer to the first, as the server may close the connection then; the
+    /// others at once.
+    FirstAlone,
+    /// Each after the answer to the one before: this server closes after an answer.
+    EachAlone,
+}
+
 /// How long the server is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(super) struct Patience {
     /// While it takes no line and sends nothing.
-    pub(crate) busy: Duration,
+    pub(super) busy: Duration,
     /// After the last line, from one reply to the next.
-    pub(crate) last: Duration,
+    pub(super) last: Duration,
 }
 
 /// What came of the conversation.
@@ -40,12 +59,14 @@ pub(crate) struct Patience {
 struct Seen {
     screen: Screen,
     awaited: Awaited,
+    is_answered: Cell<bool>,
 }
 
 impl Seen {
     async fn take(&self, message: &Message) {
         if message.is_text() || message.is_binary() {
             self.screen.show(message).await;
+            self.is_answered.set(self.is_answered.get() || self.awaited.count() > 0);
             self.awaited.received();
         }
     }
@@ -58,28 +79,39 @@ impl Seen {
             self.awaited.silence(patience).await;
         }
     }
+
+    /// Waits for the replies that are due, but no longer than this for the next.
+    async fn replies(&self, patience: Duration) {
+        select! {
+            () = self.awaited.settled() => {}
+            () = self.silence(patience) => {}
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// A conversation over a stream that has been upgraded.
-    pub(crate) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
+    pub(super) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
         let (sink, stream) = socket.split();
-        Self { sink, stream, seen: Seen { screen, awaited: Awaited::default() } }
+        let seen = Seen { screen, awaited: Awaited::default(), is_answered: Cell::new(false) };
+        Self { sink, stream, seen }
     }
 
-    /// Sends the lines and prints the frames until there are no more. Whoever drops this future
-    /// midway can still [`Self::part`].
-    pub(crate) async fn run(&mut self, lines: Lines, patience: Patience) -> End {
+    /// Sends the `first` line and all others, and prints the frames, until there are no more.
+    /// Whoever drops this future midway can still [`Self::close`].
+    pub(super) async fn run(
+        &mut self,
+        lines: &mut Lines,
+        first: Option<Line>,
+        pace: Pace,
+        patience: Patience,
+    ) -> End {
         let Self { sink, stream, seen } = self;
         let sent = async {
-            let mut outgoing = Outgoing { sink, seen, patience: patience.busy };
-            let end = outgoing.send(lines).await.err().unwrap_or(End::Input(None));
-            seen.screen.leave_prompt().await;
+            let mut outgoing = Outgoing { sink, seen, pace, patience: patience.busy };
+            let end = outgoing.send(lines, first).await.err().unwrap_or(End::Input(None));
             if matches!(end, End::Input(_)) {
-                select! {
-                    () = seen.awaited.settled() => {}
-                    () = seen.silence(patience.last) => {}
-                }
+                seen.replies(patience.last).await;
             }
             end
         };
@@ -90,22 +122,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Says goodbye, prints what still comes, and returns the number of replies that did not.
-    pub(crate) async fn part(self, end: &End) -> (Screen, u64) {
+    /// Whether any line was answered.
+    pub(super) fn is_answered(&self) -> bool {
+        self.seen.is_answered.get()
+    }
+
+    /// Closes the connection, prints what still comes, and returns the number of replies that did
+    /// not.
+    pub(super) async fn close(self, end: &End) -> u64 {
         let Self { sink, stream, seen } = self;
-        let leave = async {
-            match end {
-                End::Stopped => seen.screen.leave_line().await,
-                _ => seen.screen.leave_prompt().await,
-            }
-        };
-        // Where nobody reads the screen, it stays as it is.
-        let _ = timeout(CLOSE_TIMEOUT, leave).await;
         // The two are of one socket.
         if let Ok(socket) = stream.reunite(sink) {
             closing::close(socket, end.ending(), async |message| seen.take(&message).await).await;
         }
-        (seen.screen, seen.awaited.count())
+        seen.awaited.count()
     }
 }
 
@@ -128,35 +158,51 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
 struct Outgoing<'a, S> {
     sink: &'a mut SplitSink<WebSocketStream<S>, Message>,
     seen: &'a Seen,
+    pace: Pace,
     patience: Duration,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
     /// Sends the lines until there are no more. Those that are there already leave together.
-    async fn send(&mut self, mut lines: Lines) -> Result<(), End> {
+    async fn send(&mut self, lines: &mut Lines, first: Option<Line>) -> Result<(), End> {
+        let mut next = first;
         loop {
-            let next = match lines.recv().now_or_never() {
-                Some(next) => next,
+            let line = match next.take().map(Some).or_else(|| lines.recv().now_or_never()) {
+                Some(line) => line,
                 None => {
                     self.flush().await?;
-                    self.seen.screen.ask().await;
                     lines.recv().await
                 }
             };
-            match next {
-                Some(Ok(line)) => self.feed(Message::Text(line)).await?,
-                Some(Err(cause)) => {
+            match line {
+                Some(Line::Text(text)) => self.send_line(text).await?,
+                Some(Line::Unusable(cause)) => {
                     self.flush().await?;
                     return Err(End::Input(Some(cause)));
                 }
+                Some(Line::Interrupt) => return Err(End::Stopped),
                 None => return self.flush().await,
             }
         }
     }
 
-    async fn feed(&mut self, line: Message) -> Result<(), End> {
-        in_time(self.sink.feed(line), self.seen, self.patience).await?;
+    async fn send_line(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        in_time(self.sink.feed(Message::Text(text)), self.seen, self.patience).await?;
         self.seen.awaited.sent();
+        match self.pace {
+            Pace::AsTheyCome => return Ok(()),
+            Pace::FirstAlone => {
+                self.pace = Pace::AsTheyCome;
+                self.flush().await?;
+                self.seen.replies(self.patience.min(ALONE)).await;
+            }
+            Pace::EachAlone => {
+                self.flush().await?;
+                self.seen.replies(self.patience).await;
+            }
+        }
+        // The connection may end now; the reading side sees that.
+        sleep(CLOSES).await;
         Ok(())
     }
 
@@ -186,9 +232,9 @@ async fn in_time(
 
 #[cfg(test)]
 mod tests {
+    use super::super::input;
+    use super::super::screen::tests::{held_up, seen};
     use super::*;
-    use crate::talk::input;
-    use crate::talk::screen::tests::{held_up, seen};
     use std::io::Cursor;
     use tokio::io::DuplexStream;
     use tokio::time::Instant;
@@ -205,6 +251,11 @@ mod tests {
         let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
         let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
         (Conversation::new(socket, screen), server)
+    }
+
+    /// Sends all lines of an input.
+    async fn run(conversation: &mut Conversation<DuplexStream>, mut lines: Lines) -> End {
+        conversation.run(&mut lines, None, Pace::AsTheyCome, PATIENCE).await
     }
 
     fn lines(input: impl Into<Vec<u8>>) -> Lines {
@@ -225,11 +276,11 @@ mod tests {
             }
             Instant::now()
         };
-        let (end, last) = tokio::join!(conversation.run(lines("1\n2\n3\n"), PATIENCE), serve);
+        let (end, last) = tokio::join!(run(&mut conversation, lines("1\n2\n3\n")), serve);
         assert_eq!(last.elapsed(), PATIENCE.last);
         assert!(matches!(end, End::Input(None)));
         drop(server);
-        assert_eq!(conversation.part(&end).await.1, 1);
+        assert_eq!(conversation.close(&end).await, 1);
         assert_eq!(printed.iter().collect::<Vec<_>>(), ["one\n", "two\n"]);
     }
 
@@ -237,7 +288,7 @@ mod tests {
     async fn a_reply_to_the_goodbye_counts() {
         let (screen, printed) = seen();
         let (mut conversation, mut server) = pair(screen).await;
-        let end = conversation.run(lines("1\n"), PATIENCE).await;
+        let end = run(&mut conversation, lines("1\n")).await;
         let serve = async {
             assert!(server.next().await.unwrap().unwrap().is_text());
             server.send(Message::text("late")).await.unwrap();
@@ -245,7 +296,7 @@ mod tests {
             assert!(server.next().await.is_none());
             drop(server);
         };
-        assert_eq!(tokio::join!(conversation.part(&end), serve).0.1, 0);
+        assert_eq!(tokio::join!(conversation.close(&end), serve).0, 0);
         assert_eq!(printed.iter().collect::<Vec<_>>(), ["late\n"]);
     }
 
@@ -254,7 +305,7 @@ mod tests {
         let (mut conversation, _server) = pair(seen().0).await;
         // More than the stream and its buffers take.
         let input = format!("{}\n", "x".repeat(60_000)).repeat(10);
-        let end = conversation.run(lines(input), PATIENCE).await;
+        let end = run(&mut conversation, lines(input)).await;
         assert!(matches!(end, End::Stuck), "{end:?}");
     }
 
@@ -274,7 +325,7 @@ mod tests {
             sleep(PATIENCE.last * 9).await;
         };
         select! {
-            end = conversation.run(lines("line\n".repeat(LINES)), PATIENCE) => unreachable!("{end:?}"),
+            end = run(&mut conversation, lines("line\n".repeat(LINES))) => unreachable!("{end:?}"),
             () = serve => {}
         }
     }
@@ -285,10 +336,7 @@ mod tests {
         let start = Instant::now();
         server.close(None).await.unwrap();
         let (_typing, lines) = tokio::sync::mpsc::channel(1);
-        assert!(matches!(
-            conversation.run(lines, PATIENCE).await,
-            End::Connection(Ending::Closed(_))
-        ));
+        assert!(matches!(run(&mut conversation, lines).await, End::Connection(Ending::Closed(_))));
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::net::ending::Ending;
 use crate::net::url::ServerUrl;
+use crate::stdout;
+use crate::words::seconds;
 
 static STOPPED: Ending = Ending::Stopped;
 
@@ -19,9 +21,14 @@ pub(crate) enum End {
     Input(Option<String>),
     /// The server takes no more lines.
     Stuck,
+    /// There is no connection, and this is why.
+    NotConnected(String),
     /// The connection is over.
     Connection(Ending),
 }
+
+/// A reader of stdout that is slower than this may be why a connection was lost.
+const STALL: Duration = Duration::from_secs(1);
 
 impl End {
     /// The end of the connection that follows.
@@ -32,8 +39,12 @@ impl End {
         }
     }
 
-    /// Whether all went well. That so many replies are `missing` matters unless somebody saw it
-    /// at a terminal, and left.
+    /// Whether the server closed the connection in good order, as some do after each answer.
+    pub(crate) fn is_close_after_answer(&self) -> bool {
+        matches!(self, Self::Connection(Ending::Closed(_) | Ending::Lost(None)))
+    }
+
+    /// Whether all went well, with so many replies `missing` and stdout unread for this long.
     ///
     /// # Errors
     /// What did not.
@@ -42,6 +53,7 @@ impl End {
         url: &ServerUrl,
         patience: Duration,
         missing: u64,
+        stall: Duration,
     ) -> Result<(), String> {
         let cause = match self {
             Self::Stopped => return Ok(()),
@@ -52,6 +64,11 @@ impl End {
             Self::Stuck => {
                 format!("{url} takes no more lines, and sent nothing for {patience:?}")
             }
+            Self::NotConnected(cause) => format!("cannot connect to {url}: {cause}"),
+            Self::Connection(ending) if stall > STALL => format!(
+                "lost the connection to {url}: {ending}; nobody read stdout for {}, and so the socket was not read either",
+                seconds(stall)
+            ),
             Self::Connection(ending) => format!("lost the connection to {url}: {ending}"),
         };
         Err(if missing == 0 { cause } else { format!("{cause}; {}", count(missing)) })
@@ -65,16 +82,10 @@ fn count(missing: u64) -> String {
     }
 }
 
-/// What it means that stdout took everything, or not. Nobody reads on: nothing to tell, and
-/// nothing went wrong.
+/// What it means that stdout took everything, or not.
 ///
 /// # Errors
 /// Why stdout took no more.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), String> {
-    match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("cannot write to stdout: {error}"))
-        }
-        _ => Ok(()),
-    }
+    stdout::unless_closed(result).map_err(|error| format!("cannot write to stdout: {error}"))
 }

@@ -1,9 +1,11 @@
-//! The lines of stdin, as they are typed or piped in.
+//! The lines that are sent.
 //!
-//! A thread of its own reads them, a few ahead of those that are sent. Nobody waits for it: a
-//! read from a terminal lasts until somebody types.
+//! A thread of its own reads them, a few ahead of those that are sent. Nobody waits for the
+//! thread: a read from a terminal lasts until somebody types.
 
-use std::io::{self, BufRead, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::thread;
 
 use proto::limits::MAX_MESSAGE;
@@ -11,25 +13,55 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Lines that may wait to be sent.
-const QUEUE: usize = 64;
+pub(super) const QUEUE: usize = 64;
 
 /// Longest line, in bytes, with its line end.
 const MAX_LINE: u64 = MAX_MESSAGE as u64 + 2;
 
-/// The lines, without their line ends. The last of all is why there are no more, unless the input
-/// came to its end.
-pub(crate) type Lines = mpsc::Receiver<Result<Utf8Bytes, String>>;
+/// What was read. Only a text is followed by anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A line, without its line end.
+    Text(Utf8Bytes),
+    /// Why no more can be read.
+    Unusable(String),
+    /// Somebody pressed Ctrl-C.
+    Interrupt,
+}
 
-/// Starts to read.
+/// The lines, up to the end of the input.
+pub(super) type Lines = mpsc::Receiver<Line>;
+
+impl Line {
+    pub(super) fn too_long(number: u64) -> Self {
+        Self::unusable(number, &format!("is longer than {MAX_MESSAGE} bytes"))
+    }
+
+    fn unusable(number: u64, cause: &str) -> Self {
+        Self::Unusable(format!(
+            "line {number} of the input {cause}; it was not sent, nor what follows it"
+        ))
+    }
+}
+
+/// Begins to read the lines of stdin.
 ///
 /// # Errors
+/// When there can be no further descriptor or thread.
+pub(super) fn stdin() -> io::Result<Lines> {
+    // Without the buffer of `io::stdin`, which is of no use to another thread.
+    let stdin = io::stdin().as_fd().try_clone_to_owned().map(File::from)?;
+    lines(BufReader::new(stdin))
+}
+
+/// # Errors
 /// When there can be no further thread.
-pub(crate) fn lines(mut input: impl BufRead + Send + 'static) -> io::Result<Lines> {
+pub(super) fn lines(mut input: impl BufRead + Send + 'static) -> io::Result<Lines> {
     let (lines, receiver) = mpsc::channel(QUEUE);
     thread::Builder::new().name("stdin".into()).spawn(move || {
         for number in 1_u64.. {
-            let Some(line) = next(&mut input, number).transpose() else { return };
-            let is_last = line.is_err();
+            let Some(line) = next(&mut input, number) else { return };
+            let is_last = !matches!(line, Line::Text(_));
             if lines.blocking_send(line).is_err() || is_last {
                 return;
             }
@@ -38,24 +70,27 @@ pub(crate) fn lines(mut input: impl BufRead + Send + 'static) -> io::Result<Line
     Ok(receiver)
 }
 
-fn next(input: &mut impl BufRead, number: u64) -> Result<Option<Utf8Bytes>, String> {
+fn next(input: &mut impl BufRead, number: u64) -> Option<Line> {
     let mut line = Vec::new();
-    let read = input.take(MAX_LINE).read_until(b'\n', &mut line);
-    if read.map_err(|error| format!("cannot read line {number} of the input: {error}"))? == 0 {
-        return Ok(None);
+    match input.take(MAX_LINE).read_until(b'\n', &mut line) {
+        Ok(0) => return None,
+        Ok(_) => {}
+        Err(error) => {
+            return Some(Line::Unusable(format!(
+                "cannot read line {number} of the input: {error}"
+            )));
+        }
     }
     if line.pop_if(|last| *last == b'\n').is_some() {
         line.pop_if(|last| *last == b'\r');
     }
     if line.len() > MAX_MESSAGE {
-        return Err(unusable(number, &format!("is longer than {MAX_MESSAGE} bytes")));
+        return Some(Line::too_long(number));
     }
-    let text = String::from_utf8(line).map_err(|_| unusable(number, "is not text in UTF-8"))?;
-    Ok(Some(text.into()))
-}
-
-fn unusable(number: u64, cause: &str) -> String {
-    format!("line {number} of the input {cause}; it was not sent, nor what follows it")
+    Some(match String::from_utf8(line) {
+        Ok(text) => Line::Text(text.into()),
+        Err(_) => Line::unusable(number, "is not text in UTF-8"),
+    })
 }
 
 #[cfg(test)]
@@ -67,7 +102,11 @@ mod tests {
     fn read(input: impl Into<Vec<u8>>) -> Vec<Result<String, String>> {
         let mut receiver = lines(Cursor::new(input.into())).unwrap();
         std::iter::from_fn(|| receiver.blocking_recv())
-            .map(|line| line.map(|text| text.as_str().to_owned()))
+            .map(|line| match line {
+                Line::Text(text) => Ok(text.as_str().to_owned()),
+                Line::Unusable(cause) => Err(cause),
+                Line::Interrupt => unreachable!(),
+            })
             .collect()
     }
 

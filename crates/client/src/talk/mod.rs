@@ -1,18 +1,19 @@
 //! Lines from stdin to a server, and frames from the server to stdout.
 //!
-//! `input` reads the lines, `conversation` sends them and takes the frames, `awaited` counts the
-//! replies that are due, `screen` shows the frames. One connection is made, and it is not made
-//! again: `end` says what its end means.
+//! [`input`] is where lines come from: [`terminal`], where somebody types, or a pipe. Over one
+//! connection, [`conversation`] sends them and takes the frames, and [`awaited`] counts the replies
+//! that are due. [`screen`] shows the frames. A server may close the connection after each answer;
+//! the next line then goes over a new one. [`end`] says what any other end means.
 
 mod awaited;
 mod conversation;
 mod end;
 mod input;
 mod screen;
+mod terminal;
 
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::os::fd::AsFd;
+use std::io::Write;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -20,12 +21,15 @@ use program::stop::Stop;
 use proto::path;
 use tokio::select;
 use tokio::time::sleep;
+use tracing::debug;
 
 use crate::net::url::ServerUrl;
 use crate::net::{self, Endpoint};
-use conversation::{Conversation, Patience};
+use conversation::{Conversation, Pace, Patience};
 use end::{End, written};
+use input::{Line, Lines};
 use screen::Screen;
+use terminal::Terminal;
 
 /// How long somebody who has left the terminal waits for the last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
@@ -46,34 +50,159 @@ pub struct Options {
 /// when nobody reads stdout any more, or when the input came to its end and each line has its
 /// reply.
 ///
-/// At a terminal there is a prompt, and the last replies are not waited for long.
+/// At a terminal lines can be edited, and the last replies are not waited for long.
 ///
 /// # Errors
 /// Why there is no connection (any more), why the input or stdout cannot be used, or how many
 /// replies are missing.
 pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
     let Options { endpoint, patience } = options;
-    let url = &endpoint.url;
     endpoint.warn_if_unchecked();
-    let (screen, mut writer) =
-        Screen::open(prompt(url)).map_err(|error| format!("cannot write to stdout: {error}"))?;
-    let is_at_terminal = screen.has_prompt();
+    let terminal = Terminal::open()?;
+    let (screen, mut writer) = Screen::open(terminal.as_ref())
+        .map_err(|error| format!("cannot write to stdout: {error}"))?;
     let over = async {
         select! {
             () = stop.wait() => End::Stopped,
             error = writer.failed() => End::Unwritable(error),
         }
     };
-    let (screen, end, missing) = talk(&endpoint, patience, screen, pin!(over)).await?;
-    let stdout = screen.close().await;
+    let mut talk = Talk { endpoint, patience, screen, terminal, missing: 0 };
+    let end = talk.run(pin!(over)).await;
+    let Talk { endpoint, screen, terminal, missing, .. } = talk;
+    let stall = screen.longest_stall();
     let complete = match end {
         End::Unwritable(_) => Ok(()),
         _ => select! {
-            result = stdout.complete(writer) => written(result),
+            result = screen.close().complete(writer) => written(result),
             () = async { stop.wait().await; sleep(LAST_LINES).await } => Ok(()),
         },
     };
-    end.verdict(url, patience, if is_at_terminal { 0 } else { missing }).and(complete)
+    // Who sits at a terminal has seen which replies came, and left.
+    let missing = if terminal.is_some() { 0 } else { missing };
+    drop(terminal);
+    end.verdict(&endpoint.url, patience, missing, stall).and(complete)
+}
+
+struct Talk {
+    endpoint: Endpoint,
+    patience: Duration,
+    screen: Screen,
+    terminal: Option<Terminal>,
+    /// Lines that were sent and not answered.
+    missing: u64,
+}
+
+impl Talk {
+    /// Connects and talks, until there is nothing more to do or it is `over`.
+    async fn run(&mut self, mut over: Pin<&mut impl Future<Output = End>>) -> End {
+        let conversation = match self.connect(over.as_mut()).await {
+            Ok(conversation) => conversation,
+            Err(end) => {
+                // The terminal may show a ^C in the line of the cursor.
+                if self.terminal.is_some() && matches!(end, End::Stopped) {
+                    self.screen.tell("");
+                }
+                return end;
+            }
+        };
+        let mut lines = match self.lines() {
+            Ok(lines) => lines,
+            Err(cause) => return End::Input(Some(format!("cannot read the input: {cause}"))),
+        };
+        let pace = if self.terminal.is_some() { Pace::AsTheyCome } else { Pace::FirstAlone };
+        let mut next = self.over_one(conversation, &mut lines, pace, None, over.as_mut()).await;
+        loop {
+            match next {
+                Break(end) => return end,
+                Continue(line) => {
+                    let conversation = match self.connect(over.as_mut()).await {
+                        Ok(conversation) => conversation,
+                        Err(end) => return end,
+                    };
+                    let pace = Pace::EachAlone;
+                    next = self
+                        .over_one(conversation, &mut lines, pace, Some(line), over.as_mut())
+                        .await;
+                }
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        over: Pin<&mut impl Future<Output = End>>,
+    ) -> Result<Conversation<net::stream::Stream>, End> {
+        let connected = select! {
+            biased;
+            end = over => return Err(end),
+            connected = net::connect(&self.endpoint) => connected,
+        };
+        connected
+            .map(|socket| Conversation::new(socket, self.screen.clone()))
+            .map_err(|cause| End::NotConnected(cause.to_string()))
+    }
+
+    /// Begins to read lines: at a terminal with a prompt, under a line that says how to leave.
+    fn lines(&self) -> Result<Lines, String> {
+        let url = &self.endpoint.url;
+        match &self.terminal {
+            Some(terminal) => {
+                // Before the prompt, which another thread draws.
+                let _ = writeln!(terminal::shown(), "connected to {url}; Ctrl-D leaves");
+                terminal.lines(prompt(url))
+            }
+            None => input::stdin().map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Talks over one connection. Goes on with the line that needs the next one.
+    async fn over_one(
+        &mut self,
+        mut conversation: Conversation<net::stream::Stream>,
+        lines: &mut Lines,
+        pace: Pace,
+        first: Option<Line>,
+        mut over: Pin<&mut impl Future<Output = End>>,
+    ) -> ControlFlow<End, Line> {
+        let last =
+            if self.terminal.is_some() { self.patience.min(LAST_REPLIES) } else { self.patience };
+        let patience = Patience { busy: self.patience, last };
+        let end = select! {
+            biased;
+            end = over.as_mut() => end,
+            end = conversation.run(lines, first, pace, patience) => end,
+        };
+        let is_answered = conversation.is_answered();
+        self.missing = conversation.close(&end).await;
+        if !(is_answered && self.missing == 0 && end.is_close_after_answer()) {
+            return Break(end);
+        }
+        self.next_line(&end, lines, over).await
+    }
+
+    /// Waits for the next line after the server has closed the connection.
+    async fn next_line(
+        &self,
+        end: &End,
+        lines: &mut Lines,
+        over: Pin<&mut impl Future<Output = End>>,
+    ) -> ControlFlow<End, Line> {
+        let told = format!("{}; the next line connects again", end.ending());
+        if self.terminal.is_some() {
+            self.screen.tell(&told);
+        } else {
+            debug!("{told}");
+        }
+        select! {
+            biased;
+            end = over => Break(end),
+            line = lines.recv() => match line {
+                Some(line) => Continue(line),
+                None => Break(End::Input(None)),
+            },
+        }
+    }
 }
 
 fn prompt(url: &ServerUrl) -> &'static str {
@@ -81,41 +210,4 @@ fn prompt(url: &ServerUrl) -> &'static str {
         path::TOTAL => "Number: ",
         _ => "> ",
     }
-}
-
-/// Connects, and talks until that comes to its end or it is `over`. Returns the number of replies
-/// that did not come as well.
-async fn talk(
-    endpoint: &Endpoint,
-    patience: Duration,
-    screen: Screen,
-    mut over: Pin<&mut impl Future<Output = End>>,
-) -> Result<(Screen, End, u64), String> {
-    let connected = select! {
-        biased;
-        end = &mut over => {
-            screen.leave_line().await;
-            return Ok((screen, end, 0));
-        }
-        connected = net::connect(endpoint) => connected,
-    };
-    let socket =
-        connected.map_err(|cause| format!("cannot connect to {}: {cause}", endpoint.url))?;
-    let lines = stdin()
-        .and_then(|stdin| input::lines(BufReader::new(stdin)))
-        .map_err(|error| format!("cannot read the input: {error}"))?;
-    let last = if screen.has_prompt() { patience.min(LAST_REPLIES) } else { patience };
-    let mut conversation = Conversation::new(socket, screen);
-    let end = select! {
-        biased;
-        end = over => end,
-        end = conversation.run(lines, Patience { busy: patience, last }) => end,
-    };
-    let (screen, missing) = conversation.part(&end).await;
-    Ok((screen, end, missing))
-}
-
-/// Stdin itself, without the buffer of [`io::stdin`], which is of no use to another thread.
-fn stdin() -> io::Result<File> {
-    io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }

@@ -1,81 +1,53 @@
-//! What is seen: a line for each frame and, where somebody types at a terminal, a prompt.
+//! What is seen: a line for each frame.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::rc::Rc;
+use std::time::Duration;
 
 use proto::escape;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::terminal::{Terminal, shown};
 use crate::stdout::{self, Output, Writer};
 
-/// Clears the line that the cursor is in, from its start (ECMA-48, EL).
-const CLEAR_LINE: &str = "\r\u{1b}[K";
-
-/// Stdout, and the terminal that lines are typed at, if there is one.
-#[derive(Debug)]
-pub(crate) struct Screen {
+/// Stdout.
+#[derive(Clone, Debug)]
+pub(super) struct Screen {
     stdout: Output,
     /// A terminal shows stdout, so nothing on it may move the cursor.
     is_shown: bool,
-    prompt: Option<Prompt>,
-}
-
-/// What asks for the next line.
-#[derive(Debug)]
-struct Prompt {
-    text: &'static str,
-    /// Where it goes if not to stdout, between the frames.
-    stderr: Option<(Output, Writer)>,
-    /// It stands in the cursor's line.
-    stands: Cell<bool>,
-}
-
-impl Prompt {
-    /// Draws the prompt in the cursor's line. It may stand there already, where a frame came
-    /// between a line and its being read.
-    fn draw(&self) -> String {
-        self.stands.set(true);
-        format!("{CLEAR_LINE}{}", self.text)
-    }
+    /// The longest time that a line had to wait for the reader of stdout.
+    longest_stall: Rc<Cell<Duration>>,
 }
 
 impl Screen {
-    /// The screen of this process, and the thread behind its stdout. Lines typed at a terminal are
-    /// asked for with `prompt`, on stdout or, if that is no terminal, on stderr.
+    /// The screen of this process, and the thread that writes to it.
     ///
     /// # Errors
     /// When the system is out of descriptors or threads.
-    pub(crate) fn open(prompt: &'static str) -> io::Result<(Self, Writer)> {
-        let (stdout, writer) = Output::start(stdout::open()?)?;
+    pub(super) fn open(terminal: Option<&Terminal>) -> io::Result<(Self, Writer)> {
         let is_shown = io::stdout().is_terminal();
-        let has_terminal = is_shown || io::stderr().is_terminal();
-        let prompt = if io::stdin().is_terminal() && has_terminal {
-            let stderr = if is_shown { None } else { Some(Output::start(io::stderr())?) };
-            Some(Prompt { text: prompt, stderr, stands: Cell::new(false) })
-        } else {
-            None
+        let above = terminal.filter(|_| is_shown).and_then(Terminal::printer);
+        let (stdout, writer) = match above {
+            Some(above) => Output::start(above)?,
+            None => Output::start(stdout::open()?)?,
         };
-        Ok((Self { stdout, is_shown, prompt }, writer))
+        Ok((Self::new(stdout, is_shown), writer))
     }
 
-    /// Asks for a line.
-    pub(crate) async fn ask(&self) {
-        if let Some(prompt) = &self.prompt {
-            self.print_beside(prompt, prompt.draw()).await;
-        }
+    fn new(stdout: Output, is_shown: bool) -> Self {
+        Self { stdout, is_shown, longest_stall: Rc::default() }
     }
 
     /// Prints what a frame says.
-    pub(crate) async fn show(&self, message: &Message) {
+    pub(super) async fn show(&self, message: &Message) {
         let Some(mut line) = self.line(message) else { return };
         line.push('\n');
-        if let Some(prompt) = &self.prompt
-            && prompt.stderr.is_none()
-            && prompt.stands.get()
-        {
-            line = [CLEAR_LINE, &line, prompt.text].concat();
-        }
+        let start = Instant::now();
         self.stdout.print(line).await;
+        self.longest_stall.set(self.longest_stall.get().max(start.elapsed()));
     }
 
     /// The line for a frame, if it is one of data. Only where a program reads it, the text may be
@@ -90,60 +62,45 @@ impl Screen {
         }
     }
 
-    /// Leaves the line of the prompt, if it stands there; it does not come again by itself.
-    pub(crate) async fn leave_prompt(&self) {
-        if self.prompt.as_ref().is_some_and(|prompt| prompt.stands.get()) {
-            self.leave_line().await;
+    /// Tells who sits at the terminal about the connection.
+    pub(super) fn tell(&self, line: &str) {
+        let line = format!("{line}\n");
+        if self.is_shown {
+            // A terminal that is held (Ctrl-S) and full misses the line rather than a frame.
+            self.stdout.offer(line);
+        } else {
+            let _ = shown().write_all(line.as_bytes());
         }
     }
 
-    /// Leaves the line of the cursor, where the terminal may have shown a key like Ctrl-C.
-    pub(crate) async fn leave_line(&self) {
-        if let Some(prompt) = &self.prompt {
-            prompt.stands.set(false);
-            self.print_beside(prompt, "\n".into()).await;
-        }
-    }
-
-    async fn print_beside(&self, prompt: &Prompt, text: String) {
-        match &prompt.stderr {
-            Some((stderr, _)) => stderr.print(text).await,
-            None => self.stdout.print(text).await,
-        }
-    }
-
-    /// Whether whoever reads stdout keeps the next line waiting.
-    pub(crate) fn is_held_up(&self) -> bool {
+    /// Whether the reader of stdout keeps the next line waiting.
+    pub(super) fn is_held_up(&self) -> bool {
         self.stdout.is_full()
     }
 
-    /// Whether there is somebody to prompt.
-    pub(crate) fn has_prompt(&self) -> bool {
-        self.prompt.is_some()
+    /// The longest time that a line had to wait for the reader of stdout.
+    pub(super) fn longest_stall(&self) -> Duration {
+        self.longest_stall.get()
     }
 
-    /// Asks no more; returns the way to stdout.
-    pub(crate) async fn close(self) -> Output {
-        if let Some((stderr, writer)) = self.prompt.and_then(|prompt| prompt.stderr) {
-            // A prompt that cannot be shown is no loss.
-            let _ = stderr.finish(String::new(), writer).await;
-        }
+    /// The way to stdout, for what still waits.
+    pub(super) fn close(self) -> Output {
         self.stdout
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::stdout::tests::Writes;
     use std::io::Write;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A screen without a terminal, and what is printed on it.
-    pub(crate) fn seen() -> (Screen, Receiver<String>) {
+    pub(in super::super) fn seen() -> (Screen, Receiver<String>) {
         let (writes, lines) = Writes::channel();
         let (stdout, _writer) = Output::start(writes).unwrap();
-        (Screen { stdout, is_shown: false, prompt: None }, lines)
+        (Screen::new(stdout, false), lines)
     }
 
     /// A stdout that holds its first write until the other end is gone.
@@ -165,13 +122,13 @@ pub(crate) mod tests {
     }
 
     /// A screen that takes no line but those that wait, as long as the sender is there.
-    pub(crate) async fn held_up() -> (Screen, Sender<()>) {
+    pub(in super::super) async fn held_up() -> (Screen, Sender<()>) {
         let (begun, begins) = channel();
         let (reader, end) = channel();
         let (stdout, _writer) = Output::start(Held { begun, end }).unwrap();
         stdout.print("first\n".into()).await;
         begins.recv().unwrap();
-        (Screen { stdout, is_shown: false, prompt: None }, reader)
+        (Screen::new(stdout, false), reader)
     }
 
     #[test]

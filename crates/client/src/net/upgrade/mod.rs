@@ -108,6 +108,10 @@ type Answer = Response<Incoming>;
 
 /// Why there was no answer.
 fn explain(error: &hyper::Error, tls: Option<&Connector>) -> String {
+    // What ends the connection before the request is sent cancels the request.
+    if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<hyper::Error>()) {
+        return explain(cause, tls);
+    }
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match io {
         Some(io) if hung_up(io) => left(tls),

@@ -1,0 +1,144 @@
+//! Where somebody types: a line editor with a history.
+//!
+//! The editor (rustyline) runs in a thread of its own, as it waits for keys. What is printed
+//! meanwhile goes above the line that is being typed, which stays as it is.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use proto::limits::MAX_MESSAGE;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustyline::config::Behavior;
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use rustyline::{Config, Editor, ExternalPrinter};
+use tokio::sync::mpsc;
+
+use super::input::{self, Line, Lines};
+
+/// Lines that the history keeps.
+const HISTORY: usize = 1000;
+
+type LineEditor = Editor<(), MemHistory>;
+
+/// The terminal of this process. When it is dropped, the terminal is as it was before.
+pub(super) struct Terminal {
+    /// Until the thread takes it.
+    editor: Mutex<Option<LineEditor>>,
+    original: Termios,
+    /// The prompt stands in the last line.
+    has_prompt: Arc<AtomicBool>,
+}
+
+impl Terminal {
+    /// The terminal, if somebody types at one and sees what is printed.
+    ///
+    /// # Errors
+    /// When the terminal cannot be used.
+    pub(super) fn open() -> Result<Option<Self>, String> {
+        let is_shown = io::stdout().is_terminal();
+        if !io::stdin().is_terminal() || !(is_shown || io::stderr().is_terminal()) {
+            return Ok(None);
+        }
+        let behavior = if is_shown { Behavior::Stdio } else { Behavior::PreferTerm };
+        let unusable = |error: ReadlineError| format!("cannot use the terminal: {error}");
+        let config = Config::builder().max_history_size(HISTORY).map_err(unusable)?;
+        let config = config
+            .auto_add_history(true)
+            .behavior(behavior)
+            // What is pasted is typed: each of its lines is sent.
+            .bracketed_paste(false)
+            .build();
+        let history = MemHistory::with_config(&config);
+        let editor = LineEditor::with_history(config, history).map_err(unusable)?;
+        let original =
+            tcgetattr(io::stdin()).map_err(|error| unusable(io::Error::from(error).into()))?;
+        Ok(Some(Self { editor: Mutex::new(Some(editor)), original, has_prompt: Arc::default() }))
+    }
+
+    /// What prints above the line that is being typed, if the terminal can do that.
+    pub(super) fn printer(&self) -> Option<impl Write + Send + use<>> {
+        let mut editor = self.editor.lock().unwrap_or_else(PoisonError::into_inner);
+        editor.as_mut()?.create_external_printer().ok().map(Above)
+    }
+
+    /// Begins to ask for lines with this prompt.
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub(super) fn lines(&self, prompt: &'static str) -> Result<Lines, String> {
+        let (lines, receiver) = mpsc::channel(input::QUEUE);
+        let editor = self.editor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut editor = editor.ok_or("the terminal is read already")?;
+        let has_prompt = Arc::clone(&self.has_prompt);
+        let read = move || {
+            for number in 1_u64.. {
+                has_prompt.store(true, Ordering::SeqCst);
+                let typed = editor.readline(prompt);
+                has_prompt.store(false, Ordering::SeqCst);
+                let Some(line) = line(typed, number) else {
+                    drop(lines);
+                    // Only an editor that reads prints what was given to it, and the last replies
+                    // are still to come. The program ends before this does.
+                    let _ = editor.readline("");
+                    return;
+                };
+                let is_last = !matches!(line, Line::Text(_));
+                if lines.blocking_send(line).is_err() || is_last {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("editor".into())
+            .spawn(read)
+            .map_err(|error| error.to_string())?;
+        Ok(receiver)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // The editor may still wait for keys, in a mode that others would not understand.
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.original);
+        if self.has_prompt.load(Ordering::SeqCst) {
+            let _ = shown().write_all(b"\n");
+        }
+    }
+}
+
+/// The stream of this process that the terminal shows.
+pub(super) fn shown() -> Box<dyn Write> {
+    if io::stdout().is_terminal() { Box::new(io::stdout()) } else { Box::new(io::stderr()) }
+}
+
+/// What was typed; nothing at the end.
+fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
+    Some(match typed {
+        Ok(text) if text.len() > MAX_MESSAGE => Line::too_long(number),
+        Ok(text) => Line::Text(text.into()),
+        Err(ReadlineError::Eof) => return None,
+        Err(ReadlineError::Interrupted) => Line::Interrupt,
+        Err(error) => Line::Unusable(format!("cannot read line {number} of the input: {error}")),
+    })
+}
+
+/// Prints whole lines above the line that is being typed.
+struct Above<P>(P);
+
+impl<P: ExternalPrinter> Write for Above<P> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        match self.0.print(text) {
+            Ok(()) => Ok(bytes.len()),
+            // The editor has ended, and there is no line to stay above of.
+            Err(_) => io::stdout().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
