@@ -135,7 +135,7 @@ impl Server {
     /// The address that it listens on.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not know the address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listeners
             .first()
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    /// Serves until told to stop, then ends every connection in good order.
+    /// Serves until the stop, then closes every connection with 1001 and the log with its last line.
     ///
     /// # Errors
     /// When the log failed for good.

@@ -1,6 +1,6 @@
-//! A bound on the handshakes under way. Where there are too many, room is made: first those go
-//! that have said nothing yet, of the address that has the most of them, the oldest first. So a
-//! flood of connections evicts itself, and an honest client, which speaks at once, stays.
+//! A bound on the handshakes under way. Above the bound, one is evicted for each that arrives:
+//! first the oldest of those that have sent no byte yet, of the address that has the most of them.
+//! So a flood evicts itself, and an honest client, which sends its request at once, stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -19,9 +19,9 @@ pub(super) struct Admission(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// Those that have said nothing yet.
+    /// Handshakes whose first byte has not arrived.
     silent: Queue,
-    /// Those whose first byte has arrived.
+    /// Handshakes whose first byte has arrived.
     speaking: Queue,
 }
 

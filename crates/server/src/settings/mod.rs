@@ -125,7 +125,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub drain_timeout: Duration,
 
-    /// What is told on stderr: a level, or levels by module
+    /// Events on stderr: a level, or levels by module
     #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter("info,server::journal=debug"))]
     pub rust_log: Filter,
 

@@ -186,7 +186,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Begins a turn: those who could go on before any event do.
+    /// Begins a turn with the connections that are runnable without an event.
     pub fn begin_turn(&mut self, now: Instant) {
         self.shared.counts.clients.set_now(now);
         let mut runnable = mem::take(&mut self.runnable);
@@ -284,7 +284,7 @@ impl Connections {
         self.frames = frames;
     }
 
-    /// Has a connection act, and sees to what it needs then. A panic ends that connection alone.
+    /// Has a connection act, then schedules what it needs. A panic ends that connection alone.
     fn with_connection(
         &mut self,
         key: Key,
@@ -321,7 +321,7 @@ impl Connections {
         }
     }
 
-    /// Sees to what a connection needs after it has acted.
+    /// Removes, schedules or times a connection after it has acted.
     fn follow_up(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if let Some(ending) = entry.connection.ended() {

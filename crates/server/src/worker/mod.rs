@@ -40,7 +40,7 @@ pub struct Worker {
 pub type Ended = oneshot::Receiver<()>;
 
 impl Worker {
-    /// Starts the thread. If it cannot go on, it tells `failures` why.
+    /// Starts the thread. If its loop fails, the cause goes to `failures`.
     ///
     /// # Errors
     /// When the system is out of threads or descriptors.

@@ -369,7 +369,7 @@ impl Connection {
 
 impl From<std::io::Error> for Ending {
     fn from(error: std::io::Error) -> Self {
-        // A TLS peer that hangs up without close_notify tells nothing worth showing.
+        // TLS without close_notify: to a reader of the log the same as a FIN without a Close frame.
         let is_end = error.kind() == ErrorKind::UnexpectedEof;
         Self::Lost((!is_end).then_some(error))
     }

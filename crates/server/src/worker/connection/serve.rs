@@ -119,7 +119,7 @@ impl Connection {
             Err(InvalidMessage::Binary) => return Err(Ending::Refused(Refusal::Binary)),
         }
         if shared.limits.log_messages {
-            self.tell(message);
+            self.log_message(message);
         }
         Ok(())
     }
@@ -132,8 +132,8 @@ impl Connection {
         cx.replies.push(&Reply::text(format!("{ERROR_PREFIX}{expected}")));
     }
 
-    /// Tells of a message (`LOG_MESSAGES`).
-    fn tell(&self, message: Incoming<'_>) {
+    /// Logs a message as an event (`LOG_MESSAGES`).
+    fn log_message(&self, message: Incoming<'_>) {
         let (peer, path) = (self.peer, self.service.path());
         match message {
             Incoming::Text(text) => info!(%peer, path, "Got message: {}", escape::plain(text)),
