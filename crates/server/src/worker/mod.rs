@@ -4,10 +4,12 @@
 //! The loop ([`event_loop`]) waits; [`connections`] drives each [`connection`]. Nothing here is
 //! asynchronous, and nothing knows of HTTP or of TLS handshakes.
 
+mod batch;
 pub mod connection;
 pub mod connections;
 mod event_loop;
 mod inbox;
+pub mod key;
 mod poller;
 pub mod replies;
 mod timers;
