@@ -105,8 +105,9 @@ fn logs_volumes() -> String {
 /// Follows what all tasks of a service say, until each of `needles` was among it.
 #[track_caller]
 fn wait_for_log(service: &str, mut needles: Vec<String>) {
+    // Lines of the log are on stdout, events on stderr.
     let mut follow = Command::new("timeout")
-        .args(["60", "docker", "service", "logs", "-f", service])
+        .args(["60", "sh", "-c", &format!("exec docker service logs -f {service} 2>&1")])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
