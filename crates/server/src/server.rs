@@ -109,7 +109,7 @@ impl Server {
         let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
         let mut told = addresses(&listeners);
         info!(
-            "listening on ws://{}, log {} (LOG_SYNC {}), {} workers, at most {max_connections} connections",
+            "listening on ws://{}, log {} (LOG_SYNC {}, WORKERS {}, MAX_CONNECTIONS {max_connections})",
             told.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
             journal.path().display(),
             settings.log_sync,
@@ -167,7 +167,7 @@ impl Server {
         let deadline = Instant::now() + drain_timeout;
         drop((listeners, secure));
         let open: usize = front.workers().iter().map(Worker::load).sum();
-        info!("stopping, {open} connections to close");
+        info!("stopping; connections to close: {open}");
         self.stopper.stop();
         let for_connections = drain_timeout.saturating_sub(last_sync(drain_timeout));
         if timeout(for_connections, drain(&front, ended)).await.is_err() {
