@@ -305,6 +305,7 @@ impl Connection {
     }
 
     /// Sends replies, or holds them back.
+    #[inline]
     fn reply(&mut self, frames: &[u8], cx: &mut Context<'_>) -> Result<(), Ending> {
         let delay = cx.shared.limits.reply_delay;
         if delay.is_zero() {
@@ -314,6 +315,7 @@ impl Connection {
         Ok(())
     }
 
+    #[inline]
     fn send(&mut self, frames: &[u8], cx: &mut Context<'_>) -> Result<(), Ending> {
         let sent = self.output.send(&mut *self.stream, frames, cx.now)?;
         cx.shared.counts.sent_bytes.add(sent as u64);
