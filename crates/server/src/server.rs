@@ -245,7 +245,7 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let names = settings.tls_names.clone().unwrap_or_default();
     let options = tls::Options { dir: dir.clone(), names, host: host_name() };
     let tls = Tls::open(options).map_err(|cause| {
-        Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but there: {cause}"))
+        Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but {cause}"))
     })?;
     Ok(Some(tls))
 }
