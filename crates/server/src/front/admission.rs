@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// Handshakes that may be under way after their first byte. Each takes up to some 40 kB: the head
@@ -14,11 +15,21 @@ const MAX_SPEAKING: usize = 1024;
 
 /// The handshakes of a server.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Admission(Arc<Mutex<State>>);
+pub(super) struct Admission(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A handshake has ended, and its socket is closed or handed over.
+    ended: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
     next: u64,
+    /// Handshakes whose tasks have not ended; a task that was aborted has its socket until the
+    /// runtime drops the task.
+    open: usize,
     /// Those that have said nothing yet.
     silent: Queue,
     /// Those whose first byte has arrived.
@@ -44,13 +55,12 @@ pub(super) struct Ticket {
 
 impl Admission {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many handshakes are under way.
-    pub(super) fn len(&self) -> usize {
-        let state = self.state();
-        state.silent.len + state.speaking.len
+    /// How many handshakes have a socket.
+    pub(super) fn open(&self) -> usize {
+        self.state().open
     }
 
     /// Admits a handshake: `spawn` starts its task with the ticket.
@@ -59,23 +69,33 @@ impl Admission {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
+        state.open += 1;
         let task = spawn(Ticket { admission: self.clone(), address, number });
         state.silent.insert(address, number, task);
     }
 
-    /// Ends the handshake that others can most easily do without.
-    pub(super) fn evict(&self) {
-        let mut state = self.state();
-        let victim = state.silent.pop().or_else(|| state.speaking.pop());
-        drop(state);
-        victim.iter().for_each(AbortHandle::abort);
+    /// Ends the handshake that others can most easily do without, and waits until its socket, or
+    /// that of another one, is closed. `false` if there is none.
+    pub(super) async fn evict(&self) -> bool {
+        let ended = self.0.ended.notified();
+        let is_open = self.abort_one() || self.open() > 0;
+        if is_open {
+            ended.await;
+        }
+        is_open
     }
 
     /// Ends all handshakes.
     pub(super) fn abort_all(&self) {
-        while self.len() > 0 {
-            self.evict();
-        }
+        while self.abort_one() {}
+    }
+
+    fn abort_one(&self) -> bool {
+        let mut state = self.state();
+        let victim = state.silent.pop().or_else(|| state.speaking.pop());
+        drop(state);
+        victim.iter().for_each(AbortHandle::abort);
+        victim.is_some()
     }
 }
 
@@ -97,6 +117,9 @@ impl Drop for Ticket {
         let mut state = self.admission.state();
         state.silent.remove(self.address, self.number);
         state.speaking.remove(self.address, self.number);
+        state.open -= 1;
+        drop(state);
+        self.admission.0.ended.notify_waiters();
     }
 }
 
@@ -168,18 +191,18 @@ mod tests {
         let flood: Vec<_> = (0..5).map(|_| admit(&admission, 2, false)).collect();
         let speaking: Vec<_> = (0..9).map(|_| admit(&admission, 3, true)).collect();
         settle().await;
-        assert_eq!(admission.len(), 15);
+        assert_eq!(admission.open(), 15);
         for (gone, left) in [(1, 14), (2, 13), (3, 12), (4, 11)] {
-            admission.evict();
-            settle().await;
+            assert!(admission.evict().await);
             let finished = flood.iter().take_while(|task| task.is_finished()).count();
-            assert_eq!((finished, admission.len()), (gone, left));
+            assert_eq!((finished, admission.open()), (gone, left));
         }
         assert!(!honest.is_finished() && !speaking.iter().any(JoinHandle::is_finished));
         admission.abort_all();
         settle().await;
         assert!(honest.is_finished() && speaking.iter().all(JoinHandle::is_finished));
-        assert_eq!(admission.len(), 0);
+        assert_eq!(admission.open(), 0);
+        assert!(!admission.evict().await);
     }
 
     #[tokio::test]
@@ -188,7 +211,7 @@ mod tests {
         let honest = admit(&admission, 1, true);
         let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| admit(&admission, 2, true)).collect();
         settle().await;
-        assert_eq!(admission.len(), MAX_SPEAKING);
+        assert_eq!(admission.open(), MAX_SPEAKING);
         assert!(!honest.is_finished());
         assert!(flood[..6].iter().all(JoinHandle::is_finished));
     }
