@@ -9,7 +9,7 @@ mod faults;
 mod load;
 mod log;
 mod metrics;
-mod process;
+pub(crate) mod process;
 mod raw;
 mod secure;
 mod server;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::innocent::Latencies;
+use crate::bystander::Latencies;
 use crate::ledger::Ledger;
 
 /// What came of a part.
@@ -13,25 +13,28 @@ pub(crate) struct Figures {
     pub(crate) ledger: Ledger,
     /// Round trips of a client that does nothing wrong.
     pub(crate) innocent: Option<Latencies>,
-    /// Memory of the server before, at the peak and after, in bytes.
+    /// Times from the connection to the Pong of clients that come anew.
+    pub(crate) newcomer: Option<Latencies>,
+    /// Memory of the program before, at the peak and after, in bytes.
     pub(crate) memory: Option<[u64; 3]>,
 }
 
 impl Figures {
-    /// `| part | rounds | acknowledged | refused | lost | twice | torn | p50 | p99 | memory | seed |`
+    /// `| part | rounds | acknowledged | refused | lost | twice | torn | p50 | p99 | p99 of newcomers | memory | seed |`
     pub(crate) fn row(&self, name: &str, seed: u64) -> String {
-        let Self { rounds, ledger, innocent, memory } = self;
+        let Self { rounds, ledger, innocent, newcomer, memory } = self;
         let Ledger { acknowledged, refused, lost, twice, torn, .. } = ledger;
         let time = |time: Option<Duration>| {
             time.map_or("–".into(), |time| format!("{:.2} ms", 1000.0 * time.as_secs_f64()))
         };
         let p50 = time(innocent.as_ref().map(Latencies::median));
         let p99 = time(innocent.as_ref().map(Latencies::p99));
+        let newcomer = time(newcomer.as_ref().map(Latencies::p99));
         let memory = memory.map_or("–".into(), |memory| {
             memory.map(|bytes| format!("{:.1}", bytes as f64 / 1e6)).join(" / ") + " MB"
         });
         format!(
-            "| {name} | {rounds} | {acknowledged} | {refused} | {lost} | {twice} | {torn} | {p50} | {p99} | {memory} | {seed} |"
+            "| {name} | {rounds} | {acknowledged} | {refused} | {lost} | {twice} | {torn} | {p50} | {p99} | {newcomer} | {memory} | {seed} |"
         )
     }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use rand::RngExt;
 use rustix::process::Signal;
 
-use crate::innocent::Innocent;
+use crate::bystander::Bystander;
 use crate::ledger::Lines;
+use crate::peak::peak_memory;
 use crate::run::Run;
 use crate::support::{Load, Log, TestServer, eventually};
 
@@ -26,7 +27,7 @@ fn soak() {
         .start();
     server.assert_serves();
     let (memory, descriptors) = (server.memory(), server.descriptors());
-    let innocent = Innocent::start(server.address());
+    let innocent = Bystander::innocent(server.address());
     while run.goes_on() {
         // Clients come and go, each for a part of a second.
         let (clients, in_flight) = (run.rng.random_range(1..50), run.rng.random_range(1..16));
@@ -51,7 +52,7 @@ fn soak() {
         }
         run.figures.rounds += 1;
     }
-    run.figures.innocent = Some(innocent.finish());
+    run.figures.innocent = Some(innocent.finish().0);
     eventually("all descriptors are closed", || {
         (server.descriptors() <= descriptors).then_some(())
     });
@@ -60,12 +61,4 @@ fn soak() {
     assert!(after < memory + GROWTH, "{memory} bytes of memory have become {after}");
     assert_eq!(server.stop().0, Some(0));
     run.end();
-}
-
-/// The most memory that the server has held, in bytes.
-fn peak_memory(server: &TestServer) -> u64 {
-    let status = format!("/proc/{}/status", server.pid().as_raw_nonzero());
-    let status = fs::read_to_string(status).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    1024 * line.trim_end_matches("kB").trim().parse::<u64>().unwrap()
 }
