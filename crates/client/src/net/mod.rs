@@ -9,6 +9,7 @@ pub(crate) mod closing;
 mod credentials;
 pub mod ending;
 mod error;
+mod phases;
 pub(crate) mod route;
 pub mod stream;
 pub mod tls;
@@ -22,9 +23,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::warn;
 
 pub use error::ConnectError;
-use route::Route;
+pub use phases::{Address, Phases};
+use route::{Reached, Route};
 use stream::Stream;
 use tls::Trust;
+use upgrade::Upgraded;
 use url::ServerUrl;
 
 /// Largest read, in bytes.
@@ -37,8 +40,16 @@ const WRITE_BUFFER: usize = 1024;
 /// some control frames.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
-/// A WebSocket connection to a server.
-pub type Socket = WebSocketStream<Stream>;
+/// A connection that was made, and how that went.
+#[derive(Debug)]
+pub struct Connected<S = Stream> {
+    /// The connection.
+    pub socket: WebSocketStream<S>,
+    /// What it took to make.
+    pub phases: Phases,
+    /// Where it leads.
+    pub address: Address,
+}
 
 /// A server, and how to reach it.
 #[derive(Clone, Debug)]
@@ -71,12 +82,13 @@ impl Endpoint {
 ///
 /// # Errors
 /// Why there is no connection; with several addresses, why not to the last one.
-pub async fn connect(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
+pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let route = Route::find(endpoint, deadline).await?;
-    let upgraded = route.connect(deadline, |_| None).await?;
-    let (stream, early) = (upgraded.stream, upgraded.early);
-    Ok(WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config())).await)
+    let Reached { upgraded: Upgraded { stream, early }, phases, address } =
+        route.connect(deadline, |_| None).await?;
+    let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
+    Ok(Connected { socket: socket.await, phases, address })
 }
 
 fn config() -> WebSocketConfig {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use proto::limits::CONNECT_TIMEOUT;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -10,6 +11,7 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
+use super::phases::{Address, Phases};
 use super::stream::{Plain, Stream};
 use super::tls::Connector;
 use super::upgrade::{Upgraded, upgrade};
@@ -21,6 +23,14 @@ pub(crate) struct Route {
     url: ServerUrl,
     tls: Option<Connector>,
     addresses: Vec<SocketAddr>,
+    dns: Option<Duration>,
+}
+
+/// A server that was reached, and how that went.
+pub(crate) struct Reached {
+    pub(crate) upgraded: Upgraded<Stream>,
+    pub(crate) phases: Phases,
+    pub(crate) address: Address,
 }
 
 impl Route {
@@ -38,11 +48,14 @@ impl Route {
             }
             None => None,
         };
+        let begun = Instant::now();
         let addresses = timeout_at(deadline, lookup_host((url.host(), url.port())))
             .await
             .map_err(|_| format!("the name was not looked up within {CONNECT_TIMEOUT:?}"))?
             .map_err(|error| error.to_string())?;
-        Ok(Self { url: url.clone(), tls, addresses: addresses.collect() })
+        // An address in place of a name is not looked up.
+        let dns = url.host().parse::<IpAddr>().is_err().then(|| begun.elapsed());
+        Ok(Self { url: url.clone(), tls, addresses: addresses.collect(), dns })
     }
 
     /// Connects to one address after the other until one works, from the local address that
@@ -54,20 +67,30 @@ impl Route {
         &self,
         deadline: Instant,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Upgraded<Stream>, ConnectError> {
-        let attempt = async |address: SocketAddr| {
-            let stream = self.stream(address, source(address.ip())).await?;
-            upgrade(stream, &self.url, self.tls.as_ref()).await
-        };
+    ) -> Result<Reached, ConnectError> {
+        let attempt = async |address: SocketAddr| self.reach(address, source(address.ip())).await;
         first(&self.addresses, deadline, attempt).await
     }
 
-    async fn stream(&self, address: SocketAddr, source: Option<IpAddr>) -> Result<Stream, String> {
+    async fn reach(
+        &self,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Reached, ConnectError> {
+        let mut phases = Phases { dns: self.dns, ..Phases::default() };
+        let begun = Instant::now();
         let stream = tcp(address, source).await.map_err(|error| error.to_string())?;
-        Ok(match &self.tls {
+        phases.tcp = Some(begun.elapsed());
+        let begun = Instant::now();
+        let stream = match &self.tls {
             Some(tls) => Stream::Secure(Box::new(tls.secure(stream).await?)),
             None => Stream::Plain(Plain::new(stream)),
-        })
+        };
+        phases.tls = self.tls.is_some().then(|| begun.elapsed());
+        let begun = Instant::now();
+        let upgraded = upgrade(stream, &self.url, self.tls.as_ref()).await?;
+        phases.upgrade = Some(begun.elapsed());
+        Ok(Reached { upgraded, phases, address: Address::Tcp(address) })
     }
 }
 
@@ -110,7 +133,6 @@ async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStrea
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::time::sleep;
 
     fn addresses(count: u8) -> Vec<SocketAddr> {
