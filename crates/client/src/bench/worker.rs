@@ -129,7 +129,7 @@ async fn open_one(shared: &Rc<Shared>, number: u64) {
     let connected = plan.route.connect(deadline, source).await;
     let mut work = shared.work();
     match connected {
-        Ok(Reached { upgraded: Upgraded { stream, early }, .. }) => {
+        Ok(Reached { upgraded: Upgraded { stream, early, .. }, .. }) => {
             work.figures.connects.record(nanos(begun.elapsed()));
             work.counters.made.fetch_add(1, Ordering::Relaxed);
             spawn_local(Connection::<Stream>::new(stream, early, number, Rc::clone(shared)));

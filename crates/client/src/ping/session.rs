@@ -166,7 +166,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 mod tests {
     use super::*;
     use crate::net::Endpoint;
-    use crate::net::tls::Trust;
     use crate::ping::stats::Stats;
     use crate::stdout::Output;
     use crate::stdout::tests::Writes;
@@ -205,7 +204,7 @@ mod tests {
         let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
         let (writes, lines) = Writes::channel();
         let (output, _writer) = Output::start(writes).unwrap();
-        let endpoint = Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone };
+        let endpoint = Endpoint::new("ws://server".parse().unwrap());
         let reporter = Reporter::new(&endpoint, output, Stats::new().unwrap());
         (Client { session: Session::new(socket, pings), reporter, lines }, server)
     }

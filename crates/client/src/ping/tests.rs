@@ -1,5 +1,4 @@
 use super::*;
-use crate::net::tls::Trust;
 use crate::stdout::tests::Writes;
 use backoff::{FIRST, LONGEST};
 use futures_util::{SinkExt, StreamExt};
@@ -11,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn endpoint() -> Endpoint {
-    Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone }
+    Endpoint::new("ws://server".parse().unwrap())
 }
 
 /// Pings for an hour of paused time over the connections that `connect` makes; returns when each

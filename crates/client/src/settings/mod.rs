@@ -1,6 +1,8 @@
 //! The command line and the environment, made into a [`Mode`].
 
 mod bench;
+mod connect;
+mod header;
 mod replica;
 mod url;
 
@@ -19,6 +21,7 @@ use crate::net::tls::Trust;
 use crate::net::tls::authorities::Authorities;
 use crate::{ping, talk};
 use bench::BenchArgs;
+use connect::ConnectArgs;
 use url::{Given, parse_url};
 
 /// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
@@ -27,8 +30,7 @@ const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
 ///
-/// Each option but --interactive and --insecure is also an environment variable of the same name;
-/// the option wins.
+/// Each option with a variable beside it ([env: ...]) may be set there as well; the option wins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version, disable_help_subcommand = true)]
 pub struct Settings {
@@ -61,6 +63,7 @@ pub struct Settings {
     #[arg(
         long,
         env,
+        visible_alias = "cacert",
         global = true,
         value_name = "PATH",
         value_parser = PathBufValueParser::new().try_map(Authorities::open)
@@ -68,12 +71,16 @@ pub struct Settings {
     tls_ca: Option<Authorities>,
 
     /// Accepts any certificate at wss://: anyone on the way can then read and change what is sent
-    #[arg(long, global = true)]
+    #[arg(short = 'k', long, global = true)]
     insecure: bool,
 
     /// What is told on stderr: a level, or levels by module
     #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter("info,client::net=debug"))]
     pub rust_log: Filter,
+
+    /// How to get to the server
+    #[command(flatten)]
+    connect: ConnectArgs,
 
     /// What to do in place of pinging
     #[command(subcommand)]
@@ -155,7 +162,9 @@ impl Settings {
             (None, None) => Given { name: "SERVER_URL (--server-url)", text: &self.server_url },
         };
         let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
-        Ok(Endpoint { url: parse_url(given)?, trust })
+        let url = parse_url(given)?;
+        let options = self.connect.options(&url, self.tls_ca.as_ref())?;
+        Ok(Endpoint { url, trust, options })
     }
 
     /// The name of this client: the one that was set, or that of the host.

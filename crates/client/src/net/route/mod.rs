@@ -1,29 +1,53 @@
-//! The way to a server: its addresses, TCP to one of them, TLS and the upgrade over it.
+//! The way to a server: the addresses of the first host on it, TCP to one of them ([`eyeballs`]),
+//! the tunnel through a proxy, TLS and the upgrade.
 
-use std::io;
+mod eyeballs;
+
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use proto::limits::CONNECT_TIMEOUT;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
 use super::phases::{Address, Phases};
-use super::stream::{Plain, Stream};
-use super::tls::Connector;
-use super::upgrade::{Upgraded, upgrade};
+use super::proxy::{Proxy, Target};
+use super::stream::Stream;
+use super::tls::identity::Identity;
+use super::tls::{Connector, Trust};
+use super::upgrade::{RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
+use eyeballs::{Failure, interleaved, race};
 
-/// The way to a server: its addresses, and what makes connections to it secure.
+/// The way to a server.
 pub(crate) struct Route {
     url: ServerUrl,
+    request: RequestOptions,
+    first: FirstHost,
+    tunnel: Option<Tunnel>,
     tls: Option<Connector>,
-    addresses: Vec<SocketAddr>,
+    /// What the look-up of names took.
     dns: Option<Duration>,
+}
+
+/// Where the first connection goes: to the server, or to the proxy.
+enum FirstHost {
+    Tcp(Vec<SocketAddr>),
+    Unix(PathBuf),
+}
+
+/// The way through a proxy.
+struct Tunnel {
+    proxy: Proxy,
+    tls: Option<Connector>,
+    /// The server by its name, or each of its addresses.
+    targets: Vec<Target>,
 }
 
 /// A server that was reached, and how that went.
@@ -34,32 +58,39 @@ pub(crate) struct Reached {
 }
 
 impl Route {
-    /// Reads the trusted authorities and looks the name up.
+    /// Reads the trusted authorities and looks names up.
     ///
     /// # Errors
     /// Why there is no way.
     pub(crate) async fn find(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectError> {
-        let Endpoint { url, trust } = endpoint;
-        let tls = match url.tls_name() {
-            Some(name) => {
-                Some(timeout_at(deadline, trust.connector(name)).await.map_err(|_| {
-                    format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}")
-                })??)
-            }
-            None => None,
+        let Endpoint { url, trust, options } = endpoint;
+        let tls = connector(trust, url.tls_name(), options.identity.as_ref(), deadline).await?;
+        let mut route = Self {
+            url: url.clone(),
+            request: options.request.clone(),
+            first: FirstHost::Tcp(Vec::new()),
+            tunnel: None,
+            tls,
+            dns: None,
         };
-        let begun = Instant::now();
-        let addresses = timeout_at(deadline, lookup_host((url.host(), url.port())))
-            .await
-            .map_err(|_| format!("the name was not looked up within {CONNECT_TIMEOUT:?}"))?
-            .map_err(|error| error.to_string())?;
-        // An address in place of a name is not looked up.
-        let dns = url.host().parse::<IpAddr>().is_err().then(|| begun.elapsed());
-        Ok(Self { url: url.clone(), tls, addresses: addresses.collect(), dns })
+        let (is_secure, lookup) = (url.tls_name().is_some(), &options.lookup);
+        if let Some(path) = &options.unix_socket {
+            route.first = FirstHost::Unix(path.clone());
+            return Ok(route);
+        }
+        let (mut host, mut port) = (url.host(), url.port());
+        if let Some(proxy) = options.proxies.proxy_for(host, is_secure) {
+            let tunnel = Tunnel::find(proxy, endpoint, deadline).await?;
+            (route.tunnel, route.dns) = (Some(tunnel.0), tunnel.1);
+            (host, port) = (proxy.host(), proxy.port());
+        }
+        let found = lookup.find(host, port, deadline).await?;
+        route.first = FirstHost::Tcp(interleaved(found.addresses));
+        route.dns = sum(route.dns, found.time);
+        Ok(route)
     }
 
-    /// Connects to one address after the other until one works, from the local address that
-    /// `source` names for it, if any.
+    /// Makes a connection, from the local address that `source` names for the other one, if any.
     ///
     /// # Errors
     /// Why there is no connection; with several addresses, why not to the last one.
@@ -68,116 +99,213 @@ impl Route {
         deadline: Instant,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
     ) -> Result<Reached, ConnectError> {
-        let attempt = async |address: SocketAddr| self.reach(address, source(address.ip())).await;
-        first(&self.addresses, deadline, attempt).await
+        let Some(tunnel) = &self.tunnel else {
+            return self.reach(None, deadline, &source).await;
+        };
+        let mut cause = "the proxy has no address to connect to".into();
+        for (left, target) in (1..=tunnel.targets.len()).rev().zip(&tunnel.targets) {
+            let share = share(deadline, left);
+            match self.reach(Some((tunnel, target)), share, &source).await {
+                Err(error) if error.redirect().is_none() => cause = error,
+                outcome => return outcome,
+            }
+            debug!("{target}: {cause}");
+        }
+        Err(cause)
     }
 
+    /// The server over the first host, directly or through a tunnel.
     async fn reach(
         &self,
-        address: SocketAddr,
-        source: Option<IpAddr>,
+        tunnel: Option<(&Tunnel, &Target)>,
+        deadline: Instant,
+        source: &impl Fn(IpAddr) -> Option<IpAddr>,
     ) -> Result<Reached, ConnectError> {
-        let mut phases = Phases { dns: self.dns, ..Phases::default() };
-        let begun = Instant::now();
-        let stream = tcp(address, source).await.map_err(|error| error.to_string())?;
-        phases.tcp = Some(begun.elapsed());
-        let begun = Instant::now();
-        let stream = match &self.tls {
-            Some(tls) => Stream::Secure(Box::new(tls.secure(stream).await?)),
-            None => Stream::Plain(Plain::new(stream)),
-        };
-        phases.tls = self.tls.is_some().then(|| begun.elapsed());
-        let begun = Instant::now();
-        let upgraded = upgrade(stream, &self.url, self.tls.as_ref()).await?;
-        phases.upgrade = Some(begun.elapsed());
-        Ok(Reached { upgraded, phases, address: Address::Tcp(address) })
-    }
-}
-
-/// The first attempt that succeeds. Each has its share of the time up to `deadline`, so that an
-/// address that does not answer leaves time to the others.
-async fn first<T>(
-    addresses: &[SocketAddr],
-    deadline: Instant,
-    attempt: impl AsyncFn(SocketAddr) -> Result<T, ConnectError>,
-) -> Result<T, ConnectError> {
-    let mut cause = "the name has no address".into();
-    for (left, address) in (1..=addresses.len()).rev().zip(addresses) {
-        let share = deadline.duration_since(Instant::now()).div_f64(left as f64);
-        cause = match timeout(share, attempt(*address)).await {
-            Ok(Ok(connected)) => return Ok(connected),
-            Ok(Err(cause)) => cause,
-            Err(_) => format!("no answer within {}", seconds(share)).into(),
-        };
-        debug!(%address, "{cause}");
-    }
-    Err(cause)
-}
-
-async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let stream = match source {
-        Some(source) => {
-            let socket = match source {
-                IpAddr::V4(_) => TcpSocket::new_v4()?,
-                IpAddr::V6(_) => TcpSocket::new_v6()?,
-            };
-            socket.bind((source, 0).into())?;
-            socket.connect(address).await?
-        }
-        None => TcpStream::connect(address).await?,
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::sleep;
-
-    fn addresses(count: u8) -> Vec<SocketAddr> {
-        (1..=count).map(|last| SocketAddr::from(([192, 0, 2, last], 80))).collect()
-    }
-
-    async fn tried(
-        count: u8,
-        attempt: impl AsyncFn(u8) -> Result<u8, String>,
-    ) -> Result<u8, String> {
-        let deadline = Instant::now() + Duration::from_secs(6);
-        let attempt = async |address: SocketAddr| match address {
-            SocketAddr::V4(address) => Ok(attempt(address.ip().octets()[3]).await?),
-            SocketAddr::V6(_) => unreachable!(),
-        };
-        first(&addresses(count), deadline, attempt).await.map_err(|error| error.to_string())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_address_that_does_not_answer_leaves_time_for_the_others() {
-        let start = Instant::now();
-        let connected = tried(3, async |last| match last {
-            1 => Err("refused".into()),
-            2 => std::future::pending().await,
-            last => {
-                sleep(Duration::from_millis(2900)).await;
-                Ok(last)
+        match &self.first {
+            FirstHost::Tcp(addresses) => {
+                self.reach_one_of(addresses.clone(), tunnel, deadline, source).await
             }
-        });
-        assert_eq!(connected.await, Ok(3));
-        assert_eq!(start.elapsed(), Duration::from_millis(5900));
+            FirstHost::Unix(path) => {
+                let begun = Instant::now();
+                let stream = UnixStream::connect(path)
+                    .await
+                    .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
+                let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
+                let upgraded =
+                    self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
+                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()) })
+            }
+        }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_last_cause_is_told() {
-        let start = Instant::now();
-        assert_eq!(
-            tried(2, async |_| std::future::pending().await).await,
-            Err("no answer within 3.0 s".into())
-        );
-        assert_eq!(start.elapsed(), Duration::from_secs(6));
-        assert_eq!(
-            tried(2, async |last| Err(format!("{last} is down"))).await,
-            Err("2 is down".into())
-        );
-        assert_eq!(tried(0, async |_| unreachable!()).await, Err("the name has no address".into()));
+    /// The server at one of these addresses. Each has its share of the time up to `deadline`, so
+    /// that one that accepts and is silent leaves time to the others.
+    async fn reach_one_of(
+        &self,
+        mut addresses: Vec<SocketAddr>,
+        tunnel: Option<(&Tunnel, &Target)>,
+        deadline: Instant,
+        source: &impl Fn(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Reached, ConnectError> {
+        let mut last: Option<ConnectError> = None;
+        loop {
+            let begun = Instant::now();
+            let attempt = async |address: SocketAddr| tcp(address, source(address.ip())).await;
+            let (address, stream) = match race(&addresses, deadline, attempt).await {
+                Ok(connected) => connected,
+                // An address that got further has more to tell.
+                Err(failures) => {
+                    return Err(last.unwrap_or_else(|| self.unreachable(&failures).into()));
+                }
+            };
+            let mut phases =
+                Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
+            let share = share(deadline, addresses.len());
+            let stream = Stream::Tcp(stream);
+            let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
+                Ok(upgraded) => {
+                    return Ok(Reached { upgraded, phases, address: Address::Tcp(address) });
+                }
+                Err(cause) => cause,
+            };
+            debug!(%address, "{cause}");
+            addresses.retain(|other| *other != address);
+            if addresses.is_empty() || cause.redirect().is_some() {
+                return Err(cause);
+            }
+            last = Some(cause);
+        }
     }
+
+    /// What is left to do over a stream to the first host.
+    async fn upgrade(
+        &self,
+        mut stream: Stream,
+        tunnel: Option<(&Tunnel, &Target)>,
+        phases: &mut Phases,
+        deadline: Instant,
+    ) -> Result<Upgraded<Stream>, ConnectError> {
+        if let Some((tunnel, target)) = tunnel {
+            let step = format!("from {}", tunnel.proxy);
+            let tunnel = tunnel.dig(stream, target);
+            stream = timed(tunnel, &step, deadline, &mut phases.proxy).await??;
+        }
+        if let Some(tls) = &self.tls {
+            let handshake = tls.secure(stream);
+            stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
+        }
+        let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
+        timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade).await?
+    }
+
+    /// Why the first host was not reached at any address.
+    fn unreachable(&self, failures: &[Failure]) -> String {
+        let cause = match failures {
+            // The address is that in the URL.
+            [(address, cause)] if self.first_host().parse() == Ok(address.ip()) => cause.clone(),
+            failures => eyeballs::told(failures),
+        };
+        match &self.tunnel {
+            Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
+            None => cause,
+        }
+    }
+
+    fn first_host(&self) -> &str {
+        self.tunnel.as_ref().map_or(self.url.host(), |tunnel| tunnel.proxy.host())
+    }
+}
+
+impl Tunnel {
+    /// The way through `proxy`, and the time that the look-up of the server took, if it is up to
+    /// the client.
+    async fn find(
+        proxy: &Proxy,
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<(Self, Option<Duration>), ConnectError> {
+        let Endpoint { url, options, .. } = endpoint;
+        // Who does not check the server may still care about the password of the proxy.
+        let trust = Trust::Known(options.proxy_authorities.clone());
+        let tls = connector(&trust, proxy.tls_name(), None, deadline)
+            .await
+            .map_err(|cause| format!("{proxy}: {cause}"))?;
+        let target = |host: &dyn ToString| Target { host: host.to_string(), port: url.port() };
+        let (targets, time) = if proxy.wants_addresses() {
+            let found = options.lookup.find(url.host(), url.port(), deadline).await?;
+            let addresses = interleaved(found.addresses);
+            (addresses.iter().map(|address| target(&address.ip())).collect(), found.time)
+        } else {
+            (vec![target(&url.host())], None)
+        };
+        Ok((Self { proxy: proxy.clone(), tls, targets }, time))
+    }
+
+    async fn dig(&self, mut stream: Stream, target: &Target) -> Result<Stream, String> {
+        if let Some(tls) = &self.tls {
+            let secure = tls.secure(stream).await;
+            stream = secure.map_err(|cause| format!("{}: {cause}", self.proxy))?;
+        }
+        self.proxy.tunnel(stream, target).await
+    }
+}
+
+async fn connector(
+    trust: &Trust,
+    name: Option<&ServerName<'static>>,
+    identity: Option<&Identity>,
+    deadline: Instant,
+) -> Result<Option<Connector>, String> {
+    let Some(name) = name else { return Ok(None) };
+    timeout_at(deadline, trust.connector(name, identity))
+        .await
+        .map_err(|_| format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}"))?
+        .map(Some)
+}
+
+/// One of `left` equal parts of the time up to `deadline`.
+fn share(deadline: Instant, left: usize) -> Instant {
+    let now = Instant::now();
+    now + deadline.duration_since(now).div_f64(left.max(1) as f64)
+}
+
+fn sum(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What comes of a step up to `deadline`, and its time.
+async fn timed<T>(
+    step: impl Future<Output = T>,
+    name: &str,
+    deadline: Instant,
+    time: &mut Option<Duration>,
+) -> Result<T, String> {
+    let begun = Instant::now();
+    let outcome = timeout_at(deadline, step)
+        .await
+        .map_err(|_| format!("no answer {name} within {}", seconds(begun.elapsed())))?;
+    *time = Some(begun.elapsed());
+    Ok(outcome)
+}
+
+async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, String> {
+    let connect = async {
+        let stream = match source {
+            Some(source) => {
+                let socket = match source {
+                    IpAddr::V4(_) => TcpSocket::new_v4()?,
+                    IpAddr::V6(_) => TcpSocket::new_v6()?,
+                };
+                socket.bind((source, 0).into())?;
+                socket.connect(address).await?
+            }
+            None => TcpStream::connect(address).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok::<_, std::io::Error>(stream)
+    };
+    connect.await.map_err(|error| error.to_string())
 }
