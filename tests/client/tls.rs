@@ -193,7 +193,7 @@ fn a_server_that_wants_a_certificate_of_the_client_is_told() {
     let clients = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
     for version in [&TLS12, &TLS13] {
         let pair = authority.issue(&["localhost"]);
-        let server = Secure::start_with(&pair, &[version], Some(&clients));
+        let server = Secure::start_with(&pair, &[version], Some(&clients.certificate));
         let client = client(&server.url, "/dev/null", &authority.file.path());
         assert!(server.try_accept().is_err());
         assert_eq!(

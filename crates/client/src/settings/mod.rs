@@ -48,7 +48,15 @@ pub struct Settings {
     lag_time: Duration,
 
     /// Server, where no URL is given
-    #[arg(long, env, global = true, value_name = "URL", default_value = "ws://localhost:8765")]
+    // The value of the variable may hold a password.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        global = true,
+        value_name = "URL",
+        default_value = "ws://localhost:8765"
+    )]
     server_url: String,
 
     /// The same as talk

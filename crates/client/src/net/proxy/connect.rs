@@ -5,7 +5,9 @@ use std::io;
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
-use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use hyper::header::{
+    HOST, HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE,
+};
 use hyper::{Error, Method, Request, StatusCode, Uri};
 use proto::escape;
 
@@ -74,8 +76,10 @@ fn unanswered(error: &Error) -> String {
 /// Why the proxy did not connect, and what to do.
 fn told(status: StatusCode, headers: &HeaderMap, target: &Target, has_credentials: bool) -> String {
     let answered = format!("it answered {status} to CONNECT {target}");
-    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+    // tinyproxy answers 401 to a wrong password.
+    if [StatusCode::PROXY_AUTHENTICATION_REQUIRED, StatusCode::UNAUTHORIZED].contains(&status) {
         let wanted = shown(headers, &PROXY_AUTHENTICATE)
+            .or_else(|| shown(headers, &WWW_AUTHENTICATE))
             .map_or_else(String::new, |scheme| format!(" ({scheme})"));
         return match has_credentials {
             true => format!(

@@ -80,6 +80,7 @@ impl Route {
         }
         let (mut host, mut port) = (url.host(), url.port());
         if let Some(proxy) = options.proxies.proxy_for(host, is_secure) {
+            debug!("{url} is reached through {proxy}");
             let tunnel = Tunnel::find(proxy, endpoint, deadline).await?;
             (route.tunnel, route.dns) = (Some(tunnel.0), tunnel.1);
             (host, port) = (proxy.host(), proxy.port());
