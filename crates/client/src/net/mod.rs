@@ -148,3 +148,6 @@ fn config() -> WebSocketConfig {
         .max_message_size(Some(MAX_REPLY))
         .max_frame_size(Some(MAX_REPLY))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The time of each phase of a connection; `None` for a phase that it had no need of.
+/// The time of each phase of a connection; `None` for a phase that it had no need of. After
+/// redirects, that of the last connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
     /// Look-up of names.

@@ -1,19 +1,16 @@
 //! Redirects (`--location`): the target of one, and the chain of several.
 
-use hyper::header::{AUTHORIZATION, COOKIE};
+use hyper::header::{AUTHORIZATION, COOKIE, HOST};
 use tokio::time::Instant;
 
 use super::Endpoint;
 use super::error::{ConnectError, Redirect};
 use super::route::{Reached, Route};
+use super::upgrade::shortened;
 use super::url::{ServerUrl, redacted};
-use proto::escape;
 
 /// Longest chain of redirects.
 const MAX_REDIRECTS: usize = 10;
-
-/// How much of a `Location` is shown, in bytes.
-const SHOWN: usize = 200;
 
 /// Reaches the server, or the one that it redirects to if that is wanted.
 ///
@@ -96,9 +93,9 @@ fn redirected(endpoint: &Endpoint, url: ServerUrl) -> Endpoint {
         }
     } else {
         next.options.request.credentials = None;
-        next.options.request.headers.remove(AUTHORIZATION);
-        next.options.request.headers.remove(COOKIE);
-        next.options.identity = None;
+        for name in [AUTHORIZATION, COOKIE, HOST] {
+            next.options.request.headers.remove(name);
+        }
     }
     next.url = url;
     next
@@ -109,10 +106,9 @@ fn target(base: &ServerUrl, redirect: &Redirect) -> Result<ServerUrl, String> {
     let Redirect { status, location } = redirect;
     let absolute = resolved(base, location);
     absolute.parse().map_err(|fault: String| {
-        let location = redacted(&location[..location.floor_char_boundary(SHOWN)]);
+        let location = shortened(&redacted(location));
         format!(
-            "the server answered {status} and redirects to {}, which is no URL for a WebSocket: {fault}",
-            escape::plain(&location)
+            "the server answered {status} and redirects to {location}, which is no URL for a WebSocket: {fault}"
         )
     })
 }
@@ -240,7 +236,7 @@ mod tests {
     fn another_server_does_not_get_what_was_meant_for_the_first() {
         let start = Endpoint::new("ws://user:secret@a/x".parse().unwrap());
         let mut with_headers = start.clone();
-        for name in [AUTHORIZATION, COOKIE] {
+        for name in [AUTHORIZATION, COOKIE, HOST] {
             with_headers.options.request.headers.insert(name, "secret".parse().unwrap());
         }
         let is_known = |endpoint: &Endpoint, url: &str| {
@@ -248,7 +244,7 @@ mod tests {
             let request = next.options.request;
             (request.credentials.is_some(), request.headers.len())
         };
-        assert_eq!(is_known(&with_headers, "ws://a/y"), (true, 2));
+        assert_eq!(is_known(&with_headers, "ws://a/y"), (true, 3));
         for other in ["ws://b/x", "ws://a:81/x", "wss://a/x"] {
             assert_eq!(is_known(&with_headers, other), (false, 0), "{other}");
         }

@@ -1,7 +1,8 @@
 //! The way to a server: the addresses of the first host on it, TCP to one of them ([`eyeballs`]),
-//! the tunnel through a proxy, TLS and the upgrade.
+//! the [`tunnel`] through a proxy, TLS and the upgrade.
 
 mod eyeballs;
+mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use tracing::debug;
 use super::Endpoint;
 use super::error::ConnectError;
 use super::phases::{Address, Phases};
-use super::proxy::{Proxy, Target};
+use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
 use super::tls::{Connector, Trust};
@@ -24,6 +25,7 @@ use super::upgrade::{RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
 use eyeballs::{Failure, interleaved, race};
+use tunnel::Tunnel;
 
 /// The way to a server.
 pub(crate) struct Route {
@@ -42,14 +44,6 @@ enum FirstHost {
     Unix(PathBuf),
 }
 
-/// The way through a proxy.
-struct Tunnel {
-    proxy: Proxy,
-    tls: Option<Connector>,
-    /// The server by its name, or each of its addresses.
-    targets: Vec<Target>,
-}
-
 /// A server that was reached, and how that went.
 pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded<Stream>,
@@ -65,30 +59,29 @@ impl Route {
     pub(crate) async fn find(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectError> {
         let Endpoint { url, trust, options } = endpoint;
         let tls = connector(trust, url.tls_name(), options.identity.as_ref(), deadline).await?;
-        let mut route = Self {
-            url: url.clone(),
-            request: options.request.clone(),
-            first: FirstHost::Tcp(Vec::new()),
-            tunnel: None,
-            tls,
-            dns: None,
+        let (tunnel, first, dns) = match &options.unix_socket {
+            Some(path) => (None, FirstHost::Unix(path.clone()), None),
+            None => Self::find_hosts(endpoint, deadline).await?,
         };
-        let (is_secure, lookup) = (url.tls_name().is_some(), &options.lookup);
-        if let Some(path) = &options.unix_socket {
-            route.first = FirstHost::Unix(path.clone());
-            return Ok(route);
-        }
+        Ok(Self { url: url.clone(), request: options.request.clone(), first, tunnel, tls, dns })
+    }
+
+    /// The proxy if there is one, the first host, and what the look-up of names took.
+    async fn find_hosts(
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<(Option<Tunnel>, FirstHost, Option<Duration>), ConnectError> {
+        let Endpoint { url, options, .. } = endpoint;
         let (mut host, mut port) = (url.host(), url.port());
-        if let Some(proxy) = options.proxies.proxy_for(host, is_secure) {
+        let (mut tunnel, mut dns) = (None, None);
+        if let Some(proxy) = options.proxies.proxy_for(host, url.tls_name().is_some()) {
             debug!("{url} is reached through {proxy}");
-            let tunnel = Tunnel::find(proxy, endpoint, deadline).await?;
-            (route.tunnel, route.dns) = (Some(tunnel.0), tunnel.1);
+            let (found, time) = Tunnel::find(proxy, endpoint, deadline).await?;
+            (tunnel, dns) = (Some(found), time);
             (host, port) = (proxy.host(), proxy.port());
         }
-        let found = lookup.find(host, port, deadline).await?;
-        route.first = FirstHost::Tcp(interleaved(found.addresses));
-        route.dns = sum(route.dns, found.time);
-        Ok(route)
+        let found = options.lookup.find(host, port, deadline).await?;
+        Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), sum(dns, found.time)))
     }
 
     /// Makes a connection, from the local address that `source` names for the other one, if any.
@@ -217,40 +210,7 @@ impl Route {
     }
 }
 
-impl Tunnel {
-    /// The way through `proxy`, and the time that the look-up of the server took, if it is up to
-    /// the client.
-    async fn find(
-        proxy: &Proxy,
-        endpoint: &Endpoint,
-        deadline: Instant,
-    ) -> Result<(Self, Option<Duration>), ConnectError> {
-        let Endpoint { url, options, .. } = endpoint;
-        // Who does not check the server may still care about the password of the proxy.
-        let trust = Trust::Known(options.proxy_authorities.clone());
-        let tls = connector(&trust, proxy.tls_name(), None, deadline)
-            .await
-            .map_err(|cause| format!("{proxy}: {cause}"))?;
-        let target = |host: &dyn ToString| Target { host: host.to_string(), port: url.port() };
-        let (targets, time) = if proxy.wants_addresses() {
-            let found = options.lookup.find(url.host(), url.port(), deadline).await?;
-            let addresses = interleaved(found.addresses);
-            (addresses.iter().map(|address| target(&address.ip())).collect(), found.time)
-        } else {
-            (vec![target(&url.host())], None)
-        };
-        Ok((Self { proxy: proxy.clone(), tls, targets }, time))
-    }
-
-    async fn dig(&self, mut stream: Stream, target: &Target) -> Result<Stream, String> {
-        if let Some(tls) = &self.tls {
-            let secure = tls.secure(stream).await;
-            stream = secure.map_err(|cause| format!("{}: {cause}", self.proxy))?;
-        }
-        self.proxy.tunnel(stream, target).await
-    }
-}
-
+/// What makes connections to a host of this name secure, if they are to be.
 async fn connector(
     trust: &Trust,
     name: Option<&ServerName<'static>>,

@@ -27,7 +27,7 @@ use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
 
-pub(super) use refusal::shown;
+pub(super) use refusal::{shortened, shown};
 
 /// A stream after the upgrade.
 #[derive(Debug)]

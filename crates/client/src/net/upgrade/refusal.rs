@@ -65,9 +65,10 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
 fn told(status: StatusCode, headers: &HeaderMap, body: &[u8], has_credentials: bool) -> String {
     let answered = format!("the server answered {status}");
     if status.is_redirection()
-        && let Some(location) = shown(headers, &LOCATION)
+        && let Some(location) = headers.get(LOCATION)
     {
-        let location = redacted(&location);
+        let location = String::from_utf8_lossy(location.as_bytes());
+        let location = shortened(&redacted(&location));
         let scheme = location.strip_prefix("http").filter(|rest| rest.starts_with(['s', ':']));
         let url = scheme.map_or_else(|| location.clone(), |rest| format!("ws{rest}"));
         return format!(
@@ -94,9 +95,13 @@ fn told(status: StatusCode, headers: &HeaderMap, body: &[u8], has_credentials: b
 
 /// The value of a header, safe to print.
 pub(in crate::net) fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-    let value = escape::plain(&value[..value.floor_char_boundary(SHOWN)]);
+    let value = shortened(&String::from_utf8_lossy(headers.get(name)?.as_bytes()));
     (!value.is_empty()).then_some(value)
+}
+
+/// The beginning of a text of the server, safe to print.
+pub(in crate::net) fn shortened(text: &str) -> String {
+    escape::plain(&text[..text.floor_char_boundary(SHOWN)])
 }
 
 /// The first line of a text without a sentence that the line does not finish: of
@@ -176,6 +181,9 @@ mod tests {
                 )
             );
         }
+        let long = format!("ws://user:{}@other", "secret".repeat(50));
+        let shown = told(StatusCode::FOUND, &headers(&[(LOCATION, &long)]), b"", false);
+        assert!(shown.contains(" to ws://***@other: ") && !shown.contains("secret"), "{shown}");
         let bare = told(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), b"", false);
         assert_eq!(bare, "the server answered 301 Moved Permanently");
     }
