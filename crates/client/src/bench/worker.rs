@@ -23,6 +23,7 @@ use super::progress::Counters;
 use super::schedule::Schedule;
 use super::shared::{Phase, Plan, RunState, Shared, nanos};
 use super::timer::Timer;
+use crate::net::route::Reached;
 use crate::net::stream::Stream;
 use crate::net::upgrade::Upgraded;
 
@@ -128,7 +129,7 @@ async fn open_one(shared: &Rc<Shared>, number: u64) {
     let connected = plan.route.connect(deadline, source).await;
     let mut work = shared.work();
     match connected {
-        Ok(Upgraded { stream, early }) => {
+        Ok(Reached { upgraded: Upgraded { stream, early }, .. }) => {
             work.figures.connects.record(nanos(begun.elapsed()));
             work.counters.made.fetch_add(1, Ordering::Relaxed);
             spawn_local(Connection::<Stream>::new(stream, early, number, Rc::clone(shared)));

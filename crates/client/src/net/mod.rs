@@ -9,11 +9,14 @@ pub(crate) mod closing;
 mod credentials;
 pub mod ending;
 mod error;
+pub mod phases;
 pub(crate) mod route;
 pub mod stream;
 pub mod tls;
 pub(crate) mod upgrade;
 pub mod url;
+
+use std::net::SocketAddr;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
 use tokio::time::Instant;
@@ -22,7 +25,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::warn;
 
 pub use error::ConnectError;
-use route::Route;
+pub use phases::Phases;
+use route::{Reached, Route};
 use stream::Stream;
 use tls::Trust;
 use url::ServerUrl;
@@ -37,8 +41,16 @@ const WRITE_BUFFER: usize = 1024;
 /// some control frames.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
-/// A WebSocket connection to a server.
-pub type Socket = WebSocketStream<Stream>;
+/// A connection that was made, and how.
+#[derive(Debug)]
+pub struct Connected<S> {
+    /// The connection.
+    pub socket: WebSocketStream<S>,
+    /// The address of the server.
+    pub address: SocketAddr,
+    /// How long each part of making the connection took.
+    pub phases: Phases,
+}
 
 /// A server, and how to reach it.
 #[derive(Clone, Debug)]
@@ -71,12 +83,14 @@ impl Endpoint {
 ///
 /// # Errors
 /// Why there is no connection; with several addresses, why not to the last one.
-pub async fn connect(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
+pub async fn connect(endpoint: &Endpoint) -> Result<Connected<Stream>, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let route = Route::find(endpoint, deadline).await?;
-    let upgraded = route.connect(deadline, |_| None).await?;
+    let Reached { upgraded, address, phases } = route.connect(deadline, |_| None).await?;
     let (stream, early) = (upgraded.stream, upgraded.early);
-    Ok(WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config())).await)
+    let socket =
+        WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config())).await;
+    Ok(Connected { socket, address, phases })
 }
 
 fn config() -> WebSocketConfig {

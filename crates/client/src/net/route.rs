@@ -10,6 +10,7 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
+use super::phases::{Phases, timed};
 use super::stream::{Plain, Stream};
 use super::tls::Connector;
 use super::upgrade::{Upgraded, upgrade};
@@ -21,6 +22,16 @@ pub(crate) struct Route {
     url: ServerUrl,
     tls: Option<Connector>,
     addresses: Vec<SocketAddr>,
+    /// How long the name was looked up.
+    phases: Phases,
+}
+
+/// A stream after the upgrade, and how it was made.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) upgraded: Upgraded<Stream>,
+    pub(crate) address: SocketAddr,
+    pub(crate) phases: Phases,
 }
 
 impl Route {
@@ -38,11 +49,13 @@ impl Route {
             }
             None => None,
         };
-        let addresses = timeout_at(deadline, lookup_host((url.host(), url.port())))
+        let mut phases = Phases::default();
+        let lookup = timed(&mut phases.dns, lookup_host((url.host(), url.port())));
+        let addresses = timeout_at(deadline, lookup)
             .await
             .map_err(|_| format!("the name was not looked up within {CONNECT_TIMEOUT:?}"))?
             .map_err(|error| error.to_string())?;
-        Ok(Self { url: url.clone(), tls, addresses: addresses.collect() })
+        Ok(Self { url: url.clone(), tls, addresses: addresses.collect(), phases })
     }
 
     /// Connects to one address after the other until one works, from the local address that
@@ -54,18 +67,30 @@ impl Route {
         &self,
         deadline: Instant,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Upgraded<Stream>, ConnectError> {
+    ) -> Result<Reached, ConnectError> {
         let attempt = async |address: SocketAddr| {
-            let stream = self.stream(address, source(address.ip())).await?;
-            upgrade(stream, &self.url, self.tls.as_ref()).await
+            let mut phases = self.phases;
+            let stream = self.stream(address, source(address.ip()), &mut phases).await?;
+            let upgrade = upgrade(stream, &self.url, self.tls.as_ref());
+            let upgraded = timed(&mut phases.upgrade, upgrade).await?;
+            Ok(Reached { upgraded, address, phases })
         };
         first(&self.addresses, deadline, attempt).await
     }
 
-    async fn stream(&self, address: SocketAddr, source: Option<IpAddr>) -> Result<Stream, String> {
-        let stream = tcp(address, source).await.map_err(|error| error.to_string())?;
+    async fn stream(
+        &self,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        phases: &mut Phases,
+    ) -> Result<Stream, String> {
+        let stream = timed(&mut phases.tcp, tcp(address, source))
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(match &self.tls {
-            Some(tls) => Stream::Secure(Box::new(tls.secure(stream).await?)),
+            Some(tls) => {
+                Stream::Secure(Box::new(timed(&mut phases.tls, tls.secure(stream)).await?))
+            }
             None => Stream::Plain(Plain::new(stream)),
         })
     }

@@ -63,7 +63,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     let (output, mut writer) = stdout::open().and_then(Output::start).map_err(unwritable)?;
     let stats = Stats::new().map_err(|error| format!("cannot count: {error}"))?;
     let mut pinger = Pinger {
-        connect: async || net::connect(&options.endpoint).await,
+        connect: async || net::connect(&options.endpoint).await.map(|connected| connected.socket),
         url: options.endpoint.url.clone(),
         pings: options.pings(),
         backoff: Backoff::default(),

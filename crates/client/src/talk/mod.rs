@@ -139,7 +139,7 @@ impl Talk {
             connected = net::connect(&self.endpoint) => connected,
         };
         connected
-            .map(|socket| Conversation::new(socket, self.screen.clone()))
+            .map(|connected| Conversation::new(connected.socket, self.screen.clone()))
             .map_err(|cause| End::NotConnected(cause.to_string()))
     }
 
