@@ -13,11 +13,15 @@ mod documentation;
 mod fake;
 mod flood;
 mod handshake;
-
 mod interop;
+mod live;
+mod metrics;
+mod outages;
+mod ping_options;
 mod pings;
 mod real_server;
 mod reconnect;
+mod records;
 mod secure;
 mod settings;
 mod stop;

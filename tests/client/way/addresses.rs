@@ -8,11 +8,11 @@ use crate::handshake::cause;
 
 #[test]
 fn a_name_gets_the_address_that_is_given() {
-    let (server, _) = Fake::start();
-    let url = at_unknown_name(server.address());
-    let port = server.address().port();
-    let given = format!("server.test:{port}:127.0.0.1");
     for mode in [&[][..], &["talk"], &["bench", "--duration", "0.1"]] {
+        let (server, _) = Fake::start();
+        let url = at_unknown_name(server.address());
+        let port = server.address().port();
+        let given = format!("server.test:{port}:127.0.0.1");
         let _client = client(&[mode, &[&url, "--resolve", &given]].concat());
         let (_, head) = server.accept_raw();
         assert!(head.contains(&format!("\r\nHost: server.test:{port}\r\n")), "{head}");

@@ -58,16 +58,12 @@ fn a_server_that_wants_a_certificate_gets_it() {
     let files = Files::of(&for_clients(&clients));
     let [certificate, key, both] =
         [&files.certificate, &files.key, &files.both].map(|path| path.display().to_string());
-    for version in [&TLS12, &TLS13] {
+    let file = servers.file.path();
+    let files = [&["--cert", &certificate, "--key", &key][..], &["--cert", &both]];
+    for (version, files) in [(&TLS12, files[0]), (&TLS13, files[0]), (&TLS13, files[1])] {
         let pair = servers.issue(&["localhost"]);
         let server = Secure::start_with_authority(&pair, &[version], &clients);
-        let file = servers.file.path();
-        let args = [&server.url, "--cacert", &file];
-        connected(
-            &server,
-            &client(&[&args[..], &["--cert", &certificate, "--key", &key]].concat()),
-        );
-        connected(&server, &client(&[&args[..], &["--cert", &both]].concat()));
+        connected(&server, &client(&[&[server.url.as_str(), "--cacert", &file], files].concat()));
     }
 }
 

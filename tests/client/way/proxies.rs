@@ -53,12 +53,14 @@ fn every_mode_goes_through_the_proxy() {
 #[test]
 fn tls_goes_through_the_tunnel() {
     let authority = Authority::new("own");
-    let server = Secure::start(&authority.issue(&["server.test"]));
-    let address = server.fake.address();
-    let url = at_unknown_name(address).replace("ws", "wss");
-    for (proxy, scheme) in
-        [(FakeProxy::http(address, CONNECTED), "http"), (FakeProxy::socks(address, 0), "socks5h")]
-    {
+    for scheme in ["http", "socks5h"] {
+        let server = Secure::start(&authority.issue(&["server.test"]));
+        let address = server.fake.address();
+        let url = at_unknown_name(address).replace("ws", "wss");
+        let proxy = match scheme {
+            "http" => FakeProxy::http(address, CONNECTED),
+            _ => FakeProxy::socks(address, 0),
+        };
         let through = format!("{scheme}://{}", proxy.address);
         let client =
             client_with(&[&url, "--cacert", &authority.file.path()], &[("https_proxy", &through)]);
@@ -84,6 +86,8 @@ fn a_proxy_may_speak_tls_itself() {
     assert_eq!(client.stdout.next_reply(), "Pong!");
 
     // --insecure is for the server: the proxy gets a password.
+    let proxy = Secure::start(&authority.issue(&["localhost"]));
+    let through = proxy.url.replace("wss", "https");
     let stranger = super::client(&["ws://server.test:7", "-x", &through, "-k"]);
     assert!(proxy.accept_tls().is_err());
     let told = cause(&stranger, "ws://server.test:7");
@@ -93,9 +97,9 @@ fn a_proxy_may_speak_tls_itself() {
 
 #[test]
 fn socks5_gets_addresses_and_socks5h_names() {
-    let (server, url) = Fake::start();
-    let by_name = url.replace("127.0.0.1", "localhost");
     for (scheme, asked) in [("socks5", "127.0.0.1"), ("socks5h", "localhost")] {
+        let (server, url) = Fake::start();
+        let by_name = url.replace("127.0.0.1", "localhost");
         let proxy = FakeProxy::socks(server.address(), 0);
         let _client = client(&[&by_name, "-4", "-x", &format!("{scheme}://{}", proxy.address)]);
         server.accept().pong();
@@ -132,28 +136,34 @@ fn user_and_password_reach_the_proxy_and_nobody_else() {
 
 #[test]
 fn the_variables_are_those_of_curl() {
-    let (server, url) = Fake::start();
-    let proxy = FakeProxy::http(server.address(), CONNECTED);
-    let through = proxy.address.to_string();
-    for name in ["ws_proxy", "http_proxy", "all_proxy", "ALL_PROXY"] {
-        let _client = client_with(&[&url], &[(name, &through)]);
-        server.accept().pong();
-        assert!(proxy.asked().starts_with("CONNECT 127.0.0.1:"), "{name}");
-    }
-    for variables in [
-        &[("HTTP_PROXY", through.as_str())][..],
-        &[("https_proxy", &through)],
-        &[("http_proxy", ""), ("ws_proxy", "")],
-        &[("http_proxy", &through), ("NO_PROXY", "example.com,127.0.0.0/8")],
-        &[("http_proxy", &through), ("no_proxy", "*")],
+    for (variables, flag, is_used) in [
+        (&[("ws_proxy", "PROXY")][..], None, true),
+        (&[("http_proxy", "PROXY")], None, true),
+        (&[("all_proxy", "PROXY")], None, true),
+        (&[("ALL_PROXY", "PROXY")], None, true),
+        (&[("HTTP_PROXY", "PROXY")], None, false),
+        (&[("https_proxy", "PROXY")], None, false),
+        (&[("http_proxy", ""), ("ws_proxy", "")], None, false),
+        (&[("http_proxy", "PROXY"), ("NO_PROXY", "example.com,127.0.0.0/8")], None, false),
+        (&[("http_proxy", "PROXY"), ("no_proxy", "*")], None, false),
+        (&[("http_proxy", "PROXY")], Some("--proxy="), false),
     ] {
-        let _client = client_with(&[&url], variables);
+        let (server, url) = Fake::start();
+        let proxy = FakeProxy::http(server.address(), CONNECTED);
+        let through = proxy.address.to_string();
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (*name, value.replace("PROXY", &through)))
+            .collect();
+        let set: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let args: Vec<_> = [Some(url.as_str()), flag].into_iter().flatten().collect();
+        let _client = client_with(&args, &set);
         server.accept().pong();
-        assert!(proxy.is_unused(), "{variables:?}");
+        match is_used {
+            true => assert!(proxy.asked().starts_with("CONNECT 127.0.0.1:"), "{set:?}"),
+            false => assert!(proxy.is_unused(), "{set:?}"),
+        }
     }
-    let _client = client_with(&[&url, "--proxy="], &[("http_proxy", &through)]);
-    server.accept().pong();
-    assert!(proxy.is_unused());
 }
 
 #[test]

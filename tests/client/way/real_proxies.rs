@@ -71,12 +71,13 @@ fn tinyproxy_is_a_way_to_a_server() {
 #[test]
 #[ignore = "needs microsocks"]
 fn microsocks_is_a_way_to_a_server() {
-    let ((server, url), port) = (Fake::start(), Port::reserve());
+    let port = Port::reserve();
     let number = port.address().port().to_string();
     let args = ["-i", "127.0.0.1", "-p", &number, "-u", "user", "-P", "secret"];
     let proxy = Proxy::start(&port, "microsocks", &args);
-    let by_name = url.replace("127.0.0.1", "localhost");
     for scheme in ["socks5", "socks5h"] {
+        let (server, url) = Fake::start();
+        let by_name = url.replace("127.0.0.1", "localhost");
         let through = format!("{scheme}://user:secret@{}", proxy.address);
         let welcome = client(&[&by_name, "-4", "-x", &through]);
         server.accept().pong();

@@ -58,8 +58,6 @@ pub struct Connected<S = Stream> {
     pub phases: Phases,
     /// Where it leads.
     pub address: Address,
-    /// The subprotocol that the server chose of those that were offered.
-    pub subprotocol: Option<String>,
 }
 
 /// A server, and how to reach it.
@@ -108,7 +106,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let Upgraded { stream, early, subprotocol } = upgraded;
     tell_subprotocol(&endpoint.options, subprotocol.as_deref());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
-    Ok(Connected { socket: socket.await, phases, address, subprotocol })
+    Ok(Connected { socket: socket.await, phases, address })
 }
 
 /// Finds the way to the server, or to the one that it redirects to, for many connections. That is

@@ -51,10 +51,6 @@ pub(super) struct BenchArgs {
     /// [default: the system's choice, and 127.0.0.1, .2, ... for many connections to 127.0.0.1]
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = address)]
     source: Vec<IpAddr>,
-
-    /// Prints the figures as one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 impl BenchArgs {
@@ -67,6 +63,7 @@ impl BenchArgs {
         endpoint: Endpoint,
         client_name: String,
         patience: Duration,
+        json: bool,
     ) -> Result<Options, String> {
         let most = (descriptors::raise_limit() as u64).saturating_sub(OWN);
         if self.connections > most {
@@ -85,7 +82,7 @@ impl BenchArgs {
             rate: self.rate,
             threads: self.threads,
             sources: self.source.clone(),
-            json: self.json,
+            json,
         })
     }
 }

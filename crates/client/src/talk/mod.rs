@@ -44,6 +44,8 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// How long the server may be silent (`PONG_TIMEOUT`).
     pub patience: Duration,
+    /// Prints one JSON object a line.
+    pub json: bool,
 }
 
 /// Sends each line of stdin to the server, and prints each frame that comes. Ends when told to,
@@ -56,7 +58,7 @@ pub struct Options {
 /// Why there is no connection (any more), why the input or stdout cannot be used, or how many
 /// replies are missing.
 pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
-    let Options { endpoint, patience } = options;
+    let Options { endpoint, patience, .. } = options;
     endpoint.warn_if_unchecked();
     let terminal = Terminal::open()?;
     let (screen, mut writer) = Screen::open(terminal.as_ref())

@@ -21,10 +21,14 @@ pub(super) fn explain(error: &Error, command: &Command) -> String {
 
 /// `LAG_TIME (--lag-time)`, or the flag alone where there is no variable.
 pub(super) fn name(arg: &Arg) -> Option<String> {
-    let flag = arg.get_long()?;
+    let flag = match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some(short)) => format!("-{short}"),
+        (None, None) => return None,
+    };
     Some(match arg.get_env() {
-        Some(variable) => format!("{} (--{flag})", variable.display()),
-        None => format!("--{flag}"),
+        Some(variable) => format!("{} ({flag})", variable.display()),
+        None => flag,
     })
 }
 
@@ -119,6 +123,9 @@ mod tests {
         #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1)]
         pause: Option<Option<Duration>>,
 
+        #[arg(short = 'i', value_name = "SECONDS", value_parser = seconds)]
+        interval: Option<Duration>,
+
         #[arg(long)]
         insecure: bool,
 
@@ -165,6 +172,7 @@ mod tests {
                 format!("LAG_TIME (--lag-time) is \"{value}\", {SECONDS}")
             );
         }
+        assert_eq!(explained(&["-i", "-1"]), format!("-i is \"-1\", {SECONDS}"));
         assert_eq!(explained(&["--insecure", "-1"]), "there is no option \"-1\"; see --help");
         assert!(explained(&["bench", "--rate", "-1"]).starts_with("--rate is \"-1\", but "));
     }

@@ -91,7 +91,10 @@ fn takes_value(flag: &OsString, value: &OsString, command: &Command) -> bool {
 }
 
 fn is_called(arg: &Arg, flag: &str) -> bool {
-    flag.strip_prefix("--").is_some_and(|long| arg.get_long() == Some(long))
+    match flag.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg.get_short().is_some_and(|short| flag == format!("-{short}")),
+    }
 }
 
 fn report<S: Parser>(error: &Error) -> ExitCode {

@@ -301,12 +301,15 @@ impl Connections {
             replies: &mut self.batch.replies,
         };
         let acted = catch_unwind(AssertUnwindSafe(|| act(&mut entry.connection, &mut cx)));
+        let is_at_rest = self.unfinished.is_empty()
+            && entry.timer.is_some_and(|timer| entry.connection.is_at_rest(timer));
         let replies = start..self.batch.replies.len();
         let has_replies = !replies.is_empty();
         if has_replies {
             self.batch.groups.push(Group { key, replies });
         }
         match acted {
+            Ok(()) if is_at_rest => {}
             Ok(()) => self.follow_up(key),
             Err(_) => self.remove_defective(key),
         }
@@ -321,12 +324,6 @@ impl Connections {
     /// Sees to what a connection needs after it has acted.
     fn follow_up(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        if let Some(timer) = entry.timer
-            && self.unfinished.is_empty()
-            && entry.connection.is_at_rest(timer)
-        {
-            return;
-        }
         if let Some(ending) = entry.connection.ended() {
             let peer = entry.connection.peer();
             ending.cause().inspect(|&cause| self.shared.metrics.errors.count(cause));

@@ -263,6 +263,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn enter(&mut self, next: Next, cx: &mut Context<'_>) {
         match next {
             Next::Open => self.state = State::Open,

@@ -66,7 +66,7 @@ impl Connection {
         let mut rest = bytes;
         let mut room = Room::new(cx);
         let result = loop {
-            if !room.is_left(cx) {
+            if rest.is_empty() || !room.is_left(cx) {
                 break Ok(());
             }
             room.messages -= 1;
