@@ -1,8 +1,8 @@
 use super::*;
+use crate::backoff::{FIRST, LONGEST};
 use crate::net::Phases;
 use crate::net::tls::Trust;
 use crate::stdout::tests::Writes;
-use backoff::{FIRST, LONGEST};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
 use tokio::io::DuplexStream;
