@@ -191,3 +191,27 @@ fn a_run_that_cannot_tell_has_a_verdict_that_says_so() {
     let (status, objects) = stopped(client);
     assert_eq!((status, &objects[0]["ok"]), (Some(3), &Value::Null));
 }
+
+#[test]
+fn the_report_of_a_load_test_is_a_verdict() {
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        let mut peer = server.accept();
+        peer.pong();
+        peer.close(1001, "the server stops");
+        let mut peer = server.accept();
+        loop {
+            match peer.next() {
+                tokio_tungstenite::tungstenite::Message::Text(_) => peer.say("Pong!"),
+                _ => return peer.finish(),
+            }
+        }
+    });
+    let args = ["bench", &url, "--json", "--connections", "1", "--duration", "1s", "--rate", "50"];
+    let output = command(&[]).args(args).output().unwrap();
+    serving.join().unwrap();
+    let objects = checked(&output.stdout);
+    assert_eq!((output.status.code(), objects.len()), (Some(1), 1));
+    assert_eq!(objects[0]["ok"], false);
+    assert_eq!(objects[0]["text"], "1 connection lost");
+}

@@ -13,8 +13,9 @@
 //! ([`ping::session`]), which sends a ping, waits for its reply, and rests for `LAG_TIME`. What
 //! comes of it goes to the reporter ([`ping::reporter`]): lines on stdout ([`stdout`]), counts
 //! ([`ping::stats`]), and whether the server is there ([`ping::link`]). When the connection ends
-//! ([`net::ending`]), the next one is made after a pause ([`ping::backoff`]).
+//! ([`net::ending`]), the next one is made after a pause ([`backoff`]).
 
+pub mod backoff;
 pub mod bench;
 mod mode;
 pub mod net;

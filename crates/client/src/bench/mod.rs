@@ -4,10 +4,11 @@
 //! them, `traffic` the pings on their way over it; `schedule` and `timer` say when pings are due
 //! where a rate is given.
 //! `team` starts the threads and leads them from phase to phase. `figures` are counted, `progress`
-//! shows some of them while the load runs, and `report` all of them at the end.
+//! shows some of them while the load runs, and `report` all of them at the end, with a `histogram`.
 
 mod connection;
 mod figures;
+mod histogram;
 mod progress;
 mod report;
 mod schedule;
@@ -17,7 +18,7 @@ mod timer;
 mod traffic;
 mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,8 @@ pub struct Options {
     pub threads: usize,
     /// Local addresses to connect from, in turn.
     pub sources: Vec<IpAddr>,
+    /// Makes a connection again that is lost.
+    pub reconnects: bool,
     /// Prints the figures as one JSON object.
     pub json: bool,
 }
@@ -79,7 +82,11 @@ pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
     }
     let (figures, due) = measured?;
     let report = Report::new(&options, &figures, due.saturating_sub(figures.sent));
-    let text = if options.json { report.json() } else { Ok(report.text(options.patience)) };
+    let text = if options.json {
+        report.json()
+    } else {
+        Ok(report.text(options.patience, io::stdout().is_terminal()))
+    };
     print(text.map_err(|error| format!("cannot report: {error}"))?).await?;
     report.fault().map_or(Ok(()), Err)
 }
@@ -139,6 +146,7 @@ async fn plan(options: &Options) -> Result<Plan, String> {
         schedule: options.rate.map(schedule),
         patience: options.patience,
         sources: options.sources.clone(),
+        reconnects: options.reconnects,
     })
 }
 

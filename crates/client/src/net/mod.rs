@@ -102,8 +102,8 @@ impl Endpoint {
 /// Why there is no connection; with several addresses, why not to the last one.
 pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let (_, Reached { upgraded, phases, address }) = redirects::reach(endpoint, deadline).await?;
-    let Upgraded { stream, early, subprotocol } = upgraded;
+    let (_, reached) = redirects::reach(endpoint, deadline).await?;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, subprotocol } = reached;
     tell_subprotocol(&endpoint.options, subprotocol.as_deref());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
     Ok(Connected { socket: socket.await, phases, address })
@@ -119,7 +119,7 @@ pub(crate) async fn find_route(endpoint: &Endpoint) -> Result<Route, ConnectErro
     if !endpoint.options.follows_redirects {
         return Route::find(endpoint, deadline).await;
     }
-    let (route, Reached { upgraded: Upgraded { stream, early, .. }, .. }) =
+    let (route, Reached { upgraded: Upgraded { stream, early }, .. }) =
         redirects::reach(endpoint, deadline).await?;
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
     closing::close(socket.await, &Ending::Stopped, async |_| {}).await;

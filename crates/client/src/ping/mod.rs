@@ -1,12 +1,12 @@
 //! Pings a server until told to stop, through restarts and failures.
 //!
-//! [`session`] is what happens over one connection, [`way`] how the server is asked, [`backoff`] the
-//! pause until the next connection, [`limits`] when a run ends by itself. [`reporter`] counts
+//! [`session`] is what happens over one connection, [`way`] how the server is asked,
+//! [`backoff`](crate::backoff) the pause until the next connection, [`limits`] when a run ends by
+//! itself. [`reporter`] counts
 //! ([`stats`]), tells events where there is news ([`link`]), and hands on what is shown: [`lines`]
 //! on stdout, the [`live`] line of a terminal, [`metrics`]. [`figures`] are what comes of a run, and
 //! [`verdict`] whether that is good, also under the conditions of `--fail-if` ([`condition`]).
 
-pub mod backoff;
 pub mod condition;
 mod connection;
 mod exporter;
@@ -35,11 +35,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::{Instant, sleep};
 
+use crate::backoff::Backoff;
 use crate::mode::Verdict;
 use crate::net::ending::Ending;
 use crate::net::{self, ConnectError, Connected, Endpoint};
 use crate::stdout::{self, Output, Writer};
-use backoff::Backoff;
 use condition::Conditions;
 use limits::Limits;
 use lines::Style;

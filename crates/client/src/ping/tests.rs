@@ -1,7 +1,7 @@
 use super::*;
+use crate::backoff::{FIRST, LONGEST};
 use crate::net::{Address, Phases};
 use crate::stdout::tests::Writes;
-use backoff::{FIRST, LONGEST};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
 use tokio::io::DuplexStream;

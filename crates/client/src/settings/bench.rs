@@ -51,6 +51,10 @@ pub(super) struct BenchArgs {
     /// [default: the system's choice, and 127.0.0.1, .2, ... for many connections to 127.0.0.1]
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = address)]
     source: Vec<IpAddr>,
+
+    /// Leaves a connection alone that is lost [default: makes it again, and counts the gap]
+    #[arg(long)]
+    no_reconnect: bool,
 }
 
 impl BenchArgs {
@@ -82,6 +86,7 @@ impl BenchArgs {
             rate: self.rate,
             threads: self.threads,
             sources: self.source.clone(),
+            reconnects: !self.no_reconnect,
             json,
         })
     }

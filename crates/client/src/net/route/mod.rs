@@ -49,6 +49,8 @@ pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded<Stream>,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
+    /// The subprotocol that the server chose.
+    pub(crate) subprotocol: Option<String>,
 }
 
 impl Route {
@@ -125,9 +127,9 @@ impl Route {
                     .await
                     .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
                 let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
-                let upgraded =
+                let (upgraded, subprotocol) =
                     self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
-                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()) })
+                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), subprotocol })
             }
         }
     }
@@ -157,8 +159,9 @@ impl Route {
             let share = share(deadline, addresses.len());
             let stream = Stream::Tcp(stream);
             let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
-                Ok(upgraded) => {
-                    return Ok(Reached { upgraded, phases, address: Address::Tcp(address) });
+                Ok((upgraded, subprotocol)) => {
+                    let address = Address::Tcp(address);
+                    return Ok(Reached { upgraded, phases, address, subprotocol });
                 }
                 Err(cause) => cause,
             };
@@ -178,7 +181,7 @@ impl Route {
         tunnel: Option<(&Tunnel, &Target)>,
         phases: &mut Phases,
         deadline: Instant,
-    ) -> Result<Upgraded<Stream>, ConnectError> {
+    ) -> Result<(Upgraded<Stream>, Option<String>), ConnectError> {
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
             let tunnel = tunnel.dig(stream, target);

@@ -35,11 +35,10 @@ pub(crate) struct Upgraded<S> {
     pub(crate) stream: S,
     /// Bytes that came right behind the answer: the beginning of the server's first frames.
     pub(crate) early: Vec<u8>,
-    /// The subprotocol that the server chose.
-    pub(crate) subprotocol: Option<String>,
 }
 
-/// Asks the server at the other end of `stream` for the upgrade to WebSocket.
+/// Asks the server at the other end of `stream` for the upgrade to WebSocket. Returns the
+/// subprotocol that it chose as well.
 ///
 /// # Errors
 /// Why the server did not agree, or did in a way that RFC 6455 forbids.
@@ -48,7 +47,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     url: &ServerUrl,
     options: &RequestOptions,
     tls: Option<&Connector>,
-) -> Result<Upgraded<S>, ConnectError> {
+) -> Result<(Upgraded<S>, Option<String>), ConnectError> {
     let request = Request::new(url, options)?;
     let stream = Spelling::new(AlertCheck::new(stream, tls.is_none()));
     let failed = |error| ConnectError::from(explain(&error, tls));
@@ -59,7 +58,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     let subprotocol = switch::check(&request, answer.version(), answer.headers())
         .map_err(|fault| ConnectError::from(format!("no valid WebSocket handshake: {fault}")))?;
     let (stream, early) = exchange.into_stream();
-    Ok(Upgraded { stream: stream.into_inner().into_inner(), early, subprotocol })
+    Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, subprotocol))
 }
 
 /// Why there was no answer.
