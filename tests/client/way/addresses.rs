@@ -30,6 +30,25 @@ fn each_address_of_a_name_is_tried() {
 }
 
 #[test]
+fn an_address_that_answers_wrongly_or_not_at_all_leaves_time_for_the_others() {
+    for is_silent in [false, true] {
+        let [first, second] = Fake::pair();
+        let (url, port) = (at_unknown_name(first.address()), first.address().port());
+        let given = format!("server.test:{port}:127.0.0.1,127.0.0.2");
+        let client = client(&[&url, "--resolve", &given]);
+        let _held = match is_silent {
+            true => Some(first.accept_tcp()),
+            false => {
+                first.refuse("404 Not Found", "");
+                None
+            }
+        };
+        second.accept().pong();
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+    }
+}
+
+#[test]
 fn the_family_is_the_one_that_was_asked_for() {
     let v6 = TcpListener::bind("[::1]:0").unwrap();
     let port = v6.local_addr().unwrap().port();
