@@ -63,6 +63,10 @@ impl Fake {
         (Self(listener), url)
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
     /// Whether a client connects within `time`.
     pub(crate) fn is_called(&self, time: Duration) -> bool {
         let time = Timespec::try_from(time).unwrap();

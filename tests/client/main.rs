@@ -29,6 +29,7 @@ mod talk;
 mod terminal;
 mod tls;
 mod trust;
+mod way;
 
 use std::time::Duration;
 

@@ -55,7 +55,7 @@ fn pings_outages_and_phases_are_served() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line} in {text}");
     }
-    for phase in ["dns", "tcp", "upgrade", "first_reply"] {
+    for phase in ["tcp", "upgrade", "first_reply"] {
         let name = format!("websockets_client_connect_seconds{{phase=\"{phase}\"}} ");
         assert!(text.contains(&name), "{name} in {text}");
     }

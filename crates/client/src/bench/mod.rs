@@ -21,17 +21,16 @@ mod worker;
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use program::stop::Stop;
 use proto::Ping;
-use proto::limits::{CLOSE_TIMEOUT, CONNECT_TIMEOUT};
+use proto::limits::CLOSE_TIMEOUT;
 use proto::ping::PING;
 use tokio::time::{sleep, timeout};
 use tokio::{select, task};
 
-use crate::net::Endpoint;
-use crate::net::route::Route;
+use crate::net::{self, Endpoint};
 use connection::CLOSING;
 use figures::Figures;
 use progress::{Counters, Progress};
@@ -145,8 +144,7 @@ async fn measure(
 }
 
 async fn plan(options: &Options) -> Result<Plan, String> {
-    let deadline = (Instant::now() + CONNECT_TIMEOUT).into();
-    let route = Route::find(&options.endpoint, deadline)
+    let route = net::find_route(&options.endpoint)
         .await
         .map_err(|cause| format!("cannot connect to {}: {cause}", options.endpoint.url))?;
     let ping = Ping { client_name: options.client_name.as_str().into(), message: PING.into() };

@@ -254,7 +254,6 @@ fn millis(micros: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::net::Endpoint;
-    use crate::net::tls::Trust;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -263,7 +262,7 @@ mod tests {
     fn options(rate: Option<f64>) -> Options {
         let url = "ws://server".parse().unwrap();
         Options {
-            endpoint: Endpoint { url, trust: Trust::Everyone },
+            endpoint: Endpoint::new(url),
             client_name: "Client-300".into(),
             patience: PATIENCE,
             connections: 3,

@@ -1,30 +1,40 @@
-//! How long each part of making a connection took.
+//! What a connection took to make, phase by phase, and where it leads.
 
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// The phases of a connection, in the order in which they happen. `None` is a phase that the
-/// connection did not have, such as TLS at `ws://`.
+/// The time of each phase of a connection; `None` for a phase that it had no need of. After
+/// redirects, that of the last connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
-    /// The look-up of the name.
+    /// Look-up of names.
     pub dns: Option<Duration>,
-    /// The way through a proxy, from its TCP connection to its consent.
+    /// The proxy's part: TLS to it, if any, and its answer to CONNECT or the SOCKS exchange.
     pub proxy: Option<Duration>,
-    /// The TCP handshake.
+    /// TCP (or the Unix socket), up to the address that answered first.
     pub tcp: Option<Duration>,
-    /// The TLS handshake.
+    /// TLS handshake with the server.
     pub tls: Option<Duration>,
-    /// The opening handshake of RFC 6455, section 4.
+    /// From the request for the upgrade to its answer.
     pub upgrade: Option<Duration>,
 }
 
-/// Waits for the end of a phase and puts its time down.
-pub(crate) async fn timed<T>(
-    phase: &mut Option<Duration>,
-    happening: impl Future<Output = T>,
-) -> T {
-    let begun = Instant::now();
-    let outcome = happening.await;
-    *phase = Some(begun.elapsed());
-    outcome
+/// The other end of a connection: that of the proxy, where there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// Of TCP.
+    Tcp(SocketAddr),
+    /// Of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }

@@ -1,7 +1,6 @@
 use super::*;
 use crate::backoff::{FIRST, LONGEST};
-use crate::net::Phases;
-use crate::net::tls::Trust;
+use crate::net::{Address, Phases};
 use crate::stdout::tests::Writes;
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
@@ -13,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn endpoint() -> Endpoint {
-    Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone }
+    Endpoint::new("ws://server".parse().unwrap())
 }
 
 /// An hour ends no ping.
@@ -47,7 +46,7 @@ where
     let mut pinger = Pinger {
         connect: async || {
             tries.borrow_mut().push(start.elapsed());
-            let address = ([192, 0, 2, 1], 80).into();
+            let address = Address::Tcp(([192, 0, 2, 1], 80).into());
             connect().await.map(|socket| Connected { socket, address, phases: Phases::default() })
         },
         pings: options.pings(),

@@ -1,6 +1,8 @@
 //! The command line and the environment, made into a [`Mode`].
 
 mod bench;
+mod connect;
+mod header;
 mod ping;
 mod replica;
 mod url;
@@ -20,6 +22,7 @@ use crate::net::tls::Trust;
 use crate::net::tls::authorities::Authorities;
 use crate::talk;
 use bench::BenchArgs;
+use connect::ConnectArgs;
 use ping::PingArgs;
 use url::{Given, parse_url};
 
@@ -47,7 +50,15 @@ pub struct Settings {
     ping: PingArgs,
 
     /// Server, where no URL is given
-    #[arg(long, env, global = true, value_name = "URL", default_value = "ws://localhost:8765")]
+    // The value of the variable may hold a password.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        global = true,
+        value_name = "URL",
+        default_value = "ws://localhost:8765"
+    )]
     server_url: String,
 
     /// The same as talk
@@ -62,6 +73,7 @@ pub struct Settings {
     #[arg(
         long,
         env,
+        visible_alias = "cacert",
         global = true,
         value_name = "PATH",
         value_parser = PathBufValueParser::new().try_map(Authorities::open)
@@ -69,7 +81,7 @@ pub struct Settings {
     tls_ca: Option<Authorities>,
 
     /// Accepts any certificate at wss://: anyone on the way can then read and change what is sent
-    #[arg(long, global = true)]
+    #[arg(short = 'k', long, global = true)]
     insecure: bool,
 
     /// Prints one JSON object a line, the verdict last
@@ -79,6 +91,10 @@ pub struct Settings {
     /// What is told on stderr: a level, or levels by module
     #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter("info,client::net=debug"))]
     pub rust_log: Filter,
+
+    /// How to get to the server
+    #[command(flatten)]
+    connect: ConnectArgs,
 
     /// What to do in place of pinging
     #[command(subcommand)]
@@ -180,7 +196,9 @@ impl Settings {
             (None, None) => Given { name: "SERVER_URL (--server-url)", text: &self.server_url },
         };
         let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
-        Ok(Endpoint { url: parse_url(given)?, trust })
+        let url = parse_url(given)?;
+        let options = self.connect.options(&url, self.tls_ca.as_ref())?;
+        Ok(Endpoint { url, trust, options })
     }
 
     /// The name of this client: the one that was set, or that of the host.

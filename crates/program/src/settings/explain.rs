@@ -129,6 +129,9 @@ mod tests {
         #[arg(long)]
         insecure: bool,
 
+        #[arg(short = '4', long)]
+        ipv4: bool,
+
         #[arg(long, value_name = "PATH")]
         file: Option<std::path::PathBuf>,
 
@@ -172,6 +175,21 @@ mod tests {
         assert_eq!(explained(&["-i", "-1"]), format!("-i is \"-1\", {SECONDS}"));
         assert_eq!(explained(&["--insecure", "-1"]), "there is no option \"-1\"; see --help");
         assert!(explained(&["bench", "--rate", "-1"]).starts_with("--rate is \"-1\", but "));
+    }
+
+    #[test]
+    fn a_flag_that_looks_like_a_number_is_a_flag_where_no_value_is_needed() {
+        let parsed = |args: &[&str]| {
+            let args = ["example"].iter().chain(args).map(OsString::from).collect();
+            Example::try_parse_from(with_joined_negatives(args, &Example::command()))
+        };
+        let example = parsed(&["--pause", "-4"]).unwrap();
+        assert!(example.ipv4 && example.pause == Some(None));
+        assert!(!parsed(&["--pause", "1"]).unwrap().ipv4);
+        assert_eq!(
+            explained(&["--lag-time", "-4"]),
+            format!("LAG_TIME (--lag-time) is \"-4\", {SECONDS}")
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 use super::*;
 use crate::net::Endpoint;
-use crate::net::tls::Trust;
 use crate::ping::limits::Limits;
 use crate::ping::lines::Style;
 use crate::ping::live::Live;
@@ -44,7 +43,7 @@ async fn pair() -> (Client, Server) {
     let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
     let (writes, lines) = Writes::channel();
     let (output, _writer) = Output::start(writes).unwrap();
-    let endpoint = Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone };
+    let endpoint = Endpoint::new("ws://server".parse().unwrap());
     let (live, metrics) = (Live::default(), Metrics::default());
     let sinks = Sinks { output, style: Style::Plain, live, metrics };
     let stats = Stats::new().unwrap();
