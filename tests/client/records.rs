@@ -215,3 +215,50 @@ fn the_report_of_a_load_test_is_a_verdict() {
     assert_eq!(objects[0]["ok"], false);
     assert_eq!(objects[0]["text"], "1 connection lost");
 }
+
+#[test]
+fn a_load_test_that_cannot_begin_has_a_verdict_all_the_same() {
+    let output = command(&[]).args(["bench", "ws://no.such.name.invalid", "--json"]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&verdict["type"], &verdict["probe"]), (&"verdict".into(), &"bench".into()));
+    assert_eq!((&verdict["ok"], verdict.get("pings")), (&Value::Null, None));
+    assert!(verdict["text"].as_str().unwrap().starts_with("cannot connect to "), "{verdict}");
+}
+
+#[test]
+fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
+    use std::io::Write;
+    for (lines, missing) in [(2, 0), (5, 2)] {
+        let (server, url) = Fake::start();
+        let serving = thread::spawn(move || {
+            let mut peer = server.accept();
+            (0..2).for_each(|_| {
+                let line = peer.ping();
+                peer.say(&format!("a\n{line}"));
+            });
+            peer.send(tokio_tungstenite::tungstenite::Message::binary(vec![1, 2, 3]));
+            while !peer.next().is_close() {}
+            peer.finish();
+        });
+        let mut command = command(&[("PONG_TIMEOUT", "1")]);
+        command.args(["talk", &url, "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        (0..lines).for_each(|_| stdin.write_all(b"x\n").unwrap());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        serving.join().unwrap();
+        let objects = checked(&output.stdout);
+        let messages = of_type(&objects, "message");
+        assert_eq!((&messages[0]["kind"], &messages[0]["text"]), (&"text".into(), &"a\nx".into()));
+        assert_eq!((&messages[2]["kind"], &messages[2]["bytes"]), (&"binary".into(), &3.into()));
+        assert_eq!(of_type(&objects, "connection").len(), 1);
+        let verdict = objects.last().unwrap();
+        assert_eq!((&verdict["sent"], &verdict["received"]), (&lines.into(), &3.into()));
+        assert_eq!(verdict["ok"], output.status.success());
+        // The binary frame counts as the reply to the third line.
+        assert_eq!((&verdict["missing"], output.status.success()), (&missing.into(), missing == 0));
+    }
+}

@@ -17,6 +17,7 @@
 
 pub mod backoff;
 pub mod bench;
+mod connection;
 mod mode;
 pub mod net;
 pub mod outage;

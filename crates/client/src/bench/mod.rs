@@ -80,15 +80,26 @@ pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
     if let Some(progress) = progress {
         progress.finish().await;
     }
-    let (figures, due) = measured?;
+    let (figures, due) = match measured {
+        Err(cause) if options.json => {
+            print(report::nothing_measured(&cause).map_err(unreportable)?).await?;
+            return Err(cause);
+        }
+        measured => measured?,
+    };
     let report = Report::new(&options, &figures, due.saturating_sub(figures.sent));
     let text = if options.json {
         report.json()
     } else {
         Ok(report.text(options.patience, io::stdout().is_terminal()))
     };
-    print(text.map_err(|error| format!("cannot report: {error}"))?).await?;
+    print(text.map_err(unreportable)?).await?;
     report.fault().map_or(Ok(()), Err)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
+fn unreportable(error: serde_json::Error) -> String {
+    format!("cannot report: {error}")
 }
 
 /// The figures, and how many pings a schedule had up to the end.

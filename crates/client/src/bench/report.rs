@@ -230,6 +230,16 @@ impl Report {
     }
 }
 
+/// The verdict where there is nothing to report.
+///
+/// # Errors
+/// When it cannot be put as JSON, which its types rule out.
+pub(crate) fn nothing_measured(cause: &str) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Nothing {}
+    record::verdict(&record::Verdict { probe: "bench", ok: None, text: cause, fields: &Nothing {} })
+}
+
 fn causes(what: &str, causes: &BTreeMap<String, u64>) -> impl Iterator<Item = String> {
     causes.iter().map(move |(cause, count)| format!("  {count} {what}: {cause}"))
 }

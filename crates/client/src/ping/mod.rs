@@ -8,7 +8,6 @@
 //! [`verdict`] whether that is good, also under the conditions of `--fail-if` ([`condition`]).
 
 pub mod condition;
-mod connection;
 mod exporter;
 pub mod figures;
 pub mod limits;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::connection::Connection;
 use super::figures::Figures;
 use super::limits::Limits;
 use super::lines::{Lines, Style};
@@ -16,6 +15,7 @@ use super::metrics::Metrics;
 use super::stats::Stats;
 use super::verdict::Judgement;
 use super::way::Unfit;
+use crate::connection::Connection;
 use crate::net::ending::Ending;
 use crate::net::{ConnectError, Endpoint, Phases};
 use crate::outage::Outage;

@@ -1,4 +1,4 @@
-//! A connection, as it is told once its first reply has come.
+//! A connection, as it is told: at once, or when its first reply has come.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,16 +10,16 @@ use crate::record::seconds;
 
 /// A connection that was made and has no reply yet.
 #[derive(Clone, Debug)]
-pub(super) struct Connection {
-    pub(super) address: String,
-    pub(super) phases: Phases,
+pub(crate) struct Connection {
+    pub(crate) address: String,
+    pub(crate) phases: Phases,
     made: Instant,
     at: SystemTime,
 }
 
 /// The fields of the object in JSON.
 #[derive(Debug, Serialize)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     url: &'a str,
     address: String,
     /// Which of several servers it is. Only a server that tells it has one.
@@ -39,17 +39,17 @@ struct PhaseFields {
 
 impl Connection {
     /// A connection that has just been made.
-    pub(super) fn new(address: String, phases: Phases) -> Self {
+    pub(crate) fn new(address: String, phases: Phases) -> Self {
         Self { address, phases, made: Instant::now(), at: SystemTime::now() }
     }
 
     /// When it was made.
-    pub(super) fn at(&self) -> SystemTime {
+    pub(crate) fn at(&self) -> SystemTime {
         self.at
     }
 
     /// Each phase with its name, and the time to the first reply, if there is one.
-    pub(super) fn phases(
+    pub(crate) fn phases(
         &self,
         first_reply: Option<Duration>,
     ) -> [(&'static str, Option<Duration>); 6] {
@@ -65,12 +65,12 @@ impl Connection {
     }
 
     /// Time since the connection was made.
-    pub(super) fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         self.made.elapsed()
     }
 
     /// The object, with the time to the first reply, if there is one.
-    pub(super) fn fields<'a>(&self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
+    pub(crate) fn fields<'a>(&self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
         let [dns, proxy, tcp, tls, upgrade, first_reply] =
             self.phases(first_reply).map(|(_, time)| time.map(seconds));
         let phases = PhaseFields { dns, proxy, tcp, tls, upgrade, first_reply };
