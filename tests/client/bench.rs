@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -180,7 +181,8 @@ fn a_server_that_breaks_the_protocol_is_told() {
 /// A frame that ends the connection with this close code.
 fn is_told(frame: &[u8], expected: u16) {
     let (server, url) = Fake::start();
-    let mut client = start(&url, &["--connections", "1", "--duration", ENDLESS]);
+    let args = ["--connections", "1", "--duration", ENDLESS, "--no-reconnect"];
+    let mut client = start(&url, &args);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
     stream.write_all(frame).unwrap();
@@ -194,9 +196,10 @@ fn is_told(frame: &[u8], expected: u16) {
 }
 
 #[test]
-fn a_server_that_dies_in_the_middle_ends_the_measurement() {
+fn a_server_that_dies_in_the_middle_ends_a_measurement_that_makes_nothing_again() {
     let (server, url) = Fake::start();
-    let mut client = start(&url, &["--connections", "2", "--duration", ENDLESS]);
+    let args = ["--connections", "2", "--duration", ENDLESS, "--no-reconnect"];
+    let mut client = start(&url, &args);
     let mut peers = [server.accept(), server.accept()];
     for peer in &mut peers {
         peer.pong();
@@ -211,6 +214,65 @@ fn a_server_that_dies_in_the_middle_ends_the_measurement() {
     assert_eq!((&figures["pings"]["received"], &figures["pings"]["lost"]), (&2.into(), &2.into()));
     let causes = &figures["connections"]["lost_by_cause"];
     assert_eq!(causes["closed by the server (1001: the server stops)"], 1, "{causes}");
+}
+
+#[test]
+fn connections_that_are_lost_are_made_again_and_what_was_lost_is_counted() {
+    let port = Port::reserve();
+    let url = port.url();
+    let server = port.listen();
+    let mut client = start(&url, &["--connections", "2", "--duration", ENDLESS]);
+    let mut peers = [server.accept(), server.accept()];
+    for peer in &mut peers {
+        peer.pong();
+        peer.ping();
+    }
+    let [first, second] = peers;
+    drop(server);
+    drop(first);
+    second.close(1001, "the server stops");
+    // The gap, in which tries find nobody.
+    std::thread::sleep(Duration::from_millis(300));
+    let server = port.listen();
+    let peers = [server.accept(), server.accept()];
+    let serving = peers.map(|mut peer| {
+        peer.pong();
+        std::thread::spawn(move || pong_until_closed(peer))
+    });
+    client.signal(Signal::INT);
+    let answered: u64 = serving.into_iter().map(|peer| 1 + peer.join().unwrap()).sum();
+    let (figures, status, told) = figures(&mut client);
+    assert_eq!((status, told), (Some(1), vec!["error: 2 connections lost".into()]));
+    let connections = &figures["connections"];
+    assert_eq!((&connections["lost"], &connections["made_again"]), (&2.into(), &2.into()));
+    assert!(connections["retries_failed"].as_u64() > Some(0), "{connections}");
+    assert_eq!(figures["pings"]["lost"], 2);
+    let received = figures["pings"]["received"].as_u64().unwrap();
+    assert!((2..=answered + 2).contains(&received), "{figures}");
+    assert!(figures["gap_us"]["min"].as_f64() > Some(100_000.0), "{figures}");
+}
+
+#[test]
+fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
+    let port = Port::reserve();
+    let server = port.listen();
+    let args = ["--connections", "1", "--rate", "50", "--duration", "1.5s", "--in-flight", "9"];
+    let mut client = start(&port.url(), &args);
+    let mut peer = server.accept();
+    peer.pong();
+    drop(server);
+    drop(peer);
+    // The gap, in which 25 pings become due.
+    std::thread::sleep(Duration::from_millis(500));
+    let server = port.listen();
+    pong_until_closed(server.accept());
+    let (figures, _, _) = figures(&mut client);
+    let number = |name: &str| figures["pings"][name].as_u64().unwrap();
+    assert_eq!(figures["connections"]["made_again"], 1, "{figures}");
+    assert!(number("unsent") >= 10, "{figures}");
+    assert_eq!(number("sent") + number("unsent"), 75, "{figures}");
+    // What was due in the gap is not made up for in a burst.
+    assert!(number("received") < 66, "{figures}");
 }
 
 #[test]
@@ -264,7 +326,7 @@ fn errors_of_the_server_are_counted_by_what_they_say() {
 fn a_reply_that_takes_too_long_is_a_timeout() {
     let (server, url) = Fake::start();
     let args = ["--connections", "1", "--duration", ENDLESS, "--pong-timeout", "0.2"];
-    let mut client = start(&url, &args);
+    let mut client = start(&url, &[&args[..], &["--no-reconnect"]].concat());
     let mut peer = server.accept();
     peer.pong();
     peer.ping();
@@ -318,6 +380,11 @@ fn a_terminal_shows_what_goes_on() {
     terminal.keys(CTRL_C);
     assert_eq!(peer.closed().code, CloseCode::Normal);
     terminal.ends_with(0);
+    // The histogram has the one round trip in one of its rows.
+    let lines = terminal.lines();
+    let rows: Vec<_> = lines.iter().filter(|line| line.contains(" ms ")).collect();
+    let full = format!(" ms {} 1", "█".repeat(40));
+    assert_eq!(rows.iter().filter(|row| row.ends_with(&full)).count(), 1, "{lines:?}");
 }
 
 #[test]

@@ -45,6 +45,11 @@ impl Authority {
         Self { issuer, file }
     }
 
+    /// The certificate of the authority itself.
+    pub(crate) fn certificate(&self) -> &Certificate {
+        self.issuer.as_ref()
+    }
+
     /// A certificate for these names.
     pub(crate) fn issue(&self, names: &[&str]) -> Pair {
         self.sign(&params(names))

@@ -54,7 +54,7 @@ fn a_server_that_never_answers_is_given_up() {
     let (server, url) = Fake::start();
     let client = Client::start(&url, &[]);
     let _silent = server.accept_tcp();
-    assert_eq!(cause(&client, &url), "no answer within 5.0 s");
+    assert_eq!(cause(&client, &url), "no answer to the request for the upgrade within 5.0 s");
     server.accept().pong();
 }
 
@@ -184,7 +184,7 @@ fn a_redirect_is_told_with_its_target() {
     server.refuse_with("301 Moved Permanently", "Location: https://other.example/ws\r\n", "");
     assert_eq!(
         cause(&client, &url),
-        "the server answered 301 Moved Permanently and redirects to https://other.example/ws: use wss://other.example/ws as the URL if that is right"
+        "the server answered 301 Moved Permanently and redirects to https://other.example/ws: use wss://other.example/ws as the URL if that is right, or --location (-L) to follow it"
     );
 }
 

@@ -13,11 +13,15 @@ mod documentation;
 mod fake;
 mod flood;
 mod handshake;
-
 mod interop;
+mod live;
+mod metrics;
+mod outages;
+mod ping_options;
 mod pings;
 mod real_server;
 mod reconnect;
+mod records;
 mod secure;
 mod settings;
 mod stop;
@@ -25,6 +29,7 @@ mod talk;
 mod terminal;
 mod tls;
 mod trust;
+mod way;
 
 use std::time::Duration;
 

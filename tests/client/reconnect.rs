@@ -75,6 +75,9 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
     let (server, url) = Fake::start();
     let client = Client::start(&url, &[("PONG_TIMEOUT", "0.2")]);
     let mut peer = server.accept();
+    peer.pong();
+    assert_eq!(client.stdout.next_reply(), "Pong!");
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
     peer.ping();
     let goodbye = peer.closed();
     assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1008, "no Pong within 200ms"));
@@ -87,8 +90,8 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
-    assert!(client.stderr.next_event().starts_with("INFO connected to "));
-    assert!(finish(client, peer).starts_with("2 sent, 1 received, 1 lost (50%), 0 reconnects, "));
+    assert!(client.stderr.next_event().starts_with("INFO connected again after "));
+    assert!(finish(client, peer).starts_with("3 sent, 2 received, 1 lost (33.3%), 1 reconnect, "));
 }
 
 #[test]

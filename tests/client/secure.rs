@@ -12,7 +12,9 @@ use tokio_rustls::rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
 };
 
-use crate::certificates::Pair;
+use rcgen::Certificate;
+
+use crate::certificates::{Authority, Pair};
 use crate::fake::{Fake, Peer};
 
 type TlsStream = StreamOwned<ServerConnection, TcpStream>;
@@ -35,7 +37,7 @@ impl Secure {
     pub(crate) fn start_with(
         pair: &Pair,
         versions: &[&'static SupportedProtocolVersion],
-        clients: Option<&Pair>,
+        clients: Option<&Certificate>,
     ) -> Self {
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider.clone())
@@ -45,7 +47,7 @@ impl Secure {
             None => config.with_no_client_auth(),
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
-                roots.add(authority.certificate.der().clone()).unwrap();
+                roots.add(authority.der().clone()).unwrap();
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
                 config.with_client_cert_verifier(verifier.unwrap())
@@ -56,6 +58,15 @@ impl Secure {
         let (fake, url) = Fake::start();
         let url = url.replace("ws://127.0.0.1", "wss://localhost");
         Self { fake, config: Arc::new(config), url }
+    }
+
+    /// A server of these versions that wants certificates of this authority.
+    pub(crate) fn start_with_authority(
+        pair: &Pair,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: &Authority,
+    ) -> Self {
+        Self::start_with(pair, versions, Some(clients.certificate()))
     }
 
     /// The next connection without an upgrade, if it comes to one.

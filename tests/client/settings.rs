@@ -153,7 +153,7 @@ fn too_few_descriptors_are_told() {
         .output()
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), told.lines().count()), (Some(1), 1), "{told}");
+    assert_eq!((output.status.code(), told.lines().count()), (Some(3), 1), "{told}");
     assert!(told.contains("file descriptors") && told.contains("ulimit -n"), "{told}");
 }
 

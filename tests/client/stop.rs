@@ -138,5 +138,5 @@ fn a_full_disk_below_stdout_is_told() {
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
     let told = "error: cannot write to stdout: No space left on device (os error 28)";
     assert_eq!(client.stderr.next(), told);
-    assert_eq!(client.wait().code(), Some(1));
+    assert_eq!(client.wait().code(), Some(3));
 }

@@ -86,6 +86,16 @@ impl Terminal {
         assert!(!result.timed_out(), "not {lines:?}, but {:?}", screen.lines());
     }
 
+    /// Waits until the screen shows what is looked for.
+    #[track_caller]
+    pub(crate) fn shows_what(&self, is_it: impl Fn(&[String]) -> bool) {
+        let (screen, changed) = &*self.screen;
+        let is_other = |screen: &mut Screen| !is_it(&screen.lines());
+        let screen = screen.lock().unwrap();
+        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, is_other).unwrap();
+        assert!(!result.timed_out(), "{:?}", screen.lines());
+    }
+
     /// What the screen shows now.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.screen.0.lock().unwrap().lines()

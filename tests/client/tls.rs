@@ -193,12 +193,12 @@ fn a_server_that_wants_a_certificate_of_the_client_is_told() {
     let clients = self_signed(IsCa::Ca(BasicConstraints::Unconstrained));
     for version in [&TLS12, &TLS13] {
         let pair = authority.issue(&["localhost"]);
-        let server = Secure::start_with(&pair, &[version], Some(&clients));
+        let server = Secure::start_with(&pair, &[version], Some(&clients.certificate));
         let client = client(&server.url, "/dev/null", &authority.file.path());
         assert!(server.try_accept().is_err());
         assert_eq!(
             cause(&client, &server.url),
-            "the server wants a certificate of the client, and this client has none"
+            "the server wants a certificate of the client, and this client has none: give one with --cert FILE and --key FILE"
         );
     }
 }
@@ -251,7 +251,7 @@ fn what_a_server_says_against_the_handshake_is_told() {
     for (description, told) in [
         (
             40,
-            "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it",
+            "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it (--cert)",
         ),
         (
             70,
@@ -259,7 +259,10 @@ fn what_a_server_says_against_the_handshake_is_told() {
         ),
         (80, "the server refused the TLS handshake (InternalError)"),
         (112, "the server has no certificate for 127.0.0.1: use another of its names in the URL"),
-        (116, "the server wants a certificate of the client, and this client has none"),
+        (
+            116,
+            "the server wants a certificate of the client, and this client has none: give one with --cert FILE and --key FILE",
+        ),
     ] {
         assert_eq!(answered("wss", &alert(description)), told);
     }
@@ -282,7 +285,7 @@ fn a_server_that_never_shakes_hands_is_given_up() {
     let url = url.replace("ws", "wss");
     let client = client(&url, "/dev/null", "");
     let _silent = server.accept_tcp();
-    assert_eq!(cause(&client, &url), "no answer within 5.0 s");
+    assert_eq!(cause(&client, &url), "no answer to the TLS handshake within 5.0 s");
 }
 
 #[test]

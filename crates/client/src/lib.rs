@@ -8,16 +8,21 @@
 //! - [`mod@bench`] puts a server under load and measures it.
 //!
 //! All of them reach the server through [`net`]: name, addresses, TLS and the upgrade to WebSocket.
+//! A time in which the server was not there is an [`outage`].
 //! The way of a ping: [`ping::run`] connects ([`net::connect`]) and runs a session
 //! ([`ping::session`]), which sends a ping, waits for its reply, and rests for `LAG_TIME`. What
 //! comes of it goes to the reporter ([`ping::reporter`]): lines on stdout ([`stdout`]), counts
 //! ([`ping::stats`]), and whether the server is there ([`ping::link`]). When the connection ends
-//! ([`net::ending`]), the next one is made after a pause ([`ping::backoff`]).
+//! ([`net::ending`]), the next one is made after a pause ([`backoff`]).
 
+pub mod backoff;
 pub mod bench;
+mod connection;
 mod mode;
 pub mod net;
+pub mod outage;
 pub mod ping;
+mod record;
 pub mod settings;
 pub mod stdout;
 pub mod talk;

@@ -11,7 +11,7 @@ use tracing::debug;
 fn main() -> ExitCode {
     let early = match EarlyExit::install() {
         Ok(early) => early,
-        Err(cause) => return exit::failed(cause),
+        Err(cause) => return exit::undecided(cause),
     };
     let settings: Settings = match settings::load(std::env::args_os()) {
         Ok(settings) => settings,
@@ -26,8 +26,9 @@ fn main() -> ExitCode {
     };
     match run(mode, &settings, early) {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::FAILURE,
-        Err(cause) => exit::failed(cause),
+        Ok(Verdict::Bad(None)) => ExitCode::FAILURE,
+        Ok(Verdict::Bad(Some(cause))) => exit::failed(cause),
+        Ok(Verdict::Unknown(cause)) | Err(cause) => exit::undecided(cause),
     }
 }
 

@@ -16,25 +16,30 @@ pub enum Mode {
 }
 
 /// What a mode found out, for the exit status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All is well.
     Good,
-    /// It is not: nothing came back, say.
-    Bad,
+    /// It is not: nothing came back, say. With what is not told yet of the reason.
+    Bad(Option<String>),
+    /// The mode could not tell, and this is why.
+    Unknown(String),
 }
 
 impl Mode {
     /// Does it, until that is over or `stop` says so.
     ///
     /// # Errors
-    /// Why it cannot be done.
+    /// Why the client itself cannot do it.
     pub async fn run(self, stop: Stop) -> Result<Verdict, String> {
-        let done = Ok(Verdict::Good);
+        let good_or_bad = |result: Result<(), String>| match result {
+            Ok(()) => Verdict::Good,
+            Err(cause) => Verdict::Bad(Some(cause)),
+        };
         match self {
             Self::Ping(options) => ping::run(options, stop).await,
-            Self::Talk(options) => talk::run(options, stop).await.and(done),
-            Self::Bench(options) => bench::run(options, stop).await.and(done),
+            Self::Talk(options) => Ok(good_or_bad(talk::run(options, stop).await)),
+            Self::Bench(options) => Ok(good_or_bad(bench::run(options, stop).await)),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The lines on stdout, each in one write.
 //!
 //! A thread of its own writes them, so that a reader of stdout who is slow, or does not read at
-//! all, blocks nothing else.
+//! all, blocks nothing else. On a terminal the same thread keeps a live line below the others, and
+//! writes the events, which would else overtake them.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
 use chrono::Local;
 use proto::{Stamp, escape};
+use rustix::fs::fstat;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -21,9 +23,22 @@ const QUEUE: usize = 64;
 /// Time that a slow reader is given at the end.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// Moves to the beginning of the line and empties it (ECMA-48, CR and EL).
+const ERASE: &str = "\r\x1b[K";
+
 /// The way to stdout.
 #[derive(Clone, Debug)]
-pub struct Output(mpsc::Sender<String>);
+pub struct Output(mpsc::Sender<Item>);
+
+#[derive(Debug)]
+enum Item {
+    /// Whole lines.
+    Lines(String),
+    /// The live line from now on; none where that is empty.
+    Live(String),
+    /// There is no more.
+    End,
+}
 
 /// The thread at its end.
 #[derive(Debug)]
@@ -37,35 +52,57 @@ pub fn open() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
+/// Whether stdout and stderr are the same terminal, where one may overtake the other.
+#[must_use]
+pub fn is_shared_terminal() -> bool {
+    let device = |stream: &dyn AsFd| fstat(stream.as_fd()).map(|stat| stat.st_rdev).ok();
+    let (stdout, stderr) = (io::stdout(), io::stderr());
+    stdout.is_terminal() && stderr.is_terminal() && device(&stdout) == device(&stderr)
+}
+
 impl Output {
     /// Starts the thread.
     ///
     /// # Errors
     /// When there can be no further thread.
     pub fn start(mut out: impl Write + Send + 'static) -> io::Result<(Self, Writer)> {
-        let (lines, mut waiting) = mpsc::channel::<String>(QUEUE);
+        let (items, mut waiting) = mpsc::channel::<Item>(QUEUE);
         let (end, ended) = oneshot::channel();
         thread::Builder::new().name("stdout".into()).spawn(move || {
             let mut result = Ok(());
+            let mut live = String::new();
             while result.is_ok()
-                && let Some(line) = waiting.blocking_recv()
+                && let Some(text) = waiting.blocking_recv().and_then(|item| item.text(&mut live))
             {
-                result = out.write_all(line.as_bytes());
+                result = out.write_all(text.as_bytes());
             }
+            drop(waiting);
             let _ = end.send(result);
         })?;
-        Ok((Self(lines), Writer(ended)))
+        Ok((Self(items), Writer(ended)))
     }
 
     /// Prints whole lines, after waiting for room. Where that is not possible any more,
     /// [`Writer::failed`] tells.
     pub async fn print(&self, lines: String) {
-        let _ = self.0.send(lines).await;
+        let _ = self.0.send(Item::Lines(lines)).await;
     }
 
     /// Prints whole lines if there is room for them now. Returns whether there was.
     pub fn offer(&self, lines: String) -> bool {
-        !matches!(self.0.try_send(lines), Err(TrySendError::Full(_)))
+        !matches!(self.0.try_send(Item::Lines(lines)), Err(TrySendError::Full(_)))
+    }
+
+    /// Prints whole lines if there is room for them now, and something that writes. Returns whether
+    /// that was so.
+    pub(crate) fn try_print(&self, lines: String) -> bool {
+        self.0.try_send(Item::Lines(lines)).is_ok()
+    }
+
+    /// Shows this as the live line of a terminal, below all others.
+    pub(crate) fn show(&self, live: String) {
+        // A terminal that is held (Ctrl-S) does without.
+        let _ = self.0.try_send(Item::Live(live));
     }
 
     /// Waits until there is room.
@@ -86,6 +123,7 @@ impl Output {
     /// Why not everything could be written.
     pub async fn finish(self, last: String, writer: Writer) -> io::Result<()> {
         let rest = async {
+            let _ = self.0.send(Item::Live(String::new())).await;
             self.print(last).await;
             self.complete(writer).await
         };
@@ -97,8 +135,26 @@ impl Output {
     /// # Errors
     /// Why not everything could be written.
     pub async fn complete(self, writer: Writer) -> io::Result<()> {
+        let _ = self.0.send(Item::End).await;
         drop(self);
         writer.0.await.unwrap_or(Ok(()))
+    }
+}
+
+impl Item {
+    /// What is to be written, with this live line on the terminal.
+    fn text(self, live: &mut String) -> Option<String> {
+        match self {
+            Self::Lines(lines) if live.is_empty() => Some(lines),
+            Self::Lines(lines) => Some(format!("{ERASE}{lines}{live}")),
+            Self::Live(next) => {
+                let erase = if live.is_empty() { "" } else { ERASE };
+                let text = format!("{erase}{next}");
+                *live = next;
+                Some(text)
+            }
+            Self::End => None,
+        }
     }
 }
 
@@ -129,6 +185,15 @@ pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
 #[must_use]
 pub fn received(text: &str) -> String {
     line(&Stamp::new(&Local::now().naive_local()), text)
+}
+
+/// The same, with the number of the ping and the round trip:
+/// `[19-12-2023 12:43:12] Received from server: Pong! seq=1 time=0.21 ms`.
+#[must_use]
+pub fn numbered(text: &str, number: u64, time: Duration) -> String {
+    let line = received(text);
+    let millis = time.as_secs_f64() * 1000.0;
+    format!("{} seq={number} time={millis:.2} ms\n", line.trim_end_matches('\n'))
 }
 
 fn line(stamp: &Stamp, text: &str) -> String {
@@ -181,7 +246,20 @@ pub(crate) mod tests {
         output.print("one\n".into()).await;
         output.print("two\n".into()).await;
         output.finish("\nlast\n".into(), writer).await.unwrap();
-        assert_eq!(written.iter().collect::<Vec<_>>(), ["one\n", "two\n", "\nlast\n"]);
+        let written: Vec<_> = written.iter().filter(|text| !text.is_empty()).collect();
+        assert_eq!(written, ["one\n", "two\n", "\nlast\n"]);
+    }
+
+    #[tokio::test]
+    async fn a_live_line_stays_below_the_others_and_goes_at_the_end() {
+        let (writes, written) = Writes::channel();
+        let (output, writer) = Output::start(writes).unwrap();
+        output.show("1 sent".into());
+        output.print("one\n".into()).await;
+        output.show("2 sent".into());
+        output.finish("last\n".into(), writer).await.unwrap();
+        let written = written.iter().collect::<String>();
+        assert_eq!(written, "1 sent\r\u{1b}[Kone\n1 sent\r\u{1b}[K2 sent\r\u{1b}[Klast\n");
     }
 
     #[tokio::test]

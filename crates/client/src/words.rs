@@ -12,3 +12,34 @@ pub(crate) fn counted(number: u64, thing: &str) -> String {
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
+
+/// A number of bytes.
+pub(crate) fn bytes(number: usize) -> String {
+    counted(number as u64, "byte")
+}
+
+/// `part` of `whole` in percent, with one decimal where it needs one.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    let percent = 100.0 * part as f64 / whole.max(1) as f64;
+    let text = format!("{percent:.1}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_short() {
+        for (part, whole, text) in [
+            (0, 0, "0"),
+            (0, 9, "0"),
+            (9, 9, "100"),
+            (1, 3, "33.3"),
+            (1, 2, "50"),
+            (1, 1000, "0.1"),
+        ] {
+            assert_eq!(percent(part, whole), text);
+        }
+    }
+}

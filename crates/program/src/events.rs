@@ -2,12 +2,14 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::thread;
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 pub use tracing_subscriber::filter::Targets as Filter;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -43,10 +45,47 @@ pub fn init(filter: Filter) -> Result<EventsGuard, String> {
         .with_ansi(io::stderr().is_terminal() && wants_colors())
         .with_timer(Clock::default())
         .with_target(false)
-        .with_writer(stderr);
+        .with_writer(Destination(stderr));
     // A program that embeds this one may have a subscriber already, which then stays.
     let _ = tracing_subscriber::registry().with(format).with(filter).try_init();
     Ok(EventsGuard(Some(guard)))
+}
+
+/// Takes an event, a whole line; returns whether it could.
+type Taker = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+static TAKER: OnceLock<Taker> = OnceLock::new();
+
+/// Gives each event from now on to `take`, and to stderr what that does not take. A program that
+/// writes to a terminal itself keeps the order of its lines that way. There is one taker, the
+/// first.
+pub fn redirect(take: impl Fn(&str) -> bool + Send + Sync + 'static) {
+    let _ = TAKER.set(Box::new(take));
+}
+
+/// Where an event goes.
+struct Destination(NonBlocking);
+
+impl<'a> MakeWriter<'a> for Destination {
+    type Writer = Event;
+
+    fn make_writer(&'a self) -> Event {
+        Event(self.0.clone())
+    }
+}
+
+/// An event on its way. The formatter writes each with one call.
+struct Event(NonBlocking);
+
+impl Write for Event {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let is_taken = TAKER.get().is_some_and(|take| str::from_utf8(event).is_ok_and(take));
+        if is_taken { Ok(event.len()) } else { self.0.write(event) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Starts a thread that does nothing: tracing-appender panics where it gets none.

@@ -12,6 +12,9 @@ pub const EXIT_FAILURE: u8 = 1;
 /// Exit status of a program that was configured wrongly.
 pub const EXIT_USAGE: u8 = 2;
 
+/// Exit status of a program that measures, where it could not tell.
+pub const EXIT_UNDECIDED: u8 = 3;
+
 /// Tells on stderr, in one line, why the program failed; returns [`EXIT_FAILURE`].
 #[must_use]
 pub fn failed(cause: impl fmt::Display) -> ExitCode {
@@ -22,6 +25,13 @@ pub fn failed(cause: impl fmt::Display) -> ExitCode {
 #[must_use]
 pub fn misused(cause: impl fmt::Display) -> ExitCode {
     report(EXIT_USAGE, cause)
+}
+
+/// Tells on stderr, in one line, why the program could not find out what it was asked; returns
+/// [`EXIT_UNDECIDED`].
+#[must_use]
+pub fn undecided(cause: impl fmt::Display) -> ExitCode {
+    report(EXIT_UNDECIDED, cause)
 }
 
 fn report(status: u8, cause: impl fmt::Display) -> ExitCode {

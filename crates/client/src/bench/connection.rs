@@ -36,12 +36,17 @@ pub(crate) struct Connection<S> {
 
 impl<S> Connection<S> {
     pub(crate) fn new(stream: S, early: Vec<u8>, number: u64, shared: Rc<Shared>) -> Self {
-        shared.joined();
+        // What became due before there was this connection is over.
+        let now = shared.now();
+        let missed = match shared.plan.schedule {
+            Some(schedule) if now > 0 => schedule.turns_by(number, now),
+            _ => 0,
+        };
         Self {
             stream,
             number,
             early,
-            traffic: Traffic::new(number),
+            traffic: Traffic::new(number, missed),
             unwritten: Vec::new(),
             timer: Box::pin(sleep(shared.plan.patience)),
             is_timed: false,
@@ -211,6 +216,5 @@ impl<S> Drop for Connection<S> {
         if left > 0 {
             self.shared.work().figures.abandoned += left;
         }
-        self.shared.left();
     }
 }

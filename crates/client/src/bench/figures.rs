@@ -53,6 +53,12 @@ impl Times {
         self.slowest = self.slowest.max(other.slowest);
     }
 
+    /// How many times there are up to each value, in nanoseconds, since the value before.
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
+        let values = self.histogram.iter_recorded();
+        values.map(|value| (value.value_iterated_to(), value.count_at_value()))
+    }
+
     /// Least, average and greatest in microseconds; `None` without any.
     pub(crate) fn range(&self) -> Option<[f64; 3]> {
         let count = self.count();
@@ -117,6 +123,10 @@ pub(crate) struct Figures {
     pub(crate) failed: Causes,
     /// Connections that were made and did not last.
     pub(crate) broken: Causes,
+    /// How long the connections were gone that were made again.
+    pub(crate) gaps: Times,
+    /// Tries to make a connection again that failed.
+    pub(crate) retries: Causes,
     /// Round trips of the pings that were answered.
     pub(crate) round_trips: Times,
     pub(crate) sent: u64,
@@ -140,6 +150,8 @@ impl Figures {
             connects: Times::new()?,
             failed: Causes::default(),
             broken: Causes::default(),
+            gaps: Times::new()?,
+            retries: Causes::default(),
             round_trips: Times::new()?,
             sent: 0,
             refused: Causes::default(),
@@ -154,6 +166,8 @@ impl Figures {
         self.connects.add(&other.connects);
         self.failed.add(&other.failed);
         self.broken.add(&other.broken);
+        self.gaps.add(&other.gaps);
+        self.retries.add(&other.retries);
         self.round_trips.add(&other.round_trips);
         self.sent += other.sent;
         self.refused.add(&other.refused);

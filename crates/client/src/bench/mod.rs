@@ -4,10 +4,11 @@
 //! them, `traffic` the pings on their way over it; `schedule` and `timer` say when pings are due
 //! where a rate is given.
 //! `team` starts the threads and leads them from phase to phase. `figures` are counted, `progress`
-//! shows some of them while the load runs, and `report` all of them at the end.
+//! shows some of them while the load runs, and `report` all of them at the end, with a `histogram`.
 
 mod connection;
 mod figures;
+mod histogram;
 mod progress;
 mod report;
 mod schedule;
@@ -17,20 +18,19 @@ mod timer;
 mod traffic;
 mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use program::stop::Stop;
 use proto::Ping;
-use proto::limits::{CLOSE_TIMEOUT, CONNECT_TIMEOUT};
+use proto::limits::CLOSE_TIMEOUT;
 use proto::ping::PING;
 use tokio::time::{sleep, timeout};
 use tokio::{select, task};
 
-use crate::net::Endpoint;
-use crate::net::route::Route;
+use crate::net::{self, Endpoint};
 use connection::CLOSING;
 use figures::Figures;
 use progress::{Counters, Progress};
@@ -60,6 +60,8 @@ pub struct Options {
     pub threads: usize,
     /// Local addresses to connect from, in turn.
     pub sources: Vec<IpAddr>,
+    /// Makes a connection again that is lost.
+    pub reconnects: bool,
     /// Prints the figures as one JSON object.
     pub json: bool,
 }
@@ -78,11 +80,26 @@ pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
     if let Some(progress) = progress {
         progress.finish().await;
     }
-    let (figures, due) = measured?;
+    let (figures, due) = match measured {
+        Err(cause) if options.json => {
+            print(report::nothing_measured(&cause).map_err(unreportable)?).await?;
+            return Err(cause);
+        }
+        measured => measured?,
+    };
     let report = Report::new(&options, &figures, due.saturating_sub(figures.sent));
-    let text = if options.json { report.json() } else { Ok(report.text(options.patience)) };
-    print(text.map_err(|error| format!("cannot report: {error}"))?).await?;
+    let text = if options.json {
+        report.json()
+    } else {
+        Ok(report.text(options.patience, io::stdout().is_terminal()))
+    };
+    print(text.map_err(unreportable)?).await?;
     report.fault().map_or(Ok(()), Err)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
+fn unreportable(error: serde_json::Error) -> String {
+    format!("cannot report: {error}")
 }
 
 /// The figures, and how many pings a schedule had up to the end.
@@ -127,8 +144,7 @@ async fn measure(
 }
 
 async fn plan(options: &Options) -> Result<Plan, String> {
-    let deadline = (Instant::now() + CONNECT_TIMEOUT).into();
-    let route = Route::find(&options.endpoint, deadline)
+    let route = net::find_route(&options.endpoint)
         .await
         .map_err(|cause| format!("cannot connect to {}: {cause}", options.endpoint.url))?;
     let ping = Ping { client_name: options.client_name.as_str().into(), message: PING.into() };
@@ -141,6 +157,7 @@ async fn plan(options: &Options) -> Result<Plan, String> {
         schedule: options.rate.map(schedule),
         patience: options.patience,
         sources: options.sources.clone(),
+        reconnects: options.reconnects,
     })
 }
 

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::Options;
 use super::figures::{Figures, Times};
+use super::histogram::Histogram;
+use crate::record;
 use crate::words::counted;
 
 /// Everything that a user of the figures wants to know.
@@ -24,6 +26,10 @@ pub(crate) struct Report {
     received_per_second: f64,
     corrected_for_coordinated_omission: bool,
     round_trip_us: Option<RoundTrip>,
+    /// How long the connections were gone that were made again.
+    gap_us: Option<ConnectTime>,
+    #[serde(skip)]
+    histogram: Histogram,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,6 +40,9 @@ struct Connections {
     failed_by_cause: BTreeMap<String, u64>,
     lost: u64,
     lost_by_cause: BTreeMap<String, u64>,
+    made_again: u64,
+    retries_failed: u64,
+    retries_failed_by_cause: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +106,9 @@ impl Report {
             failed_by_cause: figures.failed.by_cause().clone(),
             lost: figures.broken.total(),
             lost_by_cause: figures.broken.by_cause().clone(),
+            made_again: figures.gaps.count(),
+            retries_failed: figures.retries.total(),
+            retries_failed_by_cause: figures.retries.by_cause().clone(),
         };
         let pings = Pings {
             sent: figures.sent,
@@ -120,6 +132,8 @@ impl Report {
             received_per_second: if received > 0 { received as f64 / elapsed_s } else { 0.0 },
             corrected_for_coordinated_omission: options.rate.is_some(),
             round_trip_us: RoundTrip::of(&figures.round_trips),
+            gap_us: ConnectTime::of(&figures.gaps),
+            histogram: Histogram::of(&figures.round_trips),
         }
     }
 
@@ -148,11 +162,17 @@ impl Report {
     /// # Errors
     /// When it cannot be put as JSON, which its types rule out.
     pub(crate) fn json(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self).map(|json| json + "\n")
+        let fault = self.fault();
+        let pings = &self.pings;
+        let text = fault
+            .clone()
+            .unwrap_or_else(|| format!("{} of {} pings answered", pings.received, pings.sent));
+        let (ok, text) = (Some(fault.is_none()), text.as_str());
+        record::verdict(&record::Verdict { probe: "bench", ok, text, fields: self })
     }
 
-    /// A few lines for people.
-    pub(crate) fn text(&self, patience: Duration) -> String {
+    /// A few lines for people; with a histogram where somebody sees them at once.
+    pub(crate) fn text(&self, patience: Duration, is_shown: bool) -> String {
         let Self { url, connections, pings, .. } = self;
         let Connections { asked, made, failed, lost, .. } = connections;
         let mut lines = vec![
@@ -161,6 +181,7 @@ impl Report {
         ];
         lines.extend(causes("not made", &connections.failed_by_cause));
         lines.extend(causes("lost", &connections.lost_by_cause));
+        lines.extend(self.made_again());
         if let Some(ConnectTime { min, avg, p50, p99, max }) = self.connect_time_us {
             let times = millis(&[min, avg, p50, p99, max]);
             lines.push(format!("connect time min/avg/p50/p99/max = {times} ms"));
@@ -174,6 +195,7 @@ impl Report {
         if let Some(RoundTrip { min, avg, p50, p90, p99, p99_9, max }) = self.round_trip_us {
             let times = millis(&[min, avg, p50, p90, p99, p99_9, max]);
             lines.push(format!("round trip min/avg/p50/p90/p99/p99.9/max = {times} ms"));
+            lines.extend(is_shown.then(|| self.histogram.lines()).into_iter().flatten());
         }
         if let Some(rate) = self.rate_per_second {
             lines.push(format!(
@@ -181,6 +203,17 @@ impl Report {
             ));
         }
         lines.join("\n") + "\n"
+    }
+
+    /// What became of the connections that were lost.
+    fn made_again(&self) -> Vec<String> {
+        let Connections { made_again, retries_failed_by_cause, .. } = &self.connections;
+        let mut lines: Vec<_> = causes("tried again in vain", retries_failed_by_cause).collect();
+        if let Some(ConnectTime { min, avg, p50, p99, max }) = self.gap_us {
+            let times = millis(&[min, avg, p50, p99, max]);
+            lines.push(format!("  {made_again} made again, gone min/avg/p50/p99/max = {times} ms"));
+        }
+        lines
     }
 
     fn missing(&self, patience: Duration) -> impl Iterator<Item = String> {
@@ -197,6 +230,16 @@ impl Report {
     }
 }
 
+/// The verdict where there is nothing to report.
+///
+/// # Errors
+/// When it cannot be put as JSON, which its types rule out.
+pub(crate) fn nothing_measured(cause: &str) -> Result<String, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Nothing {}
+    record::verdict(&record::Verdict { probe: "bench", ok: None, text: cause, fields: &Nothing {} })
+}
+
 fn causes(what: &str, causes: &BTreeMap<String, u64>) -> impl Iterator<Item = String> {
     causes.iter().map(move |(cause, count)| format!("  {count} {what}: {cause}"))
 }
@@ -211,7 +254,6 @@ fn millis(micros: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::net::Endpoint;
-    use crate::net::tls::Trust;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -220,7 +262,7 @@ mod tests {
     fn options(rate: Option<f64>) -> Options {
         let url = "ws://server".parse().unwrap();
         Options {
-            endpoint: Endpoint { url, trust: Trust::Everyone },
+            endpoint: Endpoint::new(url),
             client_name: "Client-300".into(),
             patience: PATIENCE,
             connections: 3,
@@ -229,6 +271,7 @@ mod tests {
             rate,
             threads: 1,
             sources: vec![],
+            reconnects: true,
             json: false,
         }
     }
@@ -248,7 +291,7 @@ mod tests {
         let report = Report::new(&options(None), &figures, 0);
         assert_eq!(report.fault(), None);
         assert_eq!(
-            report.text(PATIENCE),
+            report.text(PATIENCE, false),
             "--- ws://server bench ---\n\
              connections: 3 asked, 3 made, 0 failed, 0 lost\n\
              connect time min/avg/p50/p99/max = 1.000/2.000/2.001/3.000/3.000 ms\n\
@@ -262,6 +305,8 @@ mod tests {
         let mut figures = figures(&[]);
         figures.failed.count("connection refused");
         figures.broken.count("the server left without a Close frame");
+        figures.retries.count("connection refused");
+        figures.gaps.record(5_000_000);
         figures.refused.count("Error: disk full");
         (figures.sent, figures.timed_out, figures.lost, figures.abandoned) = (10, 2, 3, 4);
         let report = Report::new(&options(Some(5.0)), &figures, 6);
@@ -270,11 +315,13 @@ mod tests {
             "1 connection not made, 1 connection lost, 1 ping refused, 2 pings without a reply in time"
         );
         assert_eq!(
-            report.text(PATIENCE),
+            report.text(PATIENCE, false),
             "--- ws://server bench ---\n\
              connections: 3 asked, 0 made, 1 failed, 1 lost\n  \
              1 not made: connection refused\n  \
-             1 lost: the server left without a Close frame\n\
+             1 lost: the server left without a Close frame\n  \
+             1 tried again in vain: connection refused\n  \
+             1 made again, gone min/avg/p50/p99/max = 5.000/5.000/5.000/5.000/5.000 ms\n\
              pings: 10 sent, 0 received in 2.0 s, 0.0 a second\n  \
              1 refused: Error: disk full\n  \
              2 without a reply within 10s (PONG_TIMEOUT)\n  \

@@ -1,10 +1,11 @@
 //! What the connections of one thread have in common.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::CreationError;
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     /// Time that a reply may take.
     pub(crate) patience: Duration,
     pub(crate) sources: Vec<IpAddr>,
+    /// Makes a connection again that is lost.
+    pub(crate) reconnects: bool,
 }
 
 impl Plan {
@@ -149,6 +152,16 @@ impl Shared {
 
     pub(crate) fn phase(&self) -> Phase {
         self.state.get().phase
+    }
+
+    /// Waits until no further ping is sent. The one who waits has to be woken by
+    /// [`Self::enter`].
+    pub(crate) async fn no_more_pings(&self) {
+        poll_fn(|_| match self.phase() {
+            Phase::Opening | Phase::Running => Poll::Pending,
+            Phase::Draining | Phase::Closing | Phase::Over => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// Nanoseconds since the pings began.

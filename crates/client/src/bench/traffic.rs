@@ -37,7 +37,7 @@ pub(crate) struct Traffic {
     /// Pings without a reply, the oldest first.
     awaited: VecDeque<Batch>,
     in_flight: u32,
-    /// Pings of the schedule that were sent.
+    /// Pings of the schedule that were sent, or missed while there was no connection.
     turns: u64,
     /// Payload of the Pong frame that is due. Only the last Ping frame has to be answered (RFC
     /// 6455, section 5.5.3).
@@ -45,13 +45,14 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn new(number: u64) -> Self {
+    /// Nothing is on its way. So many `turns` of the schedule are over already.
+    pub(crate) fn new(number: u64, turns: u64) -> Self {
         Self {
             number,
             decoder: Decoder::new(Role::Client, MAX_MESSAGE),
             awaited: VecDeque::new(),
             in_flight: 0,
-            turns: 0,
+            turns,
             pong: None,
         }
     }

@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::select;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use super::connection::Connection;
 use super::figures::Figures;
@@ -23,6 +24,9 @@ use super::progress::Counters;
 use super::schedule::Schedule;
 use super::shared::{Phase, Plan, RunState, Shared, nanos};
 use super::timer::Timer;
+use crate::backoff::Backoff;
+use crate::net::ConnectError;
+use crate::net::route::Reached;
 use crate::net::stream::Stream;
 use crate::net::upgrade::Upgraded;
 
@@ -122,20 +126,82 @@ async fn open(shared: &Rc<Shared>, numbers: Range<u64>) {
 }
 
 async fn open_one(shared: &Rc<Shared>, number: u64) {
-    let (plan, begun) = (&shared.plan, Instant::now());
-    let source = |target| plan.source(number, target);
-    let deadline = (begun + CONNECT_TIMEOUT).into();
-    let connected = plan.route.connect(deadline, source).await;
+    let begun = Instant::now();
+    let connected = connect(&shared.plan, number).await;
     let mut work = shared.work();
     match connected {
-        Ok(Upgraded { stream, early }) => {
+        Ok(Reached { upgraded: Upgraded { stream, early }, .. }) => {
             work.figures.connects.record(nanos(begun.elapsed()));
-            work.counters.made.fetch_add(1, Ordering::Relaxed);
-            spawn_local(Connection::<Stream>::new(stream, early, number, Rc::clone(shared)));
+            drop(work);
+            let place = Place::take(shared);
+            spawn_local(hold(place, number, Upgraded { stream, early }));
         }
         Err(cause) => {
             work.figures.failed.count(&cause.to_string());
             work.counters.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn connect(plan: &Plan, number: u64) -> Result<Reached, ConnectError> {
+    let source = |target| plan.source(number, target);
+    let deadline = (Instant::now() + CONNECT_TIMEOUT).into();
+    plan.route.connect(deadline, source).await
+}
+
+/// A place among the connections of a thread, also while the connection is gone.
+struct Place(Rc<Shared>);
+
+impl Place {
+    fn take(shared: &Rc<Shared>) -> Self {
+        shared.joined();
+        Self(Rc::clone(shared))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.left();
+    }
+}
+
+/// Runs a connection, and makes it again where it is lost, until no further ping is sent.
+async fn hold(place: Place, number: u64, first: Upgraded<Stream>) {
+    let shared = &place.0;
+    let mut backoff = Backoff::default();
+    let mut next = Some(first);
+    while let Some(Upgraded { stream, early }) = next {
+        let made = Instant::now();
+        shared.work().counters.made.fetch_add(1, Ordering::Relaxed);
+        Connection::<Stream>::new(stream, early, number, Rc::clone(shared)).await;
+        shared.work().counters.made.fetch_sub(1, Ordering::Relaxed);
+        backoff.held(made.elapsed());
+        if !shared.plan.reconnects {
+            return;
+        }
+        next = select! {
+            biased;
+            () = shared.no_more_pings() => None,
+            upgraded = again(shared, number, &mut backoff) => Some(upgraded),
+        };
+    }
+}
+
+/// Makes a connection again, however often that fails.
+async fn again(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgraded<Stream> {
+    let lost = Instant::now();
+    let mut asked = None;
+    loop {
+        sleep(backoff.next(rand::random(), asked)).await;
+        match connect(&shared.plan, number).await {
+            Ok(Reached { upgraded, .. }) => {
+                shared.work().figures.gaps.record(nanos(lost.elapsed()));
+                return upgraded;
+            }
+            Err(cause) => {
+                asked = cause.retry_after();
+                shared.work().figures.retries.count(&cause.to_string());
+            }
         }
     }
 }

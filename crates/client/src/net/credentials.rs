@@ -1,8 +1,9 @@
-//! User and password out of a URL, for Basic authentication (RFC 7617).
+//! User and password, for Basic authentication (RFC 7617) and SOCKS (RFC 1929).
 
 use std::fmt;
 
 use data_encoding::BASE64;
+use hyper::header::HeaderValue;
 
 /// User and password. Neither is ever printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,16 +26,37 @@ impl Credentials {
             })
         };
         let (user, password) = (decoded(user)?, decoded(password)?);
+        // For SOCKS a colon would do, but a user with one has hardly been seen.
         if user.contains(&b':') {
             return Err("its user has a colon, which Basic authentication cannot send (RFC 7617, section 2)".into());
         }
         Ok(Self { user, password })
     }
 
-    /// The value of the header `Authorization`.
-    pub(crate) fn authorization(&self) -> String {
+    /// Reads `user:password` as it stands; what is behind the first colon is the password.
+    #[must_use]
+    pub fn from_pair(pair: &str) -> Option<Self> {
+        let (user, password) = pair.split_once(':')?;
+        Some(Self { user: user.into(), password: password.into() })
+    }
+
+    pub(crate) fn user(&self) -> &[u8] {
+        &self.user
+    }
+
+    pub(crate) fn password(&self) -> &[u8] {
+        &self.password
+    }
+
+    /// The value of the header `Authorization` or `Proxy-Authorization`.
+    pub(crate) fn to_header(&self) -> HeaderValue {
         let pair = [&self.user[..], b":", &self.password].concat();
-        format!("Basic {}", BASE64.encode(&pair))
+        let value = format!("Basic {}", BASE64.encode(&pair));
+        // Base64 has no letter that a header could not hold.
+        let mut value =
+            HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static("Basic Og=="));
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -73,12 +95,15 @@ mod tests {
             ("user:a:b", "user:a:b"),
             ("u%40x:%C3%A4ä", "u@x:ää"),
         ] {
-            let value = Credentials::from_userinfo(userinfo).unwrap().authorization();
+            let value = Credentials::from_userinfo(userinfo).unwrap().to_header();
             assert_eq!(value, format!("Basic {}", BASE64.encode(pair.as_bytes())), "{userinfo}");
         }
+        let pair = Credentials::from_pair("user%40:a:b").unwrap();
+        assert_eq!(pair, Credentials::from_userinfo("user%2540:a:b").unwrap());
+        assert_eq!(Credentials::from_pair("user"), None);
         // The example of RFC 7617, section 2.
         let example = Credentials::from_userinfo("Aladdin:open sesame").unwrap();
-        assert_eq!(example.authorization(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(example.to_header(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]
@@ -89,5 +114,6 @@ mod tests {
         }
         let credentials = Credentials::from_userinfo("user:secret").unwrap();
         assert_eq!(format!("{credentials:?}"), "Credentials(***)");
+        assert_eq!(format!("{:?}", credentials.to_header()), "Sensitive");
     }
 }

@@ -3,17 +3,43 @@
 use std::fmt;
 use std::time::Duration;
 
+use hyper::StatusCode;
+
 /// Why a connection could not be made, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectError {
     cause: String,
     retry_after: Option<Duration>,
+    redirect: Option<Redirect>,
+}
+
+/// Where a server redirects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Redirect {
+    pub(crate) status: StatusCode,
+    /// The header `Location` as it came.
+    pub(crate) location: String,
 }
 
 impl ConnectError {
     /// An error of a server that asks for this much time before the next try (`Retry-After`).
     pub(crate) fn refused(cause: String, retry_after: Option<Duration>) -> Self {
-        Self { cause, retry_after }
+        Self { cause, retry_after, redirect: None }
+    }
+
+    /// The same error, of a server that redirects to another place.
+    pub(crate) fn redirecting(self, redirect: Option<Redirect>) -> Self {
+        Self { redirect, ..self }
+    }
+
+    /// The same error, behind what led to it.
+    pub(crate) fn after(self, what: &str) -> Self {
+        Self { cause: format!("{what}: {}", self.cause), ..self }
+    }
+
+    /// Where the server redirects to.
+    pub(crate) fn redirect(&self) -> Option<&Redirect> {
+        self.redirect.as_ref()
     }
 
     /// How long the server asks to be left alone (`Retry-After`, RFC 9110, section 10.2.3).
@@ -25,7 +51,7 @@ impl ConnectError {
 
 impl From<String> for ConnectError {
     fn from(cause: String) -> Self {
-        Self { cause, retry_after: None }
+        Self { cause, retry_after: None, redirect: None }
     }
 }
 

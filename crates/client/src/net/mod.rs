@@ -1,18 +1,26 @@
-//! Reaches a server: URL, name, addresses, TCP, TLS, upgrade to WebSocket.
+//! Reaches a server: URL, name, addresses, proxy, TCP, TLS, upgrade to WebSocket.
 //!
-//! [`Endpoint`] says where the server is and whom to trust. [`connect`] looks its name up, tries
-//! its addresses ([`route`]), makes a [`stream`] of TCP or [`tls`] to one of them, and does the
-//! handshake of RFC 6455 over it ([`upgrade`]). How a connection ends is an [`ending`]; [`closing`]
-//! does the closing handshake.
+//! [`Endpoint`] says where the server is, whom to trust, and how to get there ([`options`]).
+//! [`connect`] looks names up ([`lookup`]), makes a [`stream`] to one of the addresses (`route`),
+//! through a [`proxy`] and with [`tls`] where they are needed, and does the handshake of RFC 6455
+//! over it ([`upgrade`], `http`); it may be redirected (`redirects`). How a connection ends is
+//! an [`ending`]; `closing` does the closing handshake.
 
 pub(crate) mod closing;
-mod credentials;
+pub mod credentials;
 pub mod ending;
 mod error;
+mod http;
+pub mod lookup;
+mod notice;
+pub mod options;
+mod phases;
+pub mod proxy;
+mod redirects;
 pub(crate) mod route;
 pub mod stream;
 pub mod tls;
-pub(crate) mod upgrade;
+pub mod upgrade;
 pub mod url;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
@@ -21,10 +29,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::warn;
 
+use ending::Ending;
 pub use error::ConnectError;
-use route::Route;
+use options::ConnectOptions;
+pub use phases::{Address, Phases};
+use route::{Reached, Route};
 use stream::Stream;
 use tls::Trust;
+use upgrade::Upgraded;
 use url::ServerUrl;
 
 /// Largest read, in bytes.
@@ -37,8 +49,16 @@ const WRITE_BUFFER: usize = 1024;
 /// some control frames.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
-/// A WebSocket connection to a server.
-pub type Socket = WebSocketStream<Stream>;
+/// A connection that was made, and how that went.
+#[derive(Debug)]
+pub struct Connected<S = Stream> {
+    /// The connection.
+    pub socket: WebSocketStream<S>,
+    /// What it took to make.
+    pub phases: Phases,
+    /// Where it leads.
+    pub address: Address,
+}
 
 /// A server, and how to reach it.
 #[derive(Clone, Debug)]
@@ -47,9 +67,17 @@ pub struct Endpoint {
     pub url: ServerUrl,
     /// Whose certificates are accepted.
     pub trust: Trust,
+    /// How it is reached.
+    pub options: ConnectOptions,
 }
 
 impl Endpoint {
+    /// A server that is reached directly, and that is trusted if the system does.
+    #[must_use]
+    pub fn new(url: ServerUrl) -> Self {
+        Self { url, trust: Trust::Known(None), options: ConnectOptions::default() }
+    }
+
     /// Whether the certificate of the server goes unchecked (`--insecure`).
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
@@ -67,16 +95,47 @@ impl Endpoint {
     }
 }
 
-/// Connects within [`CONNECT_TIMEOUT`]. The name is looked up anew at each call.
+/// Connects within [`CONNECT_TIMEOUT`], redirects included. The name is looked up anew at each
+/// call.
 ///
 /// # Errors
 /// Why there is no connection; with several addresses, why not to the last one.
-pub async fn connect(endpoint: &Endpoint) -> Result<Socket, ConnectError> {
+pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
-    let route = Route::find(endpoint, deadline).await?;
-    let upgraded = route.connect(deadline, |_| None).await?;
-    let (stream, early) = (upgraded.stream, upgraded.early);
-    Ok(WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config())).await)
+    let (_, reached) = redirects::reach(endpoint, deadline).await?;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, subprotocol } = reached;
+    tell_subprotocol(&endpoint.options, subprotocol.as_deref());
+    let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
+    Ok(Connected { socket: socket.await, phases, address })
+}
+
+/// Finds the way to the server, or to the one that it redirects to, for many connections. That is
+/// known after a first one, which is closed again.
+///
+/// # Errors
+/// Why there is no way.
+pub(crate) async fn find_route(endpoint: &Endpoint) -> Result<Route, ConnectError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    if !endpoint.options.follows_redirects {
+        return Route::find(endpoint, deadline).await;
+    }
+    let (route, Reached { upgraded: Upgraded { stream, early }, .. }) =
+        redirects::reach(endpoint, deadline).await?;
+    let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
+    closing::close(socket.await, &Ending::Stopped, async |_| {}).await;
+    Ok(route)
+}
+
+/// Tells which of the offered subprotocols is spoken.
+fn tell_subprotocol(options: &ConnectOptions, chosen: Option<&str>) {
+    if options.request.subprotocols.is_empty() {
+        return;
+    }
+    let offered = options.request.subprotocols.join(", ");
+    options.notices.subprotocol.tell(&match chosen {
+        Some(chosen) => format!("the server chose the subprotocol {chosen}"),
+        None => format!("the server chose none of the subprotocols that were offered ({offered})"),
+    });
 }
 
 fn config() -> WebSocketConfig {
@@ -87,3 +146,6 @@ fn config() -> WebSocketConfig {
         .max_message_size(Some(MAX_REPLY))
         .max_frame_size(Some(MAX_REPLY))
 }
+
+#[cfg(test)]
+mod tests;

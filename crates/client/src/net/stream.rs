@@ -1,57 +1,34 @@
-//! The bytes below a WebSocket: TCP, or TLS over it.
+//! The bytes below a WebSocket: TCP or a Unix socket, or TLS over either. With a proxy that speaks
+//! TLS, there may be TLS over TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
-/// First byte of an alert (RFC 8446, section 5.1), which no answer to a plain request begins with.
-const ALERT: u8 = 21;
-
-/// A connection to a server.
+/// A connection to a server or a proxy.
 #[derive(Debug)]
 pub enum Stream {
-    /// Of a `ws://` URL.
-    Plain(Plain),
-    /// Of a `wss://` URL.
-    Secure(Box<TlsStream<TcpStream>>),
+    /// TCP.
+    Tcp(TcpStream),
+    /// A Unix socket (`--unix-socket`).
+    Unix(UnixStream),
+    /// TLS over another stream.
+    Tls(Box<TlsStream<Stream>>),
 }
 
-/// A TCP connection that notices a server which speaks TLS.
-#[derive(Debug)]
-pub struct Plain {
-    stream: TcpStream,
-    is_unanswered: bool,
-}
-
-impl Plain {
-    /// A connection on which nothing was received yet.
-    #[must_use]
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, is_unanswered: true }
-    }
-}
-
-impl AsyncRead for Plain {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let start = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if self.is_unanswered {
-            self.is_unanswered = false;
-            if buf.filled().get(start) == Some(&ALERT) {
-                let cause = "the server speaks TLS there: use wss:// for it";
-                return Poll::Ready(Err(io::Error::other(cause)));
-            }
+/// Calls a method of whichever stream it is.
+macro_rules! delegate {
+    ($stream:expr, $method:ident($($arg:expr),*)) => {
+        match $stream.get_mut() {
+            Stream::Tcp(stream) => Pin::new(stream).$method($($arg),*),
+            Stream::Unix(stream) => Pin::new(stream).$method($($arg),*),
+            Stream::Tls(stream) => Pin::new(stream).$method($($arg),*),
         }
-        Poll::Ready(Ok(()))
-    }
+    };
 }
 
 impl AsyncRead for Stream {
@@ -60,10 +37,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Secure(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        delegate!(self, poll_read(cx, buf))
     }
 }
 
@@ -73,10 +47,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_write(cx, buf),
-            Self::Secure(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        delegate!(self, poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -84,31 +55,23 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_write_vectored(cx, bufs),
-            Self::Secure(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        delegate!(self, poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(plain) => plain.stream.is_write_vectored(),
-            Self::Secure(stream) => stream.is_write_vectored(),
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_flush(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        delegate!(self, poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(plain) => Pin::new(&mut plain.stream).poll_shutdown(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        delegate!(self, poll_shutdown(cx))
     }
 }
 
@@ -118,31 +81,13 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    async fn pair() -> (Stream, TcpStream) {
+    async fn tcp() -> (Stream, impl AsyncRead + Unpin) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Stream::Plain(Plain::new(near)), listener.accept().await.unwrap().0)
+        (Stream::Tcp(near), listener.accept().await.unwrap().0)
     }
 
-    #[tokio::test]
-    async fn an_alert_is_noticed_in_the_first_answer_alone() {
-        let (mut near, mut far) = pair().await;
-        far.write_all(&[ALERT, 3, 3, 0, 2]).await.unwrap();
-        let error = near.read(&mut [0; 64]).await.unwrap_err();
-        assert_eq!(error.to_string(), "the server speaks TLS there: use wss:// for it");
-
-        let (mut near, mut far) = pair().await;
-        for bytes in [b"H".as_slice(), &[ALERT]] {
-            far.write_all(bytes).await.unwrap();
-            let mut read = [0; 64];
-            let length = near.read(&mut read).await.unwrap();
-            assert_eq!(&read[..length], bytes);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_written_arrives_in_order() {
-        let (mut near, mut far) = pair().await;
+    async fn arrives_in_order(mut near: Stream, mut far: impl AsyncRead + Unpin) {
         assert!(near.is_write_vectored());
         let written = near.write_vectored(&[IoSlice::new(b"one "), IoSlice::new(b"two ")]).await;
         assert_eq!(written.unwrap(), 8);
@@ -151,5 +96,13 @@ mod tests {
         let mut read = String::new();
         far.read_to_string(&mut read).await.unwrap();
         assert_eq!(read, "one two three");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_arrives_in_order() {
+        let (near, far) = tcp().await;
+        arrives_in_order(near, far).await;
+        let (near, far) = UnixStream::pair().unwrap();
+        arrives_in_order(Stream::Unix(near), far).await;
     }
 }

@@ -128,7 +128,7 @@ fn parse(text: &str) -> Result<ServerUrl, Fault> {
 }
 
 /// The host, without brackets, and what stands behind the colon.
-fn host_and_port(address: &str) -> Result<(&str, Option<&str>), Fault> {
+pub(super) fn host_and_port(address: &str) -> Result<(&str, Option<&str>), Fault> {
     if let Some(bracketed) = address.strip_prefix('[') {
         let fault = || Fault::Host(address.into());
         let (host, rest) = bracketed.split_once(']').ok_or_else(fault)?;
@@ -160,7 +160,7 @@ fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
-fn parse_port(digits: &str) -> Result<u16, Fault> {
+pub(super) fn parse_port(digits: &str) -> Result<u16, Fault> {
     // A number type would take a sign as well.
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     let port = digits.parse().ok().filter(|&port| are_digits && port > 0);

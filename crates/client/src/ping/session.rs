@@ -3,22 +3,30 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use proto::PONG;
 use proto::frame::CloseCode;
-use proto::ping::ERROR_PREFIX;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::reporter::Reporter;
+use super::way::{Asking, Meaning, Unfit, Way};
 use crate::net::closing;
 use crate::net::ending::Ending;
+use crate::outage::activity::Activity;
+use crate::words::bytes;
 
 /// How much longer than the lag the next ping waits for room on stdout. A reader that is merely
 /// slow sets the pace; one that does not read at all loses lines.
 const HELD_UP: Duration = Duration::from_secs(1);
+
+/// After this time without a Pong, a server of which nothing is known is sent a Ping frame as well;
+/// after half the time that a reply may take, if that is sooner.
+const TRIAL_AFTER: Duration = Duration::from_secs(2);
+
+/// What a reply to a Ping frame is called.
+const PONG_FRAME: &str = "Pong frame";
 
 /// What is sent, and when.
 #[derive(Clone, Debug)]
@@ -36,21 +44,61 @@ pub struct Pings {
 pub struct Session<S> {
     socket: WebSocketStream<S>,
     pings: Pings,
-    /// When the ping that has no answer yet was sent.
-    awaited: Option<Instant>,
+    asking: Asking,
+    activity: Activity,
+    /// The ping that has no answer yet.
+    awaited: Option<Awaited>,
+}
+
+/// A ping without an answer.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    sent: Instant,
+    /// What the Ping frame carries, or the one of the trial.
+    payload: [u8; 8],
+    /// When a Ping frame follows the message, to see whether the server lives.
+    trial_at: Option<Instant>,
+    /// The server has answered that Ping frame.
+    lives: bool,
+    /// A text came that is neither `Pong!` nor an error.
+    has_other: bool,
+}
+
+/// What came from the server.
+enum Received {
+    Text(Utf8Bytes),
+    /// A binary frame of this length.
+    Binary(usize),
+    /// A Pong frame with this payload.
+    Pong(Bytes),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// A session over a stream that has been upgraded.
-    pub fn new(socket: WebSocketStream<S>, pings: Pings) -> Self {
-        Self { socket, pings, awaited: None }
+    pub fn new(socket: WebSocketStream<S>, pings: Pings, asking: Asking) -> Self {
+        let activity = Activity::new(Instant::now());
+        Self { socket, pings, asking, activity, awaited: None }
     }
 
-    /// Pings until the connection ends. Whoever drops this future midway can still [`Self::part`].
+    /// What is known of the server's answers.
+    pub fn asking(&self) -> Asking {
+        self.asking
+    }
+
+    /// When frames passed over the connection.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Pings until the connection ends, or the last ping has its reply. Whoever drops this future
+    /// midway can still [`Self::part`].
     pub async fn run(&mut self, reporter: &mut Reporter) -> Ending {
         loop {
             if let Err(ending) = self.ping(reporter).await {
                 return ending;
+            }
+            if reporter.is_complete() {
+                return Ending::Stopped;
             }
             if let Err(ending) = self.rest(reporter).await {
                 return ending;
@@ -60,34 +108,127 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Sends a ping and waits for its answer.
     async fn ping(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
-        let sent = Instant::now();
-        self.awaited = Some(sent);
-        let patience = self.pings.patience;
-        let text = Message::Text(self.pings.text.clone());
-        timeout(patience, self.socket.send(text))
-            .await
-            .map_err(|_| Ending::NoPong(patience))?
-            .map_err(Ending::of)?;
-        while self.awaited.is_some() {
-            let text = timeout_at(sent + patience, self.receive()).await;
+        let awaited = self.next_ping();
+        self.awaited = Some(awaited);
+        let deadline = awaited.sent + self.pings.patience;
+        self.send(match self.asking.way {
+            Way::Message => Message::Text(self.pings.text.clone()),
+            Way::Frame => ping_frame(&awaited),
+        })
+        .await?;
+        while let Some(awaited) = self.awaited {
+            let until = awaited.trial_at.unwrap_or(deadline).min(deadline);
+            let received = timeout_at(until, self.receive()).await;
             // A timeout that has passed is not seen while there is always a text to read.
-            if sent.elapsed() >= patience {
-                return Err(Ending::NoPong(patience));
+            if Instant::now() >= deadline {
+                return self.give_up(reporter);
             }
-            let text = text.map_err(|_| Ending::NoPong(patience))??;
-            self.take(&text, reporter);
+            if let Ok(received) = received {
+                self.take(received?, reporter);
+            }
+            self.try_frame().await?;
         }
         Ok(())
     }
 
-    /// Reports a text: the answer to the ping that has none yet, or something unasked.
-    fn take(&mut self, text: &str, reporter: &mut Reporter) {
-        match self.awaited {
-            Some(sent) if text == PONG => reporter.received(text, sent.elapsed()),
-            Some(_) if text.starts_with(ERROR_PREFIX) => reporter.refused(text),
-            _ => return reporter.unasked(text),
+    fn next_ping(&self) -> Awaited {
+        let sent = Instant::now();
+        let trial_at =
+            (!self.asking.is_certain).then(|| sent + TRIAL_AFTER.min(self.pings.patience / 2));
+        Awaited { sent, payload: rand::random(), trial_at, lives: false, has_other: false }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Ending> {
+        let patience = self.pings.patience;
+        self.activity.asked(Instant::now());
+        timeout(patience, self.socket.send(message))
+            .await
+            .map_err(|_| Ending::NoPong(patience))?
+            .map_err(Ending::of)
+    }
+
+    /// Sends the Ping frame of the trial, if it is due.
+    async fn try_frame(&mut self) -> Result<(), Ending> {
+        match &mut self.awaited {
+            Some(awaited) if awaited.trial_at.is_some_and(|at| at <= Instant::now()) => {
+                awaited.trial_at = None;
+                let frame = ping_frame(awaited);
+                self.send(frame).await
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// The time for the reply is over.
+    fn give_up(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
+        match self.awaited {
+            Some(Awaited { lives: true, has_other, .. }) if self.asking.way == Way::Message => {
+                let unfit = if has_other { Unfit::OtherText } else { Unfit::Nothing };
+                self.switch(unfit, reporter);
+                Ok(())
+            }
+            _ => Err(Ending::NoPong(self.pings.patience)),
+        }
+    }
+
+    /// Asks with Ping frames from now on. The message counts as never sent.
+    fn switch(&mut self, unfit: Unfit, reporter: &mut Reporter) {
         self.awaited = None;
+        self.asking = Asking { way: Way::Frame, is_certain: true };
+        reporter.switched(unfit);
+    }
+
+    /// Reports what came: the answer to the ping that has none yet, or something unasked.
+    fn take(&mut self, received: Received, reporter: &mut Reporter) {
+        match received {
+            Received::Text(text) => self.take_text(&text, reporter),
+            Received::Binary(length) => reporter.unasked(&format!("binary, {}", bytes(length))),
+            Received::Pong(payload) => self.take_pong(&payload, reporter),
+        }
+    }
+
+    fn take_text(&mut self, text: &str, reporter: &mut Reporter) {
+        let Some(awaited) = &mut self.awaited else { return reporter.unasked(text) };
+        if self.asking.way == Way::Frame {
+            return reporter.unasked(text);
+        }
+        match Meaning::of(text, &self.pings.text) {
+            Meaning::Pong => {
+                reporter.received(text, awaited.sent.elapsed());
+                self.asking.is_certain = true;
+                self.awaited = None;
+            }
+            Meaning::Error => {
+                reporter.refused(text);
+                self.awaited = None;
+            }
+            Meaning::Echo if !self.asking.is_certain => {
+                reporter.unasked(text);
+                self.switch(Unfit::Echo, reporter);
+            }
+            Meaning::Echo | Meaning::Other => {
+                reporter.unasked(text);
+                awaited.has_other = true;
+                if awaited.lives {
+                    self.switch(Unfit::OtherText, reporter);
+                }
+            }
+        }
+    }
+
+    fn take_pong(&mut self, payload: &[u8], reporter: &mut Reporter) {
+        let Some(awaited) = self.awaited.as_mut().filter(|awaited| awaited.payload == payload)
+        else {
+            return;
+        };
+        match self.asking.way {
+            Way::Frame => {
+                reporter.received(PONG_FRAME, awaited.sent.elapsed());
+                self.awaited = None;
+            }
+            Way::Message if awaited.has_other => self.switch(Unfit::OtherText, reporter),
+            Way::Message => awaited.lives = true,
+        }
     }
 
     /// Lets the time between two pings pass, and waits for room on stdout. The socket is read
@@ -113,8 +254,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             } else {
                 timeout_at(until, next).await.ok()
             };
-            let Some(text) = received else { return Ok(()) };
-            self.take(&text?, reporter);
+            let Some(received) = received else { return Ok(()) };
+            self.take(received?, reporter);
             // Whatever else is there to read has time until after the next ping.
             if until <= Instant::now() {
                 return Ok(());
@@ -122,224 +263,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Waits for a text.
-    async fn receive(&mut self) -> Result<Utf8Bytes, Ending> {
+    /// Waits for something to take.
+    async fn receive(&mut self) -> Result<Received, Ending> {
         loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Binary(_))) => {
+            let message = match self.socket.next().await {
+                Some(Ok(Message::Close(frame))) => return Err(Ending::closed_by(frame)),
+                Some(Ok(message)) => message,
+                Some(Err(error)) => return Err(Ending::of(error)),
+                None => return Err(Ending::Lost(None)),
+            };
+            self.activity.received(Instant::now());
+            match message {
+                Message::Text(text) => return Ok(Received::Text(text)),
+                Message::Pong(payload) => return Ok(Received::Pong(payload)),
+                Message::Binary(_) if self.speaks_ours() => {
                     let reason = "the client takes text frames".into();
                     return Err(Ending::Refused(CloseCode::UNSUPPORTED, reason));
                 }
-                Some(Ok(Message::Close(frame))) => return Err(Ending::closed_by(frame)),
-                Some(Err(error)) => return Err(Ending::of(error)),
-                None => return Err(Ending::Lost(None)),
+                Message::Binary(payload) => return Ok(Received::Binary(payload.len())),
+                // tungstenite answers.
+                Message::Ping(_) => self.activity.replied(Instant::now()),
+                Message::Close(_) | Message::Frame(_) => {}
             }
         }
+    }
+
+    /// Whether the server is known to answer the message of this project, which has no binary
+    /// frames.
+    fn speaks_ours(&self) -> bool {
+        self.asking == Asking { way: Way::Message, is_certain: true }
     }
 
     /// Closes the connection as the ending asks for; takes
     /// [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT) at most. A ping that has no answer is lost,
     /// except where the client itself stops: then the answer is taken if it still comes, and
-    /// otherwise the ping counts as never sent.
-    pub async fn part(mut self, ending: &Ending, reporter: &mut Reporter) {
+    /// otherwise the ping counts as never sent. Returns whether there is such a ping.
+    pub async fn part(mut self, ending: &Ending, reporter: &mut Reporter) -> bool {
         let stopped = matches!(ending, Ending::Stopped);
         if self.awaited.is_some() && !stopped {
             self.awaited = None;
             reporter.lost_ping();
         }
+        let Self { socket, asking, pings, mut awaited, .. } = self;
         let late = async |message| {
-            if let Message::Text(text) = message
-                && let Some(sent) = self.awaited
-                && text == PONG
-            {
-                self.awaited = None;
-                reporter.received(&text, sent.elapsed());
-            }
+            let Some(Awaited { sent, payload, .. }) = awaited else { return };
+            let text = match (asking.way, message) {
+                (Way::Message, Message::Text(text))
+                    if Meaning::of(&text, &pings.text) == Meaning::Pong =>
+                {
+                    text
+                }
+                (Way::Frame, Message::Pong(pong)) if *pong == payload => PONG_FRAME.into(),
+                _ => return,
+            };
+            awaited = None;
+            reporter.received(&text, sent.elapsed());
         };
-        closing::close(self.socket, ending, late).await;
+        closing::close(socket, ending, late).await;
+        awaited.is_some()
     }
+}
+
+fn ping_frame(awaited: &Awaited) -> Message {
+    Message::Ping(Bytes::copy_from_slice(&awaited.payload))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::Endpoint;
-    use crate::net::tls::Trust;
-    use crate::ping::stats::Stats;
-    use crate::stdout::Output;
-    use crate::stdout::tests::Writes;
-    use proto::limits::CLOSE_TIMEOUT;
-    use std::sync::mpsc::Receiver;
-    use tokio::io::DuplexStream;
-    use tokio::time::sleep;
-    use tokio_tungstenite::tungstenite::protocol::Role;
-
-    type Server = WebSocketStream<DuplexStream>;
-
-    const LAG: Duration = Duration::from_secs(2);
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    struct Client {
-        session: Session<DuplexStream>,
-        reporter: Reporter,
-        lines: Receiver<String>,
-    }
-
-    impl Client {
-        fn report(&self) -> String {
-            self.reporter.report().lines().nth(2).unwrap_or_default().to_owned()
-        }
-
-        fn said(&self) -> String {
-            let line = self.lines.recv().unwrap();
-            line.split_once("server: ").unwrap().1.trim_end().to_owned()
-        }
-    }
-
-    async fn pair() -> (Client, Server) {
-        let (near, far) = tokio::io::duplex(4096);
-        let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
-        let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-        let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
-        let (writes, lines) = Writes::channel();
-        let (output, _writer) = Output::start(writes).unwrap();
-        let endpoint = Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone };
-        let reporter = Reporter::new(&endpoint, output, Stats::new().unwrap());
-        (Client { session: Session::new(socket, pings), reporter, lines }, server)
-    }
-
-    /// Runs the client against what `serve` does; returns how that ended.
-    async fn converse(
-        client: &mut Client,
-        server: &mut Server,
-        serve: impl AsyncFnOnce(&mut Server),
-    ) -> Ending {
-        tokio::join!(client.session.run(&mut client.reporter), serve(server)).0
-    }
-
-    async fn ping(server: &mut Server) {
-        assert_eq!(server.next().await.unwrap().unwrap(), Message::text("ping"));
-    }
-
-    async fn say(server: &mut Server, text: &str) {
-        server.send(Message::text(text)).await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_lag_lies_between_a_reply_and_the_next_ping() {
-        let (mut client, mut server) = pair().await;
-        let ending = converse(&mut client, &mut server, async |server| {
-            for delay in [Duration::from_secs(1), Duration::ZERO, Duration::from_secs(9)] {
-                ping(server).await;
-                sleep(delay).await;
-                say(server, "Pong!").await;
-                let replied = Instant::now();
-                ping(server).await;
-                assert_eq!(replied.elapsed(), LAG);
-                say(server, "Pong!").await;
-            }
-            server.close(None).await.unwrap();
-        });
-        assert!(matches!(ending.await, Ending::Closed(None)));
-        assert!(client.report().starts_with("6 sent, 6 received"), "{}", client.report());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reply_that_takes_too_long_ends_the_connection() {
-        let (mut client, mut server) = pair().await;
-        let start = Instant::now();
-        let ending = converse(&mut client, &mut server, async |server| {
-            ping(server).await;
-            // Signs of life are no reply.
-            for _ in 0..5 {
-                sleep(PATIENCE / 6).await;
-                server.send(Message::Ping("alive?".into())).await.unwrap();
-                assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
-            }
-        })
-        .await;
-        assert_eq!(start.elapsed(), PATIENCE);
-        assert!(matches!(ending, Ending::NoPong(PATIENCE)));
-        say(&mut server, "Pong!").await;
-        drop(server);
-        client.session.part(&ending, &mut client.reporter).await;
-        assert!(client.reporter.report().contains("1 sent, 0 received, 1 lost (100%)"));
-        assert!(client.lines.try_recv().is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_end_is_seen_at_once_between_two_pings() {
-        let (mut client, mut server) = pair().await;
-        let start = Instant::now();
-        let ending = converse(&mut client, &mut server, async |server| {
-            ping(server).await;
-            say(server, "Pong!").await;
-            server.send(Message::Ping("alive?".into())).await.unwrap();
-            assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
-            server.close(None).await.unwrap();
-        });
-        assert!(matches!(ending.await, Ending::Closed(None)));
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        assert!(client.report().starts_with("1 sent, 1 received, 0 lost"), "{}", client.report());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_answers_are_counted_but_all_is_printed() {
-        let (mut client, mut server) = pair().await;
-        let ending = converse(&mut client, &mut server, async |server| {
-            ping(server).await;
-            say(server, "Error: no room").await;
-            say(server, "by the way").await;
-            ping(server).await;
-            say(server, "Pong!").await;
-            server.send(Message::binary(vec![1])).await.unwrap();
-        });
-        assert!(matches!(ending.await, Ending::Refused(CloseCode::UNSUPPORTED, _)));
-        let report = client.report();
-        assert!(report.starts_with("2 sent, 1 received, 1 lost (50%), 1 error,"), "{report}");
-        assert_eq!(
-            ["Error: no room", "by the way", "Pong!"].map(|_| client.said()),
-            ["Error: no room", "by the way", "Pong!"]
-        );
-    }
-
-    /// Stops a client that waits for a reply; returns its statistics.
-    async fn stopped_midway(late: &[&str]) -> String {
-        let (mut client, mut server) = pair().await;
-        tokio::select! {
-            _ = client.session.run(&mut client.reporter) => unreachable!(),
-            () = ping(&mut server) => {}
-        }
-        let Client { session, mut reporter, .. } = client;
-        let answer = async {
-            for text in late {
-                say(&mut server, text).await;
-            }
-            let Some(Ok(Message::Close(Some(frame)))) = server.next().await else { panic!() };
-            assert_eq!(u16::from(frame.code), 1000);
-            server.next().await;
-            drop(server);
-        };
-        tokio::join!(session.part(&Ending::Stopped, &mut reporter), answer);
-        reporter.report()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_ping_on_its_way_at_the_stop_is_received_or_never_sent() {
-        let start = Instant::now();
-        assert!(stopped_midway(&["Pong!"]).await.contains("1 sent, 1 received, 0 lost"));
-        assert!(stopped_midway(&[]).await.contains("0 sent, 0 received, 0 lost"));
-        assert!(stopped_midway(&["Pong!", "more"]).await.contains("1 sent, 1 received, 0 lost"));
-        assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_ignores_the_goodbye_is_not_waited_for_long() {
-        let (mut client, _server) = pair().await;
-        let start = Instant::now();
-        client.session.part(&Ending::Stopped, &mut client.reporter).await;
-        assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
-    }
-}
+mod tests;

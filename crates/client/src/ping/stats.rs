@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
 
-use crate::words::counted;
+use super::figures::Times;
+use crate::words::{counted, percent};
 
 /// Digits of a round trip that the histogram keeps; this bounds its memory, whatever the number
 /// of pings.
@@ -75,12 +76,31 @@ impl Stats {
         self.reconnects += 1;
     }
 
-    /// Everything after `elapsed` time with the server at `url`, ready to print. The empty line
-    /// before it is that of `ping`: a terminal shows `^C` there.
+    /// Pings whose fate is known.
     #[must_use]
-    pub fn report(&self, url: &str, elapsed: Duration) -> String {
+    pub fn sent(&self) -> u64 {
+        self.received + self.lost
+    }
+
+    /// Pings that were answered with a Pong.
+    #[must_use]
+    pub fn received_count(&self) -> u64 {
+        self.received
+    }
+
+    /// Pings that were not.
+    #[must_use]
+    pub fn lost_count(&self) -> u64 {
+        self.lost
+    }
+
+    /// Everything after `elapsed` time with the server at `url`, ready to print; with the median
+    /// if that `is_detailed`. The empty line before it is that of `ping`: a terminal shows `^C`
+    /// there.
+    #[must_use]
+    pub fn report(&self, url: &str, elapsed: Duration, is_detailed: bool) -> String {
         let Self { received, lost, reconnects, .. } = self;
-        let sent = received + lost;
+        let sent = self.sent();
         let percent = match sent {
             0 => String::new(),
             sent => format!(" ({}%)", percent(*lost, sent)),
@@ -95,33 +115,37 @@ impl Stats {
             "\n--- {url} ping statistics ---\n\
              {sent} sent, {received} received, {lost} lost{percent}, {errors}{reconnects}, {elapsed:.1} s\n"
         );
-        if let Some([fastest, average, slowest, p99]) = self.round_trips() {
-            report.push_str(&format!(
-                "round trip min/avg/max/p99 = {fastest:.2}/{average:.2}/{slowest:.2}/{p99:.2} ms\n"
-            ));
+        if let Some(Times { min, avg, max, p50, p99, .. }) = self.times() {
+            let (names, times) = match is_detailed {
+                true => ("min/avg/max/p50/p99", vec![min, avg, max, p50, p99]),
+                false => ("min/avg/max/p99", vec![min, avg, max, p99]),
+            };
+            let times: Vec<_> = times.iter().map(|time| format!("{:.2}", time * 1000.0)).collect();
+            report.push_str(&format!("round trip {names} = {} ms\n", times.join("/")));
         }
         report
     }
 
-    /// Least, average, greatest and 99th percentile in milliseconds; `None` without any.
-    fn round_trips(&self) -> Option<[f64; 4]> {
+    /// The round trips; `None` without any.
+    #[must_use]
+    pub fn times(&self) -> Option<Times> {
         if self.received == 0 {
             return None;
         }
-        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        let p99 = Duration::from_micros(self.round_trips.value_at_quantile(0.99));
-        // The histogram rounds up.
-        let p99 = p99.clamp(self.fastest, self.slowest);
-        let average = millis(self.total) / self.received as f64;
-        Some([millis(self.fastest), average, millis(self.slowest), millis(p99)])
+        let quantile = |quantile| {
+            let time = Duration::from_micros(self.round_trips.value_at_quantile(quantile));
+            // The histogram rounds up.
+            time.clamp(self.fastest, self.slowest).as_secs_f64()
+        };
+        Some(Times {
+            min: self.fastest.as_secs_f64(),
+            avg: self.total.as_secs_f64() / self.received as f64,
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            max: self.slowest.as_secs_f64(),
+        })
     }
-}
-
-/// `part` of `whole` in percent, with one decimal where it needs one.
-fn percent(part: u64, whole: u64) -> String {
-    let percent = 100.0 * part as f64 / whole.max(1) as f64;
-    let text = format!("{percent:.1}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]
@@ -142,34 +166,23 @@ mod tests {
         stats.lost();
         stats.refused();
         assert_eq!(
-            stats.report("ws://server:8765", Duration::from_millis(24_340)),
+            stats.report("ws://server:8765", Duration::from_millis(24_340), false),
             "\n--- ws://server:8765 ping statistics ---\n\
              5 sent, 3 received, 2 lost (40%), 1 error, 1 reconnect, 24.3 s\n\
              round trip min/avg/max/p99 = 0.21/0.51/1.02/1.02 ms\n"
         );
+        let detailed = stats.report("ws://server:8765", Duration::ZERO, true);
+        let times = "\nround trip min/avg/max/p50/p99 = 0.21/0.51/1.02/0.30/1.02 ms\n";
+        assert!(detailed.ends_with(times), "{detailed}");
     }
 
     #[test]
     fn a_report_with_nothing() {
         assert_eq!(
-            stats(&[]).report("ws://server", Duration::from_millis(40)),
+            stats(&[]).report("ws://server", Duration::from_millis(40), true),
             "\n--- ws://server ping statistics ---\n\
              0 sent, 0 received, 0 lost, 0 reconnects, 0.0 s\n"
         );
-    }
-
-    #[test]
-    fn percentages_are_short() {
-        for (part, whole, text) in [
-            (0, 0, "0"),
-            (0, 9, "0"),
-            (9, 9, "100"),
-            (1, 3, "33.3"),
-            (1, 2, "50"),
-            (1, 1000, "0.1"),
-        ] {
-            assert_eq!(percent(part, whole), text);
-        }
     }
 
     #[test]
@@ -181,7 +194,7 @@ mod tests {
         stats.received(Duration::MAX);
         assert_eq!(stats.round_trips.distinct_values(), buckets);
         assert_eq!(stats.round_trips.len(), before + 2);
-        assert_eq!(stats.round_trips().unwrap()[2], Duration::MAX.as_secs_f64() * 1000.0);
+        assert_eq!(stats.times().unwrap().max, Duration::MAX.as_secs_f64());
     }
 
     proptest! {
@@ -189,17 +202,19 @@ mod tests {
         fn the_figures_are_those_of_the_sorted_list(
             micros in prop::collection::vec(0_u64..20_000_000, 1..300),
         ) {
-            let mut sorted: Vec<_> = micros.iter().map(|&us| us as f64 / 1000.0).collect();
+            let mut sorted: Vec<_> = micros.iter().map(|&us| us as f64 / 1e6).collect();
             sorted.sort_by(f64::total_cmp);
             let round_trips: Vec<_> = micros.into_iter().map(Duration::from_micros).collect();
-            let [fastest, average, slowest, p99] = stats(&round_trips).round_trips().unwrap();
-            let close = |a: f64, b: f64| (a - b).abs() < 1e-6;
-            prop_assert!(close(fastest, sorted[0]));
-            prop_assert!(close(slowest, sorted[sorted.len() - 1]));
-            prop_assert!(close(average, sorted.iter().sum::<f64>() / sorted.len() as f64));
-            let exact = sorted[(sorted.len() * 99).div_ceil(100) - 1];
-            prop_assert!((p99 - exact).abs() <= exact * 0.001 + 0.001, "{} {}", p99, exact);
-            prop_assert!((fastest..=slowest).contains(&p99));
+            let Times { min, avg, p50, p90, p99, max } = stats(&round_trips).times().unwrap();
+            let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+            prop_assert!(close(min, sorted[0]));
+            prop_assert!(close(max, sorted[sorted.len() - 1]));
+            prop_assert!(close(avg, sorted.iter().sum::<f64>() / sorted.len() as f64));
+            for (told, percent) in [(p50, 50), (p90, 90), (p99, 99)] {
+                let exact = sorted[(sorted.len() * percent).div_ceil(100) - 1];
+                prop_assert!((told - exact).abs() <= exact * 0.001 + 1e-6, "{} {}", told, exact);
+                prop_assert!((min..=max).contains(&told));
+            }
         }
 
         #[test]
@@ -208,7 +223,7 @@ mod tests {
             (0..received).for_each(|_| stats.received(Duration::from_millis(1)));
             (0..lost).for_each(|_| stats.lost());
             (0..refused).for_each(|_| stats.refused());
-            let report = stats.report("ws://server", Duration::ZERO);
+            let report = stats.report("ws://server", Duration::ZERO, false);
             let lost = lost + refused;
             let counts = format!("\n{} sent, {received} received, {lost} lost", received + lost);
             prop_assert!(report.contains(&counts), "{}", report);

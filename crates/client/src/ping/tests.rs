@@ -1,17 +1,25 @@
 use super::*;
-use crate::net::tls::Trust;
+use crate::backoff::{FIRST, LONGEST};
+use crate::net::{Address, Phases};
 use crate::stdout::tests::Writes;
-use backoff::{FIRST, LONGEST};
 use futures_util::{SinkExt, StreamExt};
 use std::cell::RefCell;
 use tokio::io::DuplexStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn endpoint() -> Endpoint {
-    Endpoint { url: "ws://server".parse().unwrap(), trust: Trust::Everyone }
+    Endpoint::new("ws://server".parse().unwrap())
+}
+
+/// An hour ends no ping.
+impl Ends for () {
+    fn is_late(&self) -> bool {
+        false
+    }
 }
 
 /// Pings for an hour of paused time over the connections that `connect` makes; returns when each
@@ -27,19 +35,26 @@ where
         client_name: "Client-100".into(),
         lag,
         patience: Duration::from_secs(10),
+        style: Some(Style::Plain),
+        limits: Limits::default(),
+        with_frames: false,
+        conditions: Conditions::default(),
+        metrics: None,
     };
     let (output, _writer) = Output::start(Writes::channel().0).unwrap();
+    let sinks = options.sinks(output).await.unwrap();
     let mut pinger = Pinger {
         connect: async || {
             tries.borrow_mut().push(start.elapsed());
-            connect().await
+            let address = Address::Tcp(([192, 0, 2, 1], 80).into());
+            connect().await.map(|socket| Connected { socket, address, phases: Phases::default() })
         },
-        url: options.endpoint.url.clone(),
         pings: options.pings(),
+        asking: Asking::begin(false),
         backoff: Backoff::default(),
-        reporter: Reporter::new(&options.endpoint, output, Stats::new().unwrap()),
+        reporter: Reporter::new(&options.endpoint, options.limits, sinks, Stats::new().unwrap()),
     };
-    assert_eq!(pinger.ping_until(pin!(async { sleep(HOUR).await })).await, ());
+    assert_eq!(pinger.ping_until(pin!(async { sleep(HOUR).await })).await, Some(()));
     assert_eq!(start.elapsed(), HOUR);
     drop(pinger);
     tries.into_inner()

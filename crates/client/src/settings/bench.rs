@@ -52,9 +52,9 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = address)]
     source: Vec<IpAddr>,
 
-    /// Prints the figures as one JSON object
+    /// Leaves a connection alone that is lost [default: makes it again, and counts the gap]
     #[arg(long)]
-    json: bool,
+    no_reconnect: bool,
 }
 
 impl BenchArgs {
@@ -67,6 +67,7 @@ impl BenchArgs {
         endpoint: Endpoint,
         client_name: String,
         patience: Duration,
+        json: bool,
     ) -> Result<Options, String> {
         let most = (descriptors::raise_limit() as u64).saturating_sub(OWN);
         if self.connections > most {
@@ -85,7 +86,8 @@ impl BenchArgs {
             rate: self.rate,
             threads: self.threads,
             sources: self.source.clone(),
-            json: self.json,
+            reconnects: !self.no_reconnect,
+            json,
         })
     }
 }

@@ -1,6 +1,9 @@
 //! The command line and the environment, made into a [`Mode`].
 
 mod bench;
+mod connect;
+mod header;
+mod ping;
 mod replica;
 mod url;
 
@@ -17,8 +20,10 @@ use crate::mode::Mode;
 use crate::net::Endpoint;
 use crate::net::tls::Trust;
 use crate::net::tls::authorities::Authorities;
-use crate::{ping, talk};
+use crate::talk;
 use bench::BenchArgs;
+use connect::ConnectArgs;
+use ping::PingArgs;
 use url::{Given, parse_url};
 
 /// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
@@ -27,8 +32,8 @@ const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
 ///
-/// Each option but --interactive and --insecure is also an environment variable of the same name;
-/// the option wins.
+/// An option that names its variable, [env: NAME=], may be given in the environment as well; the
+/// option wins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "client", version, disable_help_subcommand = true)]
 pub struct Settings {
@@ -41,12 +46,19 @@ pub struct Settings {
     #[arg(long, env, global = true, value_name = "NAME", value_parser = name)]
     client_name: Option<String>,
 
-    /// Time between a reply and the next ping
-    #[arg(long, env, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    lag_time: Duration,
+    #[command(flatten)]
+    ping: PingArgs,
 
     /// Server, where no URL is given
-    #[arg(long, env, global = true, value_name = "URL", default_value = "ws://localhost:8765")]
+    // The value of the variable may hold a password.
+    #[arg(
+        long,
+        env,
+        hide_env_values = true,
+        global = true,
+        value_name = "URL",
+        default_value = "ws://localhost:8765"
+    )]
     server_url: String,
 
     /// The same as talk
@@ -61,6 +73,7 @@ pub struct Settings {
     #[arg(
         long,
         env,
+        visible_alias = "cacert",
         global = true,
         value_name = "PATH",
         value_parser = PathBufValueParser::new().try_map(Authorities::open)
@@ -68,12 +81,20 @@ pub struct Settings {
     tls_ca: Option<Authorities>,
 
     /// Accepts any certificate at wss://: anyone on the way can then read and change what is sent
-    #[arg(long, global = true)]
+    #[arg(short = 'k', long, global = true)]
     insecure: bool,
+
+    /// Prints one JSON object a line, the verdict last
+    #[arg(long, global = true)]
+    json: bool,
 
     /// What is told on stderr: a level, or levels by module
     #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter("info,client::net=debug"))]
     pub rust_log: Filter,
+
+    /// How to get to the server
+    #[command(flatten)]
+    connect: ConnectArgs,
 
     /// What to do in place of pinging
     #[command(subcommand)]
@@ -115,24 +136,24 @@ impl Settings {
     /// Which setting is wrong, with its value and what is allowed.
     pub fn mode(&self) -> Result<Mode, String> {
         let patience = self.pong_timeout;
+        self.check_place()?;
         match (&self.command, &self.interactive) {
-            (None, None) => Ok(Mode::Ping(ping::Options {
-                endpoint: self.endpoint(None)?,
-                client_name: self.client_name(),
-                lag: self.lag_time,
-                patience,
-            })),
+            (None, None) => {
+                let endpoint = self.endpoint(None)?;
+                let options = self.ping.options(endpoint, self.client_name(), patience, self.json);
+                Ok(Mode::Ping(options))
+            }
             (None, Some(url)) => {
                 let url = url.as_ref().map(|url| Given { name: "--interactive", text: url });
-                Ok(Mode::Talk(talk::Options { endpoint: self.endpoint(url)?, patience }))
+                self.talk(url)
             }
             (Some(Command::Talk(TalkArgs { url })), None) => {
                 let url = url.as_ref().map(Given::argument);
-                Ok(Mode::Talk(talk::Options { endpoint: self.endpoint(url)?, patience }))
+                self.talk(url)
             }
             (Some(Command::Bench(args)), None) => {
                 let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, self.client_name(), patience).map(Mode::Bench)
+                args.options(endpoint, self.client_name(), patience, self.json).map(Mode::Bench)
             }
             (Some(Command::Documentation(_)), None) => {
                 Err("completions and manual pages are printed without a server".into())
@@ -141,6 +162,26 @@ impl Settings {
                 "--interactive and {} are two modes, but allowed is one: leave one of them out",
                 command.name()
             )),
+        }
+    }
+
+    fn talk(&self, url: Option<Given<'_>>) -> Result<Mode, String> {
+        let (endpoint, patience) = (self.endpoint(url)?, self.pong_timeout);
+        Ok(Mode::Talk(talk::Options { endpoint, patience, json: self.json }))
+    }
+
+    /// Checks that no option of pinging is given for another mode.
+    fn check_place(&self) -> Result<(), String> {
+        let mode = match (&self.command, &self.interactive) {
+            (None, None) => return Ok(()),
+            (Some(command), _) => command.name(),
+            (None, Some(_)) => "--interactive",
+        };
+        match self.ping.out_of_place() {
+            Some(option) => Err(format!(
+                "{option} is an option of pinging, and {mode} does not ping: leave one of them out"
+            )),
+            None => Ok(()),
         }
     }
 
@@ -155,7 +196,9 @@ impl Settings {
             (None, None) => Given { name: "SERVER_URL (--server-url)", text: &self.server_url },
         };
         let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
-        Ok(Endpoint { url: parse_url(given)?, trust })
+        let url = parse_url(given)?;
+        let options = self.connect.options(&url, self.tls_ca.as_ref())?;
+        Ok(Endpoint { url, trust, options })
     }
 
     /// The name of this client: the one that was set, or that of the host.

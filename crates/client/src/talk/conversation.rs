@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use proto::limits::CLOSE_TIMEOUT;
+use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::sleep;
@@ -60,12 +61,26 @@ struct Seen {
     screen: Screen,
     awaited: Awaited,
     is_answered: Cell<bool>,
+    sent: Cell<u64>,
+    received: Cell<u64>,
+}
+
+/// What passed over a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Counts {
+    /// Lines that were sent.
+    pub(super) sent: u64,
+    /// Frames that came.
+    pub(super) received: u64,
+    /// Replies that did not.
+    pub(super) missing: u64,
 }
 
 impl Seen {
     async fn take(&self, message: &Message) {
         if message.is_text() || message.is_binary() {
             self.screen.show(message).await;
+            self.received.update(|count| count + 1);
             self.is_answered.set(self.is_answered.get() || self.awaited.count() > 0);
             self.awaited.received();
         }
@@ -93,7 +108,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// A conversation over a stream that has been upgraded.
     pub(super) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
         let (sink, stream) = socket.split();
-        let seen = Seen { screen, awaited: Awaited::default(), is_answered: Cell::new(false) };
+        let seen = Seen {
+            screen,
+            awaited: Awaited::default(),
+            is_answered: Cell::new(false),
+            sent: Cell::new(0),
+            received: Cell::new(0),
+        };
         Self { sink, stream, seen }
     }
 
@@ -127,15 +148,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.seen.is_answered.get()
     }
 
-    /// Closes the connection, prints what still comes, and returns the number of replies that did
-    /// not.
-    pub(super) async fn close(self, end: &End) -> u64 {
+    /// Closes the connection, prints what still comes, and returns what passed in all.
+    pub(super) async fn close(self, end: &End) -> Counts {
         let Self { sink, stream, seen } = self;
         // The two are of one socket.
         if let Ok(socket) = stream.reunite(sink) {
             closing::close(socket, end.ending(), async |message| seen.take(&message).await).await;
         }
-        seen.awaited.count()
+        let missing = seen.awaited.count();
+        Counts { sent: seen.sent.get(), received: seen.received.get(), missing }
     }
 }
 
@@ -189,6 +210,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
     async fn send_line(&mut self, text: Utf8Bytes) -> Result<(), End> {
         in_time(self.sink.feed(Message::Text(text)), self.seen, self.patience).await?;
         self.seen.awaited.sent();
+        self.seen.sent.update(|count| count + 1);
         match self.pace {
             Pace::AsTheyCome => return Ok(()),
             Pace::FirstAlone => {
@@ -280,7 +302,8 @@ mod tests {
         assert_eq!(last.elapsed(), PATIENCE.last);
         assert!(matches!(end, End::Input(None)));
         drop(server);
-        assert_eq!(conversation.close(&end).await, 1);
+        let counts = Counts { sent: 3, received: 2, missing: 1 };
+        assert_eq!(conversation.close(&end).await, counts);
         assert_eq!(printed.iter().collect::<Vec<_>>(), ["one\n", "two\n"]);
     }
 
@@ -296,7 +319,7 @@ mod tests {
             assert!(server.next().await.is_none());
             drop(server);
         };
-        assert_eq!(tokio::join!(conversation.close(&end), serve).0, 0);
+        assert_eq!(tokio::join!(conversation.close(&end), serve).0.missing, 0);
         assert_eq!(printed.iter().collect::<Vec<_>>(), ["late\n"]);
     }
 

@@ -23,9 +23,10 @@ use tokio::select;
 use tokio::time::sleep;
 use tracing::debug;
 
+use crate::connection::Connection;
 use crate::net::url::ServerUrl;
-use crate::net::{self, Endpoint};
-use conversation::{Conversation, Pace, Patience};
+use crate::net::{self, Connected, Endpoint};
+use conversation::{Conversation, Counts, Pace, Patience};
 use end::{End, written};
 use input::{Line, Lines};
 use screen::Screen;
@@ -44,6 +45,8 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// How long the server may be silent (`PONG_TIMEOUT`).
     pub patience: Duration,
+    /// Prints one JSON object a line.
+    pub json: bool,
 }
 
 /// Sends each line of stdin to the server, and prints each frame that comes. Ends when told to,
@@ -56,10 +59,11 @@ pub struct Options {
 /// Why there is no connection (any more), why the input or stdout cannot be used, or how many
 /// replies are missing.
 pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
-    let Options { endpoint, patience } = options;
+    let Options { endpoint, patience, json } = options;
     endpoint.warn_if_unchecked();
-    let terminal = Terminal::open()?;
-    let (screen, mut writer) = Screen::open(terminal.as_ref())
+    // A prompt has no place among objects.
+    let terminal = if json { None } else { Terminal::open()? };
+    let (screen, mut writer) = Screen::open(terminal.as_ref(), json)
         .map_err(|error| format!("cannot write to stdout: {error}"))?;
     let over = async {
         select! {
@@ -67,21 +71,28 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
             error = writer.failed() => End::Unwritable(error),
         }
     };
-    let mut talk = Talk { endpoint, patience, screen, terminal, missing: 0 };
+    let mut talk = Talk { endpoint, patience, screen, terminal, counts: Counts::default() };
     let end = talk.run(pin!(over)).await;
-    let Talk { endpoint, screen, terminal, missing, .. } = talk;
-    let stall = screen.longest_stall();
-    let complete = match end {
-        End::Unwritable(_) => Ok(()),
-        _ => select! {
-            result = screen.close().complete(writer) => written(result),
-            () = async { stop.wait().await; sleep(LAST_LINES).await } => Ok(()),
-        },
-    };
+    let Talk { endpoint, screen, terminal, counts, .. } = talk;
+    let is_unwritable = matches!(end, End::Unwritable(_));
     // Who sits at a terminal has seen which replies came, and left.
-    let missing = if terminal.is_some() { 0 } else { missing };
+    let missing = if terminal.is_some() { 0 } else { counts.missing };
+    let outcome = end.verdict(&endpoint.url, patience, missing, screen.longest_stall());
+    let complete = match is_unwritable {
+        true => Ok(()),
+        false => {
+            let last = async {
+                screen.verdict(&outcome, &counts).await;
+                screen.close().complete(writer).await
+            };
+            select! {
+                result = last => written(result),
+                () = async { stop.wait().await; sleep(LAST_LINES).await } => Ok(()),
+            }
+        }
+    };
     drop(terminal);
-    end.verdict(&endpoint.url, patience, missing, stall).and(complete)
+    outcome.and(complete)
 }
 
 struct Talk {
@@ -89,8 +100,7 @@ struct Talk {
     patience: Duration,
     screen: Screen,
     terminal: Option<Terminal>,
-    /// Lines that were sent and not answered.
-    missing: u64,
+    counts: Counts,
 }
 
 impl Talk {
@@ -138,9 +148,12 @@ impl Talk {
             end = over => return Err(end),
             connected = net::connect(&self.endpoint) => connected,
         };
-        connected
-            .map(|socket| Conversation::new(socket, self.screen.clone()))
-            .map_err(|cause| End::NotConnected(cause.to_string()))
+        let connected = connected.map_err(|cause| End::NotConnected(cause.to_string()))?;
+        let Connected { socket, address, phases } = connected;
+        let url = self.endpoint.url.to_string();
+        let connection = Connection::new(address.to_string(), phases);
+        self.screen.record("connection", &connection.fields(&url, None)).await;
+        Ok(Conversation::new(socket, self.screen.clone()))
     }
 
     /// Begins to read lines: at a terminal with a prompt, under a line that says how to leave.
@@ -174,8 +187,11 @@ impl Talk {
             end = conversation.run(lines, first, pace, patience) => end,
         };
         let is_answered = conversation.is_answered();
-        self.missing = conversation.close(&end).await;
-        if !(is_answered && self.missing == 0 && end.is_close_after_answer()) {
+        let Counts { sent, received, missing } = conversation.close(&end).await;
+        self.counts.sent += sent;
+        self.counts.received += received;
+        self.counts.missing = missing;
+        if !(is_answered && missing == 0 && end.is_close_after_answer()) {
             return Break(end);
         }
         self.next_line(&end, lines, over).await

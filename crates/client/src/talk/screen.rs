@@ -3,21 +3,45 @@
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proto::escape;
+use serde::Serialize;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::conversation::Counts;
 use super::terminal::{Terminal, shown};
+use crate::record;
 use crate::stdout::{self, Output, Writer};
+use crate::words::{bytes, counted};
+
+/// How a frame is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// As it came: a program reads it.
+    Raw,
+    /// A terminal shows stdout, so nothing on it may move the cursor.
+    Escaped,
+    /// As an object in JSON.
+    Json,
+}
+
+/// The fields of a frame in JSON.
+#[derive(Serialize)]
+struct Fields<'a> {
+    /// `text` or `binary`.
+    kind: &'static str,
+    /// `None` for a binary frame.
+    text: Option<&'a str>,
+    bytes: usize,
+}
 
 /// Stdout.
 #[derive(Clone, Debug)]
 pub(super) struct Screen {
     stdout: Output,
-    /// A terminal shows stdout, so nothing on it may move the cursor.
-    is_shown: bool,
+    style: Style,
     /// The longest time that a line had to wait for the reader of stdout.
     longest_stall: Rc<Cell<Duration>>,
 }
@@ -27,45 +51,78 @@ impl Screen {
     ///
     /// # Errors
     /// When the system is out of descriptors or threads.
-    pub(super) fn open(terminal: Option<&Terminal>) -> io::Result<(Self, Writer)> {
-        let is_shown = io::stdout().is_terminal();
+    pub(super) fn open(terminal: Option<&Terminal>, is_json: bool) -> io::Result<(Self, Writer)> {
+        let style = match io::stdout().is_terminal() {
+            _ if is_json => Style::Json,
+            true => Style::Escaped,
+            false => Style::Raw,
+        };
+        let is_shown = style == Style::Escaped;
         let above = terminal.filter(|_| is_shown).and_then(Terminal::printer);
         let (stdout, writer) = match above {
             Some(above) => Output::start(above)?,
             None => Output::start(stdout::open()?)?,
         };
-        Ok((Self::new(stdout, is_shown), writer))
+        Ok((Self::new(stdout, style), writer))
     }
 
-    fn new(stdout: Output, is_shown: bool) -> Self {
-        Self { stdout, is_shown, longest_stall: Rc::default() }
+    fn new(stdout: Output, style: Style) -> Self {
+        Self { stdout, style, longest_stall: Rc::default() }
     }
 
     /// Prints what a frame says.
     pub(super) async fn show(&self, message: &Message) {
-        let Some(mut line) = self.line(message) else { return };
-        line.push('\n');
+        let Some(line) = self.line(message) else { return };
         let start = Instant::now();
         self.stdout.print(line).await;
         self.longest_stall.set(self.longest_stall.get().max(start.elapsed()));
     }
 
+    /// Prints an object, where the style is JSON.
+    pub(super) async fn record(&self, r#type: &'static str, fields: &impl Serialize) {
+        if self.style == Style::Json
+            && let Ok(line) = record::line(r#type, SystemTime::now(), fields)
+        {
+            self.stdout.print(line).await;
+        }
+    }
+
+    /// Prints what it all comes to, where the style is JSON.
+    pub(super) async fn verdict(&self, outcome: &Result<(), String>, counts: &Counts) {
+        if self.style != Style::Json {
+            return;
+        }
+        let Counts { sent, received, .. } = counts;
+        let good = format!("{}, {}", counted(*sent, "line"), counted(*received, "frame"));
+        let text = outcome.as_ref().err().unwrap_or(&good);
+        let ok = Some(outcome.is_ok());
+        let verdict = record::Verdict { probe: "talk", ok, text, fields: counts };
+        if let Ok(line) = record::verdict(&verdict) {
+            self.stdout.print(line).await;
+        }
+    }
+
     /// The line for a frame, if it is one of data. Only where a program reads it, the text may be
     /// several lines.
     fn line(&self, message: &Message) -> Option<String> {
-        match message {
-            Message::Text(text) if self.is_shown => Some(escape::plain(text)),
-            Message::Text(text) => Some(text.as_str().to_owned()),
-            Message::Binary(bytes) if bytes.len() == 1 => Some("binary, 1 byte".into()),
-            Message::Binary(bytes) => Some(format!("binary, {} bytes", bytes.len())),
-            _ => None,
+        if self.style == Style::Json {
+            let fields = fields(message)?;
+            return record::line("message", SystemTime::now(), &fields).ok();
         }
+        let mut line = match message {
+            Message::Text(text) if self.style == Style::Escaped => escape::plain(text),
+            Message::Text(text) => text.as_str().to_owned(),
+            Message::Binary(payload) => format!("binary, {}", bytes(payload.len())),
+            _ => return None,
+        };
+        line.push('\n');
+        Some(line)
     }
 
     /// Tells who sits at the terminal about the connection.
     pub(super) fn tell(&self, line: &str) {
         let line = format!("{line}\n");
-        if self.is_shown {
+        if self.style == Style::Escaped {
             // A terminal that is held (Ctrl-S) and full misses the line rather than a frame.
             self.stdout.offer(line);
         } else {
@@ -89,6 +146,17 @@ impl Screen {
     }
 }
 
+/// The fields of a frame, if it is one of data.
+fn fields(message: &Message) -> Option<Fields<'_>> {
+    match message {
+        Message::Text(text) => {
+            Some(Fields { kind: "text", text: Some(text.as_str()), bytes: text.len() })
+        }
+        Message::Binary(bytes) => Some(Fields { kind: "binary", text: None, bytes: bytes.len() }),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -100,7 +168,7 @@ pub(super) mod tests {
     pub(in super::super) fn seen() -> (Screen, Receiver<String>) {
         let (writes, lines) = Writes::channel();
         let (stdout, _writer) = Output::start(writes).unwrap();
-        (Screen::new(stdout, false), lines)
+        (Screen::new(stdout, Style::Raw), lines)
     }
 
     /// A stdout that holds its first write until the other end is gone.
@@ -128,18 +196,18 @@ pub(super) mod tests {
         let (stdout, _writer) = Output::start(Held { begun, end }).unwrap();
         stdout.print("first\n".into()).await;
         begins.recv().unwrap();
-        (Screen::new(stdout, false), reader)
+        (Screen::new(stdout, Style::Raw), reader)
     }
 
     #[test]
     fn only_a_terminal_gets_escapes() {
         let (mut screen, _lines) = seen();
         let text = Message::text("a\n\u{1b}[2J\"b\"");
-        assert_eq!(screen.line(&text).as_deref(), Some("a\n\u{1b}[2J\"b\""));
-        screen.is_shown = true;
-        assert_eq!(screen.line(&text).as_deref(), Some(r#"a\n\u001b[2J"b""#));
-        assert_eq!(screen.line(&Message::binary(vec![0])).as_deref(), Some("binary, 1 byte"));
-        assert_eq!(screen.line(&Message::binary(vec![])).as_deref(), Some("binary, 0 bytes"));
+        assert_eq!(screen.line(&text).as_deref(), Some("a\n\u{1b}[2J\"b\"\n"));
+        screen.style = Style::Escaped;
+        assert_eq!(screen.line(&text).as_deref(), Some(concat!(r#"a\n\u001b[2J"b""#, "\n")));
+        assert_eq!(screen.line(&Message::binary(vec![0])).as_deref(), Some("binary, 1 byte\n"));
+        assert_eq!(screen.line(&Message::binary(vec![])).as_deref(), Some("binary, 0 bytes\n"));
         assert_eq!(screen.line(&Message::Ping("x".into())), None);
     }
 }

@@ -21,10 +21,14 @@ pub(super) fn explain(error: &Error, command: &Command) -> String {
 
 /// `LAG_TIME (--lag-time)`, or the flag alone where there is no variable.
 pub(super) fn name(arg: &Arg) -> Option<String> {
-    let flag = arg.get_long()?;
+    let flag = match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some(short)) => format!("-{short}"),
+        (None, None) => return None,
+    };
     Some(match arg.get_env() {
-        Some(variable) => format!("{} (--{flag})", variable.display()),
-        None => format!("--{flag}"),
+        Some(variable) => format!("{} ({flag})", variable.display()),
+        None => flag,
     })
 }
 
@@ -119,8 +123,14 @@ mod tests {
         #[arg(long, value_name = "SECONDS", value_parser = seconds, num_args = 0..=1)]
         pause: Option<Option<Duration>>,
 
+        #[arg(short = 'i', value_name = "SECONDS", value_parser = seconds)]
+        interval: Option<Duration>,
+
         #[arg(long)]
         insecure: bool,
+
+        #[arg(short = '4', long)]
+        ipv4: bool,
 
         #[arg(long, value_name = "PATH")]
         file: Option<std::path::PathBuf>,
@@ -162,8 +172,24 @@ mod tests {
                 format!("LAG_TIME (--lag-time) is \"{value}\", {SECONDS}")
             );
         }
+        assert_eq!(explained(&["-i", "-1"]), format!("-i is \"-1\", {SECONDS}"));
         assert_eq!(explained(&["--insecure", "-1"]), "there is no option \"-1\"; see --help");
         assert!(explained(&["bench", "--rate", "-1"]).starts_with("--rate is \"-1\", but "));
+    }
+
+    #[test]
+    fn a_flag_that_looks_like_a_number_is_a_flag_where_no_value_is_needed() {
+        let parsed = |args: &[&str]| {
+            let args = ["example"].iter().chain(args).map(OsString::from).collect();
+            Example::try_parse_from(with_joined_negatives(args, &Example::command()))
+        };
+        let example = parsed(&["--pause", "-4"]).unwrap();
+        assert!(example.ipv4 && example.pause == Some(None));
+        assert!(!parsed(&["--pause", "1"]).unwrap().ipv4);
+        assert_eq!(
+            explained(&["--lag-time", "-4"]),
+            format!("LAG_TIME (--lag-time) is \"-4\", {SECONDS}")
+        );
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn with_joined_negatives(args: Vec<OsString>, command: &Command) -> Vec<OsString
     let mut joined: Vec<OsString> = Vec::with_capacity(args.len());
     for arg in args {
         match joined.last_mut() {
-            Some(flag) if is_negative(&arg) && takes_value(flag, command) => {
+            Some(flag) if is_negative(&arg) && takes_value(flag, &arg, command) => {
                 flag.push("=");
                 flag.push(arg);
             }
@@ -72,10 +72,18 @@ fn is_negative(value: &OsString) -> bool {
     matches!(value.as_encoded_bytes(), [b'-', b'0'..=b'9' | b'.', ..])
 }
 
-/// Whether `flag` is a flag of the command or of a subcommand, and one with a value.
-fn takes_value(flag: &OsString, command: &Command) -> bool {
+/// Whether `flag` is a flag of the command or of a subcommand, and one that takes `value`: where it
+/// needs none, a flag such as `-4` is no value.
+fn takes_value(flag: &OsString, value: &OsString, command: &Command) -> bool {
+    let is_flag = |arg: &Arg| {
+        let short = arg.get_short().map(|letter| format!("-{letter}"));
+        short.is_some_and(|short| value.to_str() == Some(&short))
+    };
+    let has_flag = command.get_arguments().any(is_flag);
     let is_meant = |arg: &Arg| {
-        flag.to_str().is_some_and(|flag| is_called(arg, flag)) && arg.get_action().takes_values()
+        flag.to_str().is_some_and(|flag| is_called(arg, flag))
+            && arg.get_action().takes_values()
+            && !(has_flag && arg.get_num_args().is_some_and(|number| number.min_values() == 0))
     };
     iter::once(command)
         .chain(command.get_subcommands())
@@ -83,7 +91,10 @@ fn takes_value(flag: &OsString, command: &Command) -> bool {
 }
 
 fn is_called(arg: &Arg, flag: &str) -> bool {
-    flag.strip_prefix("--").is_some_and(|long| arg.get_long() == Some(long))
+    match flag.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg.get_short().is_some_and(|short| flag == format!("-{short}")),
+    }
 }
 
 fn report<S: Parser>(error: &Error) -> ExitCode {

@@ -23,7 +23,7 @@ const HUNG_UP: &str =
 
 const TOO_OLD: &str = "the server speaks neither TLS 1.2 nor TLS 1.3, and older versions are not safe: update it, or allow these";
 
-const NOTHING_IN_COMMON: &str = "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it";
+const NOTHING_IN_COMMON: &str = "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it (--cert)";
 
 const WEAK: &str = "is signed in a way that is not safe any more, such as SHA-1, or that is not known here: make a new one, with SHA-256";
 
@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) tls_ca: Option<PathBuf>,
     /// The system knows authorities.
     pub(crate) has_system_roots: bool,
+    /// The client has a certificate of its own (`--cert`).
+    pub(crate) has_identity: bool,
 }
 
 impl Asked {
@@ -82,8 +84,22 @@ fn refused(alert: AlertDescription, asked: &Asked) -> String {
     match alert {
         AlertDescription::ProtocolVersion => TOO_OLD.into(),
         AlertDescription::HandshakeFailure => NOTHING_IN_COMMON.into(),
+        AlertDescription::CertificateRequired if asked.has_identity => {
+            "the server wants a certificate of the client, and not of the kind in --cert: one of an authority that the server trusts".into()
+        }
         AlertDescription::CertificateRequired => {
-            "the server wants a certificate of the client, and this client has none".into()
+            "the server wants a certificate of the client, and this client has none: give one with --cert FILE and --key FILE".into()
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::DecryptError
+            if asked.has_identity =>
+        {
+            format!("the server does not accept the certificate in --cert ({alert:?}): is that in force, for clients, and of an authority that the server trusts?")
         }
         AlertDescription::UnrecognisedName => {
             let name = asked.name.to_str();
@@ -219,7 +235,7 @@ mod tests {
 
     fn asked(name: &'static str) -> Asked {
         let name = ServerName::try_from(name).unwrap();
-        Asked { name, tls_ca: None, has_system_roots: true }
+        Asked { name, tls_ca: None, has_system_roots: true, has_identity: false }
     }
 
     fn told(error: impl Into<Error>) -> String {

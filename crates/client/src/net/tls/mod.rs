@@ -1,27 +1,30 @@
 //! TLS for `wss://`: whom the client trusts, and what a handshake that fails means.
 //!
 //! Trusted are the authorities of the system and those of [`authorities`] (`TLS_CA`), or everyone
-//! (`unchecked`, `--insecure`). `cause` puts each failure into words.
+//! (`unchecked`, `--insecure`). [`identity`] is the client's own certificate. `cause` puts each
+//! failure into words.
 
 pub mod authorities;
 mod cause;
+pub mod identity;
 mod unchecked;
 
 use std::io;
 use std::sync::Arc;
 
 use rustls_native_certs::load_native_certs;
-use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use authorities::Authorities;
 use cause::{Asked, explain};
+use identity::Identity;
 
+use super::stream::Stream;
 pub(crate) use cause::hung_up;
 use unchecked::Unchecked;
 
@@ -35,24 +38,35 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// What makes connections to a server of this name secure. The files of the authorities are
-    /// read anew, as they may have changed.
+    /// What makes connections to a server of this name secure, which may want the client's own
+    /// certificate. The files are read anew, as they may have changed.
     ///
     /// # Errors
-    /// Why the authorities are not known.
-    pub(crate) async fn connector(&self, name: &ServerName<'static>) -> Result<Connector, String> {
-        let (trust, name) = (self.clone(), name.clone());
+    /// Why the authorities are not known, or the certificate cannot be used.
+    pub(crate) async fn connector(
+        &self,
+        name: &ServerName<'static>,
+        identity: Option<&Identity>,
+    ) -> Result<Connector, String> {
+        let (trust, name, identity) = (self.clone(), name.clone(), identity.cloned());
         // On a thread that may wait for the disk.
-        spawn_blocking(move || trust.load(name)).await.map_err(|error| error.to_string())?
+        let load = spawn_blocking(move || trust.load(name, identity.as_ref()));
+        load.await.map_err(|error| error.to_string())?
     }
 
-    fn load(self, name: ServerName<'static>) -> Result<Connector, String> {
+    fn load(
+        self,
+        name: ServerName<'static>,
+        identity: Option<&Identity>,
+    ) -> Result<Connector, String> {
         let provider = Arc::new(ring::default_provider());
         let verification = provider.signature_verification_algorithms;
+        let certificate = identity.map(|identity| identity.load(&provider)).transpose()?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let mut asked = Asked { name, tls_ca: None, has_system_roots: false };
+        let mut asked =
+            Asked { name, tls_ca: None, has_system_roots: false, has_identity: identity.is_some() };
         let config = match self {
             Self::Known(authorities) => {
                 let mut roots = RootCertStore::empty();
@@ -68,8 +82,13 @@ impl Trust {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unchecked(verification))),
         };
-        let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
-        Ok(Connector { connector, asked })
+        let config = match certificate {
+            Some(certificate) => {
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)))
+            }
+            None => config.with_no_client_auth(),
+        };
+        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), asked })
     }
 }
 
@@ -84,9 +103,11 @@ impl Connector {
     ///
     /// # Errors
     /// Why it failed, in one line.
-    pub(crate) async fn secure(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-        let handshake = self.connector.connect(self.asked.name.clone(), stream);
-        handshake.await.map_err(|error| self.explain(&error).unwrap_or_else(|| error.to_string()))
+    pub(crate) async fn secure(&self, stream: Stream) -> Result<Stream, String> {
+        match self.connector.connect(self.asked.name.clone(), stream).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err(error) => Err(self.explain(&error).unwrap_or_else(|| error.to_string())),
+        }
     }
 
     /// What an error of the secure stream means, if that has to do with TLS.

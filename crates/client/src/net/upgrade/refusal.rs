@@ -10,8 +10,9 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, 
 use proto::escape;
 use tokio::time::timeout;
 
-use super::Answer;
-use crate::net::error::ConnectError;
+use crate::net::error::{ConnectError, Redirect};
+use crate::net::http::Answer;
+use crate::net::url::redacted;
 
 /// How much of a server's explanation is read, and of each text of a server shown, in bytes.
 const SHOWN: usize = 200;
@@ -23,7 +24,7 @@ const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Why the server did not agree: status, where it redirects to, and what it says about it.
-pub(super) async fn explain(answer: Answer) -> ConnectError {
+pub(super) async fn explain(answer: Answer, has_credentials: bool) -> ConnectError {
     let (head, body) = answer.into_parts();
     let is_text = head
         .headers
@@ -31,9 +32,17 @@ pub(super) async fn explain(answer: Answer) -> ConnectError {
         .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/plain"));
     let body = if is_text { beginning(body).await } else { Vec::new() };
     ConnectError::refused(
-        told(head.status, &head.headers, &body),
+        told(head.status, &head.headers, &body, has_credentials),
         retry_after(head.status, &head.headers, Utc::now()),
     )
+    .redirecting(redirect(head.status, &head.headers))
+}
+
+/// Where the answer redirects to, if the client may ask there in the same way (RFC 9110, section
+/// 15.4: of the statuses with a `Location`, 300 leaves the choice to a person).
+fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<Redirect> {
+    let location = headers.get(LOCATION)?.to_str().ok()?.to_owned();
+    [301, 302, 303, 307, 308].contains(&status.as_u16()).then_some(Redirect { status, location })
 }
 
 /// The first bytes of a body, as many as come in time.
@@ -53,23 +62,30 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
     bytes
 }
 
-fn told(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+fn told(status: StatusCode, headers: &HeaderMap, body: &[u8], has_credentials: bool) -> String {
     let answered = format!("the server answered {status}");
     if status.is_redirection()
-        && let Some(location) = shown(headers, &LOCATION)
+        && let Some(location) = headers.get(LOCATION)
     {
+        let location = String::from_utf8_lossy(location.as_bytes());
+        let location = shortened(&redacted(&location));
         let scheme = location.strip_prefix("http").filter(|rest| rest.starts_with(['s', ':']));
         let url = scheme.map_or_else(|| location.clone(), |rest| format!("ws{rest}"));
         return format!(
-            "{answered} and redirects to {location}: use {url} as the URL if that is right"
+            "{answered} and redirects to {location}: use {url} as the URL if that is right, or --location (-L) to follow it"
         );
     }
     if status == StatusCode::UNAUTHORIZED {
         let wanted = shown(headers, &WWW_AUTHENTICATE)
             .map_or_else(String::new, |scheme| format!(" ({scheme})"));
-        return format!(
-            "{answered}: it wants a user and a password{wanted}, as in ws://USER:PASSWORD@HOST"
-        );
+        return match has_credentials {
+            true => format!(
+                "{answered}: it does not accept the user and password that were sent{wanted}"
+            ),
+            false => format!(
+                "{answered}: it wants a user and a password{wanted}, as in ws://USER:PASSWORD@HOST or --user USER:PASSWORD"
+            ),
+        };
     }
     match first_sentence(body) {
         Some(sentence) => format!("{answered}: {sentence}"),
@@ -78,10 +94,14 @@ fn told(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
 }
 
 /// The value of a header, safe to print.
-fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned();
-    let value = escape::plain(&value[..value.floor_char_boundary(SHOWN)]);
+pub(in crate::net) fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = shortened(&String::from_utf8_lossy(headers.get(name)?.as_bytes()));
     (!value.is_empty()).then_some(value)
+}
+
+/// The beginning of a text of the server, safe to print.
+pub(in crate::net) fn shortened(text: &str) -> String {
+    escape::plain(&text[..text.floor_char_boundary(SHOWN)])
 }
 
 /// The first line of a text without a sentence that the line does not finish: of
@@ -150,16 +170,21 @@ mod tests {
             ("http://other.example/ws", "ws://other.example/ws"),
             ("wss://other.example/ws", "wss://other.example/ws"),
             ("/login", "/login"),
+            ("ws://user:secret@other", "ws://***@other"),
         ] {
-            let told = told(StatusCode::FOUND, &headers(&[(LOCATION, location)]), b"x");
+            let told = told(StatusCode::FOUND, &headers(&[(LOCATION, location)]), b"x", false);
             assert_eq!(
                 told,
                 format!(
-                    "the server answered 302 Found and redirects to {location}: use {url} as the URL if that is right"
+                    "the server answered 302 Found and redirects to {}: use {url} as the URL if that is right, or --location (-L) to follow it",
+                    redacted(location)
                 )
             );
         }
-        let bare = told(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), b"");
+        let long = format!("ws://user:{}@other", "secret".repeat(50));
+        let shown = told(StatusCode::FOUND, &headers(&[(LOCATION, &long)]), b"", false);
+        assert!(shown.contains(" to ws://***@other: ") && !shown.contains("secret"), "{shown}");
+        let bare = told(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), b"", false);
         assert_eq!(bare, "the server answered 301 Moved Permanently");
     }
 

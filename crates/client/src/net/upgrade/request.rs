@@ -3,13 +3,27 @@
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Request as HttpRequest, Uri};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
+use crate::net::credentials::Credentials;
 use crate::net::error::ConnectError;
 use crate::net::url::ServerUrl;
+
+/// What a request holds beside what every upgrade needs.
+#[derive(Clone, Debug, Default)]
+pub struct RequestOptions {
+    /// Further headers, and ones in place of the usual `Host` and `Authorization` (`--header`,
+    /// `--origin`).
+    pub headers: HeaderMap,
+    /// User and password, in place of those in the URL (`--user`).
+    pub credentials: Option<Credentials>,
+    /// The subprotocols that are offered, the most wanted first (`--subprotocol`).
+    pub subprotocols: Vec<String>,
+}
 
 /// A request for an upgrade, with a key of its own.
 #[derive(Debug)]
@@ -18,34 +32,43 @@ pub(super) struct Request {
     host: HeaderValue,
     key: HeaderValue,
     authorization: Option<HeaderValue>,
+    offer: Option<HeaderValue>,
+    options: RequestOptions,
 }
 
 impl Request {
     /// # Errors
     /// When the URL cannot be put into a request, which its parser rules out.
-    pub(super) fn new(url: &ServerUrl) -> Result<Self, ConnectError> {
+    pub(super) fn new(url: &ServerUrl, options: &RequestOptions) -> Result<Self, ConnectError> {
         let unusable = |error: &dyn std::fmt::Display| {
             ConnectError::from(format!("the URL cannot be asked for: {error}"))
         };
         let value = |text: String| HeaderValue::try_from(text).map_err(|error| unusable(&error));
+        let credentials = options.credentials.as_ref().or(url.credentials());
+        let offer = options.subprotocols.join(", ");
         Ok(Self {
             target: url.resource().parse().map_err(|error| unusable(&error))?,
             host: value(url.host_header())?,
             key: value(generate_key())?,
-            authorization: match url.credentials() {
-                Some(credentials) => {
-                    let mut authorization = value(credentials.authorization())?;
-                    authorization.set_sensitive(true);
-                    Some(authorization)
-                }
-                None => None,
-            },
+            authorization: credentials.map(Credentials::to_header),
+            offer: if offer.is_empty() { None } else { Some(value(offer)?) },
+            options: options.clone(),
         })
     }
 
     /// The nonce of this handshake.
     pub(super) fn key(&self) -> &[u8] {
         self.key.as_bytes()
+    }
+
+    /// Whether the client offers this subprotocol. Their names have a case.
+    pub(super) fn offers(&self, subprotocol: &str) -> bool {
+        self.options.subprotocols.iter().any(|offered| offered == subprotocol)
+    }
+
+    /// Whether the server is told who asks.
+    pub(super) fn has_credentials(&self) -> bool {
+        self.authorization.is_some() || self.options.headers.contains_key(AUTHORIZATION)
     }
 
     /// The request as hyper sends it.
@@ -58,9 +81,14 @@ impl Request {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(SEC_WEBSOCKET_KEY, self.key.clone());
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        if let Some(offer) = &self.offer {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, offer.clone());
+        }
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
+        // A header that is there already is replaced by all lines of that name.
+        headers.extend(self.options.headers.clone());
         request
     }
 }
@@ -71,8 +99,32 @@ pub(super) mod tests {
 
     /// The request of RFC 6455, section 1.3.
     pub(in super::super) fn example() -> Request {
-        let mut request = Request::new(&"ws://server.example.com/chat".parse().unwrap()).unwrap();
+        offering(&[])
+    }
+
+    /// The same, with these subprotocols offered.
+    pub(in super::super) fn offering(subprotocols: &[&str]) -> Request {
+        let subprotocols = subprotocols.iter().map(ToString::to_string).collect();
+        let options = RequestOptions { subprotocols, ..RequestOptions::default() };
+        let url = "ws://server.example.com/chat".parse().unwrap();
+        let mut request = Request::new(&url, &options).unwrap();
         request.key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         request
+    }
+
+    #[test]
+    fn a_header_of_the_user_replaces_the_one_of_the_client() {
+        let mut options = RequestOptions::default();
+        for (name, value) in
+            [("host", "other"), ("authorization", "Bearer x"), ("x-y", "1"), ("x-y", "2")]
+        {
+            options.headers.append(name, HeaderValue::from_static(value));
+        }
+        let request = Request::new(&"ws://user:secret@server".parse().unwrap(), &options).unwrap();
+        let headers = request.to_http().headers().clone();
+        let values = |name| headers.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(values("host"), ["other"]);
+        assert_eq!(values("authorization"), ["Bearer x"]);
+        assert_eq!(values("x-y"), ["1", "2"]);
     }
 }

@@ -57,9 +57,15 @@ impl fmt::Display for Fault {
 
 /// Checks the answer of status 101 to `request`.
 ///
+/// Returns the subprotocol that the server chose, if any.
+///
 /// # Errors
 /// The first rule that the answer breaks.
-pub(super) fn check(request: &Request, version: Version, headers: &HeaderMap) -> Result<(), Fault> {
+pub(super) fn check(
+    request: &Request,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<Option<String>, Fault> {
     // RFC 9110, section 15.2: HTTP/1.0 has no 1xx status, and so no switch of protocols.
     if version != Version::HTTP_11 {
         return Err(Fault::Version(version));
@@ -93,12 +99,14 @@ pub(super) fn check(request: &Request, version: Version, headers: &HeaderMap) ->
         return Err(Fault::UnaskedExtension(all(headers, SEC_WEBSOCKET_EXTENSIONS)));
     }
     // 6. "If the response includes a |Sec-WebSocket-Protocol| header field and this header field
-    // indicates the use of a subprotocol that was not present in the client's handshake ..." The
-    // client offers none.
-    if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-        return Err(Fault::UnaskedSubprotocol(all(headers, SEC_WEBSOCKET_PROTOCOL)));
+    // indicates the use of a subprotocol that was not present in the client's handshake ..."
+    // 11.3.4: it "MUST NOT appear more than once".
+    let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let Some(subprotocol) = chosen.next() else { return Ok(None) };
+    match subprotocol.to_str() {
+        Ok(name) if request.offers(name) && chosen.next().is_none() => Ok(Some(name.to_owned())),
+        _ => Err(Fault::UnaskedSubprotocol(all(headers, SEC_WEBSOCKET_PROTOCOL))),
     }
-    Ok(())
 }
 
 /// The elements of a list header over all its lines (RFC 9110, section 5.6.1), empty ones left out.
@@ -146,7 +154,7 @@ mod tests {
     }
 
     /// The check of the answer of the RFC, with the lines of one header replaced.
-    fn with(name: &str, values: &[&str]) -> Result<(), Fault> {
+    fn with(name: &str, values: &[&str]) -> Result<Option<String>, Fault> {
         let others = ANSWER.iter().filter(|line| line.0 != name).copied();
         let lines: Vec<_> = others.chain(values.iter().map(|value| (name, *value))).collect();
         check(&example(), Version::HTTP_11, &headers(&lines))
@@ -154,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_rfc_is_accepted() {
-        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(()));
+        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(None));
     }
 
     #[test]
@@ -169,7 +177,7 @@ mod tests {
             ("sec-websocket-extensions", &[""]),
             ("server", &["anything"]),
         ] {
-            assert_eq!(with(name, values), Ok(()), "{name}: {values:?}");
+            assert_eq!(with(name, values), Ok(None), "{name}: {values:?}");
         }
     }
 
@@ -218,6 +226,23 @@ mod tests {
             check(&example(), Version::HTTP_10, &headers(&ANSWER)).unwrap_err().to_string(),
             "the server answered 101 as HTTP/1.0, which cannot switch protocols"
         );
+    }
+
+    #[test]
+    fn a_subprotocol_is_one_of_those_that_were_offered() {
+        let chosen = |lines: &[&str]| {
+            let lines = lines.iter().map(|value| ("sec-websocket-protocol", *value));
+            let lines: Vec<_> = ANSWER.into_iter().chain(lines).collect();
+            let request = super::super::request::tests::offering(&["chat", "graphql-ws"]);
+            check(&request, Version::HTTP_11, &headers(&lines))
+        };
+        assert_eq!(chosen(&[]), Ok(None));
+        assert_eq!(chosen(&["graphql-ws"]), Ok(Some("graphql-ws".into())));
+        for wrong in
+            [&["Chat"][..], &["chat, graphql-ws"], &["chat", "graphql-ws"], &["mqtt"], &[""]]
+        {
+            assert!(matches!(chosen(wrong), Err(Fault::UnaskedSubprotocol(_))), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ const ALLOWED: &str =
 
 /// What is wrong with a URL.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::net) enum Fault {
     NoScheme,
     Scheme,
     NoHost,

@@ -1,0 +1,279 @@
+//! The way to a server: the addresses of the first host on it, TCP to one of them ([`eyeballs`]),
+//! the [`tunnel`] through a proxy, TLS and the upgrade.
+
+mod eyeballs;
+mod tunnel;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proto::limits::CONNECT_TIMEOUT;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tracing::debug;
+
+use super::Endpoint;
+use super::error::ConnectError;
+use super::phases::{Address, Phases};
+use super::proxy::Target;
+use super::stream::Stream;
+use super::tls::identity::Identity;
+use super::tls::{Connector, Trust};
+use super::upgrade::{RequestOptions, Upgraded, upgrade};
+use super::url::ServerUrl;
+use crate::words::seconds;
+use eyeballs::{Failure, interleaved, race};
+use tunnel::Tunnel;
+
+/// The way to a server.
+pub(crate) struct Route {
+    url: ServerUrl,
+    request: RequestOptions,
+    first: FirstHost,
+    tunnel: Option<Tunnel>,
+    tls: Option<Connector>,
+    /// What the look-up of names took.
+    dns: Option<Duration>,
+}
+
+/// Where the first connection goes: to the server, or to the proxy.
+enum FirstHost {
+    Tcp(Vec<SocketAddr>),
+    Unix(PathBuf),
+}
+
+/// A server that was reached, and how that went.
+pub(crate) struct Reached {
+    pub(crate) upgraded: Upgraded<Stream>,
+    pub(crate) phases: Phases,
+    pub(crate) address: Address,
+    /// The subprotocol that the server chose.
+    pub(crate) subprotocol: Option<String>,
+}
+
+impl Route {
+    /// Reads the trusted authorities and looks names up.
+    ///
+    /// # Errors
+    /// Why there is no way.
+    pub(crate) async fn find(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectError> {
+        let Endpoint { url, trust, options } = endpoint;
+        let tls = connector(trust, url.tls_name(), options.identity.as_ref(), deadline).await?;
+        let (tunnel, first, dns) = match &options.unix_socket {
+            Some(path) => (None, FirstHost::Unix(path.clone()), None),
+            None => Self::find_hosts(endpoint, deadline).await?,
+        };
+        Ok(Self { url: url.clone(), request: options.request.clone(), first, tunnel, tls, dns })
+    }
+
+    /// The proxy if there is one, the first host, and what the look-up of names took.
+    async fn find_hosts(
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<(Option<Tunnel>, FirstHost, Option<Duration>), ConnectError> {
+        let Endpoint { url, options, .. } = endpoint;
+        let (mut host, mut port) = (url.host(), url.port());
+        let (mut tunnel, mut dns) = (None, None);
+        if let Some(proxy) = options.proxies.proxy_for(host, url.tls_name().is_some()) {
+            debug!("{url} is reached through {proxy}");
+            let (found, time) = Tunnel::find(proxy, endpoint, deadline).await?;
+            (tunnel, dns) = (Some(found), time);
+            (host, port) = (proxy.host(), proxy.port());
+        }
+        let found =
+            options.lookup.find(host, port, deadline).await.map_err(|cause| match &tunnel {
+                Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
+                None => cause,
+            })?;
+        Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), sum(dns, found.time)))
+    }
+
+    /// Makes a connection, from the local address that `source` names for the other one, if any.
+    ///
+    /// # Errors
+    /// Why there is no connection; with several addresses, why not to the last one.
+    pub(crate) async fn connect(
+        &self,
+        deadline: Instant,
+        source: impl Fn(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Reached, ConnectError> {
+        let Some(tunnel) = &self.tunnel else {
+            return self.reach(None, deadline, &source).await;
+        };
+        let mut cause = "the proxy has no address to connect to".into();
+        for (left, target) in (1..=tunnel.targets.len()).rev().zip(&tunnel.targets) {
+            let share = share(deadline, left);
+            match self.reach(Some((tunnel, target)), share, &source).await {
+                Err(error) if error.redirect().is_none() => cause = error,
+                outcome => return outcome,
+            }
+            debug!("{target}: {cause}");
+        }
+        Err(cause)
+    }
+
+    /// The server over the first host, directly or through a tunnel.
+    async fn reach(
+        &self,
+        tunnel: Option<(&Tunnel, &Target)>,
+        deadline: Instant,
+        source: &impl Fn(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Reached, ConnectError> {
+        match &self.first {
+            FirstHost::Tcp(addresses) => {
+                self.reach_one_of(addresses.clone(), tunnel, deadline, source).await
+            }
+            FirstHost::Unix(path) => {
+                let begun = Instant::now();
+                let stream = UnixStream::connect(path)
+                    .await
+                    .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
+                let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
+                let (upgraded, subprotocol) =
+                    self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
+                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), subprotocol })
+            }
+        }
+    }
+
+    /// The server at one of these addresses. Each has its share of the time up to `deadline`, so
+    /// that one that accepts and is silent leaves time to the others.
+    async fn reach_one_of(
+        &self,
+        mut addresses: Vec<SocketAddr>,
+        tunnel: Option<(&Tunnel, &Target)>,
+        deadline: Instant,
+        source: &impl Fn(IpAddr) -> Option<IpAddr>,
+    ) -> Result<Reached, ConnectError> {
+        let mut last: Option<ConnectError> = None;
+        loop {
+            let begun = Instant::now();
+            let attempt = async |address: SocketAddr| tcp(address, source(address.ip())).await;
+            let (address, stream) = match race(&addresses, deadline, attempt).await {
+                Ok(connected) => connected,
+                // An address that got further has more to tell.
+                Err(failures) => {
+                    return Err(last.unwrap_or_else(|| self.unreachable(&failures).into()));
+                }
+            };
+            let mut phases =
+                Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
+            let share = share(deadline, addresses.len());
+            let stream = Stream::Tcp(stream);
+            let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
+                Ok((upgraded, subprotocol)) => {
+                    let address = Address::Tcp(address);
+                    return Ok(Reached { upgraded, phases, address, subprotocol });
+                }
+                Err(cause) => cause,
+            };
+            debug!(%address, "{cause}");
+            addresses.retain(|other| *other != address);
+            if addresses.is_empty() || cause.redirect().is_some() {
+                return Err(cause);
+            }
+            last = Some(cause);
+        }
+    }
+
+    /// What is left to do over a stream to the first host.
+    async fn upgrade(
+        &self,
+        mut stream: Stream,
+        tunnel: Option<(&Tunnel, &Target)>,
+        phases: &mut Phases,
+        deadline: Instant,
+    ) -> Result<(Upgraded<Stream>, Option<String>), ConnectError> {
+        if let Some((tunnel, target)) = tunnel {
+            let step = format!("from {}", tunnel.proxy);
+            let tunnel = tunnel.dig(stream, target);
+            stream = timed(tunnel, &step, deadline, &mut phases.proxy).await??;
+        }
+        if let Some(tls) = &self.tls {
+            let handshake = tls.secure(stream);
+            stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
+        }
+        let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
+        timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade).await?
+    }
+
+    /// Why the first host was not reached at any address.
+    fn unreachable(&self, failures: &[Failure]) -> String {
+        let cause = match failures {
+            // The address is that in the URL.
+            [(address, cause)] if self.first_host().parse() == Ok(address.ip()) => cause.clone(),
+            failures => eyeballs::told(failures),
+        };
+        match &self.tunnel {
+            Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
+            None => cause,
+        }
+    }
+
+    fn first_host(&self) -> &str {
+        self.tunnel.as_ref().map_or(self.url.host(), |tunnel| tunnel.proxy.host())
+    }
+}
+
+/// What makes connections to a host of this name secure, if they are to be.
+async fn connector(
+    trust: &Trust,
+    name: Option<&ServerName<'static>>,
+    identity: Option<&Identity>,
+    deadline: Instant,
+) -> Result<Option<Connector>, String> {
+    let Some(name) = name else { return Ok(None) };
+    timeout_at(deadline, trust.connector(name, identity))
+        .await
+        .map_err(|_| format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}"))?
+        .map(Some)
+}
+
+/// One of `left` equal parts of the time up to `deadline`.
+fn share(deadline: Instant, left: usize) -> Instant {
+    let now = Instant::now();
+    now + deadline.duration_since(now).div_f64(left.max(1) as f64)
+}
+
+fn sum(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What comes of a step up to `deadline`, and its time.
+async fn timed<T>(
+    step: impl Future<Output = T>,
+    name: &str,
+    deadline: Instant,
+    time: &mut Option<Duration>,
+) -> Result<T, String> {
+    let begun = Instant::now();
+    let outcome = timeout_at(deadline, step)
+        .await
+        .map_err(|_| format!("no answer {name} within {}", seconds(begun.elapsed())))?;
+    *time = Some(begun.elapsed());
+    Ok(outcome)
+}
+
+async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, String> {
+    let connect = async {
+        let stream = match source {
+            Some(source) => {
+                let socket = match source {
+                    IpAddr::V4(_) => TcpSocket::new_v4()?,
+                    IpAddr::V6(_) => TcpSocket::new_v6()?,
+                };
+                socket.bind((source, 0).into())?;
+                socket.connect(address).await?
+            }
+            None => TcpStream::connect(address).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok::<_, std::io::Error>(stream)
+    };
+    connect.await.map_err(|error| error.to_string())
+}

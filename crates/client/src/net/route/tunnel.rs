@@ -1,0 +1,59 @@
+//! The way through a proxy.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connector;
+use super::eyeballs::interleaved;
+use crate::net::Endpoint;
+use crate::net::error::ConnectError;
+use crate::net::proxy::{Proxy, Target};
+use crate::net::stream::Stream;
+use crate::net::tls::{Connector, Trust};
+
+/// The way through a proxy.
+pub(super) struct Tunnel {
+    pub(super) proxy: Proxy,
+    tls: Option<Connector>,
+    /// The server by its name, or each of its addresses.
+    pub(super) targets: Vec<Target>,
+}
+
+impl Tunnel {
+    /// The way through `proxy`, and the time that the look-up of the server took, if it is up to
+    /// the client.
+    ///
+    /// # Errors
+    /// Why there is no way.
+    pub(super) async fn find(
+        proxy: &Proxy,
+        endpoint: &Endpoint,
+        deadline: Instant,
+    ) -> Result<(Self, Option<Duration>), ConnectError> {
+        let Endpoint { url, options, .. } = endpoint;
+        // Who does not check the server may still care about the password of the proxy.
+        let trust = Trust::Known(options.proxy_authorities.clone());
+        let tls = connector(&trust, proxy.tls_name(), None, deadline)
+            .await
+            .map_err(|cause| format!("{proxy}: {cause}"))?;
+        let target = |host: &dyn ToString| Target { host: host.to_string(), port: url.port() };
+        let (targets, time) = if proxy.wants_addresses() {
+            let found = options.lookup.find(url.host(), url.port(), deadline).await?;
+            let addresses = interleaved(found.addresses);
+            (addresses.iter().map(|address| target(&address.ip())).collect(), found.time)
+        } else {
+            (vec![target(&url.host())], None)
+        };
+        Ok((Self { proxy: proxy.clone(), tls, targets }, time))
+    }
+
+    /// Has the proxy at the other end of `stream` connect to `target`.
+    pub(super) async fn dig(&self, mut stream: Stream, target: &Target) -> Result<Stream, String> {
+        if let Some(tls) = &self.tls {
+            let secure = tls.secure(stream).await;
+            stream = secure.map_err(|cause| format!("{}: {cause}", self.proxy))?;
+        }
+        self.proxy.tunnel(stream, target).await
+    }
+}

@@ -1,0 +1,118 @@
+//! Outages in words and in JSON.
+
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Local};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Outage;
+use super::cause::Cause;
+use super::ledger::Ledger;
+use super::seen::Seen;
+use crate::record;
+use crate::words::seconds;
+
+/// Outages that the statistics show one by one.
+const SHOWN: usize = 10;
+
+/// The fields of an outage in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Fields<'a> {
+    seen: Seen,
+    code: Option<u16>,
+    reason: &'a str,
+    length: f64,
+    /// Whether a reply ended it.
+    over: bool,
+    age: Option<f64>,
+    silent_received: Option<f64>,
+    silent_sent: Option<f64>,
+    /// The instances that answered before and after. Only servers that tell it have one.
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Outage {
+    /// The object in JSON.
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        let cut = |time: fn(&super::activity::Cut) -> Duration| {
+            self.cut.as_ref().map(|cut| record::seconds(time(cut)))
+        };
+        Fields {
+            seen: self.seen,
+            code: self.seen.code(),
+            reason: &self.reason,
+            length: record::seconds(self.length),
+            over: self.is_over,
+            age: cut(|cut| cut.age),
+            silent_received: cut(|cut| cut.silent_received),
+            silent_sent: cut(|cut| cut.silent_sent),
+            before: None,
+            after: None,
+        }
+    }
+
+    /// When it began, by the clock.
+    pub(crate) fn began_at(&self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_sub(self.began.elapsed()).unwrap_or(now)
+    }
+
+    fn line(&self) -> String {
+        let began = DateTime::<Local>::from(self.began_at()).format("%d-%m-%Y %H:%M:%S");
+        let length = seconds(self.length);
+        let goes_on = if self.is_over { "" } else { " and going on" };
+        let connection = match self.cut {
+            Some(cut) => format!(
+                "; connected for {}, silent for {} (received) and {} (sent)",
+                seconds(cut.age),
+                seconds(cut.silent_received),
+                seconds(cut.silent_sent)
+            ),
+            None => String::new(),
+        };
+        format!("  {began} for {length}{goes_on}: {} ({}){connection}\n", self.reason, self.seen)
+    }
+}
+
+impl Ledger {
+    /// The statistics of the outages, ready to print; nothing without any.
+    #[must_use]
+    pub fn report(&self, now: Instant) -> String {
+        if self.count() == 0 {
+            return String::new();
+        }
+        let availability = self.availability(now) * 100.0;
+        let (total, longest) = (seconds(self.total()), seconds(self.longest()));
+        let count = self.count();
+        let mut report = format!(
+            "outages: {count}, {total} in all, longest {longest}, availability {availability:.2}%\n"
+        );
+        let first = self.past().len().saturating_sub(SHOWN);
+        self.past().skip(first).for_each(|outage| report.push_str(&outage.line()));
+        if let Some(line) = self.cause(now).and_then(cause_line).filter(|_| self.cuts() > 1) {
+            report.push_str(&format!("cause: {line}\n"));
+        }
+        report
+    }
+}
+
+/// What cut the connections, in words.
+fn cause_line(cause: Cause) -> Option<String> {
+    Some(match cause {
+        Cause::Idle(time) => {
+            format!("idle timeout: a connection without traffic is cut after {}", seconds(time))
+        }
+        Cause::Lifetime(time) => {
+            format!("limit of the lifetime: a connection is cut at {}, however busy", seconds(time))
+        }
+        Cause::Instant => {
+            "several connections were cut at once, as a reload or a rollout does".into()
+        }
+        Cause::Unknown => {
+            "none: the cuts fit no idle timeout, no limit of the lifetime and no common instant"
+                .into()
+        }
+    })
+}

@@ -1,0 +1,31 @@
+//! When a run ends by itself.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+/// The limits of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Pings to send (`--count`). A try to connect that fails counts as well, so that a run ends
+    /// where no server is.
+    pub count: Option<u64>,
+    /// Time for everything (`--deadline`).
+    pub deadline: Option<Duration>,
+}
+
+impl Limits {
+    /// Whether the run ends by itself at all.
+    #[must_use]
+    pub fn are_any(self) -> bool {
+        self.count.is_some() || self.deadline.is_some()
+    }
+
+    /// Waits for the deadline, if there is one.
+    pub(super) async fn wait(self) {
+        match self.deadline {
+            Some(time) => sleep(time).await,
+            None => std::future::pending().await,
+        }
+    }
+}

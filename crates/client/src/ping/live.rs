@@ -1,0 +1,209 @@
+//! The live line of a terminal: the last round trips as a picture, and how it goes.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::env;
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::termios::tcgetwinsize;
+use tokio::time::{Instant, sleep};
+
+use super::figures::Times;
+use super::limits::Limits;
+use crate::stdout::Output;
+use crate::words::{counted, seconds};
+
+/// How often the line changes.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Pings in the picture.
+const PICTURE: usize = 24;
+
+/// Columns of a terminal that does not tell.
+const COLUMNS: usize = 80;
+
+/// Heights of a round trip in the picture.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// A lost ping in the picture.
+const LOST: char = '×';
+
+/// What the live line shows; nothing where there is none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Live(Option<Rc<RefCell<State>>>);
+
+#[derive(Debug)]
+struct State {
+    /// The last pings; `None` was lost.
+    pings: VecDeque<Option<Duration>>,
+    sent: u64,
+    lost: u64,
+    times: Option<Times>,
+    /// Since when the server is there or not, and why not.
+    since: Instant,
+    down: Option<String>,
+    limits: Limits,
+    started: Instant,
+    /// When the percentiles were computed last.
+    computed: Option<Instant>,
+}
+
+impl Live {
+    /// A line for stdout, if that is a terminal which can go back in a line.
+    pub(super) fn for_stdout(limits: Limits) -> Self {
+        let is_smart = env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"));
+        if !(io::stdout().is_terminal() && is_smart) {
+            return Self(None);
+        }
+        Self(Some(Rc::new(RefCell::new(State::new(limits)))))
+    }
+
+    /// A ping was answered, or is lost.
+    pub(super) fn ping(&self, sent: u64, lost: u64, time: Option<Duration>) {
+        let Some(state) = &self.0 else { return };
+        let state = &mut *state.borrow_mut();
+        (state.sent, state.lost) = (sent, lost);
+        if state.pings.len() >= PICTURE {
+            state.pings.pop_front();
+        }
+        state.pings.push_back(time);
+    }
+
+    /// Computes the percentiles anew, once in a while.
+    pub(super) fn times(&self, times: impl FnOnce() -> Option<Times>) {
+        let Some(state) = &self.0 else { return };
+        let state = &mut *state.borrow_mut();
+        let now = Instant::now();
+        if state.computed.is_none_or(|last| now.duration_since(last) >= PERIOD) {
+            (state.times, state.computed) = (times(), Some(now));
+        }
+    }
+
+    /// The server is there since now.
+    pub(super) fn up(&self) {
+        self.note(None);
+    }
+
+    /// The server is not there since now, for this reason.
+    pub(super) fn down(&self, reason: &str) {
+        self.note(Some(reason.to_owned()));
+    }
+
+    fn note(&self, down: Option<String>) {
+        if let Some(state) = &self.0 {
+            let state = &mut *state.borrow_mut();
+            (state.since, state.down) = (Instant::now(), down);
+        }
+    }
+
+    /// Draws the line again and again.
+    pub(super) async fn draw(&self, output: Output) {
+        let Some(state) = &self.0 else { return std::future::pending().await };
+        let mut shown = String::new();
+        loop {
+            sleep(PERIOD).await;
+            let line = state.borrow().line(columns());
+            if line != shown {
+                output.show(line.clone());
+                shown = line;
+            }
+        }
+    }
+}
+
+fn columns() -> usize {
+    match tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => COLUMNS,
+    }
+}
+
+impl State {
+    fn new(limits: Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            pings: VecDeque::new(),
+            sent: 0,
+            lost: 0,
+            times: None,
+            since: now,
+            down: Some("connecting".into()),
+            limits,
+            started: now,
+            computed: None,
+        }
+    }
+
+    /// `▁▂▁×█  12 of 20 pings, 1 lost, p50 0.21 ms, p99 0.40 ms, up 12 s`, no wider than a line.
+    fn line(&self, columns: usize) -> String {
+        let mut parts = vec![match self.limits.count {
+            Some(count) => format!("{} of {}", self.sent, counted(count, "ping")),
+            None => counted(self.sent, "ping"),
+        }];
+        parts.push(format!("{} lost", self.lost));
+        if let Some(Times { p50, p99, .. }) = self.times {
+            parts.push(format!("p50 {:.2} ms, p99 {:.2} ms", p50 * 1000.0, p99 * 1000.0));
+        }
+        if let Some(deadline) = self.limits.deadline {
+            parts.push(format!("{} left", whole(deadline.saturating_sub(self.started.elapsed()))));
+        }
+        let since = whole(self.since.elapsed());
+        parts.push(match &self.down {
+            Some(reason) => format!("down {since}: {reason}"),
+            None => format!("up {since}"),
+        });
+        let line = format!("{}  {}", self.picture(), parts.join(", "));
+        // A line of full width would move a terminal to the next.
+        line.chars().take(columns.saturating_sub(1)).collect()
+    }
+
+    fn picture(&self) -> String {
+        let slowest = self.pings.iter().flatten().max().copied().unwrap_or_default();
+        let bar = |time: &Duration| {
+            let height = time.as_secs_f64() / slowest.as_secs_f64().max(1e-9) * BARS.len() as f64;
+            BARS[(height.ceil() as usize).clamp(1, BARS.len()) - 1]
+        };
+        self.pings.iter().map(|ping| ping.as_ref().map_or(LOST, bar)).collect()
+    }
+}
+
+/// Seconds without a fraction while they are many.
+fn whole(time: Duration) -> String {
+    if time >= Duration::from_secs(10) { format!("{} s", time.as_secs()) } else { seconds(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(millis: &[Option<u64>]) -> State {
+        let pings = millis.iter().map(|millis| millis.map(Duration::from_millis)).collect();
+        State { pings, sent: millis.len() as u64, ..State::new(Limits::default()) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_line_shows_the_last_pings_and_how_it_goes() {
+        let mut state = state(&[Some(1), Some(4), None, Some(8)]);
+        state.lost = 1;
+        assert_eq!(state.line(80), "▁▄×█  4 pings, 1 lost, down 0.0 s: connecting");
+        state.down = None;
+        state.limits = Limits { count: Some(20), deadline: Some(Duration::from_secs(60)) };
+        let (fast, slow) = (0.001, 0.008);
+        let times = Times { min: fast, avg: fast, p50: fast, p90: slow, p99: slow, max: slow };
+        state.times = Some(times);
+        sleep(Duration::from_secs(15)).await;
+        assert_eq!(
+            state.line(120),
+            "▁▄×█  4 of 20 pings, 1 lost, p50 1.00 ms, p99 8.00 ms, 45 s left, up 15 s"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_line_fits_into_the_terminal() {
+        assert_eq!(state(&[Some(1), Some(1)]).line(11), "██  2 ping");
+        assert_eq!(state(&[]).line(0), "");
+    }
+}

@@ -1,0 +1,166 @@
+//! The client's own metrics, for Prometheus (`METRICS_LISTEN`).
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, Result,
+    TextEncoder,
+};
+
+use crate::outage::seen::Seen;
+
+/// Upper bounds of the round trips that are counted together, in seconds.
+const BUCKETS: [f64; 15] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
+
+/// Close codes that have a name of their own: those of RFC 6455 and the IANA registry. A server may
+/// send thousands of others, each of which would be a time series.
+const KNOWN_CODES: std::ops::RangeInclusive<u16> = 1000..=1015;
+
+/// What is counted, if anybody wants to know.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metrics(Option<Counts>);
+
+#[derive(Clone, Debug)]
+struct Counts {
+    registry: Registry,
+    round_trips: Histogram,
+    pings: IntCounterVec,
+    outages: IntCounterVec,
+    up: IntGauge,
+    phases: GaugeVec,
+}
+
+impl Metrics {
+    /// Begins to count.
+    ///
+    /// # Errors
+    /// When a name is not allowed, which none of these is.
+    pub(super) fn start() -> Result<Self> {
+        let options = HistogramOpts::new(
+            "websockets_client_round_trip_seconds",
+            "Time from a ping to its reply.",
+        );
+        let counts = Counts {
+            registry: Registry::new(),
+            round_trips: Histogram::with_opts(options.buckets(BUCKETS.to_vec()))?,
+            pings: IntCounterVec::new(
+                Opts::new("websockets_client_pings_total", "Pings, by what became of them."),
+                &["result"],
+            )?,
+            outages: IntCounterVec::new(
+                Opts::new(
+                    "websockets_client_outages_total",
+                    "Times that the server was not there, by how that began.",
+                ),
+                &["seen"],
+            )?,
+            up: IntGauge::new("websockets_client_up", "1 if the server answered last, 0 if not.")?,
+            phases: GaugeVec::new(
+                Opts::new(
+                    "websockets_client_connect_seconds",
+                    "How long each phase of the last connection took.",
+                ),
+                &["phase"],
+            )?,
+        };
+        counts.register()?;
+        Ok(Self(Some(counts)))
+    }
+
+    /// A ping was answered after this time, or is lost.
+    pub(super) fn ping(&self, round_trip: Option<Duration>) {
+        let Some(counts) = &self.0 else { return };
+        match round_trip {
+            Some(time) => {
+                counts.pings.with_label_values(&["received"]).inc();
+                counts.round_trips.observe(time.as_secs_f64());
+            }
+            None => counts.pings.with_label_values(&["lost"]).inc(),
+        }
+    }
+
+    /// An outage has begun.
+    pub(super) fn outage(&self, seen: Seen) {
+        let Some(counts) = &self.0 else { return };
+        let label = match seen {
+            Seen::Close(code) if !KNOWN_CODES.contains(&code) => "close-other".into(),
+            seen => seen.to_string(),
+        };
+        counts.outages.with_label_values(&[label]).inc();
+    }
+
+    /// Whether the server is there.
+    pub(super) fn up(&self, is_up: bool) {
+        if let Some(counts) = &self.0 {
+            counts.up.set(i64::from(is_up));
+        }
+    }
+
+    /// A connection was made, and has its first reply.
+    pub(super) fn connection(&self, phases: [(&'static str, Option<Duration>); 6]) {
+        let Some(counts) = &self.0 else { return };
+        counts.phases.reset();
+        for (name, time) in phases {
+            if let Some(time) = time {
+                counts.phases.with_label_values(&[name]).set(time.as_secs_f64());
+            }
+        }
+    }
+
+    /// Everything in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When the encoder refuses, which only an unknown kind of metric makes it do.
+    pub(super) fn text(&self) -> Result<String> {
+        let families = self.0.as_ref().map(|counts| counts.registry.gather()).unwrap_or_default();
+        TextEncoder::new().encode_to_string(&families)
+    }
+}
+
+impl Counts {
+    fn register(&self) -> Result<()> {
+        // A rate needs the zero before the first one.
+        ["received", "lost"].iter().for_each(|result| _ = self.pings.with_label_values(&[result]));
+        let collectors: [Box<dyn Collector>; 5] = [
+            Box::new(self.round_trips.clone()),
+            Box::new(self.pings.clone()),
+            Box::new(self.outages.clone()),
+            Box::new(self.up.clone()),
+            Box::new(self.phases.clone()),
+        ];
+        collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_in_the_text() {
+        let metrics = Metrics::start().unwrap();
+        metrics.ping(Some(Duration::from_micros(200)));
+        metrics.ping(None);
+        metrics.outage(Seen::Close(1001));
+        metrics.outage(Seen::Close(4321));
+        metrics.up(true);
+        metrics.connection([("tcp", Some(Duration::from_millis(5))); 6]);
+        let text = metrics.text().unwrap();
+        for line in [
+            "websockets_client_pings_total{result=\"received\"} 1",
+            "websockets_client_pings_total{result=\"lost\"} 1",
+            "websockets_client_round_trip_seconds_bucket{le=\"0.0001\"} 0",
+            "websockets_client_round_trip_seconds_bucket{le=\"0.00025\"} 1",
+            "websockets_client_outages_total{seen=\"close-1001\"} 1",
+            "websockets_client_outages_total{seen=\"close-other\"} 1",
+            "websockets_client_up 1",
+            "websockets_client_connect_seconds{phase=\"tcp\"} 0.005",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} in {text}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+use super::*;
+use crate::net::Endpoint;
+use crate::ping::limits::Limits;
+use crate::ping::lines::Style;
+use crate::ping::live::Live;
+use crate::ping::metrics::Metrics;
+use crate::ping::reporter::Sinks;
+use crate::ping::stats::Stats;
+use crate::stdout::Output;
+use crate::stdout::tests::Writes;
+use proto::limits::CLOSE_TIMEOUT;
+use std::sync::mpsc::Receiver;
+use tokio::io::DuplexStream;
+use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+type Server = WebSocketStream<DuplexStream>;
+
+const LAG: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Client {
+    session: Session<DuplexStream>,
+    reporter: Reporter,
+    lines: Receiver<String>,
+}
+
+impl Client {
+    fn report(&self) -> String {
+        self.reporter.report().lines().nth(2).unwrap_or_default().to_owned()
+    }
+
+    fn said(&self) -> String {
+        let line = self.lines.recv().unwrap();
+        line.split_once("server: ").unwrap().1.trim_end().to_owned()
+    }
+}
+
+async fn pair() -> (Client, Server) {
+    let (near, far) = tokio::io::duplex(4096);
+    let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
+    let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+    let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
+    let (writes, lines) = Writes::channel();
+    let (output, _writer) = Output::start(writes).unwrap();
+    let endpoint = Endpoint::new("ws://server".parse().unwrap());
+    let (live, metrics) = (Live::default(), Metrics::default());
+    let sinks = Sinks { output, style: Style::Plain, live, metrics };
+    let stats = Stats::new().unwrap();
+    let reporter = Reporter::new(&endpoint, Limits::default(), sinks, stats);
+    let session = Session::new(socket, pings, Asking::begin(false));
+    (Client { session, reporter, lines }, server)
+}
+
+/// Runs the client against what `serve` does; returns how that ended.
+async fn converse(
+    client: &mut Client,
+    server: &mut Server,
+    serve: impl AsyncFnOnce(&mut Server),
+) -> Ending {
+    tokio::join!(client.session.run(&mut client.reporter), serve(server)).0
+}
+
+async fn ping(server: &mut Server) {
+    assert_eq!(server.next().await.unwrap().unwrap(), Message::text("ping"));
+}
+
+async fn say(server: &mut Server, text: &str) {
+    server.send(Message::text(text)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lag_lies_between_a_reply_and_the_next_ping() {
+    let (mut client, mut server) = pair().await;
+    let ending = converse(&mut client, &mut server, async |server| {
+        for delay in [Duration::from_secs(1), Duration::ZERO, Duration::from_secs(9)] {
+            ping(server).await;
+            sleep(delay).await;
+            say(server, "Pong!").await;
+            let replied = Instant::now();
+            ping(server).await;
+            assert_eq!(replied.elapsed(), LAG);
+            say(server, "Pong!").await;
+        }
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert!(client.report().starts_with("6 sent, 6 received"), "{}", client.report());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_takes_too_long_ends_the_connection() {
+    let (mut client, mut server) = pair().await;
+    client.session.asking.is_certain = true;
+    let start = Instant::now();
+    let ending = converse(&mut client, &mut server, async |server| {
+        ping(server).await;
+        // Signs of life are no reply.
+        for _ in 0..5 {
+            sleep(PATIENCE / 6).await;
+            server.send(Message::Ping("alive?".into())).await.unwrap();
+            assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
+        }
+    })
+    .await;
+    assert_eq!(start.elapsed(), PATIENCE);
+    assert!(matches!(ending, Ending::NoPong(PATIENCE)));
+    say(&mut server, "Pong!").await;
+    drop(server);
+    client.session.part(&ending, &mut client.reporter).await;
+    assert!(client.reporter.report().contains("1 sent, 0 received, 1 lost (100%)"));
+    assert!(client.lines.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_seen_at_once_between_two_pings() {
+    let (mut client, mut server) = pair().await;
+    let start = Instant::now();
+    let ending = converse(&mut client, &mut server, async |server| {
+        ping(server).await;
+        say(server, "Pong!").await;
+        server.send(Message::Ping("alive?".into())).await.unwrap();
+        assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert!(client.report().starts_with("1 sent, 1 received, 0 lost"), "{}", client.report());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_answers_are_counted_but_all_is_printed() {
+    let (mut client, mut server) = pair().await;
+    let ending = converse(&mut client, &mut server, async |server| {
+        ping(server).await;
+        say(server, "Error: no room").await;
+        say(server, "by the way").await;
+        ping(server).await;
+        say(server, "Pong!").await;
+        server.send(Message::binary(vec![1])).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Refused(CloseCode::UNSUPPORTED, _)));
+    let report = client.report();
+    assert!(report.starts_with("2 sent, 1 received, 1 lost (50%), 1 error,"), "{report}");
+    assert_eq!(
+        ["Error: no room", "by the way", "Pong!"].map(|_| client.said()),
+        ["Error: no room", "by the way", "Pong!"]
+    );
+}
+
+/// Stops a client that waits for a reply; returns its statistics.
+async fn stopped_midway(late: &[&str]) -> String {
+    let (mut client, mut server) = pair().await;
+    tokio::select! {
+        _ = client.session.run(&mut client.reporter) => unreachable!(),
+        () = ping(&mut server) => {}
+    }
+    let Client { session, mut reporter, .. } = client;
+    let answer = async {
+        for text in late {
+            say(&mut server, text).await;
+        }
+        let Some(Ok(Message::Close(Some(frame)))) = server.next().await else { panic!() };
+        assert_eq!(u16::from(frame.code), 1000);
+        server.next().await;
+        drop(server);
+    };
+    tokio::join!(session.part(&Ending::Stopped, &mut reporter), answer);
+    reporter.report()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_on_its_way_at_the_stop_is_received_or_never_sent() {
+    let start = Instant::now();
+    assert!(stopped_midway(&["Pong!"]).await.contains("1 sent, 1 received, 0 lost"));
+    assert!(stopped_midway(&[]).await.contains("0 sent, 0 received, 0 lost"));
+    assert!(stopped_midway(&["Pong!", "more"]).await.contains("1 sent, 1 received, 0 lost"));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ignores_the_goodbye_is_not_waited_for_long() {
+    let (mut client, _server) = pair().await;
+    let start = Instant::now();
+    client.session.part(&Ending::Stopped, &mut client.reporter).await;
+    assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
+}
+
+/// The Ping frame that comes next is answered.
+async fn frame(server: &mut Server) {
+    let ping = server.next().await.unwrap().unwrap();
+    assert!(matches!(&ping, Message::Ping(payload) if payload.len() == 8), "{ping:?}");
+    server.flush().await.unwrap();
+}
+
+/// Lets the server answer the message with `answer`, and then some Ping frames; returns the time to
+/// the first of those, and the statistics.
+async fn switched(answer: impl AsyncFnOnce(&mut Server)) -> (Duration, String) {
+    let (mut client, mut server) = pair().await;
+    let start = Instant::now();
+    let mut switched = Duration::ZERO;
+    let ending = converse(&mut client, &mut server, async |server| {
+        ping(server).await;
+        answer(server).await;
+        sleep(LAG / 2).await;
+        frame(server).await;
+        switched = start.elapsed();
+        frame(server).await;
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert_eq!(client.session.asking(), Asking { way: Way::Frame, is_certain: true });
+    (switched, client.report())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_is_no_pong_and_has_the_server_asked_with_ping_frames() {
+    for echo in ["ping", "[RE]: ping"] {
+        let (time, report) = switched(async |server| say(server, echo).await).await;
+        assert!(time <= LAG, "{time:?}");
+        assert!(report.starts_with("2 sent, 2 received, 0 lost (0%)"), "{report}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_nothing_but_ping_frames_is_asked_with_these() {
+    let (time, report) = switched(async |server| frame(server).await).await;
+    assert!(time >= PATIENCE, "{time:?}");
+    assert!(report.starts_with("2 sent, 2 received, 0 lost (0%)"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_something_else_is_asked_with_ping_frames_soon() {
+    let (time, report) = switched(async |server| {
+        say(server, "what?").await;
+        frame(server).await;
+    })
+    .await;
+    assert!(time < PATIENCE, "{time:?}");
+    assert!(report.starts_with("2 sent, 2 received, 0 lost (0%)"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_pong_after_a_ping_frame_is_still_a_pong() {
+    let (mut client, mut server) = pair().await;
+    let ending = converse(&mut client, &mut server, async |server| {
+        ping(server).await;
+        frame(server).await;
+        sleep(PATIENCE / 2).await;
+        say(server, "Pong!").await;
+        ping(server).await;
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert!(client.report().starts_with("1 sent, 1 received"), "{}", client.report());
+    assert_eq!(client.session.asking(), Asking { way: Way::Message, is_certain: true });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_an_answer_and_changes_nothing() {
+    let (mut client, mut server) = pair().await;
+    let ending = converse(&mut client, &mut server, async |server| {
+        for _ in 0..3 {
+            ping(server).await;
+            say(server, "Error: the disk is full").await;
+        }
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert!(client.report().starts_with("3 sent, 0 received, 3 lost (100%), 3 errors"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn binary_frames_of_a_server_that_is_not_known_are_shown() {
+    let (mut client, mut server) = pair().await;
+    client.session.asking = Asking::begin(true);
+    let ending = converse(&mut client, &mut server, async |server| {
+        server.send(Message::binary(vec![1, 2])).await.unwrap();
+        frame(server).await;
+        frame(server).await;
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert_eq!([(); 3].map(|()| client.said()), ["binary, 2 bytes", "Pong frame", "Pong frame"]);
+}

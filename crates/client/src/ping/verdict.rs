@@ -1,0 +1,163 @@
+//! What a run comes to: good, not good, or not to be told.
+
+use super::condition::Conditions;
+use super::figures::Figures;
+use super::limits::Limits;
+use crate::mode::Verdict;
+use crate::record;
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunEnd {
+    /// A signal, or nobody who reads stdout any more.
+    Stopped,
+    /// The deadline.
+    Deadline,
+    /// All pings were sent.
+    Complete,
+}
+
+/// The verdict on a run, and why.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    /// `None` where nothing can be told.
+    ok: Option<bool>,
+    text: String,
+    /// Whether somebody who sees the statistics needs the text as well.
+    is_news: bool,
+    figures: Figures,
+}
+
+impl Judgement {
+    /// Judges a run. `is_known` tells whether anything at all happened.
+    pub(super) fn of(
+        figures: Figures,
+        conditions: &Conditions,
+        limits: Limits,
+        end: RunEnd,
+        is_known: bool,
+    ) -> Self {
+        let (ok, text, is_news) = judge(&figures, conditions, limits, end, is_known);
+        Self { ok, text, is_news, figures }
+    }
+
+    /// The last line of `--json`.
+    pub(super) fn json(&self) -> Result<String, serde_json::Error> {
+        let Self { ok, text, figures, .. } = self;
+        record::verdict(&record::Verdict { probe: "ping", ok: *ok, text, fields: figures })
+    }
+
+    /// The verdict, for the exit status.
+    pub(super) fn verdict(self) -> Verdict {
+        let text = self.is_news.then_some(self.text);
+        match self.ok {
+            Some(true) => Verdict::Good,
+            Some(false) => Verdict::Bad(text),
+            None => Verdict::Unknown(text.unwrap_or_default()),
+        }
+    }
+}
+
+fn judge(
+    figures: &Figures,
+    conditions: &Conditions,
+    limits: Limits,
+    end: RunEnd,
+    is_known: bool,
+) -> (Option<bool>, String, bool) {
+    let Figures { received, sent, .. } = *figures;
+    if limits.are_any() && end == RunEnd::Stopped && !is_known {
+        return (None, "stopped before any ping could be answered".into(), true);
+    }
+    if let Some(met) = conditions.met(figures) {
+        return (Some(false), format!("--fail-if: {met}"), true);
+    }
+    if received == 0 {
+        return (Some(false), "no ping was answered".into(), false);
+    }
+    if let Some(count) = limits.count.filter(|&count| end == RunEnd::Deadline && received < count) {
+        let text = format!("{received} of {count} pings answered in time");
+        return (Some(false), text, true);
+    }
+    (Some(true), format!("{received} of {sent} pings answered"), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn figures(received: u64, lost: u64) -> Figures {
+        Figures {
+            sent: received + lost,
+            received,
+            lost,
+            times: None,
+            outages: 0,
+            cuts: 0,
+            outage_total: 0.0,
+            outage_longest: 0.0,
+            availability: 1.0,
+            cause: None,
+        }
+    }
+
+    #[test]
+    fn a_run_is_good_if_anything_came_back_and_nothing_else_was_asked() {
+        let five = Limits { count: Some(5), deadline: None };
+        let in_time = Limits { deadline: Some(Duration::from_secs(9)), ..five };
+        let (none, loss) = ("", "loss>30%");
+        for (counts, condition, limits, end, known, ok, text) in [
+            ((3, 2), none, five, RunEnd::Complete, true, Some(true), "3 of 5 pings answered"),
+            (
+                (3, 2),
+                loss,
+                five,
+                RunEnd::Complete,
+                true,
+                Some(false),
+                "--fail-if: loss is 40.00% (loss>30%)",
+            ),
+            (
+                (3, 2),
+                none,
+                in_time,
+                RunEnd::Deadline,
+                true,
+                Some(false),
+                "3 of 5 pings answered in time",
+            ),
+            ((5, 0), none, in_time, RunEnd::Complete, true, Some(true), "5 of 5 pings answered"),
+            ((0, 5), none, five, RunEnd::Complete, true, Some(false), "no ping was answered"),
+            ((0, 0), none, five, RunEnd::Complete, true, Some(false), "no ping was answered"),
+            ((0, 0), none, in_time, RunEnd::Deadline, false, Some(false), "no ping was answered"),
+            (
+                (0, 0),
+                none,
+                five,
+                RunEnd::Stopped,
+                false,
+                None,
+                "stopped before any ping could be answered",
+            ),
+            ((1, 0), none, five, RunEnd::Stopped, true, Some(true), "1 of 1 pings answered"),
+            (
+                (0, 0),
+                none,
+                Limits::default(),
+                RunEnd::Stopped,
+                false,
+                Some(false),
+                "no ping was answered",
+            ),
+        ] {
+            let conditions = match condition {
+                "" => Conditions::default(),
+                text => text.parse().unwrap(),
+            };
+            let (is_ok, told, _) =
+                judge(&figures(counts.0, counts.1), &conditions, limits, end, known);
+            assert_eq!((is_ok, told.as_str()), (ok, text), "{counts:?} {limits:?} {end:?}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Outages: how each began and how long it was, and what cut the connections.
+
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::set_socket_linger;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::client::{Client, Lines, command};
+use crate::fake::{Fake, read_frame};
+use crate::python::python;
+
+const PONG: &[u8] = b"\x81\x05Pong!";
+
+/// A client that prints JSON.
+fn start(url: &str, args: &[&str]) -> Client {
+    let mut command = command(&[]);
+    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Client::of(command.spawn().unwrap())
+}
+
+/// The next object of this type.
+fn next(client: &Client, name: &str) -> Value {
+    loop {
+        let object: Value = serde_json::from_str(&client.stdout.next()).unwrap();
+        if object["type"] == name {
+            return object;
+        }
+    }
+}
+
+/// Answers one ping over the next connection.
+fn answer(server: &Fake) -> TcpStream {
+    use std::io::Write;
+    let (mut stream, _) = server.accept_raw();
+    read_frame(&mut stream);
+    stream.write_all(PONG).unwrap();
+    stream
+}
+
+fn seconds(object: &Value, name: &str) -> f64 {
+    object[name].as_f64().unwrap_or_else(|| panic!("{name} in {object}"))
+}
+
+#[test]
+fn the_end_of_each_connection_is_told_as_it_was_seen() {
+    let (server, url) = Fake::start();
+    let client = start(&url, &["-i", "0.05", "-W", "0.5"]);
+    // A FIN without a Close frame.
+    let stream = answer(&server);
+    stream.shutdown(Shutdown::Write).unwrap();
+    // A reset.
+    let reset = answer(&server);
+    assert_eq!(next(&client, "outage")["seen"], "fin");
+    set_socket_linger(reset.as_fd(), Some(Duration::ZERO)).unwrap();
+    drop(reset);
+    // Silence: nothing is answered any more.
+    let silent = answer(&server);
+    assert_eq!(next(&client, "outage")["seen"], "rst");
+    let _last = answer(&server);
+    let outage = next(&client, "outage");
+    assert_eq!(outage["seen"], "silence");
+    assert_eq!(outage["reason"], "no Pong within 500ms");
+    // From the last sign of life on.
+    assert!(seconds(&outage, "length") >= 0.5, "{outage}");
+    assert!(seconds(&outage, "silent_received") >= 0.5, "{outage}");
+    assert!(seconds(&outage, "age") >= seconds(&outage, "silent_received"), "{outage}");
+    drop(silent);
+}
+
+/// Cuts each connection after this time without traffic, or at this age.
+fn cut(server: Fake, after: Duration, count: usize, is_busy: bool) {
+    thread::spawn(move || {
+        for _ in 0..count {
+            use std::io::Write;
+            let mut stream = answer(&server);
+            let begun = Instant::now();
+            while is_busy && begun.elapsed() < after {
+                read_frame(&mut stream);
+                stream.write_all(PONG).unwrap();
+            }
+            if !is_busy {
+                thread::sleep(after);
+            }
+        }
+        let _last = answer(&server);
+        thread::sleep(crate::DEADLINE);
+    });
+}
+
+#[test]
+fn the_same_silence_before_each_cut_is_an_idle_timeout() {
+    let (server, url) = Fake::start();
+    cut(server, Duration::from_secs(1), 2, false);
+    let client = start(&url, &["-i", "60"]);
+    (0..2).for_each(|_| _ = next(&client, "outage"));
+    client.signal(Signal::INT);
+    let verdict = next(&client, "verdict");
+    assert_eq!((&verdict["cause"], &verdict["cuts"]), (&"idle".into(), &2.into()), "{verdict}");
+}
+
+#[test]
+fn the_same_age_of_busy_connections_is_a_limit_of_their_lifetime() {
+    let (server, url) = Fake::start();
+    cut(server, Duration::from_secs(2), 2, true);
+    let client = start(&url, &["-i", "0.05"]);
+    (0..2).for_each(|_| _ = next(&client, "outage"));
+    client.signal(Signal::INT);
+    let verdict = next(&client, "verdict");
+    assert_eq!((&verdict["cause"], &verdict["cuts"]), (&"lifetime".into(), &2.into()), "{verdict}");
+}
+
+#[test]
+fn the_statistics_show_each_outage_and_the_availability() {
+    let (server, url) = Fake::start();
+    let mut client = Client::start(&url, &[("LAG_TIME", "0.01")]);
+    let mut peer = server.accept();
+    peer.pong();
+    peer.close(1001, "the server stops");
+    let mut peer = server.accept();
+    peer.pong();
+    peer.ping();
+    client.signal(Signal::TERM);
+    peer.closed();
+    let told = client.stderr.rest();
+    assert_eq!(told.len(), 3, "{told:?}");
+    let lines = client.stdout.rest();
+    let at = lines.iter().position(|line| line.starts_with("outages: 1, ")).expect("no outages");
+    assert!(lines[at].contains(" s in all, longest "), "{lines:?}");
+    assert!(lines[at].contains(", availability ") && lines[at].ends_with('%'), "{lines:?}");
+    let outage = &lines[at + 1];
+    assert!(
+        outage.contains(
+            ": closed by the server (1001: the server stops) (close-1001); connected for "
+        ),
+        "{outage}"
+    );
+    assert_eq!(client.wait().code(), Some(0));
+}
+
+const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/client/server.py");
+
+#[test]
+#[ignore = "needs Python with websockets"]
+fn a_stopped_process_is_silence_and_its_return_ends_the_outage() {
+    let mut command = python(SERVER);
+    let mut server = command.env("DELAY", "0").stdout(Stdio::piped()).spawn().unwrap();
+    let said = Lines::of("stdout", server.stdout.take().unwrap());
+    let url = format!("ws://127.0.0.1:{}", said.next());
+    let client = start(&url, &["-i", "0.1", "-W", "1"]);
+    next(&client, "reply");
+    let signal = |signal| kill_process(Pid::from_child(&server), signal).unwrap();
+    signal(Signal::STOP);
+    let stopped = Instant::now();
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+    assert!(client.stderr.next_event().contains("no Pong within 1s"));
+    signal(Signal::CONT);
+    let outage = next(&client, "outage");
+    assert_eq!((&outage["seen"], &outage["over"]), (&"silence".into(), &true.into()));
+    let length = seconds(&outage, "length");
+    assert!((1.0..=stopped.elapsed().as_secs_f64() + 0.2).contains(&length), "{outage}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

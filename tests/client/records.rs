@@ -1,0 +1,264 @@
+//! What `--json` prints, held to the table in the client's README.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Output, Stdio};
+use std::thread;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::client::{Client, command};
+use crate::fake::{Fake, Port};
+
+const README: &str = include_str!("../../crates/client/README.md");
+
+/// The fields of each type, as the README has them.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let (_, section) = README.split_once("\n## JSON\n").expect("a section about JSON");
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let mut cells = row.trim_matches('|').split('|');
+        let name = cells.next().unwrap().trim().trim_matches('`').to_owned();
+        let fields = cells.next().unwrap().split('`').skip(1).step_by(2);
+        (name, fields.map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+/// The name of the row that an object belongs to.
+fn row(object: &Value) -> String {
+    match (&object["type"], &object["probe"]) {
+        (Value::String(name), Value::String(probe)) => format!("{name} of {probe}"),
+        (Value::String(name), _) => name.clone(),
+        _ => panic!("no type: {object}"),
+    }
+}
+
+/// The fields of an object, with those of the objects inside as `outer.inner`.
+fn fields(object: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (name, value) in object.as_object().unwrap() {
+        match value {
+            // What the causes are is up to the server.
+            Value::Object(_) if !name.ends_with("_by_cause") => {
+                names.extend(fields(value).iter().map(|inner| format!("{name}.{inner}")));
+            }
+            _ => _ = names.insert(name.clone()),
+        }
+    }
+    names
+}
+
+/// Checks the objects of an output; returns them.
+#[track_caller]
+fn checked(stdout: &[u8]) -> Vec<Value> {
+    let text = str::from_utf8(stdout).unwrap();
+    let objects: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let documented = documented();
+    for object in &objects {
+        assert_eq!(object["schema"], 1);
+        assert!(object["at"].as_f64().is_some_and(|at| at > 1.7e9), "{object}");
+        let mut fields = fields(object);
+        for common in ["type", "schema", "at"] {
+            assert!(fields.remove(common), "{common} in {object}");
+        }
+        let row = row(object);
+        let documented = documented.get(&row).unwrap_or_else(|| panic!("no row for {row}"));
+        // What may be an object is documented with the fields of that.
+        let is_null =
+            |name: &String| name.split_once('.').is_some_and(|(outer, _)| object[outer].is_null());
+        let documented: BTreeSet<_> = documented
+            .iter()
+            .map(|name| if is_null(name) { name.split('.').next().unwrap() } else { name })
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(fields, documented, "{row}");
+    }
+    let verdict = objects.last().expect("a verdict");
+    assert_eq!(verdict["type"], "verdict");
+    assert_eq!(objects.iter().filter(|object| object["type"] == "verdict").count(), 1);
+    objects
+}
+
+fn of_type<'a>(objects: &'a [Value], name: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["type"] == name).collect()
+}
+
+fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> Output {
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || serve(server));
+    let output = command(&[("LAG_TIME", "0")]).arg(&url).args(args).output().unwrap();
+    serving.join().unwrap();
+    output
+}
+
+#[test]
+fn each_object_has_the_fields_that_are_documented() {
+    let output = run(&["--json", "-c", "4"], |server| {
+        let mut peer = server.accept();
+        peer.pong();
+        peer.pong();
+        peer.close(1001, "the server stops");
+        let mut peer = server.accept();
+        peer.pong();
+        peer.pong();
+        peer.closed();
+    });
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let objects = checked(&output.stdout);
+    let connections = of_type(&objects, "connection");
+    assert_eq!(connections.len(), 2);
+    for phase in ["tcp", "upgrade", "first_reply"] {
+        assert!(
+            connections[0]["phases"][phase].as_f64().is_some_and(|time| time < 30.0),
+            "{phase}"
+        );
+    }
+    // An address is not looked up.
+    for phase in ["dns", "proxy", "tls"] {
+        assert_eq!(connections[0]["phases"][phase], Value::Null);
+    }
+    let outages = of_type(&objects, "outage");
+    assert_eq!(outages.len(), 1);
+    let outage = outages[0];
+    assert_eq!((&outage["seen"], &outage["code"]), (&"close-1001".into(), &1001.into()));
+    assert_eq!(outage["reason"], "closed by the server (1001: the server stops)");
+    assert_eq!(outage["over"], true);
+    // Whether the ping on its way was lost with the first connection is up to the order of things.
+    let verdict = objects.last().unwrap();
+    let (received, lost) = (of_type(&objects, "reply").len(), verdict["lost"].as_u64().unwrap());
+    assert_eq!((&verdict["ok"], &verdict["probe"]), (&true.into(), &"ping".into()));
+    assert_eq!((&verdict["sent"], &verdict["received"]), (&4.into(), &received.into()));
+    assert_eq!(received as u64 + lost, 4);
+    assert_eq!((&verdict["outages"], &verdict["cause"]), (&1.into(), &"none".into()));
+    assert_eq!(verdict["outage_total"], outage["length"]);
+}
+
+/// Stops a client with a signal; returns its exit status and its objects.
+fn stopped(client: Client) -> (Option<i32>, Vec<Value>) {
+    let mut client = client;
+    client.signal(Signal::INT);
+    let stdout = client.stdout.rest().join("\n");
+    (client.wait().code(), checked(stdout.as_bytes()))
+}
+
+fn start(url: &str, args: &[&str]) -> Client {
+    let mut command = command(&[("LAG_TIME", "3600")]);
+    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Client::of(command.spawn().unwrap())
+}
+
+#[test]
+fn a_verdict_is_the_last_line_also_after_a_signal() {
+    let (server, url) = Fake::start();
+    let client = start(&url, &[]);
+    let closed = thread::spawn(move || {
+        let mut peer = server.accept();
+        peer.pong();
+        peer
+    });
+    assert!(client.stdout.next().contains("\"type\":\"connection\""));
+    assert!(client.stdout.next().contains("\"type\":\"reply\""));
+    let peer = closed.join().unwrap();
+    let closed = thread::spawn(move || peer.closed());
+    let (status, objects) = stopped(client);
+    closed.join().unwrap();
+    assert_eq!((status, objects.len()), (Some(0), 1));
+    assert_eq!(objects[0]["ok"], true);
+}
+
+#[test]
+fn a_server_that_is_away_is_an_outage_that_is_not_over() {
+    let port = Port::reserve();
+    let client = start(&port.url(), &[]);
+    assert!(client.stderr.next_event().starts_with("WARN cannot connect to "));
+    let (status, objects) = stopped(client);
+    assert_eq!(status, Some(1));
+    assert_eq!((&objects[0]["seen"], &objects[0]["over"]), (&"refused".into(), &false.into()));
+    assert_eq!((&objects[0]["age"], &objects[0]["code"]), (&Value::Null, &Value::Null));
+    let verdict = &objects[1];
+    assert_eq!((&verdict["ok"], &verdict["availability"]), (&false.into(), &0.0.into()));
+    assert_eq!(verdict["text"], "no ping was answered");
+}
+
+#[test]
+fn a_run_that_cannot_tell_has_a_verdict_that_says_so() {
+    let (server, url) = Fake::start();
+    let client = start(&url, &["-c", "1"]);
+    let _stream = server.accept_tcp();
+    let (status, objects) = stopped(client);
+    assert_eq!((status, &objects[0]["ok"]), (Some(3), &Value::Null));
+}
+
+#[test]
+fn the_report_of_a_load_test_is_a_verdict() {
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        let mut peer = server.accept();
+        peer.pong();
+        peer.close(1001, "the server stops");
+        let mut peer = server.accept();
+        loop {
+            match peer.next() {
+                tokio_tungstenite::tungstenite::Message::Text(_) => peer.say("Pong!"),
+                _ => return peer.finish(),
+            }
+        }
+    });
+    let args = ["bench", &url, "--json", "--connections", "1", "--duration", "1s", "--rate", "50"];
+    let output = command(&[]).args(args).output().unwrap();
+    serving.join().unwrap();
+    let objects = checked(&output.stdout);
+    assert_eq!((output.status.code(), objects.len()), (Some(1), 1));
+    assert_eq!(objects[0]["ok"], false);
+    assert_eq!(objects[0]["text"], "1 connection lost");
+}
+
+#[test]
+fn a_load_test_that_cannot_begin_has_a_verdict_all_the_same() {
+    let output = command(&[]).args(["bench", "ws://no.such.name.invalid", "--json"]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&verdict["type"], &verdict["probe"]), (&"verdict".into(), &"bench".into()));
+    assert_eq!((&verdict["ok"], verdict.get("pings")), (&Value::Null, None));
+    assert!(verdict["text"].as_str().unwrap().starts_with("cannot connect to "), "{verdict}");
+}
+
+#[test]
+fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
+    use std::io::Write;
+    for (lines, missing) in [(2, 0), (5, 2)] {
+        let (server, url) = Fake::start();
+        let serving = thread::spawn(move || {
+            let mut peer = server.accept();
+            (0..2).for_each(|_| {
+                let line = peer.ping();
+                peer.say(&format!("a\n{line}"));
+            });
+            peer.send(tokio_tungstenite::tungstenite::Message::binary(vec![1, 2, 3]));
+            while !peer.next().is_close() {}
+            peer.finish();
+        });
+        let mut command = command(&[("PONG_TIMEOUT", "1")]);
+        command.args(["talk", &url, "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        (0..lines).for_each(|_| stdin.write_all(b"x\n").unwrap());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        serving.join().unwrap();
+        let objects = checked(&output.stdout);
+        let messages = of_type(&objects, "message");
+        assert_eq!((&messages[0]["kind"], &messages[0]["text"]), (&"text".into(), &"a\nx".into()));
+        assert_eq!((&messages[2]["kind"], &messages[2]["bytes"]), (&"binary".into(), &3.into()));
+        assert_eq!(of_type(&objects, "connection").len(), 1);
+        let verdict = objects.last().unwrap();
+        assert_eq!((&verdict["sent"], &verdict["received"]), (&lines.into(), &3.into()));
+        assert_eq!(verdict["ok"], output.status.success());
+        // The binary frame counts as the reply to the third line.
+        assert_eq!((&verdict["missing"], output.status.success()), (&missing.into(), missing == 0));
+    }
+}
