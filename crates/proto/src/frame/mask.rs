@@ -7,16 +7,15 @@ pub struct Mask(pub [u8; 4]);
 impl Mask {
     /// Masks, or unmasks, a payload from its beginning.
     pub fn apply(self, payload: &mut [u8]) {
-        let [a, b, c, d] = self.0;
-        let key = u32::from_ne_bytes(self.0);
-        let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
-        let (blocks, rest) = payload.as_chunks_mut::<16>();
-        for block in blocks {
-            *block = (u128::from_ne_bytes(*block) ^ wide).to_ne_bytes();
+        let half = u32::from_ne_bytes(self.0);
+        let wide = u64::from(half) << 32 | u64::from(half);
+        let (words, rest) = payload.as_chunks_mut::<8>();
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
         let (words, rest) = rest.as_chunks_mut::<4>();
         for word in words {
-            *word = (u32::from_ne_bytes(*word) ^ key).to_ne_bytes();
+            *word = (u32::from_ne_bytes(*word) ^ half).to_ne_bytes();
         }
         for (byte, key) in rest.iter_mut().zip(self.0) {
             *byte ^= key;

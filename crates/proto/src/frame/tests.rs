@@ -1,5 +1,6 @@
 //! The codec beside tungstenite's: random streams, valid and broken, cut anywhere.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use proptest::prelude::*;
