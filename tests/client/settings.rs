@@ -80,6 +80,22 @@ fn each_fault_of_a_url_is_told_without_its_password() {
 }
 
 #[test]
+fn an_argument_too_many_and_a_password_with_a_slash_show_no_password() {
+    for args in [
+        &["ws://host", "ws://user:secret@host"][..],
+        &["talk", "ws://host", "ws://user:secret@host"],
+        &["bench", "ws://host", "ws://user:se/cret@host"],
+        &["--lag-time", "ws://user:secret@host"],
+        &["ws://user:12/secret@host"],
+        &["--server-url", "ws://user:12/secret@host"],
+    ] {
+        let line = misused(&command(&[]).args(args).output().unwrap());
+        assert!(line.contains("ws://***@host"), "{args:?}: {line}");
+        assert!(!["secret", "cret", "user:"].iter().any(|part| line.contains(part)), "{line}");
+    }
+}
+
+#[test]
 fn two_modes_or_two_servers_are_one_too_many() {
     for (args, told) in [
         (

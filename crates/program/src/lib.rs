@@ -11,9 +11,12 @@ pub mod documentation;
 pub mod events;
 pub mod exit;
 mod patience;
+mod redacted;
 pub mod runtime;
 pub mod settings;
 pub mod signals;
 pub mod stop;
 pub mod values;
 pub mod zone;
+
+pub use redacted::redacted;

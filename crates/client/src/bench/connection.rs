@@ -35,18 +35,19 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S> Connection<S> {
-    pub(crate) fn new(stream: S, early: Vec<u8>, number: u64, shared: Rc<Shared>) -> Self {
-        // What became due before there was this connection is over.
-        let now = shared.now();
-        let missed = match shared.plan.schedule {
-            Some(schedule) if now > 0 => schedule.turns_by(number, now),
-            _ => 0,
-        };
+    /// A connection that sends the pings which are due after so many `turns` of its schedule.
+    pub(crate) fn new(
+        stream: S,
+        early: Vec<u8>,
+        number: u64,
+        turns: u64,
+        shared: Rc<Shared>,
+    ) -> Self {
         Self {
             stream,
             number,
             early,
-            traffic: Traffic::new(number, missed),
+            traffic: Traffic::new(number, turns),
             unwritten: Vec::new(),
             timer: Box::pin(sleep(shared.plan.patience)),
             is_timed: false,

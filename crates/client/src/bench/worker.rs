@@ -170,10 +170,11 @@ async fn hold(place: Place, number: u64, first: Upgraded<Stream>) {
     let shared = &place.0;
     let mut backoff = Backoff::default();
     let mut next = Some(first);
+    let mut turns = 0;
     while let Some(Upgraded { stream, early }) = next {
         let made = Instant::now();
         shared.work().counters.made.fetch_add(1, Ordering::Relaxed);
-        Connection::<Stream>::new(stream, early, number, Rc::clone(shared)).await;
+        Connection::<Stream>::new(stream, early, number, turns, Rc::clone(shared)).await;
         shared.work().counters.made.fetch_sub(1, Ordering::Relaxed);
         backoff.held(made.elapsed());
         if !shared.plan.reconnects {
@@ -184,6 +185,8 @@ async fn hold(place: Place, number: u64, first: Upgraded<Stream>) {
             () = shared.no_more_pings() => None,
             upgraded = again(shared, number, &mut backoff) => Some(upgraded),
         };
+        // What became due in the gap is not made up for.
+        turns = shared.plan.schedule.map_or(0, |schedule| schedule.turns_by(number, shared.now()));
     }
 }
 

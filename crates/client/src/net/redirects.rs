@@ -1,13 +1,14 @@
 //! Redirects (`--location`): the target of one, and the chain of several.
 
 use hyper::header::{AUTHORIZATION, COOKIE, HOST};
+use program::redacted;
 use tokio::time::Instant;
 
 use super::Endpoint;
 use super::error::{ConnectError, Redirect};
 use super::route::{Reached, Route};
 use super::upgrade::shortened;
-use super::url::{ServerUrl, redacted};
+use super::url::ServerUrl;
 
 /// Longest chain of redirects.
 const MAX_REDIRECTS: usize = 10;

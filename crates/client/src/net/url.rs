@@ -10,7 +10,6 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::credentials::Credentials;
 use fault::Fault;
-pub use fault::redacted;
 
 /// Schemes with their default ports. `http` and `https` mean the same: that is how a server is
 /// known to a browser.
@@ -179,6 +178,7 @@ fn check_resource(resource: &str) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use program::redacted;
     use proptest::prelude::*;
 
     #[test]

@@ -7,6 +7,7 @@
 //! on stdout, the [`live`] line of a terminal, [`metrics`]. [`figures`] are what comes of a run, and
 //! [`verdict`] whether that is good, also under the conditions of `--fail-if` ([`condition`]).
 
+mod awaited;
 pub mod condition;
 mod exporter;
 pub mod figures;

@@ -8,8 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
+use super::awaited::{Awaited, Received};
 use super::reporter::Reporter;
 use super::way::{Asking, Meaning, Unfit, Way};
 use crate::net::closing;
@@ -20,10 +21,6 @@ use crate::words::bytes;
 /// How much longer than the lag the next ping waits for room on stdout. A reader that is merely
 /// slow sets the pace; one that does not read at all loses lines.
 const HELD_UP: Duration = Duration::from_secs(1);
-
-/// After this time without a Pong, a server of which nothing is known is sent a Ping frame as well;
-/// after half the time that a reply may take, if that is sooner.
-const TRIAL_AFTER: Duration = Duration::from_secs(2);
 
 /// What a reply to a Ping frame is called.
 const PONG_FRAME: &str = "Pong frame";
@@ -48,29 +45,6 @@ pub struct Session<S> {
     activity: Activity,
     /// The ping that has no answer yet.
     awaited: Option<Awaited>,
-}
-
-/// A ping without an answer.
-#[derive(Clone, Copy, Debug)]
-struct Awaited {
-    sent: Instant,
-    /// What the Ping frame carries, or the one of the trial.
-    payload: [u8; 8],
-    /// When a Ping frame follows the message, to see whether the server lives.
-    trial_at: Option<Instant>,
-    /// The server has answered that Ping frame.
-    lives: bool,
-    /// A text came that is neither `Pong!` nor an error.
-    has_other: bool,
-}
-
-/// What came from the server.
-enum Received {
-    Text(Utf8Bytes),
-    /// A binary frame of this length.
-    Binary(usize),
-    /// A Pong frame with this payload.
-    Pong(Bytes),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -108,12 +82,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Sends a ping and waits for its answer.
     async fn ping(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
-        let awaited = self.next_ping();
+        let awaited = Awaited::begin(self.asking, self.pings.patience);
         self.awaited = Some(awaited);
         let deadline = awaited.sent + self.pings.patience;
         self.send(match self.asking.way {
             Way::Message => Message::Text(self.pings.text.clone()),
-            Way::Frame => ping_frame(&awaited),
+            Way::Frame => awaited.frame(),
         })
         .await?;
         while let Some(awaited) = self.awaited {
@@ -131,13 +105,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
-    fn next_ping(&self) -> Awaited {
-        let sent = Instant::now();
-        let trial_at =
-            (!self.asking.is_certain).then(|| sent + TRIAL_AFTER.min(self.pings.patience / 2));
-        Awaited { sent, payload: rand::random(), trial_at, lives: false, has_other: false }
-    }
-
     async fn send(&mut self, message: Message) -> Result<(), Ending> {
         let patience = self.pings.patience;
         self.activity.asked(Instant::now());
@@ -152,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match &mut self.awaited {
             Some(awaited) if awaited.trial_at.is_some_and(|at| at <= Instant::now()) => {
                 awaited.trial_at = None;
-                let frame = ping_frame(awaited);
+                let frame = awaited.frame();
                 self.send(frame).await
             }
             _ => Ok(()),
@@ -322,10 +289,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         closing::close(socket, ending, late).await;
         awaited.is_some()
     }
-}
-
-fn ping_frame(awaited: &Awaited) -> Message {
-    Message::Ping(Bytes::copy_from_slice(&awaited.payload))
 }
 
 #[cfg(test)]

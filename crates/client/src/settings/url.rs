@@ -1,7 +1,9 @@
 //! URLs as settings. clap repeats a wrong value in its message; a URL may hold a password, so it
 //! is parsed here.
 
-use crate::net::url::{ServerUrl, redacted};
+use program::redacted;
+
+use crate::net::url::ServerUrl;
 
 /// A URL as it was given.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +24,23 @@ impl<'a> Given<'a> {
 /// The setting, its value without user and password, and what is wrong with it.
 pub(super) fn parse_url(given: Given<'_>) -> Result<ServerUrl, String> {
     let Given { name, text } = given;
-    text.parse().map_err(|fault| format!("{name} is {:?}, but {fault}", redacted(text)))
+    let fault = match text.parse() {
+        Ok(_) if is_ambiguous(text) => AMBIGUOUS.to_owned(),
+        Ok(url) => return Ok(url),
+        Err(fault) => fault,
+    };
+    Err(format!("{name} is {:?}, but {fault}", redacted(text)))
+}
+
+const AMBIGUOUS: &str = "what stands before the @ may be a user with a password, or a host with its port: in a password, / is written as %2F, ? as %3F and # as %23, and in a path @ as %40";
+
+/// Whether a URL that is right as it stands may be meant another way: `ws://user:12/3@host` has the
+/// host `user`, the port 12 and the path `/3@host`, and would be shown so with a password in it.
+fn is_ambiguous(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let has_port = authority.contains(':') && !authority.starts_with('[');
+    has_port && !authority.contains('@') && rest.contains('@')
 }
 
 #[cfg(test)]
@@ -40,5 +58,17 @@ mod tests {
             told("ws://user:secret@host:0"),
             "URL is \"ws://***@host:0\", but the port *** is not allowed: it is a number from 1 to 65535 (in a password, / is written as %2F, ? as %3F and # as %23)"
         );
+    }
+
+    #[test]
+    fn a_password_with_a_slash_is_not_taken_for_a_port_and_a_path() {
+        let parse = |text| parse_url(Given { name: "URL", text });
+        for text in ["ws://u:12/3@h", "ws://u:12?3@h", "wss://u:1/@"] {
+            let told = parse(text).unwrap_err();
+            assert!(told.ends_with(AMBIGUOUS) && !told.contains("12"), "{told}");
+        }
+        for text in ["ws://h:12/3%40h", "ws://h/3@h", "ws://[::1]/3@h", "ws://u:p@h:12/3@h"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
     }
 }

@@ -1,19 +1,20 @@
-//! What is wrong with the settings, in one line.
+//! What is wrong with the settings, in one line, which repeats no password.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
 use super::is_called;
+use crate::redacted;
 
 /// The error in one line. `command` is the whole command of the program.
 pub(super) fn explain(error: &Error, command: &Command) -> String {
     let arg = text(error, ContextKind::InvalidArg);
     let told = match error.kind() {
         ErrorKind::UnknownArgument => {
-            arg.map(|arg| unknown_argument(arg, suggestion(error), command))
+            arg.map(|arg| unknown_argument(&redacted(arg), suggestion(error), command))
         }
         ErrorKind::InvalidSubcommand => text(error, ContextKind::InvalidSubcommand)
-            .map(|typed| unknown_subcommand(typed, command)),
+            .map(|typed| unknown_subcommand(&redacted(typed), command)),
         _ => arg.and_then(|arg| wrong_value(error, arg, command)),
     };
     told.unwrap_or_else(|| one_line(&error.to_string()))
@@ -77,7 +78,7 @@ fn unknown_subcommand(typed: &str, command: &Command) -> String {
 /// What is wrong with the value of `arg`, which clap shows with the name of the value:
 /// `--lag-time <SECONDS>`.
 fn wrong_value(error: &Error, arg: &str, command: &Command) -> Option<String> {
-    let value = text(error, ContextKind::InvalidValue)?;
+    let value = redacted(text(error, ContextKind::InvalidValue)?);
     let flag = arg.split_whitespace().next().unwrap_or(arg).trim_matches(['[', ']']);
     let name = command.get_arguments().find(|arg| is_called(arg, flag)).and_then(name);
     let name = name.as_deref().unwrap_or(flag);
@@ -153,6 +154,10 @@ mod tests {
         explain(&Example::try_parse_from(args).unwrap_err(), &Example::command())
     }
 
+    fn told_of_lag_time(value: &str) -> String {
+        format!("LAG_TIME (--lag-time) is \"{value}\", {SECONDS}")
+    }
+
     const SECONDS: &str = "but allowed is a number of seconds from 0 to a year, such as 2 or 0.5";
 
     #[test]
@@ -217,6 +222,15 @@ mod tests {
             (&["--lagtime", "1"][..], "there is no option \"--lagtime\"; did you mean --lag-time?"),
             (&["--zzz\u{1b}\n"], "there is no option \"--zzz\\u{1b}\\n\"; see --help"),
             (&["bench", "more"], "\"more\" is one argument too many; see --help"),
+            (
+                &["bench", "ws://user:secret@host"],
+                "\"ws://***@host\" is one argument too many; see --help",
+            ),
+            (
+                &["ws://user:se/cret@host"],
+                "\"ws://***@host\" is no command (bench); a setting is given with its flag, see --help",
+            ),
+            (&["--lag-time", "user:secret@host"], &told_of_lag_time("***@host")),
             (
                 &["ws://server"],
                 "\"ws://server\" is no command (bench); a setting is given with its flag, see --help",

@@ -8,11 +8,12 @@ mod socks;
 
 use std::fmt;
 
+use program::redacted;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::credentials::Credentials;
 use super::stream::Stream;
-use super::url::{host_and_port, parse_port, redacted};
+use super::url::{host_and_port, parse_port};
 
 const ALLOWED: &str = "allowed is [SCHEME://][USER:PASSWORD@]HOST[:PORT] with http, https, socks5 or socks5h as SCHEME, such as http://proxy:3128";
 

@@ -7,12 +7,12 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use program::redacted;
 use proto::escape;
 use tokio::time::timeout;
 
 use crate::net::error::{ConnectError, Redirect};
 use crate::net::http::Answer;
-use crate::net::url::redacted;
 
 /// How much of a server's explanation is read, and of each text of a server shown, in bytes.
 const SHOWN: usize = 200;

@@ -92,14 +92,3 @@ fn ascii(host: &str) -> Option<String> {
     };
     Some(host.split('.').map(label).collect::<Option<Vec<_>>>()?.join("."))
 }
-
-/// A URL as it was given, for an error about it: with `***` in place of user and password.
-#[must_use]
-pub fn redacted(text: &str) -> String {
-    // From the end, as a password that is not percent-encoded may hold an @ itself.
-    let Some((before, host)) = text.rsplit_once('@') else { return text.to_owned() };
-    match before.split_once("://") {
-        Some((scheme, _)) => format!("{scheme}://***@{host}"),
-        None => format!("***@{host}"),
-    }
-}
