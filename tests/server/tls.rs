@@ -1,4 +1,4 @@
-//! wss://: certificates, and what goes wrong with them.
+//! wss://: certificates and their faults, handshakes, clients.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ use crate::support::{RawClient, SecureClient, TestServer, UPGRADE, eventually, p
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/client.py");
 
-/// Certificate and key of another authority, for a folder that is not the server's own.
+/// Copies the certificate and key of another authority into `dir`.
 fn other_pair(dir: &Path) -> TestServer {
     let server = TestServer::builder().secure().start();
     fs::create_dir_all(dir).unwrap();
@@ -131,7 +131,7 @@ fn long_messages_come_back_over_tls() {
 }
 
 #[test]
-fn who_does_not_read_over_tls_is_dropped_as_well() {
+fn a_client_that_does_not_read_over_tls_is_disconnected_as_well() {
     let server = TestServer::builder().secure().start();
     let before = server.memory();
     let mut client = server.connect_securely_to("/mirror");
@@ -144,7 +144,7 @@ fn who_does_not_read_over_tls_is_dropped_as_well() {
 }
 
 #[test]
-fn who_speaks_plain_to_the_secure_port_is_told_so() {
+fn plain_http_to_the_tls_port_gets_a_reply_that_says_so() {
     let server = TestServer::builder().secure().start();
     for request in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", UPGRADE, "no HTTP\r\n"] {
         let response = RawClient::ask(server.secure_address(), request);
@@ -156,7 +156,7 @@ fn who_speaks_plain_to_the_secure_port_is_told_so() {
 }
 
 #[test]
-fn who_speaks_tls_to_the_plain_port_is_told_so() {
+fn tls_to_the_plain_port_gets_a_reply_that_says_so() {
     let server = TestServer::builder().secure().start();
     let error = SecureClient::connect(server.address(), "/", &authority(&server)).unwrap_err();
     assert!(error.to_string().contains("corrupt"), "{error}");
@@ -169,7 +169,7 @@ fn who_speaks_tls_to_the_plain_port_is_told_so() {
 }
 
 #[test]
-fn a_client_that_does_not_trust_the_authority_leaves_a_line() {
+fn a_client_that_does_not_trust_the_authority_is_logged() {
     let server = TestServer::builder().secure().start();
     let stranger = TestServer::builder().secure().start();
     let trusted = authority(&stranger);
@@ -178,7 +178,7 @@ fn a_client_that_does_not_trust_the_authority_leaves_a_line() {
 }
 
 #[test]
-fn a_handshake_that_is_not_finished_ends_after_5_seconds_and_holds_up_nobody() {
+fn an_unfinished_tls_handshake_ends_after_5_seconds_and_delays_nobody() {
     let server = TestServer::builder().secure().start();
     let begun = Instant::now();
     let mut silent = RawClient::connect(server.secure_address());
@@ -212,7 +212,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_the_others_stay() {
 }
 
 #[test]
-fn a_broken_new_certificate_is_told_and_the_old_one_stays() {
+fn a_broken_new_certificate_is_reported_and_the_old_one_stays() {
     let server = TestServer::builder().secure().start();
     let before = server.connect_securely().certificate();
     fs::write(server.tls_path("key.pem"), "nonsense").unwrap();
@@ -234,7 +234,7 @@ fn sighup_reads_the_certificate_at_once() {
 }
 
 #[test]
-fn a_folder_that_is_a_link_is_followed_where_it_leads_now() {
+fn a_symbolic_link_to_the_folder_is_followed_again_when_it_changes() {
     let builder = TestServer::builder().secure();
     let [first, second] = ["v1", "v2"].map(|name| builder.dir().join(name));
     drop(other_pair(&first));
@@ -249,7 +249,7 @@ fn a_folder_that_is_a_link_is_followed_where_it_leads_now() {
 }
 
 #[test]
-fn files_of_someone_else_work_from_a_folder_that_cannot_be_written() {
+fn a_certificate_in_a_read_only_folder_works() {
     let builder = TestServer::builder().secure();
     let dir = builder.dir().join("tls");
     let other = other_pair(&dir);
@@ -261,15 +261,15 @@ fn files_of_someone_else_work_from_a_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn what_is_wrong_with_the_folder_ends_the_server_before_it_serves() {
+fn a_faulty_certificate_folder_stops_the_start() {
     let builder = TestServer::builder().secure();
     let dir = builder.dir().join("tls");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("cert.pem"), "nonsense").unwrap();
     let finished = builder.run();
     assert_eq!(finished.status, Some(2));
-    let told = "error: TLS_DIR (--tls-dir) is \"tls\", but there: cert.pem is there, but key.pem is not; put it there, or take cert.pem away\n";
-    assert_eq!(finished.stderr, told);
+    let reported = "error: TLS_DIR (--tls-dir) is \"tls\", but there: cert.pem is there, but key.pem is not; put it there, or take cert.pem away\n";
+    assert_eq!(finished.stderr, reported);
 
     let finished = TestServer::builder().env("TLS_DIR", "/proc/nowhere").run();
     assert_eq!(finished.status, Some(2));
@@ -304,7 +304,7 @@ fn connections_over_tls_are_closed_with_1001_when_the_server_stops() {
     }
 }
 
-/// The commands of others.
+/// Tests with openssl, curl and the original client.
 mod tools {
     use super::*;
 
@@ -348,7 +348,7 @@ mod tools {
 
     #[test]
     #[ignore = "needs openssl"]
-    fn a_certificate_that_clients_refuse_is_warned_of() {
+    fn a_certificate_that_clients_would_refuse_causes_a_warning() {
         let builder = TestServer::builder().secure();
         let dir = builder.dir().join("tls");
         fs::create_dir_all(&dir).unwrap();
@@ -363,7 +363,7 @@ mod tools {
 
     #[test]
     #[ignore = "needs openssl"]
-    fn the_certificate_is_one_that_browsers_take() {
+    fn the_certificate_meets_the_rules_of_browsers() {
         let server = TestServer::builder().secure().start();
         let text = |name: &str| {
             let shown = Command::new("openssl")
@@ -407,7 +407,7 @@ mod tools {
 
     #[test]
     #[ignore = "needs curl"]
-    fn curl_takes_it_with_the_authority_and_not_without() {
+    fn curl_accepts_the_certificate_with_the_authority_and_not_without() {
         let server = TestServer::builder().secure().start();
         let get = |args: &[&str]| {
             let url = format!("https://localhost:{}/healthz", server.secure_address().port());

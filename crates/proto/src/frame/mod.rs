@@ -2,8 +2,8 @@
 //! I/O.
 //!
 //! [`Decoder`] turns bytes, cut anywhere, into [`Message`]s; [`encode`] and [`encode_close`] turn
-//! messages into frames. A message that arrives whole in one frame is unmasked in place and
-//! borrowed; only fragments and frames that are cut are copied, as far as they have arrived.
+//! messages into frames. A message in one frame that is completely in the input is unmasked in
+//! place and borrowed. Fragments, and frames of which a part has arrived, are copied.
 
 mod close;
 mod decoder;
@@ -28,16 +28,16 @@ pub use mask::Mask;
 /// Longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// Which end of a connection decodes.
+/// The end of a connection that decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The frames of a client have to be masked (RFC 6455, section 5.1).
+    /// Decodes the frames of a client, which have to be masked (RFC 6455, section 5.1).
     Server,
-    /// The frames of a server must not be masked.
+    /// Decodes the frames of a server, which must not be masked.
     Client,
 }
 
-/// What a frame is (RFC 6455, section 5.2).
+/// The kind of a frame (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     /// A further fragment of a message.
@@ -54,18 +54,18 @@ pub enum Opcode {
     Pong = 0xa,
 }
 
-/// A message, or a control frame, that is complete.
+/// A complete message or control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
     Text(Cow<'a, str>),
     /// A binary message.
     Binary(Cow<'a, [u8]>),
-    /// A Ping frame; its payload belongs into the Pong that answers it.
+    /// A Ping frame, whose payload the Pong frame in reply has to repeat.
     Ping(Cow<'a, [u8]>),
     /// A Pong frame.
     Pong(Cow<'a, [u8]>),
-    /// A Close frame; `None` if it names no code.
+    /// A Close frame; `None` without a code.
     Close(Option<Close<'a>>),
 }
 
