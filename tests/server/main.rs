@@ -19,6 +19,7 @@ mod documentation;
 mod durability;
 mod environment;
 mod escaping;
+mod fuzz;
 mod healthcheck;
 mod http;
 mod interop;
