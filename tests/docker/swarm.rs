@@ -11,8 +11,13 @@ use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
 const BACKEND: &str = "websockets_ws-backend";
 const CLIENT: &str = "websockets_client";
 
-/// How long a client may be without a server when its replica is replaced.
+/// How long a visitor, who tries again at once, may be without a server when its replica is
+/// replaced.
 const MOST_AWAY: Duration = Duration::from_secs(2);
+
+/// The same for a client of this project. Its pauses between two tries grow up to 10 s while its
+/// servers go one after the other.
+const MOST_AWAY_WITH_PAUSES: Duration = Duration::from_secs(12);
 
 /// A Swarm with the stack on it; left, with all that it made removed, when dropped.
 struct Stack {
@@ -100,8 +105,9 @@ fn logs_volumes() -> String {
 /// Follows what all tasks of a service say, until each of `needles` was among it.
 #[track_caller]
 fn wait_for_log(service: &str, mut needles: Vec<String>) {
+    // Lines of the log are on stdout, events on stderr.
     let mut follow = Command::new("timeout")
-        .args(["60", "docker", "service", "logs", "-f", service])
+        .args(["60", "sh", "-c", &format!("exec docker service logs -f {service} 2>&1")])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -164,14 +170,18 @@ fn an_update_loses_no_acknowledged_ping_and_a_bad_one_is_rolled_back() {
     docker(&["service", "scale", "--detach", &format!("{CLIENT}=0")]);
 
     assert_recorded(&visits, &stack.log_lines());
-    let by_visitors = visits.iter().flat_map(|visit| &visit.away).copied();
-    let by_clients = told.lines().filter_map(|line| {
-        let (_, rest) = line.split_once("connected again after ")?;
-        Some(Duration::from_secs_f64(rest.strip_suffix(" s")?.parse().ok()?))
-    });
-    let away: Vec<_> = by_visitors.chain(by_clients).collect();
-    assert!(away.len() >= 50, "every client had to move: {}", away.len());
-    assert!(away.iter().all(|away| *away < MOST_AWAY), "{away:?}");
+    let by_visitors: Vec<_> = visits.iter().flat_map(|visit| &visit.away).copied().collect();
+    let by_clients: Vec<_> = told
+        .lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("connected again after ")?;
+            Some(Duration::from_secs_f64(rest.strip_suffix(" s")?.parse().ok()?))
+        })
+        .collect();
+    let moves = (by_visitors.len(), by_clients.len());
+    assert!(moves.0 >= 45 && moves.1 >= 5, "every client had to move: {moves:?}");
+    assert!(by_visitors.iter().all(|away| *away < MOST_AWAY), "{by_visitors:?}");
+    assert!(by_clients.iter().all(|away| *away < MOST_AWAY_WITH_PAUSES), "{by_clients:?}");
 }
 
 /// Updates the servers, and waits for what comes of it.

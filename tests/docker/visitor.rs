@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Time between a reply and the next ping.
 const LAG_TIME: Duration = Duration::from_millis(20);
 
+/// What `/ws` says first, behind the name of its host.
+const GREETING: &str = "] hello :) type a message and press ENTER";
+
 /// A connected client.
 pub(crate) struct Visitor(WebSocket<TcpStream>);
 
@@ -30,12 +33,21 @@ impl Visitor {
         stream.set_read_timeout(Some(PATIENCE))?;
         let request = format!("ws://{address}{path}").into_client_request()?;
         match client(request, stream) {
-            Ok((socket, _)) => Ok(Self(socket)),
+            Ok((socket, _)) => Self(socket).greeted(path),
             Err(HandshakeError::Failure(error)) => Err(error),
             Err(HandshakeError::Interrupted(_)) => {
                 Err(io::Error::from(io::ErrorKind::TimedOut).into())
             }
         }
+    }
+
+    /// Reads the greeting, where the path has one.
+    fn greeted(mut self, path: &str) -> Result<Self, Error> {
+        if path == "/ws" {
+            let greeting = self.text()?;
+            assert!(greeting.ends_with(GREETING), "{greeting}");
+        }
+        Ok(self)
     }
 
     /// Sends a text, and returns the reply.
@@ -57,10 +69,7 @@ impl Visitor {
 
     /// The name of the host at the other end of `/ws`.
     pub(crate) fn host(&mut self) -> Result<String, Error> {
-        let mut reply = self.ask("who?")?;
-        if reply.ends_with("] hello :) type a message and press ENTER") {
-            reply = self.text()?;
-        }
+        let reply = self.ask("who?")?;
         let name = reply.strip_prefix('[').and_then(|rest| rest.strip_suffix("] who?"));
         Ok(name.unwrap_or_else(|| panic!("no host in {reply:?}")).to_owned())
     }

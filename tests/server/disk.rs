@@ -1,16 +1,16 @@
 //! A log that cannot be written for a while: no Pong, no torn line, and no restart needed.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Signal};
-use tempfile::TempDir;
 
-use crate::support::{Faults, Load, Log, TestClient, TestServer, eventually, limit, ping_text};
+use crate::support::{
+    Faults, Load, Log, TestClient, TestServer, TinyDisk, eventually, limit, ping_text, run,
+};
 
 /// Makes the log unwritable and writable again under load. Clients have to get the `cause`.
 #[track_caller]
@@ -153,73 +153,6 @@ fn the_healthcheck_fails_with_the_reason_while_the_log_cannot_be_written() {
     assert!(check.stderr.contains("the log cannot be written"), "{check:?}");
 }
 
-/// A file system of its own. It is unmounted when dropped.
-struct TinyDisk(TempDir);
-
-impl TinyDisk {
-    /// One in memory.
-    fn mount(size: &str) -> Self {
-        let at = tempfile::tempdir().unwrap();
-        let size = format!("size={size}");
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at.path()));
-        Self(at)
-    }
-
-    /// One in a file, which can be frozen.
-    fn mount_ext4(image: &Path) -> Self {
-        let at = tempfile::tempdir().unwrap();
-        File::create(image).unwrap().set_len(16 << 20).unwrap();
-        run(Command::new("mkfs.ext4").arg("-q").arg(image));
-        run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(at.path()));
-        Self(at)
-    }
-
-    /// Makes every write hang until the result is dropped. Until then, not even SIGKILL ends a
-    /// server that writes.
-    fn freeze(&self) -> Frozen<'_> {
-        run(Command::new("fsfreeze").arg("--freeze").arg(self.0.path()));
-        Frozen(self)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.path().join("server_logs.txt")
-    }
-
-    /// Fills it to the last byte.
-    fn fill(&self) {
-        let mut filler = File::create(self.filler()).unwrap();
-        while filler.write(&[0; 4096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.filler()).unwrap();
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.0.path().join("filler")
-    }
-}
-
-fn run(command: &mut Command) {
-    let status = command.status().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
-}
-
-/// A file system that is frozen.
-struct Frozen<'a>(&'a TinyDisk);
-
-impl Drop for Frozen<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(self.0.0.path()).status();
-    }
-}
-
-impl Drop for TinyDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 #[ignore = "needs root, to mount a tmpfs"]
 fn a_full_disk_is_reported_and_work_continues_when_there_is_room() {
@@ -241,11 +174,11 @@ fn a_disk_that_fills_amid_rotations_tears_no_line() {
     load.wait_for_refused(500);
     assert_eq!(server.health().status, 503);
     for number in 10..20 {
-        fs::remove_file(disk.0.path().join(format!("server_logs.txt.{number}"))).unwrap();
+        fs::remove_file(disk.path().join(format!("server_logs.txt.{number}"))).unwrap();
     }
     load.wait_for(500);
     let tallies = load.finish();
-    let log = Log::read_all(disk.0.path());
+    let log = Log::read_all(disk.path());
     let last = |name: &str| tallies.iter().find(|tally| tally.name == name).unwrap();
     // The lines in removed files are lost; all others are complete.
     assert!(
@@ -333,7 +266,7 @@ fn a_ping_is_in_the_log_if_and_only_if_it_is_acknowledged_where_a_rotation_meets
         let load = Load::start(server.address(), "Load", 60, 1);
         load.wait_for_refused(200);
         let tallies = load.finish();
-        let log = Log::read_all(disk.0.path());
+        let log = Log::read_all(disk.path());
         log.assert_holds_all_of(&tallies);
         let acknowledged: usize = tallies.iter().map(|tally| tally.acknowledged.len()).sum();
         assert_eq!(log.lines().len(), acknowledged, "{sync}");

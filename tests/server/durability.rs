@@ -28,8 +28,9 @@ fn kill_9_at_random_moments_loses_no_acknowledged_ping() {
 
         let tallies = load.ended();
         let bytes = fs::read(&path).unwrap();
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        Log::parse(&bytes[begin as usize..whole]).assert_holds_all_of(&tallies);
+        let (log, torn) = Log::parse_leniently(&bytes[begin as usize..]);
+        assert!(torn <= 1, "more than the last line is torn");
+        log.assert_holds_all_of(&tallies);
         everything.extend(tallies);
         builder = server.again();
     }

@@ -114,6 +114,7 @@ fn servers_that_rotate_side_by_side_lose_no_line() {
     loads.iter().for_each(|load| load.wait_for(1000));
     let tallies: Vec<_> = loads.into_iter().flat_map(Load::finish).collect();
     Log::read_all(first.dir()).assert_holds_all_of(&tallies);
+    assert_eq!(second.events("another server writes to").len(), 1);
 }
 
 #[test]

@@ -119,8 +119,10 @@ fn every_ping_under_load_is_counted_once() {
     assert_eq!(metrics.get("websockets_log_commit_pings_sum"), lines);
     assert_eq!(metrics.get("websockets_log_commit_pings_count"), writes);
     assert_eq!(metrics.get(r#"websockets_log_write_seconds_bucket{le="+Inf"}"#), writes);
-    assert!(metrics.get("process_cpu_seconds_total") > 0.0);
     assert!(metrics.get("process_open_fds") > 8.0);
+    // The system counts processor time in hundredths of a second; reading the metrics takes some.
+    let cpu = || server.metrics().get("process_cpu_seconds_total");
+    eventually("processor time is shown", || (cpu() > 0.0).then_some(()));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn the_total_is_that_of_all_connections_and_exact() {
 }
 
 #[test]
-fn an_invalid_ping_is_reported_with_the_reason_only() {
+fn an_invalid_ping_is_reported_with_the_reason_and_the_other_paths() {
     let server = TestServer::start();
     let mut client = server.connect();
     let expected = "Error: expected a JSON object like {\"client_name\": \"Client-100\", \"message\": \"Ping!\"}: ";
@@ -101,7 +101,8 @@ fn an_invalid_ping_is_reported_with_the_reason_only() {
         (r#"{"client_name": "a"}"#, "missing field `message`"),
         (r#"{"client_name": 1, "message": "a"}"#, "invalid type: integer `1`, expected a string"),
     ] {
-        assert_eq!(client.ask(text), format!("{expected}{reason}"));
+        let others = "; the other services are at /echo, /ws, /mirror, /total, /status";
+        assert_eq!(client.ask(text), format!("{expected}{reason}{others}"));
     }
 }
 

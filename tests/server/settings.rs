@@ -160,7 +160,7 @@ fn a_flag_wins_over_the_environment() {
     server.assert_serves();
     assert_eq!(fs::read_to_string(server.dir().join("flag.txt")).unwrap().lines().count(), 1);
     assert!(!fs::exists(server.dir().join("environment.txt")).unwrap());
-    assert!(server.event("listening").contains("1 workers"));
+    assert!(server.event("listening").contains("WORKERS 1,"));
 }
 
 #[test]

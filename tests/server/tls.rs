@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::support::{RawClient, SecureClient, TestServer, UPGRADE, eventually, p
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/client.py");
 
-/// Copies the certificate and key of another authority into `dir`.
+/// Puts certificate and key of another server into `dir`, as an operator would.
 fn other_pair(dir: &Path) -> TestServer {
     let server = TestServer::builder().secure().start();
     fs::create_dir_all(dir).unwrap();
@@ -36,13 +36,13 @@ fn one_setting_makes_wss_work() {
     let mut client = server.connect_securely();
     assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
     assert_eq!(server.log().pings(), [("Client-100", "Ping!")]);
-    server.event("made a development authority for it: ");
+    server.event("created a development authority: ");
     let line = server.event("to trust it, curl: ");
     let path = server.tls_path("ca.pem").canonicalize().unwrap();
     assert!(line.contains(&format!("curl --cacert {}", path.display())), "{line}");
     let line = server.event("certificate: for ");
     assert!(line.contains("localhost, 127.0.0.1, ::1, "), "{line}");
-    assert!(line.contains(", server, valid until "), "{line}");
+    assert!(line.contains("::1, server"), "{line}");
     server.assert_serves();
 }
 
@@ -61,12 +61,13 @@ fn every_service_and_page_is_there_over_tls() {
 }
 
 #[test]
-fn private_keys_are_for_their_owner_alone() {
+fn the_only_private_key_is_that_of_the_certificate_and_for_its_owner() {
     let server = TestServer::builder().secure().start();
-    for (name, mode) in [("key.pem", 0o600), ("ca-key.pem", 0o600), ("ca.pem", 0o644)] {
-        let metadata = fs::metadata(server.tls_path(name)).unwrap();
-        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
-    }
+    let entries = fs::read_dir(server.tls_path("")).unwrap().map(|entry| entry.unwrap().path());
+    let is_private = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("PRIVATE KEY");
+    let private: Vec<_> = entries.filter(is_private).collect();
+    assert_eq!(private, [server.tls_path("key.pem")], "nobody needs the authority's key");
+    assert_eq!(fs::metadata(&private[0]).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -76,19 +77,42 @@ fn a_restart_keeps_authority_and_certificate() {
     server.stop();
     let again = server.again().secure().start();
     assert_eq!(again.connect_securely().certificate(), before);
-    assert!(again.events("made a development authority").is_empty());
+    assert!(again.events("created a development authority").is_empty());
     again.event("clients have to trust its authority, ");
 }
 
 #[test]
-fn a_further_name_is_added_under_the_same_authority() {
+fn a_further_name_needs_a_further_authority_and_that_is_told() {
     let mut server = TestServer::builder().secure().start();
-    let trusted = authority(&server);
+    let before = authority(&server);
     server.stop();
     let again = server.again().secure().env("TLS_NAMES", "example.test, 192.0.2.7").start();
+    let line = again.event("created a new development authority, ");
+    assert!(line.contains("because the old one does not permit the name example.test"), "{line}");
+    assert!(line.contains("clients have to trust it in place of the old one"), "{line}");
     let line = again.event("certificate: for ");
-    assert!(line.contains("example.test, 192.0.2.7, valid until"), "{line}");
-    assert!(SecureClient::connect(again.secure_address(), "/", &trusted).is_ok());
+    assert!(line.contains("server, example.test, 192.0.2.7"), "{line}");
+    assert!(SecureClient::connect(again.secure_address(), "/", &before).is_err());
+    again.connect_securely();
+}
+
+#[test]
+fn servers_that_share_a_folder_agree_on_the_certificate() {
+    let first = TestServer::builder().secure().env("TLS_NAMES", "first.test").start();
+    let start = |name| {
+        let builder = TestServer::builder().env("TLS_LISTEN", "127.0.0.1:0");
+        builder.env("TLS_DIR", first.tls_path("")).env("TLS_NAMES", name).start()
+    };
+    let second = start("second.test");
+    second.event("created a new development authority, ");
+    first.event("new certificate: for ");
+    let third = start("first.test");
+    assert!(third.events("created a").is_empty());
+    let shown = [&first, &second, &third].map(|server| {
+        let trusted = authority(&first);
+        SecureClient::connect(server.secure_address(), "/", &trusted).unwrap().certificate()
+    });
+    assert!(shown.iter().all(|certificate| *certificate == shown[0]));
 }
 
 #[test]
@@ -212,7 +236,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_the_others_stay() {
 }
 
 #[test]
-fn a_broken_new_certificate_is_reported_and_the_old_one_stays() {
+fn a_broken_new_certificate_causes_a_warning_and_the_old_one_stays() {
     let server = TestServer::builder().secure().start();
     let before = server.connect_securely().certificate();
     fs::write(server.tls_path("key.pem"), "nonsense").unwrap();
@@ -268,15 +292,22 @@ fn a_faulty_certificate_folder_stops_the_start() {
     fs::write(dir.join("cert.pem"), "nonsense").unwrap();
     let finished = builder.run();
     assert_eq!(finished.status, Some(2));
-    let reported = "error: TLS_DIR (--tls-dir) is \"tls\", but there: cert.pem is there, but key.pem is not; put it there, or take cert.pem away\n";
+    let reported = "error: TLS_DIR (--tls-dir) is \"tls\", but it holds cert.pem without key.pem: put key.pem there, or move cert.pem elsewhere\n";
     assert_eq!(finished.stderr, reported);
 
-    let finished = TestServer::builder().env("TLS_DIR", "/proc/nowhere").run();
-    assert_eq!(finished.status, Some(2));
-    assert!(
-        finished.stderr.contains("error: TLS_DIR (--tls-dir) is \"/proc/nowhere\""),
-        "{finished:?}"
-    );
+    for (path, reported) in [
+        ("/proc/nowhere", "that folder cannot be created: "),
+        ("file", "that is not a folder"),
+        ("/nonexistent/x", "there is no folder \"/nonexistent\": correct the path, or create"),
+    ] {
+        let builder = TestServer::builder();
+        fs::write(builder.dir().join("file"), "").unwrap();
+        let finished = builder.env("TLS_DIR", path).run();
+        assert_eq!(finished.status, Some(2));
+        let reported = format!("error: TLS_DIR (--tls-dir) is \"{path}\", but {reported}");
+        assert!(finished.stderr.starts_with(&reported), "{finished:?}");
+    }
+    assert!(!Path::new("/nonexistent").exists());
 
     let finished = TestServer::builder().env("TLS_NAMES", "a b").run();
     assert_eq!(finished.status, Some(2));
@@ -363,7 +394,7 @@ mod tools {
 
     #[test]
     #[ignore = "needs openssl"]
-    fn the_certificate_meets_the_rules_of_browsers() {
+    fn openssl_accepts_the_chain_in_its_strict_mode() {
         let server = TestServer::builder().secure().start();
         let text = |name: &str| {
             let shown = Command::new("openssl")
@@ -383,13 +414,52 @@ mod tools {
         ] {
             assert!(certificate.contains(part), "{part}: {certificate}");
         }
-        assert!(text("ca.pem").contains("CA:TRUE, pathlen:0"));
+        let authority = text("ca.pem");
+        for part in ["CA:TRUE, pathlen:0", "Name Constraints: critical", "IP:127.0.0.1/255"] {
+            assert!(authority.contains(part), "{part}: {authority}");
+        }
         let verified = Command::new("openssl")
             .args(["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"])
             .args([server.tls_path("ca.pem"), server.tls_path("cert.pem")])
             .output()
             .unwrap();
         assert!(verified.status.success(), "{verified:?}");
+    }
+
+    #[test]
+    #[ignore = "needs git"]
+    fn git_leaves_the_keys_alone_or_the_server_warns() {
+        let git = |dir: &Path, args: &[&str]| {
+            let output = Command::new("git").current_dir(dir).args(args).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let untracked = |dir: &Path| git(dir, &["status", "--porcelain", "tls"]);
+        let warning = "git does not ignore the private key in ";
+
+        // A folder that the server creates.
+        let builder = TestServer::builder().secure();
+        git(builder.dir(), &["init", "-q"]);
+        let mut server = builder.start();
+        assert_eq!(untracked(server.dir()), "");
+        assert_eq!(fs::read_to_string(server.tls_path(".gitignore")).unwrap(), "*\n");
+        server.stop();
+        assert!(server.again().secure().start().events(warning).is_empty());
+
+        // A folder of the operator.
+        let builder = TestServer::builder().secure();
+        git(builder.dir(), &["init", "-q"]);
+        fs::create_dir(builder.dir().join("tls")).unwrap();
+        let mut server = builder.start();
+        server.event(warning);
+        assert!(!server.tls_path(".gitignore").exists());
+        server.stop();
+        fs::write(server.dir().join(".gitignore"), "/tls/\n").unwrap();
+        assert!(server.again().secure().start().events(warning).is_empty());
+
+        // No repository.
+        let server = TestServer::builder().secure().start();
+        assert!(!server.tls_path(".gitignore").exists());
     }
 
     #[test]
@@ -407,7 +477,7 @@ mod tools {
 
     #[test]
     #[ignore = "needs curl"]
-    fn curl_accepts_the_certificate_with_the_authority_and_not_without() {
+    fn curl_accepts_the_server_with_its_authority_only() {
         let server = TestServer::builder().secure().start();
         let get = |args: &[&str]| {
             let url = format!("https://localhost:{}/healthz", server.secure_address().port());

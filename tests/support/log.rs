@@ -50,6 +50,18 @@ impl Log {
         Self(text.lines().map(parse).collect())
     }
 
+    /// The lines of a log, and how many pieces between newlines are no line.
+    pub(crate) fn parse_leniently(bytes: &[u8]) -> (Self, usize) {
+        let text = String::from_utf8_lossy(bytes);
+        let (lines, others): (Vec<_>, Vec<_>) =
+            text.split_inclusive('\n').map(Self::line).partition(Option::is_some);
+        (Self(lines.into_iter().flatten().collect()), others.len())
+    }
+
+    fn line(text: &str) -> Option<Line> {
+        Line::parse(text.strip_suffix('\n')?)
+    }
+
     /// Reads every file of a folder whose name begins with `server_logs`.
     #[track_caller]
     pub(crate) fn read_all(dir: &Path) -> Self {

@@ -4,11 +4,12 @@
 mod builder;
 mod captured;
 mod client;
+mod disk;
 mod faults;
 mod load;
 mod log;
 mod metrics;
-mod process;
+pub(crate) mod process;
 mod raw;
 mod secure;
 mod server;
@@ -18,12 +19,15 @@ use std::time::{Duration, Instant};
 
 pub(crate) use builder::{Builder, Finished, not_unicode, own_address, settings};
 pub(crate) use client::TestClient;
+pub(crate) use disk::{TinyDisk, run};
 pub(crate) use faults::Faults;
 pub(crate) use load::{Load, Tally};
 pub(crate) use log::Log;
 pub(crate) use metrics::Metrics;
 pub(crate) use process::limit;
-pub(crate) use raw::{RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text};
+pub(crate) use raw::{
+    Frame, RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text,
+};
 pub(crate) use secure::SecureClient;
 pub(crate) use server::TestServer;
 

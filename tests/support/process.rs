@@ -14,7 +14,11 @@ use super::eventually;
 /// Clock ticks in a second, as Linux shows times of processes on every architecture.
 const TICKS: f64 = 100.0;
 
-/// A running process, which is killed when dropped. Its stderr is printed if the test fails.
+/// Most lines of stderr that are printed if a test fails; the last ones are.
+const SHOWN: usize = 100;
+
+/// A running process, which is killed when dropped. The last lines of its stderr are printed if the
+/// test fails.
 pub(crate) struct Process {
     child: Child,
     stdout: Captured,
@@ -164,7 +168,11 @@ impl Drop for Process {
         let _ = self.child.wait();
         let told = self.stderr.text();
         if thread::panicking() {
-            eprintln!("--- stderr of process {}:\n{told}---", self.child.id());
+            let lines: Vec<_> = told.lines().collect();
+            let left_out = lines.len().saturating_sub(SHOWN);
+            let shown = lines[left_out..].join("\n");
+            let process = self.child.id();
+            eprintln!("--- stderr of process {process} ({left_out} lines left out):\n{shown}\n---");
         } else {
             assert!(!told.contains("panicked at"), "{told}");
         }

@@ -121,7 +121,8 @@ impl RawClient {
         Self::over(stream)
     }
 
-    fn over(stream: TcpStream) -> Self {
+    /// A client over a stream that is connected.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -2,16 +2,16 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal};
 use std::thread;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 pub use tracing_subscriber::filter::Targets as Filter;
 use tracing_subscriber::fmt;
-use tracing_subscriber::fmt::time::ChronoLocal;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::clock::Clock;
 use crate::patience;
 
 /// Has the last events written when dropped.
@@ -36,10 +36,12 @@ impl Drop for EventsGuard {
 /// When the system lets this process have no further thread.
 pub fn init(filter: Filter) -> Result<EventsGuard, String> {
     try_thread()?;
-    let (stderr, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stderr());
+    // Flushed by the thread whenever no further event waits.
+    let stderr = BufWriter::new(io::stderr());
+    let (stderr, guard) = NonBlockingBuilder::default().lossy(true).finish(stderr);
     let format = fmt::layer()
         .with_ansi(io::stderr().is_terminal() && wants_colors())
-        .with_timer(ChronoLocal::new("%d-%m-%Y %H:%M:%S".into()))
+        .with_timer(Clock::default())
         .with_target(false)
         .with_writer(stderr);
     // A program that embeds this one may have a subscriber already, which then stays.

@@ -5,6 +5,7 @@
 //! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
 //! here knows what the programs do.
 
+mod clock;
 pub mod descriptors;
 pub mod documentation;
 pub mod events;

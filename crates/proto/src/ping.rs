@@ -71,7 +71,8 @@ fn reason(error: &serde_json::Error) -> String {
     text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
-/// The text after a key and at most one blank.
+/// The text after a key and at most one blank. Inlined, so that a key is compared as a constant.
+#[inline(always)]
 fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(key)?;
     Some(rest.strip_prefix(' ').unwrap_or(rest))

@@ -41,7 +41,7 @@ impl Budget {
     }
 
     /// Shares out `limit` descriptors; `None` if there are too few. A part of the sockets stays
-    /// free for handshakes, so that a server that is full can say so.
+    /// free for handshakes, so that a full server can still answer 503.
     fn share(limit: usize, workers: usize) -> Option<Self> {
         let sockets = limit
             .checked_sub(OWN + workers * PER_WORKER)

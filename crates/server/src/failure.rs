@@ -1,6 +1,6 @@
 //! Why a server ends with an error.
 
-/// Why a server could not start, or ended before it was told to.
+/// Why a server could not start, or ended before its stop.
 #[derive(Debug)]
 pub enum Failure {
     /// A setting cannot be met on this system.

@@ -1,6 +1,6 @@
 //! `server healthcheck`: asks a running server, from the outside, whether it works.
 //!
-//! `/healthz` tells of the log; a real upgrade and a protocol ping show that connections are
+//! `/healthz` reports the state of the log; a real upgrade and a protocol ping show that connections are
 //! served. Nothing is written to the log.
 
 use std::io;
@@ -133,7 +133,7 @@ async fn ping(server: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// A WebSocket connection; none if every place is taken. That the server says so shows that it
+/// A WebSocket connection; `None` if every place is taken. A server that answers so shows that it
 /// works.
 async fn upgrade(server: SocketAddr) -> Result<Option<WebSocketStream<TcpStream>>, String> {
     let stream = connect(server).await?;

@@ -109,7 +109,7 @@ impl Server {
         let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
         let mut told = addresses(&listeners);
         info!(
-            "listening on ws://{}, log {} (LOG_SYNC {}), {} workers, at most {max_connections} connections",
+            "listening on ws://{}, log {} (LOG_SYNC {}, WORKERS {}, MAX_CONNECTIONS {max_connections})",
             told.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
             journal.path().display(),
             settings.log_sync,
@@ -135,7 +135,7 @@ impl Server {
     /// The address that it listens on.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not know the address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listeners
             .first()
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    /// Serves until told to stop, then ends every connection in good order.
+    /// Serves until the stop, then closes every connection with 1001 and the log with its last line.
     ///
     /// # Errors
     /// When the log failed for good.
@@ -167,7 +167,7 @@ impl Server {
         let deadline = Instant::now() + drain_timeout;
         drop((listeners, secure));
         let open: usize = front.workers().iter().map(Worker::load).sum();
-        info!("stopping, {open} connections to close");
+        info!("stopping; connections to close: {open}");
         self.stopper.stop();
         let for_connections = drain_timeout.saturating_sub(last_sync(drain_timeout));
         if timeout(for_connections, drain(&front, ended)).await.is_err() {
@@ -245,7 +245,7 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let names = settings.tls_names.clone().unwrap_or_default();
     let options = tls::Options { dir: dir.clone(), names, host: host_name() };
     let tls = Tls::open(options).map_err(|cause| {
-        Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but there: {cause}"))
+        Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but {cause}"))
     })?;
     Ok(Some(tls))
 }

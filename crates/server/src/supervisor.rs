@@ -1,4 +1,4 @@
-//! What a service manager is told (`sd_notify(3)`), where one is there: systemd sets
+//! Notifications to the service manager (`sd_notify(3)`), if there is one: systemd sets
 //! `NOTIFY_SOCKET` for a unit of `Type=notify`.
 
 use program::stop::Stop;

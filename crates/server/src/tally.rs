@@ -12,6 +12,11 @@ impl Tally {
         self.set(self.get().wrapping_add(more));
     }
 
+    /// Adds to a number that several threads add to, all of them in this way.
+    pub fn add_among_threads(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
     /// Takes from the number.
     pub fn sub(&self, less: u64) {
         self.set(self.get().wrapping_sub(less));

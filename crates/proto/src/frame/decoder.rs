@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use super::partial::Partial;
-use super::{Close, Error, Header, Message, Opcode, Role, Violation};
+use super::{Error, Header, Message, Opcode, Role, Violation};
 
 /// Decodes the frames of one peer.
 ///
@@ -83,7 +83,7 @@ impl Decoder {
         if let Some(mask) = header.mask {
             mask.apply(payload);
         }
-        message(header.opcode, Cow::Borrowed(payload)).map(Some)
+        Message::new(header.opcode, Cow::Borrowed(payload)).map(Some)
     }
 
     /// Continues the unfinished frame or message, or begins one.
@@ -135,26 +135,4 @@ fn check_sequence(opcode: Opcode, in_message: bool) -> Result<(), Violation> {
         Opcode::Text | Opcode::Binary if in_message => Err(Violation::UnfinishedMessage),
         _ => Ok(()),
     }
-}
-
-/// The message or control frame with a complete payload.
-#[inline]
-pub(super) fn message(opcode: Opcode, payload: Cow<'_, [u8]>) -> Result<Message<'_>, Error> {
-    Ok(match opcode {
-        Opcode::Text => Message::Text(text(payload)?),
-        Opcode::Binary | Opcode::Continuation => Message::Binary(payload),
-        Opcode::Ping => Message::Ping(payload),
-        Opcode::Pong => Message::Pong(payload),
-        Opcode::Close => Message::Close(Close::parse(payload)?),
-    })
-}
-
-#[inline]
-fn text(payload: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Error> {
-    Ok(match payload {
-        Cow::Borrowed(payload) => str::from_utf8(payload)?.into(),
-        Cow::Owned(payload) => {
-            String::from_utf8(payload).map_err(|error| error.utf8_error())?.into()
-        }
-    })
 }

@@ -7,13 +7,17 @@ pub struct Mask(pub [u8; 4]);
 impl Mask {
     /// Masks or unmasks a payload; both are the same XOR.
     pub fn apply(self, payload: &mut [u8]) {
-        let [a, b, c, d] = self.0;
-        let key = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+        let half = u32::from_ne_bytes(self.0);
+        let wide = u64::from(half) << 32 | u64::from(half);
         let (words, rest) = payload.as_chunks_mut::<8>();
         for word in words {
-            *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
-        for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes()) {
+        let (words, rest) = rest.as_chunks_mut::<4>();
+        for word in words {
+            *word = (u32::from_ne_bytes(*word) ^ half).to_ne_bytes();
+        }
+        for (byte, key) in rest.iter_mut().zip(self.0) {
             *byte ^= key;
         }
     }

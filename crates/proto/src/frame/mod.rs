@@ -11,12 +11,11 @@ mod encoder;
 mod error;
 mod header;
 mod mask;
+mod message;
 mod partial;
 
 #[cfg(test)]
 mod tests;
-
-use std::borrow::Cow;
 
 pub use close::{Close, CloseCode};
 pub use decoder::Decoder;
@@ -24,6 +23,7 @@ pub use encoder::{encode, encode_close, encode_header};
 pub use error::{Error, Violation};
 pub use header::{Header, MAX_HEADER};
 pub use mask::Mask;
+pub use message::Message;
 
 /// Longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -52,21 +52,6 @@ pub enum Opcode {
     Ping = 0x9,
     /// A Pong frame.
     Pong = 0xa,
-}
-
-/// A complete message or control frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// A text message.
-    Text(Cow<'a, str>),
-    /// A binary message.
-    Binary(Cow<'a, [u8]>),
-    /// A Ping frame, whose payload the Pong frame in reply has to repeat.
-    Ping(Cow<'a, [u8]>),
-    /// A Pong frame.
-    Pong(Cow<'a, [u8]>),
-    /// A Close frame; `None` without a code.
-    Close(Option<Close<'a>>),
 }
 
 impl Opcode {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::decoder::message;
 use super::header::MAX_HEADER;
 use super::{Error, Header, Mask, Message, Opcode, Role, Violation};
 
@@ -123,7 +122,7 @@ impl Partial {
         }
         if frame.opcode.is_control() {
             let payload = mem::take(&mut self.control);
-            return message(frame.opcode, Cow::Owned(payload)).map(Some);
+            return Message::new(frame.opcode, Cow::Owned(payload)).map(Some);
         }
         match self.message.take() {
             Some(payload) if frame.fin => payload.finish().map(Some),
@@ -168,7 +167,7 @@ impl Payload {
     }
 
     fn finish<'a>(self) -> Result<Message<'a>, Error> {
-        message(self.opcode, Cow::Owned(self.bytes))
+        Message::new(self.opcode, Cow::Owned(self.bytes))
     }
 }
 

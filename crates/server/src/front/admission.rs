@@ -1,11 +1,13 @@
-//! A bound on the handshakes under way. Where there are too many, room is made: first those go
-//! that have said nothing yet, of the address that has the most of them, the oldest first. So a
-//! flood of connections evicts itself, and an honest client, which speaks at once, stays.
+//! A bound on the handshakes under way. Above the bound, one is evicted for each that arrives:
+//! first the oldest of those that have sent no byte yet, of the address that has the most of them.
+//! So a flood evicts itself, and an honest client, which sends its request at once, stays.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// Handshakes that may be under way after their first byte. Each takes up to some 40 kB: the head
@@ -14,14 +16,24 @@ const MAX_SPEAKING: usize = 1024;
 
 /// The handshakes of a server.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Admission(Arc<Mutex<State>>);
+pub(super) struct Admission(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// A handshake has ended, and its socket is closed or handed over.
+    ended: Notify,
+}
 
 #[derive(Debug, Default)]
 struct State {
     next: u64,
-    /// Those that have said nothing yet.
+    /// Handshakes whose tasks have not ended; a task that was aborted has its socket until the
+    /// runtime drops the task.
+    open: usize,
+    /// Handshakes whose first byte has not arrived.
     silent: Queue,
-    /// Those whose first byte has arrived.
+    /// Handshakes whose first byte has arrived.
     speaking: Queue,
 }
 
@@ -30,9 +42,12 @@ struct State {
 struct Queue {
     len: usize,
     by_address: HashMap<IpAddr, BTreeMap<u64, AbortHandle>>,
-    /// Each address with the number of its handshakes; the last one has the most.
-    ranking: BTreeSet<(usize, IpAddr)>,
+    /// The addresses; the last one has the most handshakes, or the oldest of as many.
+    ranking: BTreeSet<Rank>,
 }
+
+/// How many handshakes an address has, and the number of its oldest one.
+type Rank = (usize, Reverse<u64>, IpAddr);
 
 /// The place of a handshake under way; dropping it gives the place back.
 #[derive(Debug)]
@@ -44,38 +59,48 @@ pub(super) struct Ticket {
 
 impl Admission {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many handshakes are under way.
-    pub(super) fn len(&self) -> usize {
-        let state = self.state();
-        state.silent.len + state.speaking.len
+    /// How many handshakes have a socket.
+    pub(super) fn open(&self) -> usize {
+        self.state().open
     }
 
     /// Admits a handshake: `spawn` starts its task with the ticket.
     pub(super) fn admit(&self, address: IpAddr, spawn: impl FnOnce(Ticket) -> AbortHandle) {
+        let address = network(address);
         // The task may end before `spawn` returns, but its ticket waits for the lock.
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
+        state.open += 1;
         let task = spawn(Ticket { admission: self.clone(), address, number });
         state.silent.insert(address, number, task);
     }
 
-    /// Ends the handshake that others can most easily do without.
-    pub(super) fn evict(&self) {
-        let mut state = self.state();
-        let victim = state.silent.pop().or_else(|| state.speaking.pop());
-        drop(state);
-        victim.iter().for_each(AbortHandle::abort);
+    /// Ends the handshake that others can most easily do without, and waits until its socket, or
+    /// that of another one, is closed. `false` if there is none.
+    pub(super) async fn evict(&self) -> bool {
+        let ended = self.0.ended.notified();
+        let is_open = self.abort_one() || self.open() > 0;
+        if is_open {
+            ended.await;
+        }
+        is_open
     }
 
     /// Ends all handshakes.
     pub(super) fn abort_all(&self) {
-        while self.len() > 0 {
-            self.evict();
-        }
+        while self.abort_one() {}
+    }
+
+    fn abort_one(&self) -> bool {
+        let mut state = self.state();
+        let victim = state.silent.pop().or_else(|| state.speaking.pop());
+        drop(state);
+        victim.iter().for_each(AbortHandle::abort);
+        victim.is_some()
     }
 }
 
@@ -97,37 +122,56 @@ impl Drop for Ticket {
         let mut state = self.admission.state();
         state.silent.remove(self.address, self.number);
         state.speaking.remove(self.address, self.number);
+        state.open -= 1;
+        drop(state);
+        self.admission.0.ended.notify_waiters();
     }
 }
 
 impl Queue {
     fn insert(&mut self, address: IpAddr, number: u64, task: AbortHandle) {
-        let tasks = self.by_address.entry(address).or_default();
-        self.ranking.remove(&(tasks.len(), address));
-        tasks.insert(number, task);
-        self.ranking.insert((tasks.len(), address));
+        self.change(address, |tasks| _ = tasks.insert(number, task));
         self.len += 1;
     }
 
     fn remove(&mut self, address: IpAddr, number: u64) -> Option<AbortHandle> {
-        let tasks = self.by_address.get_mut(&address)?;
-        let task = tasks.remove(&number)?;
-        self.ranking.remove(&(tasks.len() + 1, address));
-        if tasks.is_empty() {
-            self.by_address.remove(&address);
-        } else {
-            self.ranking.insert((tasks.len(), address));
+        let mut removed = None;
+        self.change(address, |tasks| removed = tasks.remove(&number));
+        self.len -= usize::from(removed.is_some());
+        removed
+    }
+
+    /// Changes the handshakes of an address, and with them its rank.
+    fn change(&mut self, address: IpAddr, change: impl FnOnce(&mut BTreeMap<u64, AbortHandle>)) {
+        let tasks = self.by_address.entry(address).or_default();
+        rank(address, tasks).inspect(|rank| _ = self.ranking.remove(rank));
+        change(tasks);
+        match rank(address, tasks) {
+            Some(rank) => _ = self.ranking.insert(rank),
+            None => _ = self.by_address.remove(&address),
         }
-        self.len -= 1;
-        Some(task)
     }
 
     /// Takes out the oldest one of the address that has the most.
     fn pop(&mut self) -> Option<AbortHandle> {
-        let &(_, address) = self.ranking.last()?;
-        let (&number, _) = self.by_address.get(&address)?.first_key_value()?;
-        self.remove(address, number)
+        let &(_, Reverse(oldest), address) = self.ranking.last()?;
+        self.remove(address, oldest)
     }
+}
+
+/// What counts as one address: a host has one of IPv4, or a network of 64 bits of IPv6, in which it
+/// takes addresses as it likes (RFC 7934, section 6).
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+/// The rank of an address; `None` without handshakes.
+fn rank(address: IpAddr, tasks: &BTreeMap<u64, AbortHandle>) -> Option<Rank> {
+    let (&oldest, _) = tasks.first_key_value()?;
+    Some((tasks.len(), Reverse(oldest), address))
 }
 
 #[cfg(test)]
@@ -168,18 +212,50 @@ mod tests {
         let flood: Vec<_> = (0..5).map(|_| admit(&admission, 2, false)).collect();
         let speaking: Vec<_> = (0..9).map(|_| admit(&admission, 3, true)).collect();
         settle().await;
-        assert_eq!(admission.len(), 15);
+        assert_eq!(admission.open(), 15);
         for (gone, left) in [(1, 14), (2, 13), (3, 12), (4, 11)] {
-            admission.evict();
-            settle().await;
+            assert!(admission.evict().await);
             let finished = flood.iter().take_while(|task| task.is_finished()).count();
-            assert_eq!((finished, admission.len()), (gone, left));
+            assert_eq!((finished, admission.open()), (gone, left));
         }
         assert!(!honest.is_finished() && !speaking.iter().any(JoinHandle::is_finished));
         admission.abort_all();
         settle().await;
         assert!(honest.is_finished() && speaking.iter().all(JoinHandle::is_finished));
-        assert_eq!(admission.len(), 0);
+        assert_eq!(admission.open(), 0);
+        assert!(!admission.evict().await);
+    }
+
+    #[tokio::test]
+    async fn a_newcomer_stays_where_each_address_has_one() {
+        let admission = Admission::default();
+        let flood: Vec<_> = (1..5).map(|last| admit(&admission, last, false)).collect();
+        let newcomer = admit(&admission, 250, false);
+        settle().await;
+        for task in &flood {
+            assert!(admission.evict().await);
+            assert!(task.is_finished());
+        }
+        assert!(!newcomer.is_finished());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let of = |address: &str| network(address.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8:0:0:ffff::2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[tokio::test]
+    async fn an_evicted_handshake_counts_until_its_socket_is_closed() {
+        let admission = Admission::default();
+        let handshake = admit(&admission, 1, false);
+        settle().await;
+        admission.abort_all();
+        assert_eq!((handshake.is_finished(), admission.open()), (false, 1));
+        assert!(admission.evict().await);
+        assert_eq!((handshake.is_finished(), admission.open()), (true, 0));
     }
 
     #[tokio::test]
@@ -188,7 +264,7 @@ mod tests {
         let honest = admit(&admission, 1, true);
         let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| admit(&admission, 2, true)).collect();
         settle().await;
-        assert_eq!(admission.len(), MAX_SPEAKING);
+        assert_eq!(admission.open(), MAX_SPEAKING);
         assert!(!honest.is_finished());
         assert!(flood[..6].iter().all(JoinHandle::is_finished));
     }

@@ -25,9 +25,9 @@ const TLS_HANDSHAKE: u8 = 0x16;
 #[derive(Debug)]
 pub struct Handshake {
     http: Http,
-    /// Warnings about those who fail at TLS.
+    /// Warnings about TLS handshakes that failed.
     failed: Throttle,
-    /// Warnings about those who come to the wrong port.
+    /// Warnings about TLS on the plain port, and the reverse.
     wrong_port: Throttle,
 }
 
@@ -132,7 +132,7 @@ impl Handshake {
                 None
             }
             Err(_) => {
-                self.http.tell_late(peer);
+                self.http.warn_late(peer);
                 None
             }
         }
@@ -171,8 +171,8 @@ fn secure(upgrade: Upgrade<TlsStream<TcpStream>>) -> io::Result<Arrival> {
     Ok(upgrade.request.arrival(Box::new(stream), early))
 }
 
-/// Why a TLS handshake failed. That clients do not trust the certificate is what happens most,
-/// and they say so with an alert.
+/// Why a TLS handshake failed. The usual cause is a client that does not trust the certificate,
+/// which sends an alert.
 fn explain(error: &io::Error) -> String {
     let alert = match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
         Some(Error::AlertReceived(alert)) => *alert,

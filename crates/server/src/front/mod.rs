@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
@@ -70,7 +69,7 @@ impl Front {
     /// Gives the handshakes under way the time `grace` to end, then ends them.
     pub async fn drain(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
-        while self.admission.len() > 0 && Instant::now() < deadline {
+        while self.admission.open() > 0 && Instant::now() < deadline {
             sleep(LOOK).await;
         }
         self.admission.abort_all();
@@ -78,14 +77,10 @@ impl Front {
 
     /// Starts a handshake.
     async fn admit(&self, stream: TcpStream, acceptor: Option<TlsAcceptor>, peer: SocketAddr) {
-        while self.admission.len() + self.metrics.occupancy.taken() >= self.max_sockets {
-            if self.admission.len() == 0 {
-                break;
-            }
+        while self.admission.open() + self.metrics.occupancy.taken() >= self.max_sockets
+            && self.admission.evict().await
+        {
             self.metrics.errors.count(Cause::Evicted);
-            self.admission.evict();
-            // The runtime drops the task, and its socket, before it comes back here.
-            yield_now().await;
         }
         let at = Instant::now();
         self.admission.admit(peer.ip().to_canonical(), |ticket| {

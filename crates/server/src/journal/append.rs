@@ -55,7 +55,9 @@ impl Shared {
             Err(fault) => Some(state.note_fault(self, fault)),
         };
         drop(call);
-        self.metrics.refused.add((count - recorded) as u64);
+        if recorded < count {
+            self.metrics.refused.add_among_threads((count - recorded) as u64);
+        }
         Commit { recorded, awaits: number, error }
     }
 
@@ -68,7 +70,7 @@ impl Shared {
 
     /// Refuses a batch without touching the file.
     fn refuse(&self, count: usize, now: Instant) -> Commit {
-        self.metrics.refused.add(count as u64);
+        self.metrics.refused.add_among_threads(count as u64);
         let busy = || "the log cannot be written: other threads took too long".into();
         let cause = self.health.check(now).err().unwrap_or_else(busy);
         Commit { recorded: 0, awaits: None, error: Some(Unrecorded::NotWritten(cause)) }

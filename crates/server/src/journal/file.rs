@@ -29,12 +29,13 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens the file at `path`, or one beside it where another server writes to that.
+    /// Opens the file at `path`, or one beside it where another server writes to that, by
+    /// preference the one at `preferred`.
     ///
     /// # Errors
     /// When no such file can be opened.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let (file, path) = open_and_lock(path)?;
+    pub(super) fn open(path: &Path, preferred: &Path) -> io::Result<Self> {
+        let (file, path) = open_and_lock(path, preferred)?;
         let metadata = file.metadata()?;
         let id = (metadata.dev(), metadata.ino());
         Ok(Self { file: Arc::new(file), path, id, len: metadata.len(), torn_at: None })
@@ -149,7 +150,7 @@ mod tests {
 
     fn open() -> (tempfile::TempDir, LogFile) {
         let dir = tempfile::tempdir().unwrap();
-        let file = LogFile::open(&dir.path().join("log")).unwrap();
+        let file = LogFile::open(&dir.path().join("log"), &dir.path().join("log")).unwrap();
         (dir, file)
     }
 

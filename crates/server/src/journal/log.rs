@@ -6,7 +6,7 @@ mod rotate;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::file::LogFile;
 use super::rotated::{RotatedFiles, Rotation};
@@ -26,6 +26,8 @@ pub(super) enum Fault {
 #[derive(Debug)]
 pub(super) struct Log {
     /// `LOG_FILE`, absolute: the folder may be removed and made again.
+    log_file: PathBuf,
+    /// The path of the latest file.
     path: PathBuf,
     /// None while no file can be opened at the path.
     current: Option<LogFile>,
@@ -47,7 +49,8 @@ impl Log {
         unsynced: Unsynced,
     ) -> io::Result<Self> {
         let mut log = Self {
-            path: std::path::absolute(path)?,
+            log_file: std::path::absolute(path)?,
+            path: PathBuf::new(),
             current: None,
             rotation,
             rotated: None,
@@ -60,9 +63,9 @@ impl Log {
         Ok(log)
     }
 
-    /// The path that is written to: `LOG_FILE`, or one beside it.
+    /// The path that is written to, as far as it can be: `LOG_FILE`, or one beside it.
     pub(super) fn path(&self) -> &Path {
-        self.current.as_ref().map_or(&self.path, LogFile::path)
+        &self.path
     }
 
     pub(super) fn unsynced(&mut self) -> &mut Unsynced {
@@ -120,7 +123,7 @@ impl Log {
     }
 
     fn open_current(&mut self) -> io::Result<()> {
-        let file = LogFile::open(&self.path)?;
+        let file = LogFile::open(&self.log_file, &self.log_file)?;
         self.replace_current(file);
         Ok(())
     }
@@ -134,6 +137,7 @@ impl Log {
     /// Writes to `file` from now on. Returns the file before, which the disk may not hold yet.
     fn replace_current(&mut self, file: LogFile) -> Option<LogFile> {
         self.unsynced.note_entry_in(file.path());
+        self.tell_if_beside(file.path());
         if let Some(Rotation { max_bytes, keep }) = self.rotation {
             self.full_at = max_bytes;
             if !self.rotated.as_ref().is_some_and(|rotated| rotated.is_of(file.path())) {
@@ -141,6 +145,20 @@ impl Log {
             }
         }
         self.current.replace(file)
+    }
+
+    /// Warns if another path than `LOG_FILE` is written to from now on.
+    fn tell_if_beside(&mut self, path: &Path) {
+        if path != self.log_file && path != self.path {
+            warn!(
+                "another server writes to {}; this one writes to {}",
+                self.log_file.display(),
+                path.display()
+            );
+        }
+        if path != self.path {
+            self.path = path.to_path_buf();
+        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::tally::{Histogram, Tally};
 
-/// The counts of a log. They change under its lock.
+/// The counts of a log. Unless told otherwise they change under its lock.
 #[derive(Debug)]
 pub struct LogMetrics {
     /// Pings that were written.
     pub pings: Tally,
-    /// Pings that could not be written.
+    /// Pings that could not be written. Threads that do not get the lock count here too.
     pub refused: Tally,
     /// Time of a write, in nanoseconds.
     pub write_nanos: Histogram<14>,

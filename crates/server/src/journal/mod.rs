@@ -84,8 +84,8 @@ struct Shared {
 }
 
 impl Journal {
-    /// Opens the log and starts its threads. Every line is copied to `copy`, which may be slow: what
-    /// it does not take is left out there.
+    /// Opens the log and starts its threads. Every line is copied to `copy`, which may be slow:
+    /// lines that it does not take in time are left out there.
     ///
     /// # Errors
     /// When the file cannot be opened, with the reason.
@@ -110,8 +110,8 @@ impl Journal {
         Ok((Self(shared), closer))
     }
 
-    /// The path that is written to, which may be one beside the path that was asked for. To be
-    /// asked at the start: a system call that hangs holds this up.
+    /// The path that is written to, which may be one beside `LOG_FILE`. A system call that hangs
+    /// holds this call up, so it is for the start alone.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.0.with_log(|log| log.path().to_path_buf())
@@ -140,7 +140,7 @@ impl Journal {
         self.0.health.check(Instant::now())
     }
 
-    /// What it counts.
+    /// The counts of the log.
     #[must_use]
     pub fn metrics(&self) -> &LogMetrics {
         &self.0.metrics
@@ -160,6 +160,9 @@ impl Journal {
 
 impl Closer {
     /// Brings the last lines to the disk and to stdout; returns at `deadline`, whatever hangs.
+    ///
+    /// The process may exit then. A thread that is in a call on a frozen local file system keeps
+    /// the rest of the process until the thaw: Linux waits there uninterruptibly.
     ///
     /// # Errors
     /// When the disk does not hold all lines, or it is unknown whether it does.

@@ -5,10 +5,12 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use tracing::warn;
 
 use super::regular;
+use crate::throttle::{Throttle, warn_throttled};
 
 /// How many servers of one host may write beside each other in a folder.
 const MAX_NAMES: usize = 100;
@@ -16,26 +18,22 @@ const MAX_NAMES: usize = 100;
 /// How often a path may lead to another file between opening and locking.
 const MAX_RACES: usize = 100;
 
+/// Holds back warnings of a file system without locks, where each rotation opens a file.
+static UNLOCKED: LazyLock<Throttle> = LazyLock::new(Throttle::default);
+
 /// How much of a torn line the warning shows, in bytes.
 const SHOWN: usize = 256;
 
 /// Opens and locks the file at `path`, and makes it where it is missing. Where another server
 /// holds the lock, the file is `NAME.HOST.EXTENSION` beside it, then `NAME.HOST.2.EXTENSION` and
-/// so on. Returns the file and its path.
+/// so on. `preferred` is one of these names, and tried first. Returns the file and its path.
 ///
 /// # Errors
 /// When the file is not a regular one, or cannot be opened or repaired.
-pub(super) fn open_and_lock(path: &Path) -> io::Result<(File, PathBuf)> {
-    for number in 0..MAX_NAMES {
-        let candidate = if number == 0 { path.to_path_buf() } else { beside(path, number) };
+pub(super) fn open_and_lock(path: &Path, preferred: &Path) -> io::Result<(File, PathBuf)> {
+    let names = (1..MAX_NAMES).map(|number| beside(path, number));
+    for candidate in [preferred.to_path_buf(), path.to_path_buf()].into_iter().chain(names) {
         if let Some(file) = lock(&candidate)? {
-            if number > 0 {
-                warn!(
-                    "another server writes to {}; this one writes to {}",
-                    path.display(),
-                    candidate.display()
-                );
-            }
             repair(&file, &candidate)?;
             return Ok((file, candidate));
         }
@@ -72,7 +70,8 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => {
-                warn!(
+                warn_throttled!(
+                    UNLOCKED,
                     "{} cannot be locked ({error}); make sure that one server writes to it",
                     path.display()
                 );
@@ -142,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.txt");
         fs::write(&path, content).unwrap();
-        open_and_lock(&path).unwrap();
+        open_and_lock(&path, &path).unwrap();
         fs::read(&path).unwrap()
     }
 
@@ -161,7 +160,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server_logs.txt");
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let files = [(); 3].map(|()| open_and_lock(&path).unwrap());
+        let files = [(); 3].map(|()| open_and_lock(&path, &path).unwrap());
         let names = files.each_ref().map(|(_, path)| path.file_name().unwrap().to_str().unwrap());
         assert_eq!(
             names,
@@ -171,5 +170,9 @@ mod tests {
                 &format!("server_logs.{host}.2.txt")
             ]
         );
+
+        let third = files[2].1.clone();
+        drop(files);
+        assert_eq!(open_and_lock(&path, &third).unwrap().1, third);
     }
 }

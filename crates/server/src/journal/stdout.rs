@@ -20,7 +20,7 @@ const MUCH: usize = CAPACITY / 4;
 const PACE: Duration = Duration::from_millis(20);
 
 /// Bytes of one write, after which the thread shows that it goes on.
-const PIECE: usize = 64 * 1024;
+const PIECE: usize = MUCH;
 
 /// Time that a reader may take nothing before the end of the server leaves out what waits.
 const PATIENCE: Duration = Duration::from_millis(100);

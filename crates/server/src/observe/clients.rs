@@ -53,7 +53,7 @@ impl Clients {
         Self { started, now: Tally::default(), listed: Mutex::default() }
     }
 
-    /// Pings come `now`, until told otherwise.
+    /// Sets the present, which pings are counted at.
     pub fn set_now(&self, now: Instant) {
         let since = now.saturating_duration_since(self.started);
         self.now.set(1000 * since.as_secs() + u64::from(since.subsec_millis()));

@@ -3,12 +3,12 @@
 use crate::journal::Journal;
 use program::stop::Stop;
 
-/// Tells what `/healthz` tells.
+/// The state behind `/healthz`.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Without a log there is no Pong.
+    /// The log: without it no ping is answered.
     pub journal: Journal,
-    /// A server that stops takes no new work.
+    /// The stop: a stopping server takes no new work.
     pub stop: Stop,
 }
 

@@ -1,4 +1,4 @@
-//! What the server shows of itself: metrics, health, throttled warnings, and how full it is.
+//! Observation of the server: metrics, health, throttled warnings, and how full the server is.
 
 mod clients;
 mod errors;

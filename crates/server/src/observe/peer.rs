@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Peer {
     /// At the other end of the connection.
     Direct(SocketAddr),
-    /// Behind a trusted proxy, which tells the address without the port.
+    /// Behind a trusted proxy, whose `X-Forwarded-For` holds the address without the port.
     Forwarded(IpAddr),
 }
 

@@ -23,7 +23,7 @@ impl Metrics {
     /// When the encoder refuses, which a name that is not allowed would make it do.
     pub fn text(&self) -> io::Result<String> {
         let mut families = self.families();
-        // Where the system does not tell, the other metrics have to do.
+        // Without /proc only the metrics of the process are missing.
         families.extend(process().unwrap_or_default());
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text).map_err(io::Error::other)?;
@@ -125,7 +125,7 @@ impl Metrics {
     }
 }
 
-/// What the system knows about the process, under the names that all exporters use.
+/// Metrics of the process from /proc, under the usual names of Prometheus exporters.
 fn process() -> ProcResult<Vec<MetricFamily>> {
     let process = Process::myself()?;
     let stat = process.stat()?;

@@ -1,4 +1,4 @@
-//! Tells which host answers, for those who have many behind one address.
+//! Host: replies name the host, which shows which server behind one address answers.
 
 use super::{Answer, Reply, State};
 

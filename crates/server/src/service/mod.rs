@@ -149,7 +149,7 @@ impl State {
         Self { host, total: Total::default(), status: Status::new(metrics, health) }
     }
 
-    /// The state of the server as JSON, as `/status` tells it.
+    /// The state of the server as JSON, as `/status` replies it.
     ///
     /// # Errors
     /// When it cannot be serialized.
@@ -194,7 +194,7 @@ impl Service {
         TABLE[self.0].about
     }
 
-    /// What a client is told first, if anything.
+    /// The first message to a client, if the service has one.
     #[must_use]
     pub fn greeting(self, state: &State) -> Option<String> {
         TABLE[self.0].greeting.map(|greeting| greeting(state))

@@ -1,12 +1,16 @@
 //! Ping/pong: a ping is recorded, then answered with `Pong!`, whatever its message.
 
-use proto::{PONG, Ping};
+use proto::{PONG, Ping, path};
 
-use super::{Answer, State};
+use super::{Answer, Service, State};
 
 pub(super) const ABOUT: &str = "each ping is recorded and answered with Pong!";
 
 pub(super) fn answer<'a>(text: &'a str, _: &State) -> Result<Answer<'a>, String> {
-    let ping = Ping::parse(text).map_err(|error| error.to_string())?;
+    let ping = Ping::parse(text).map_err(|error| {
+        let mut others = Service::paths();
+        others.retain(|path| *path != path::PING);
+        format!("{error}; the other services are at {}", others.join(", "))
+    })?;
     Ok(Answer::Record { ping, reply: PONG })
 }

@@ -1,4 +1,4 @@
-//! The server's state as it lives, in return for any text. The page asks for it.
+//! Status: the state of the server as JSON, in reply to any text. The page reads it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::observe::{Health, Known, Metrics};
 
 pub(super) const ABOUT: &str = "a text, any, is answered with the server's state as JSON";
 
-/// Clients that are told.
+/// Most clients in the report.
 const MAX_CLIENTS: usize = 50;
 
-/// How long an answer is kept, so that those who ask often cost little.
+/// How long a report is reused, so that frequent requests cost little.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Knows how the server does.
+/// Makes the reports.
 #[derive(Debug)]
 pub struct Status {
     metrics: Arc<Metrics>,

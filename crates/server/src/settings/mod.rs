@@ -107,7 +107,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "PROXIES")]
     pub trusted_proxies: Option<Proxies>,
 
-    /// Folder of cert.pem and key.pem for wss://; if it is empty, the server makes them, with an
+    /// Folder of cert.pem and key.pem for wss://; if it is empty, the server creates them, with an
     /// authority of its own [default: no TLS]
     #[arg(long, env, value_name = "PATH")]
     pub tls_dir: Option<PathBuf>,
@@ -116,7 +116,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "ADDRESS:PORT")]
     pub tls_listen: Option<ListenAddress>,
 
-    /// Names and addresses for the certificate that the server makes, separated by commas, beside
+    /// Names and addresses for a certificate that the server creates, separated by commas, beside
     /// those of the machine itself and `server`
     #[arg(long, env, value_name = "NAMES")]
     pub tls_names: Option<Names>,
@@ -125,7 +125,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub drain_timeout: Duration,
 
-    /// What is told on stderr: a level, or levels by module
+    /// Events on stderr: a level, or levels by module
     #[arg(long, env, value_name = "FILTER", default_value = "info", value_parser = filter("info,server::journal=debug"))]
     pub rust_log: Filter,
 

@@ -4,18 +4,18 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use proto::ping::ERROR_PREFIX;
-use slotmap::{Key as _, KeyData, SlotMap, new_key_type};
+use slotmap::SlotMap;
 use tracing::{debug, error, info};
 
+use super::batch::{Batch, Group, Unsynced};
 use super::connection::{Connection, Readiness, Stream};
 use super::inbox::Arrival;
-use super::replies::Replies;
+use super::key::{Key, Token};
 use super::timers::Timers;
 use super::turn::{Context, Shared};
 use super::unfinished::UnfinishedMessages;
@@ -48,15 +48,6 @@ pub struct Connections {
     ended: usize,
 }
 
-new_key_type! {
-    /// The connection that an event, a timer or a reply is for; it may have left.
-    struct Key;
-}
-
-/// The token of a connection at epoll.
-#[derive(Clone, Copy, Debug)]
-pub struct Token(u64);
-
 /// A connection and what goes with it.
 #[derive(Debug)]
 struct Entry {
@@ -68,39 +59,6 @@ struct Entry {
     is_healthcheck: bool,
     _open: OpenConnection,
     _place: Place,
-}
-
-/// The replies of a turn, and the connections that they belong to.
-#[derive(Debug, Default)]
-struct Batch {
-    replies: Replies,
-    /// In the order of the replies, which is that of the lines in the log.
-    groups: Vec<Group>,
-}
-
-/// The replies to one connection.
-#[derive(Clone, Debug)]
-struct Group {
-    key: Key,
-    replies: Range<usize>,
-}
-
-/// A batch that is written and awaits the disk.
-#[derive(Debug)]
-struct Unsynced {
-    /// The number that the disk has to come to.
-    number: u64,
-    batch: Batch,
-    /// How many pings of the batch, from its first on, are in the file.
-    recorded: usize,
-    /// Why the others are not.
-    error: Option<Unrecorded>,
-}
-
-impl From<u64> for Token {
-    fn from(token: u64) -> Self {
-        Self(token)
-    }
 }
 
 impl Connections {
@@ -161,7 +119,7 @@ impl Connections {
         let open = OpenConnection::new(service.index(), &self.shared.counts);
         let max_message = self.shared.limits.max_message;
         let key = self.entries.try_insert_with_key(|key| {
-            watch(stream.as_fd(), key.data().as_ffi())?;
+            watch(stream.as_fd(), Token::from(key).0)?;
             let stream: Box<dyn Stream> = stream;
             let connection = Connection::new(stream, early, service, peer, max_message, now);
             let connection = Box::new(connection);
@@ -186,7 +144,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Begins a turn: those who could go on before any event do.
+    /// Begins a turn with the connections that are runnable without an event.
     pub fn begin_turn(&mut self, now: Instant) {
         self.shared.counts.clients.set_now(now);
         let mut runnable = mem::take(&mut self.runnable);
@@ -203,8 +161,9 @@ impl Connections {
 
     /// Tells a connection of an event.
     pub fn on_ready(&mut self, token: Token, readiness: Readiness, now: Instant) {
-        let key = KeyData::from_ffi(token.0).into();
-        self.with_connection(key, now, |connection, cx| connection.on_ready(readiness, cx));
+        self.with_connection(token.into(), now, |connection, cx| {
+            connection.on_ready(readiness, cx);
+        });
     }
 
     /// Tells the connections whose timers have gone off.
@@ -242,7 +201,7 @@ impl Connections {
         } else {
             self.complete(&batch, recorded, error.as_ref(), now);
         }
-        batch.clear();
+        batch.clear(MAX_REPLIES);
         self.batch = batch;
     }
 
@@ -284,7 +243,7 @@ impl Connections {
         self.frames = frames;
     }
 
-    /// Has a connection act, and sees to what it needs then. A panic ends that connection alone.
+    /// Has a connection act, then schedules what it needs. A panic ends that connection alone.
     fn with_connection(
         &mut self,
         key: Key,
@@ -301,12 +260,15 @@ impl Connections {
             replies: &mut self.batch.replies,
         };
         let acted = catch_unwind(AssertUnwindSafe(|| act(&mut entry.connection, &mut cx)));
+        let is_at_rest = self.unfinished.is_empty()
+            && entry.timer.is_some_and(|timer| entry.connection.is_at_rest(timer));
         let replies = start..self.batch.replies.len();
         let has_replies = !replies.is_empty();
         if has_replies {
             self.batch.groups.push(Group { key, replies });
         }
         match acted {
+            Ok(()) if is_at_rest => {}
             Ok(()) => self.follow_up(key),
             Err(_) => self.remove_defective(key),
         }
@@ -318,15 +280,9 @@ impl Connections {
         }
     }
 
-    /// Sees to what a connection needs after it has acted.
+    /// Removes, schedules or times a connection after it has acted.
     fn follow_up(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        if let Some(timer) = entry.timer
-            && self.unfinished.is_empty()
-            && entry.connection.is_at_rest(timer)
-        {
-            return;
-        }
         if let Some(ending) = entry.connection.ended() {
             let peer = entry.connection.peer();
             ending.cause().inspect(|&cause| self.shared.metrics.errors.count(cause));
@@ -373,25 +329,5 @@ impl Connections {
         while let Some(key) = self.unfinished.pop_excess() {
             self.with_connection(key, now, Connection::evict);
         }
-    }
-}
-
-impl Batch {
-    /// The groups whose replies depend on the log, and the others.
-    fn split(&self) -> (Self, Self) {
-        let (mut recorded, mut others) = (Self::default(), Self::default());
-        for Group { key, replies } in self.groups.iter().cloned() {
-            let depends = self.replies.count_recorded(replies.clone()) > 0;
-            let part = if depends { &mut recorded } else { &mut others };
-            let replies = part.replies.append(&self.replies, replies);
-            part.groups.push(Group { key, replies });
-        }
-        (recorded, others)
-    }
-
-    /// Removes all, and keeps memory for the next turn.
-    fn clear(&mut self) {
-        self.replies.clear(MAX_REPLIES);
-        self.groups.clear();
     }
 }

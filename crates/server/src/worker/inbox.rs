@@ -1,5 +1,5 @@
-//! What others tell a worker: connections that arrive, the stop, and that the disk has come
-//! further. An eventfd wakes its loop.
+//! Messages from other threads to a worker: connections that arrive, the stop, progress of the
+//! disk (`LOG_SYNC=always`). An eventfd wakes the loop of the worker.
 
 use std::io;
 use std::mem;
@@ -26,7 +26,7 @@ pub struct Arrival {
     pub peer: Peer,
     /// Its place among all connections.
     pub place: Place,
-    /// Whether it is the health check of the server itself, whose events are told at level debug.
+    /// Whether it is the health check of this program, whose events have the level debug.
     pub is_healthcheck: bool,
 }
 

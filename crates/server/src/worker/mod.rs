@@ -4,10 +4,12 @@
 //! The loop ([`event_loop`]) waits; [`connections`] drives each [`connection`]. Nothing here is
 //! asynchronous, and nothing knows of HTTP or of TLS handshakes.
 
+mod batch;
 pub mod connection;
 pub mod connections;
 mod event_loop;
 mod inbox;
+pub mod key;
 mod poller;
 pub mod replies;
 mod timers;
@@ -40,7 +42,7 @@ pub struct Worker {
 pub type Ended = oneshot::Receiver<()>;
 
 impl Worker {
-    /// Starts the thread. If it cannot go on, it tells `failures` why.
+    /// Starts the thread. If its loop fails, the cause goes to `failures`.
     ///
     /// # Errors
     /// When the system is out of threads or descriptors.

@@ -1,5 +1,5 @@
-//! The epoll instance of a worker. All is edge-triggered: an event tells of a change, and what was
-//! not read or written to the end then is not reported again.
+//! The epoll instance of a worker. Every descriptor is edge-triggered: an event reports a change
+//! once, so a socket has to be read, or written, until EAGAIN.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

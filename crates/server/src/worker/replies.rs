@@ -69,6 +69,7 @@ impl Replies {
 
     /// Encodes `replies` into `out`. The first `recorded` pings are recorded, and that number goes
     /// down; the others are answered with `error`.
+    #[inline]
     pub fn encode(
         &self,
         replies: Range<usize>,

@@ -18,7 +18,7 @@ pub struct Limits {
     pub max_unfinished: usize,
     /// Time that each reply is held back (`REPLY_DELAY`).
     pub reply_delay: Duration,
-    /// Whether messages are told as events (`LOG_MESSAGES`).
+    /// Whether each message is logged as an event (`LOG_MESSAGES`).
     pub log_messages: bool,
 }
 

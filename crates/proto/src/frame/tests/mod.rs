@@ -6,6 +6,8 @@ mod different;
 mod streams;
 mod tungstenite;
 
+use std::borrow::Cow;
+
 use super::*;
 
 /// Longest message, in bytes.

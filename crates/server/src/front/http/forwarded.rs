@@ -1,4 +1,4 @@
-//! Who the client is: behind a proxy, the one that the proxy tells in `X-Forwarded-For`.
+//! The address of a client behind a trusted proxy, from `X-Forwarded-For`.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -28,13 +28,13 @@ const PRIVATE: [&str; 8] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
-/// A text that is no list of proxies.
+/// A setting that is not a list of proxies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoProxies;
+pub struct InvalidProxies;
 
-impl std::error::Error for NoProxies {}
+impl std::error::Error for InvalidProxies {}
 
-impl fmt::Display for NoProxies {
+impl fmt::Display for InvalidProxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("allowed is a list such as 10.0.0.5,172.16.0.0/12,fd00::/8,private (private is every loopback, private and link-local network)")
     }
@@ -70,15 +70,15 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 }
 
 impl FromStr for Proxies {
-    type Err = NoProxies;
+    type Err = InvalidProxies;
 
-    fn from_str(text: &str) -> Result<Self, NoProxies> {
+    fn from_str(text: &str) -> Result<Self, InvalidProxies> {
         let mut networks = Vec::new();
         for part in text.split(',').map(str::trim) {
             if part == "private" {
                 networks.extend(PRIVATE.iter().filter_map(|network| network.parse::<IpNet>().ok()));
             } else {
-                networks.push(network(part).ok_or(NoProxies)?);
+                networks.push(network(part).ok_or(InvalidProxies)?);
             }
         }
         Ok(Self(networks))
@@ -172,7 +172,7 @@ mod tests {
     fn what_is_no_proxy_is_refused_as_a_setting() {
         for text in ["", ",", "nginx", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "10.0.0.1,,::1", "*"]
         {
-            assert_eq!(text.parse::<Proxies>(), Err(NoProxies), "{text}");
+            assert_eq!(text.parse::<Proxies>(), Err(InvalidProxies), "{text}");
         }
     }
 

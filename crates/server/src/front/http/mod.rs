@@ -28,8 +28,8 @@ use crate::worker::connection::PolledStream;
 
 use reply::Reply;
 
-pub use forwarded::{NoProxies, Proxies};
-pub use origin::{NoOrigins, Origins};
+pub use forwarded::{InvalidProxies, Proxies};
+pub use origin::{InvalidOrigins, Origins};
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -47,7 +47,7 @@ pub struct Http {
     pub default_service: Service,
     /// Which pages may connect (`ALLOWED_ORIGINS`); all if `None`.
     pub origins: Option<Origins>,
-    /// The proxies that are trusted to tell a client's address (`TRUSTED_PROXIES`).
+    /// The proxies whose `X-Forwarded-For` is believed (`TRUSTED_PROXIES`).
     pub proxies: Proxies,
     /// The address that the server listens at, from where its health check comes.
     pub own: IpAddr,
@@ -114,7 +114,7 @@ impl Http {
                 }
                 debug!(%peer, "request failed: {error}");
             }
-            Err(_) => self.tell_late(peer),
+            Err(_) => self.warn_late(peer),
         }
         let accepted = accepted.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (upgrade, request): (OnUpgrade, UpgradeRequest) = accepted?;
@@ -131,7 +131,7 @@ impl Http {
     }
 
     /// Warns of a handshake that was not finished in time.
-    pub(super) fn tell_late(&self, peer: SocketAddr) {
+    pub(super) fn warn_late(&self, peer: SocketAddr) {
         self.errors().count(Cause::HandshakeTimeout);
         warn_throttled!(self.refused_requests, %peer, "handshake not finished within {HANDSHAKE_TIMEOUT:?}");
     }

@@ -22,13 +22,13 @@ enum Origin {
     Named(String),
 }
 
-/// A text that is no list of origins.
+/// A setting that is not a list of origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoOrigins;
+pub struct InvalidOrigins;
 
-impl std::error::Error for NoOrigins {}
+impl std::error::Error for InvalidOrigins {}
 
-impl fmt::Display for NoOrigins {
+impl fmt::Display for InvalidOrigins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("allowed is a list such as https://example.com,http://localhost:3000,self (self is the server's own page)")
     }
@@ -61,30 +61,30 @@ impl Origin {
 }
 
 impl FromStr for Origins {
-    type Err = NoOrigins;
+    type Err = InvalidOrigins;
 
-    fn from_str(text: &str) -> Result<Self, NoOrigins> {
+    fn from_str(text: &str) -> Result<Self, InvalidOrigins> {
         text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl FromStr for Origin {
-    type Err = NoOrigins;
+    type Err = InvalidOrigins;
 
-    fn from_str(text: &str) -> Result<Self, NoOrigins> {
+    fn from_str(text: &str) -> Result<Self, InvalidOrigins> {
         match text {
             "*" => return Ok(Self::Any),
             "self" => return Ok(Self::Own),
             "null" => return Ok(Self::Named(text.into())),
             _ => {}
         }
-        let uri: Uri = text.parse().map_err(|_| NoOrigins)?;
+        let uri: Uri = text.parse().map_err(|_| InvalidOrigins)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(NoOrigins);
+            return Err(InvalidOrigins);
         };
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         if !is_bare || authority.as_str().contains('@') || text.ends_with("//") {
-            return Err(NoOrigins);
+            return Err(InvalidOrigins);
         }
         let host = authority.host();
         let port = match (scheme, authority.port_u16()) {
@@ -181,7 +181,7 @@ mod tests {
             "https://u@a",
             "https://a,,https://b",
         ] {
-            assert_eq!(text.parse::<Origins>(), Err(NoOrigins), "{text}");
+            assert_eq!(text.parse::<Origins>(), Err(InvalidOrigins), "{text}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::service::Service;
 /// Paths that are no services.
 const OWN_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
 
-/// Why a request is refused, and the reply that says so.
+/// A cause for the metrics, and the reply that refuses the request.
 type Refused = (Cause, Box<Reply>);
 
 impl Http {
@@ -39,7 +39,7 @@ impl Http {
             _ => return Err(self.plain(request.method(), path, service).into()),
         };
         let (reply, mut upgrade) = answered.map_err(|(cause, reply)| {
-            self.tell_refused(cause, &reply, peer);
+            self.warn_refused(cause, &reply, peer);
             reply
         })?;
         let is_direct = matches!(peer, Peer::Direct(_));
@@ -74,7 +74,7 @@ impl Http {
         Ok((reply, UpgradeRequest { service, peer, place, is_healthcheck: false }))
     }
 
-    fn tell_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {
+    fn warn_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {
         self.errors().count(cause);
         let throttle =
             if cause == Cause::Origin { &self.refused_origins } else { &self.refused_requests };
@@ -122,7 +122,7 @@ impl Http {
     }
 }
 
-/// What cannot be told, and why.
+/// The reply of an endpoint that failed.
 fn failed(what: &str, error: &impl std::fmt::Display) -> Reply {
     error!("cannot tell the {what}: {error}");
     reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))

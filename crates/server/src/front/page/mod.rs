@@ -57,8 +57,8 @@ fn body() -> String {
     [STYLE, SCRIPT].iter().fold(HTML.into(), |html, part| html.replace(part.placeholder, part.text))
 }
 
-/// It may connect to any server, as its user chooses one; anything else from outside is refused,
-/// and so is what a stranger's text might bring in.
+/// The page may connect to any server, as its user chooses one. Everything else from outside is
+/// refused, also if markup of a message got into the page.
 fn policy() -> String {
     let (style, script) = (STYLE.source(), SCRIPT.source());
     [

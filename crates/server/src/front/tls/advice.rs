@@ -1,67 +1,40 @@
-//! What the server tells about its certificate, and how to trust it.
+//! What the server prints about certificates, and about how to trust them.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
-use tracing::info;
+use tracing::{info, warn};
 
-use super::certificate::Certificate;
-use super::folder::{AUTHORITY, CERTIFICATE, Folder};
-use super::keeper::Made;
+use super::authority::DAY;
+use super::certificate::Details;
 
-/// How an authority is trusted, by whom; `{}` is the path of its certificate.
-const TRUST: [(&str, &str); 9] = [
-    ("the client of this project", "TLS_CA={}"),
-    ("curl", "curl --cacert {}"),
-    ("Python", "SSL_CERT_FILE={}"),
-    (
-        "Debian and Ubuntu",
-        "sudo cp {} /usr/local/share/ca-certificates/websockets.crt && sudo update-ca-certificates",
-    ),
-    ("Fedora and Arch", "sudo trust anchor {}"),
-    (
-        "Chrome and Chromium on Linux",
-        "mkdir -p ~/.pki/nssdb && certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n websockets -i {}",
-    ),
-    (
-        "macOS",
-        "sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {}",
-    ),
-    ("Windows", "certutil -addstore -f Root {}"),
-    ("Firefox", "Settings, Privacy & Security, View Certificates, Authorities, Import: {}"),
-];
+/// How an authority is trusted, a line each; `{}` is the path of its certificate.
+const TRUST: &str = include_str!("trust.txt");
 
-/// Tells which certificate is shown, and how clients come to trust it.
-pub(super) fn tell(folder: &Folder, made: Made, certificate: &Certificate) {
-    info!("certificate: {}", described(certificate));
-    let authority = folder.path(AUTHORITY);
+/// How long before its end a certificate is warned of.
+const WARN_BEFORE: Duration = Duration::from_secs(14 * DAY.as_secs());
+
+/// Prints that there is a new authority, and how to trust it. `reason` says why an old one would
+/// not do.
+pub(super) fn announce(authority: &Path, reason: Option<&str>) {
     let path = authority.display();
-    match made {
-        Made::Nothing if folder.is_own(CERTIFICATE).is_ok_and(|is_own| is_own) => {
-            info!("clients have to trust its authority, {path}");
-        }
-        Made::Nothing => {}
-        Made::Certificate => info!("issued it under the authority {path}, which clients trust"),
-        Made::Authority => {
-            info!("made a development authority for it: {path}");
-            tell_how_to_trust(&authority);
-        }
+    match reason {
+        None => info!("created a development authority: {path}"),
+        Some(reason) => warn!(
+            "created a new development authority, {path}, because {reason}: clients have to trust it in place of the old one"
+        ),
     }
-}
-
-fn tell_how_to_trust(authority: &Path) {
-    let mut path = quoted(&authority.display().to_string());
+    let mut path = quoted(&path.to_string());
     if std::process::id() == 1 {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        info!("to trust it, first take it out of the container: docker cp {host}:{path} .");
-        path = AUTHORITY.into();
+        info!("to trust it, first copy it out of the container: docker cp {host}:{path} .");
+        path = "ca.pem".into();
     }
-    for (who, how) in TRUST {
-        info!("to trust it, {who}: {}", how.replace("{}", &path));
-    }
+    TRUST.lines().for_each(|line| info!("to trust it, {}", line.replace("{}", &path)));
 }
 
-/// A path as a shell takes it.
+/// A path as a shell reads it.
 fn quoted(path: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,%=".contains(c);
     if path.chars().all(is_plain) {
@@ -71,10 +44,43 @@ fn quoted(path: &str) -> String {
 }
 
 /// The names and the end of a certificate.
-pub(super) fn described(certificate: &Certificate) -> String {
-    let until = DateTime::<Local>::from(certificate.not_after).format("%d-%m-%Y");
-    let names = proto::escape::plain(&certificate.names.join(", "));
+pub(super) fn describe(details: &Details) -> String {
+    let until = DateTime::<Local>::from(details.not_after).format("%d-%m-%Y");
+    let names = proto::escape::plain(&details.names.join(", "));
     format!("for {names}, valid until {until}")
+}
+
+/// Warns of what makes clients refuse a certificate.
+pub(super) fn warn_of_refusal(details: &Details, now: SystemTime) {
+    if details.is_authority {
+        warn!(
+            "the certificate is marked as that of an authority (openssl req -x509 makes it so), which many clients refuse: issue one with basicConstraints=CA:FALSE"
+        );
+    }
+    if details.names.is_empty() {
+        warn!("the certificate names no host (subjectAltName), so clients refuse it");
+    }
+    if details.not_before > now {
+        warn!("the certificate is not valid yet");
+    }
+}
+
+/// Warns of a certificate that expires soon. One of the server's own is replaced long before,
+/// unless its authority expires too.
+pub(super) fn warn_before_end(details: &Details, is_own: bool, now: SystemTime) {
+    if details.not_after > now + WARN_BEFORE {
+        return;
+    }
+    let days = WARN_BEFORE.as_secs() / DAY.as_secs();
+    if details.not_after < now {
+        warn!("the certificate has expired");
+    } else if is_own {
+        warn!(
+            "the authority expires in less than {days} days; the server then creates a new one, which clients have to trust"
+        );
+    } else {
+        warn!("the certificate expires in less than {days} days");
+    }
 }
 
 #[cfg(test)]
@@ -82,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_takes_every_path() {
+    fn a_shell_reads_every_path_as_one_word() {
         assert_eq!(quoted("/home/me/tls/ca.pem"), "/home/me/tls/ca.pem");
         assert_eq!(quoted("/my certs/it's/ca.pem"), r"'/my certs/it'\''s/ca.pem'");
     }

@@ -1,82 +1,106 @@
-//! A development authority, and the certificates that it issues: what browsers take once they
-//! trust the authority.
+//! A development authority.
+//!
+//! The authority signs, when it is created, every certificate that it will ever sign: one for each
+//! year of its life. Its private key is then dropped and never reaches the disk, so nobody can
+//! steal it. Name constraints (RFC 5280, section 4.2.1.10) limit the authority for all to see.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, Error, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, Error, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SerialNumber,
 };
+use tokio_rustls::rustls::crypto::ring;
 
 /// A day.
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long an authority is valid.
-const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Every certificate is valid a day before its turn, for clients whose clocks are slow.
+pub(super) const BEFORE_TURN: Duration = DAY;
 
-/// How long a certificate is valid. Browsers take 398 days at most; this and the day before its
-/// issue stay below.
-const LIFETIME: Duration = Duration::from_secs(395 * 24 * 3600);
+/// From one certificate's turn to the next one's.
+const TURN: Duration = Duration::from_secs(365 * DAY.as_secs());
 
-/// Longest name of a host in the name of its authority, in bytes: with the words around it, a
-/// common name has 64 at most (RFC 5280, appendix A.1).
+/// From a certificate's turn to its end: a month longer than the turn, for servers that are off.
+/// With the day before, it stays below the 398 days that browsers accept.
+const VALID: Duration = Duration::from_secs(395 * DAY.as_secs());
+
+/// Certificates of an authority.
+const TURNS: u32 = 3;
+
+/// Longest host name in the name of an authority, in bytes: with the words around it, a common name
+/// may have 64 (RFC 5280, appendix A.1).
 const MAX_HOST: usize = 28;
 
-/// How long before the issue a certificate is valid, for clocks that are slow.
-const EARLIER: Duration = DAY;
-
-/// A certificate and its private key, both in PEM.
-#[derive(Clone)]
-pub(super) struct Pair {
-    pub(super) certificate: String,
-    pub(super) key: String,
+/// Creates an authority, and the certificates of a server with these names and this key. Returns
+/// the authority and, behind it, the certificates, in PEM.
+pub(super) fn create(
+    host: &str,
+    names: &[String],
+    key: &KeyPair,
+    now: SystemTime,
+) -> Result<String, Error> {
+    let (authority, issuer) = authority(host, names, now)?;
+    (0..TURNS).map(|turn| now + TURN * turn).try_fold(authority, |pem, turn| {
+        Ok(pem + &certificate(names, turn)?.signed_by(key, &issuer)?.pem())
+    })
 }
 
-/// Makes an authority. It is named after the host, so that one can tell it from others in a list
-/// of those that are trusted.
-pub(super) fn new(host: &str, now: SystemTime) -> Result<Pair, Error> {
-    let mut params = params(now, AUTHORITY_LIFETIME);
+/// An authority for these names only, in PEM, and what it takes to sign with it. The name of the
+/// host tells it from others in a list of trusted authorities.
+pub(super) fn authority(
+    host: &str,
+    names: &[String],
+    now: SystemTime,
+) -> Result<(String, Issuer<'static, KeyPair>), Error> {
     let host = &host[..host.floor_char_boundary(MAX_HOST)];
-    params.distinguished_name = named(&format!("WebSocket development authority ({host})"));
+    let name = format!("WebSocket development authority ({host})");
+    let mut params = params(&name, now, now + TURN * (TURNS - 1) + VALID)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: names.iter().map(|name| subtree(name)).collect(),
+        excluded_subtrees: Vec::new(),
+    });
     let key = KeyPair::generate()?;
-    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
+    let pem = params.self_signed(&key)?.pem();
+    Ok((pem, Issuer::new(params, key)))
 }
 
-/// Issues a certificate for a server with these names and addresses, which ends with the authority
-/// at the latest; a certificate that replaces another one keeps its key.
-pub(super) fn issue(
-    authority: &Pair,
-    authority_ends: SystemTime,
-    names: &[String],
-    key: Option<&str>,
-    now: SystemTime,
-) -> Result<Pair, Error> {
-    let authority_key = KeyPair::from_pem(&authority.key)?;
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate, authority_key)?;
-    let mut params = params(now, LIFETIME);
-    params.not_after = params.not_after.min(authority_ends.into());
+/// A certificate for these names, before it is signed.
+pub(super) fn certificate(names: &[String], turn: SystemTime) -> Result<CertificateParams, Error> {
+    let name = names.first().map_or("localhost", String::as_str);
+    let mut params = params(name, turn, turn + VALID)?;
     params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
-    params.distinguished_name = named(names.first().map_or("localhost", String::as_str));
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
-    let key = key.map_or_else(KeyPair::generate, KeyPair::from_pem)?;
-    Ok(Pair { certificate: params.signed_by(&key, &issuer)?.pem(), key: key.serialize_pem() })
+    Ok(params)
 }
 
-fn params(now: SystemTime, lifetime: Duration) -> CertificateParams {
+/// What authority and certificates have in common. The serial number is random: rcgen derives it
+/// from the key by default, and Firefox refuses a second certificate of the same number.
+fn params(name: &str, turn: SystemTime, not_after: SystemTime) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
-    params.not_before = (now - EARLIER).into();
-    params.not_after = (now + lifetime).into();
-    params
+    params.distinguished_name.push(DnType::OrganizationName, "websockets");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = (turn - BEFORE_TURN).into();
+    params.not_after = not_after.into();
+    let mut serial = [0; 16];
+    ring::default_provider().secure_random.fill(&mut serial).map_err(|_| Error::RingUnspecified)?;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(params)
 }
 
-fn named(name: &str) -> DistinguishedName {
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::OrganizationName, "websockets");
-    subject.push(DnType::CommonName, name);
-    subject
+/// What permits `name`. A DNS name permits those below itself too, so it stands for its wildcard.
+fn subtree(name: &str) -> GeneralSubtree {
+    match name.parse::<IpAddr>() {
+        Ok(ip) => {
+            let bits = if ip.is_ipv4() { 32 } else { 128 };
+            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(ip, bits))
+        }
+        Err(_) => GeneralSubtree::DnsName(name.trim_start_matches("*.").into()),
+    }
 }

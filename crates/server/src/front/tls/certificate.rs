@@ -1,5 +1,6 @@
-//! What is in a certificate file and its key file.
+//! What a certificate says, and the pair of certificate and key that a server shows.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,61 +12,79 @@ use tokio_rustls::rustls::{Error, InconsistentKeys};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// A certificate that a server can show.
+use super::folder::{CERTIFICATE, Folder, KEY};
+
+/// What a certificate says.
+#[derive(Clone, Debug)]
+pub(super) struct Details {
+    /// The names and addresses of the server.
+    pub(super) names: Vec<String>,
+    pub(super) not_before: SystemTime,
+    pub(super) not_after: SystemTime,
+    pub(super) is_authority: bool,
+    pub(super) public_key: Vec<u8>,
+}
+
+/// A certificate that a server can show, with its chain and key.
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
-    /// The chain with its key.
     pub(super) key: Arc<CertifiedKey>,
-    /// The names and addresses that it is for.
-    pub(super) names: Vec<String>,
-    /// From when on it is valid.
-    pub(super) not_before: SystemTime,
-    /// Until when it is valid.
-    pub(super) not_after: SystemTime,
-    /// Whether it is marked as that of an authority.
-    pub(super) is_authority: bool,
+    pub(super) details: Details,
+}
+
+impl Details {
+    /// Reads the first certificate of a text in PEM.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn from_pem(text: &str) -> Result<Self, String> {
+        let der = CertificateDer::from_pem_slice(text.as_bytes());
+        Self::from_der(&der.map_err(|error| error.to_string())?)
+    }
+
+    fn from_der(der: &[u8]) -> Result<Self, String> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        let validity = parsed.validity();
+        let [not_before, not_after] = [validity.not_before, validity.not_after]
+            .map(|time| SystemTime::UNIX_EPOCH + seconds(time.timestamp()));
+        Ok(Self {
+            names: names(&parsed),
+            not_before,
+            not_after,
+            is_authority: parsed.is_ca(),
+            public_key: parsed.public_key().subject_public_key.data.to_vec(),
+        })
+    }
 }
 
 impl Certificate {
-    /// Reads both files.
+    /// Reads certificate and key.
     ///
     /// # Errors
-    /// What is wrong with them, in terms of `cert.pem` and `key.pem`.
-    pub(super) fn load(
-        certificate: &[u8],
-        key: &[u8],
-        provider: &CryptoProvider,
-    ) -> Result<Self, String> {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
+    /// What is wrong with which of the two files.
+    pub(super) fn load(folder: &Folder, provider: &CryptoProvider) -> Result<Self, String> {
+        let [certificate, key] = [CERTIFICATE, KEY]
+            .map(|name| folder.read(name)?.ok_or_else(|| format!("{name} is missing")));
+        let broken = |error: String| format!("{CERTIFICATE} is broken: {error}");
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate?.as_bytes())
             .collect::<Result<_, _>>()
-            .map_err(|error| format!("cert.pem is broken: {error}"))?;
+            .map_err(|error| broken(error.to_string()))?;
         let first = chain.first().ok_or("cert.pem holds no certificate in PEM")?;
-        let (_, parsed) = X509Certificate::from_der(first)
-            .map_err(|error| format!("cert.pem is broken: {error}"))?;
-        let (names, is_authority) = (names(&parsed), parsed.is_ca());
-        let [not_before, not_after] = [parsed.validity().not_before, parsed.validity().not_after]
-            .map(|time| after_epoch(time.timestamp()));
-        let key = private_key(key)?;
+        let details = Details::from_der(first).map_err(broken)?;
+        let key = private_key(&key?)?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 "key.pem is not the key of cert.pem".to_owned()
             }
             error => format!("cert.pem and key.pem cannot be used: {error}"),
         })?;
-        Ok(Self { key: Arc::new(key), names, not_before, not_after, is_authority })
+        Ok(Self { key: Arc::new(key), details })
     }
 }
 
-/// Until when the first certificate of a file is valid; `None` if there is none.
-pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {
-    let first = CertificateDer::from_pem_slice(certificate).ok()?;
-    let (_, parsed) = X509Certificate::from_der(&first).ok()?;
-    Some(after_epoch(parsed.validity().not_after.timestamp()))
-}
-
-fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-        pem::Error::NoItemsFound if is_encrypted(text) => {
+fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| match error {
+        pem::Error::NoItemsFound if text.contains("BEGIN ENCRYPTED PRIVATE KEY") => {
             "key.pem is encrypted; decrypt it: openssl pkey -in key.pem -out plain.pem".into()
         }
         pem::Error::NoItemsFound => {
@@ -75,28 +94,23 @@ fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
-fn is_encrypted(text: &[u8]) -> bool {
-    const MARK: &[u8] = b"BEGIN ENCRYPTED PRIVATE KEY";
-    text.windows(MARK.len()).any(|window| window == MARK)
-}
-
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     let names = extension.value.general_names.iter();
     names
         .filter_map(|name| match name {
             GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress(bytes) => address(bytes),
+            GeneralName::IPAddress(bytes) => address(bytes).map(|ip| ip.to_string()),
             _ => None,
         })
         .collect()
 }
 
-fn address(bytes: &[u8]) -> Option<String> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(std::net::IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(Into::into)).ok().map(|ip| ip.to_string())
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-fn after_epoch(seconds: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.max(0).unsigned_abs())
+fn seconds(since_epoch: i64) -> Duration {
+    Duration::from_secs(since_epoch.max(0).unsigned_abs())
 }

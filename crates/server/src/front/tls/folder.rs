@@ -1,135 +1,121 @@
-//! The folder of the certificates (`TLS_DIR`): what is in it, and what of that the server made.
+//! The folder of the certificate (`TLS_DIR`): its files, and how they are read and replaced.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use sha2::{Digest, Sha256};
+use super::git;
 
-/// The server's certificate, with those between it and its authority.
+/// The server's certificate, followed by those between it and its authority.
 pub(super) const CERTIFICATE: &str = "cert.pem";
-/// Its private key.
+/// The private key of [`CERTIFICATE`].
 pub(super) const KEY: &str = "key.pem";
-/// The certificate of the development authority.
+/// The development authority, which clients trust.
 pub(super) const AUTHORITY: &str = "ca.pem";
-/// Its private key.
-pub(super) const AUTHORITY_KEY: &str = "ca-key.pem";
+/// Everything that the development authority signed.
+pub(super) const ISSUED: &str = "issued.pem";
 
-/// What the server made, as `sha256sum --check` reads it. A file that was changed since is not
-/// the server's any more.
-const MADE: &str = "made-by-server.sha256";
-
-/// Locked while files are made: several servers may share the folder.
+/// Held while a server writes: several may share the folder.
 const LOCK: &str = ".lock";
 
-/// How long another server may hold the lock; making files takes milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(10);
+/// Longest wait for the lock. The work under it takes milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-const PRIVATE: u32 = 0o600;
-const PUBLIC: u32 = 0o644;
-
-/// The folder.
+/// An existing folder.
 #[derive(Clone, Debug)]
 pub(super) struct Folder(PathBuf);
 
-/// Tells whether certificate and key changed.
+/// Modification time, size and inode of certificate and key; `None` for a missing file.
 pub(super) type Stamp = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Folder {
-    /// The folder at `path`, which is made if it is not there.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
-        // Links stay as they are: whoever switches one wants what it leads to then.
-        std::path::absolute(path).map(Self)
+    /// The folder at `path`. It is created if only its last part is missing: a longer missing
+    /// path is more likely a mistake, or a disk that is not mounted.
+    ///
+    /// # Errors
+    /// A clause that says what is wrong with `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        // A symbolic link is kept, not resolved: the operator may point it elsewhere later.
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        let parent = path.parent().unwrap_or(&path);
+        match fs::create_dir(&path) {
+            Ok(()) => git::ignore(&path),
+            Err(_) if path.is_dir() => git::warn_if_not_ignored(&path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err("that is not a folder".into());
+            }
+            Err(_) if !parent.exists() => {
+                return Err(format!(
+                    "there is no folder {parent:?}: correct the path, or create that folder first"
+                ));
+            }
+            Err(error) => return Err(format!("that folder cannot be created: {error}")),
+        }
+        Ok(Self(path))
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Keeps other servers from making files as long as the result lives.
+    /// Keeps other servers from writing until the result is dropped.
     pub(super) fn lock(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        let file = options.create(true).write(true).truncate(false).open(self.path(LOCK))?;
-        let deadline = Instant::now() + LOCK_PATIENCE;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
-                Err(TryLockError::WouldBlock) => {
+        let file = File::create(self.path(LOCK))?;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        while let Err(error) = file.try_lock() {
+            match error {
+                TryLockError::Error(error) => return Err(error),
+                TryLockError::WouldBlock if Instant::now() > deadline => {
                     return Err(io::Error::other(format!("{LOCK} is locked by another program")));
                 }
-                Err(TryLockError::Error(error)) => return Err(error),
+                TryLockError::WouldBlock => thread::sleep(LOCK_RETRY),
             }
         }
+        Ok(file)
     }
 
-    /// The content of a file; `None` if it is not there.
+    /// The content of a file; `None` if there is no such file.
     ///
     /// # Errors
-    /// Which file cannot be read, and why.
-    pub(super) fn read(&self, name: &str) -> io::Result<Option<String>> {
+    /// The name of the file, and why it cannot be read. A dangling symbolic link is an error: the
+    /// operator meant some file.
+    pub(super) fn read(&self, name: &str) -> Result<Option<String>, String> {
         match fs::read(self.path(name)) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.path(name).is_symlink() {
-                    let why = format!("{name} is a link to what is not there");
-                    return Err(io::Error::new(error.kind(), why));
-                }
-                Ok(None)
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(format!("{name}: {error}")),
+            Err(_) if self.path(name).is_symlink() => {
+                Err(format!("{name} is a link to a file that does not exist"))
             }
-            Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
+            Err(_) => Ok(None),
         }
     }
 
-    /// Whether a file is there as the server made it.
-    pub(super) fn is_own(&self, name: &str) -> io::Result<bool> {
-        let (Some(content), Some(made)) = (self.read(name)?, self.read(MADE)?) else {
-            return Ok(false);
-        };
-        Ok(made.lines().any(|line| line == made_line(name, &content)))
-    }
-
-    /// Puts a file there as a whole, for its owner alone if it is private, and notes that the
-    /// server made it.
-    pub(super) fn make(&self, name: &str, content: &str) -> io::Result<()> {
-        let mode = if [KEY, AUTHORITY_KEY].contains(&name) { PRIVATE } else { PUBLIC };
-        // Noted first, beside what is there now: whatever happens, both are known as the server's.
-        let now = self.read(name)?.map(|content| made_line(name, &content));
-        let made = self.read(MADE)?.unwrap_or_default();
-        let is_kept =
-            |line: &&str| !line.ends_with(&format!("  {name}")) || now.as_deref() == Some(line);
-        let mut lines: Vec<_> = made.lines().filter(is_kept).map(str::to_owned).collect();
-        lines.push(made_line(name, content));
-        self.replace(MADE, &(lines.join("\n") + "\n"), PUBLIC)?;
-        self.replace(name, content, mode)
+    /// Replaces a file in one step. A private key is readable by its owner only.
+    pub(super) fn write(&self, name: &str, content: &str) -> Result<(), String> {
+        let mode = if name == KEY { 0o600 } else { 0o644 };
+        self.replace(name, content, mode).map_err(|error| format!("cannot write {name}: {error}"))
     }
 
     fn replace(&self, name: &str, content: &str, mode: u32) -> io::Result<()> {
         let new = self.path(&format!(".{name}.new"));
         let _ = fs::remove_file(&new);
         let mut file = OpenOptions::new().create_new(true).write(true).mode(mode).open(&new)?;
+        // The umask may have taken the readers of a public file away.
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, self.path(name))
     }
 
-    /// What changes when certificate or key do.
+    /// A value that changes whenever certificate or key change.
     pub(super) fn stamp(&self) -> Stamp {
         [CERTIFICATE, KEY].map(|name| {
             let metadata = fs::metadata(self.path(name)).ok()?;
             Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
         })
     }
-}
-
-fn made_line(name: &str, content: &str) -> String {
-    let digest = Sha256::digest(content);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{digest}  {name}")
 }

@@ -1,4 +1,4 @@
-//! The names that a certificate is made for.
+//! The names that a certificate is for.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,17 +6,23 @@ use std::str::FromStr;
 
 use rustls_pki_types::DnsName;
 
+/// Names that every server has: those of the machine itself, and that of the service in Compose.
+const USUAL: [&str; 4] = ["localhost", "127.0.0.1", "::1", "server"];
+
+/// Length of the host name that Docker gives a container: the start of its ID, in hexadecimal.
+const CONTAINER_ID: usize = 12;
+
 /// Names and addresses of a server (`TLS_NAMES`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names(Vec<String>);
 
-/// A text that is no list of names.
+/// The error for a text that is not a list of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoNames;
+pub struct InvalidNames;
 
-impl std::error::Error for NoNames {}
+impl std::error::Error for InvalidNames {}
 
-impl fmt::Display for NoNames {
+impl fmt::Display for InvalidNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "allowed is a list of names and addresses, such as example.com,*.example.com,192.0.2.7",
@@ -25,16 +31,13 @@ impl fmt::Display for NoNames {
 }
 
 impl Names {
-    /// These names, behind those that every server has: the ones of the machine itself, `host`
-    /// if it can stand in a certificate, and that of the service in Compose.
+    /// These names, behind those that every server has.
     #[must_use]
-    pub fn with_usual(&self, host: &str) -> Vec<String> {
-        let usual = ["localhost", "127.0.0.1", "::1", host, "server"];
-        let usual = usual.into_iter().filter_map(name);
-        let mut names: Vec<String> = Vec::new();
-        for name in usual.chain(self.0.iter().cloned()) {
-            if !names.contains(&name) {
-                names.push(name);
+    pub fn with_usual(&self) -> Vec<String> {
+        let mut names: Vec<String> = USUAL.map(Into::into).into();
+        for name in &self.0 {
+            if !names.contains(name) {
+                names.push(name.clone());
             }
         }
         names
@@ -42,18 +45,24 @@ impl Names {
 }
 
 impl FromStr for Names {
-    type Err = NoNames;
+    type Err = InvalidNames;
 
-    fn from_str(text: &str) -> Result<Self, NoNames> {
-        text.split(',')
-            .map(|part| name(part.trim()).ok_or(NoNames))
-            .collect::<Result<_, _>>()
-            .map(Self)
+    fn from_str(text: &str) -> Result<Self, InvalidNames> {
+        let names = text.split(',').map(|part| normalized(part.trim()).ok_or(InvalidNames));
+        names.collect::<Result<_, _>>().map(Self)
     }
 }
 
+/// The name of this host as a certificate has it. `None` for a text that a certificate cannot have,
+/// and for the ID of a container, which is another one after each start.
+pub(super) fn host_name(text: &str) -> Option<String> {
+    let is_container_id =
+        text.len() == CONTAINER_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_container_id { None } else { normalized(text) }
+}
+
 /// The name or address as a certificate has it.
-fn name(text: &str) -> Option<String> {
+fn normalized(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_string());
     }
@@ -66,22 +75,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_addresses_are_taken_and_nothing_else() {
+    fn only_names_and_addresses_are_accepted() {
         for text in ["example.com", "*.Example.com,192.0.2.7", "::1", "a-b, c"] {
             assert!(text.parse::<Names>().is_ok(), "{text}");
         }
         for text in ["", "a,", "a b", "https://a", "a:80", "*", "a*.b", "-a", "é.com", "[::1]"] {
-            assert_eq!(text.parse::<Names>(), Err(NoNames), "{text}");
+            assert_eq!(text.parse::<Names>(), Err(InvalidNames), "{text}");
         }
     }
 
     #[test]
     fn the_usual_names_come_first_and_none_twice() {
         let names: Names = "Localhost,example.com,0:0::1".parse().unwrap();
-        assert_eq!(
-            names.with_usual("box"),
-            ["localhost", "127.0.0.1", "::1", "box", "server", "example.com"]
-        );
-        assert_eq!(Names::default().with_usual("no_host!").len(), 4);
+        let expected = ["localhost", "127.0.0.1", "::1", "server", "example.com"];
+        assert_eq!(names.with_usual(), expected);
+    }
+
+    #[test]
+    fn a_container_id_is_not_a_host_name() {
+        assert_eq!(host_name("Box-2.example.com").as_deref(), Some("box-2.example.com"));
+        for text in ["0123456789ab", "no_host!", ""] {
+            assert_eq!(host_name(text), None, "{text}");
+        }
     }
 }

@@ -70,6 +70,7 @@ impl Input {
     }
 
     /// Reads once. `None` if nothing is there, 0 at the end of the stream.
+    #[inline]
     pub(super) fn read(
         &mut self,
         stream: &mut dyn Stream,

@@ -159,8 +159,11 @@ impl Connection {
             return;
         };
         self.input.restart_unfinished(cx.now);
-        let next = self.reply(replies, cx).map_or_else(Next::Close, |()| next);
-        self.enter(next, cx);
+        match (self.reply(replies, cx), next) {
+            (Ok(()), Next::Open) => {}
+            (Ok(()), next) => self.enter(next, cx),
+            (Err(ending), _) => self.close(ending, cx),
+        }
     }
 
     /// Does what is due by now.
@@ -263,6 +266,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn enter(&mut self, next: Next, cx: &mut Context<'_>) {
         match next {
             Next::Open => self.state = State::Open,
@@ -301,6 +305,7 @@ impl Connection {
     }
 
     /// Sends replies, or holds them back.
+    #[inline]
     fn reply(&mut self, frames: &[u8], cx: &mut Context<'_>) -> Result<(), Ending> {
         let delay = cx.shared.limits.reply_delay;
         if delay.is_zero() {
@@ -310,6 +315,7 @@ impl Connection {
         Ok(())
     }
 
+    #[inline]
     fn send(&mut self, frames: &[u8], cx: &mut Context<'_>) -> Result<(), Ending> {
         let sent = self.output.send(&mut *self.stream, frames, cx.now)?;
         cx.shared.counts.sent_bytes.add(sent as u64);
@@ -365,7 +371,7 @@ impl Connection {
 
 impl From<std::io::Error> for Ending {
     fn from(error: std::io::Error) -> Self {
-        // A TLS peer that hangs up without close_notify tells nothing worth showing.
+        // TLS without close_notify: to a reader of the log the same as a FIN without a Close frame.
         let is_end = error.kind() == ErrorKind::UnexpectedEof;
         Self::Lost((!is_end).then_some(error))
     }

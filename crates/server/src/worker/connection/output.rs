@@ -38,6 +38,7 @@ impl Output {
     ///
     /// # Errors
     /// When the stream is broken.
+    #[inline]
     pub(super) fn send(
         &mut self,
         stream: &mut dyn Stream,
@@ -49,7 +50,9 @@ impl Output {
             return self.flush(stream, now);
         }
         let taken = write(stream, bytes)?;
-        self.queue.extend_from_slice(&bytes[taken..]);
+        if taken < bytes.len() {
+            self.queue.extend_from_slice(&bytes[taken..]);
+        }
         self.note_progress(stream, taken, now)?;
         Ok(taken)
     }

@@ -46,6 +46,7 @@ impl Connection {
     }
 
     /// Reads once. `None` if nothing is there, 0 at the end of the stream.
+    #[inline]
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -61,12 +62,13 @@ impl Connection {
 
     /// Serves the messages in `bytes`, as long as the turn has room for more. Returns how many
     /// bytes were used up.
+    #[inline]
     fn serve_all(&mut self, bytes: &mut [u8], cx: &mut Context<'_>) -> (usize, Result<(), Ending>) {
         let len = bytes.len();
         let mut rest = bytes;
         let mut room = Room::new(cx);
         let result = loop {
-            if !room.is_left(cx) {
+            if rest.is_empty() || !room.is_left(cx) {
                 break Ok(());
             }
             room.messages -= 1;
@@ -103,6 +105,7 @@ impl Connection {
         if is_allowed { Ok(()) } else { Err(Ending::Refused(Refusal::ControlFlood)) }
     }
 
+    #[inline]
     fn serve(&mut self, message: Incoming<'_>, cx: &mut Context<'_>) -> Result<(), Ending> {
         self.input.message_ended();
         let shared = cx.shared;
@@ -119,7 +122,7 @@ impl Connection {
             Err(InvalidMessage::Binary) => return Err(Ending::Refused(Refusal::Binary)),
         }
         if shared.limits.log_messages {
-            self.tell(message);
+            self.log_message(message);
         }
         Ok(())
     }
@@ -132,8 +135,8 @@ impl Connection {
         cx.replies.push(&Reply::text(format!("{ERROR_PREFIX}{expected}")));
     }
 
-    /// Tells of a message (`LOG_MESSAGES`).
-    fn tell(&self, message: Incoming<'_>) {
+    /// Logs a message as an event (`LOG_MESSAGES`).
+    fn log_message(&self, message: Incoming<'_>) {
         let (peer, path) = (self.peer, self.service.path());
         match message {
             Incoming::Text(text) => info!(%peer, path, "Got message: {}", escape::plain(text)),

@@ -1,0 +1,47 @@
+//! Messages and control frames as values.
+
+use std::borrow::Cow;
+
+use super::{Close, Error, Opcode};
+
+/// A complete message or control frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A text message.
+    Text(Cow<'a, str>),
+    /// A binary message.
+    Binary(Cow<'a, [u8]>),
+    /// A Ping frame, whose payload the Pong frame in reply has to repeat.
+    Ping(Cow<'a, [u8]>),
+    /// A Pong frame.
+    Pong(Cow<'a, [u8]>),
+    /// A Close frame; `None` without a code.
+    Close(Option<Close<'a>>),
+}
+
+impl<'a> Message<'a> {
+    /// The message with this payload. `opcode` is that of its first fragment.
+    ///
+    /// # Errors
+    /// When the payload is not UTF-8, or no valid body of a Close frame.
+    #[inline]
+    pub(super) fn new(opcode: Opcode, payload: Cow<'a, [u8]>) -> Result<Self, Error> {
+        Ok(match opcode {
+            Opcode::Text => Self::Text(text(payload)?),
+            Opcode::Binary | Opcode::Continuation => Self::Binary(payload),
+            Opcode::Ping => Self::Ping(payload),
+            Opcode::Pong => Self::Pong(payload),
+            Opcode::Close => Self::Close(Close::parse(payload)?),
+        })
+    }
+}
+
+#[inline]
+fn text(payload: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Error> {
+    Ok(match payload {
+        Cow::Borrowed(payload) => str::from_utf8(payload)?.into(),
+        Cow::Owned(payload) => {
+            String::from_utf8(payload).map_err(|error| error.utf8_error())?.into()
+        }
+    })
+}

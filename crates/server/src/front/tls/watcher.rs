@@ -1,0 +1,139 @@
+//! The thread that keeps the certificate up to date. Its work is on files, which may be slow.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tracing::{info, warn};
+
+use super::advice;
+use super::certificate::{Certificate, Details};
+use super::folder::{Folder, Stamp};
+use super::keeper;
+
+/// Time between two looks at the files.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Time between two checks whether a certificate expires. The server's own are replaced a day
+/// before, at the latest.
+const CHECK: Duration = Duration::from_secs(12 * 3600);
+
+/// The certificate that new connections are shown.
+#[derive(Debug)]
+pub(super) struct Current(RwLock<Arc<CertifiedKey>>);
+
+/// Keeps a certificate up to date.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    pub(super) folder: Folder,
+    /// The state of the files when they were loaded.
+    pub(super) loaded: Stamp,
+    pub(super) provider: Arc<CryptoProvider>,
+    pub(super) current: Arc<Current>,
+    pub(super) details: Details,
+}
+
+impl Current {
+    pub(super) fn new(key: Arc<CertifiedKey>) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(key)))
+    }
+
+    /// Returns whether the new certificate differs from the one before.
+    fn set(&self, key: Arc<CertifiedKey>) -> bool {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = current.cert != key.cert;
+        *current = key;
+        differs
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Watcher {
+    /// Runs until nobody can ask for a reload any more.
+    pub(super) fn run(mut self, reloads: &Receiver<()>) {
+        let mut last_look = self.loaded;
+        let mut next_check = Instant::now() + CHECK;
+        loop {
+            match reloads.recv_timeout(POLL) {
+                Ok(()) => self.reload(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= next_check {
+                next_check += CHECK;
+                self.renew();
+            }
+            let stamp = self.folder.stamp();
+            if must_reload(stamp, self.loaded, last_look) {
+                self.reload();
+            }
+            last_look = stamp;
+        }
+    }
+
+    /// Puts the next certificate into the folder when its turn has come. Where a file is missing,
+    /// the operator is about to put another one there.
+    fn renew(&self) {
+        let now = SystemTime::now();
+        advice::warn_before_end(&self.details, keeper::is_own(&self.folder), now);
+        if self.folder.stamp().contains(&None) {
+            return;
+        }
+        // Which names are wanted was decided at the start, perhaps by another server.
+        if let Err(cause) = keeper::keep(&self.folder, &[], None, now) {
+            warn!("the certificate is not renewed: {cause}");
+        }
+    }
+
+    /// Shows new connections what the files hold by now.
+    fn reload(&mut self) {
+        self.loaded = self.folder.stamp();
+        match Certificate::load(&self.folder, &self.provider) {
+            Ok(Certificate { key, details }) => {
+                if self.current.set(key) {
+                    info!("new certificate: {}", advice::describe(&details));
+                    let now = SystemTime::now();
+                    advice::warn_of_refusal(&details, now);
+                    advice::warn_before_end(&details, keeper::is_own(&self.folder), now);
+                } else {
+                    info!("the certificate is still the same");
+                }
+                self.details = details;
+            }
+            Err(cause) => {
+                warn!("the new certificate cannot be used, the old one stays: {cause}");
+            }
+        }
+    }
+}
+
+/// Whether the files changed since they were loaded, and not since the last look: certificate and
+/// key are replaced one after the other.
+fn must_reload(now: Stamp, loaded: Stamp, last_look: Stamp) -> bool {
+    now != loaded && now == last_look
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_loaded_once_they_stopped_changing() {
+        let stamp = |seconds| {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            [Some((at, 1, 1)), Some((at, 1, 2))]
+        };
+        assert!(!must_reload(stamp(1), stamp(1), stamp(1)));
+        assert!(!must_reload(stamp(2), stamp(1), stamp(1)));
+        assert!(must_reload(stamp(2), stamp(1), stamp(2)));
+        assert!(must_reload([None, None], stamp(1), [None, None]));
+    }
+}

@@ -1,0 +1,58 @@
+//! System calls on the log that fail, fall short or hang now and then.
+
+use std::thread;
+use std::time::Duration;
+
+use rand::RngExt;
+use rustix::io::Errno;
+
+use crate::ledger::Lines;
+use crate::run::Run;
+use crate::support::{Faults, Load, TestServer, eventually};
+
+/// Faults that one server gets.
+const FAULTS: usize = 20;
+
+#[test]
+#[ignore = "takes long: README.md in its folder"]
+fn faults() {
+    let mut run = Run::begin("failing system calls");
+    while run.goes_on() {
+        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let builder = TestServer::builder().env("WORKERS", "2").env("LOG_SYNC", sync);
+        let builder = builder.env("LOG_MAX_BYTES", ["8K", "1M"][run.rng.random_range(0..2)]);
+        let (faults, builder) = Faults::inject(builder);
+        let mut server = builder.start();
+        let load = Load::start(server.address(), "Load", 4, run.rng.random_range(1..50));
+        for _ in 0..FAULTS {
+            begin_fault(&faults, &mut run);
+            thread::sleep(Duration::from_micros(run.rng.random_range(0..50_000)));
+            faults.end();
+            thread::sleep(Duration::from_micros(run.rng.random_range(0..20_000)));
+        }
+        load.wait_for(1);
+        let tallies = load.finish();
+        eventually("the server is healthy", || (server.health().status == 200).then_some(()));
+        assert_eq!(server.stop().0, Some(0));
+        let mut lines = Lines::default();
+        lines.add_folder(server.dir());
+        run.figures.ledger.settle(&tallies, &lines);
+        run.figures.rounds += 1;
+    }
+    run.end();
+}
+
+/// A failed sync would end the server, so that this is left out.
+fn begin_fault(faults: &Faults, run: &mut Run) {
+    match run.rng.random_range(0..6) {
+        0 => faults.fail("write", Errno::NOSPC),
+        1 => faults.fail("write", Errno::IO),
+        2 => faults.shorten_writes(run.rng.random_range(1..5000)),
+        3 => faults.hang("write"),
+        4 => faults.hang("fdatasync"),
+        _ => {
+            faults.fail("write", Errno::NOSPC);
+            faults.fail("ftruncate", Errno::IO);
+        }
+    }
+}

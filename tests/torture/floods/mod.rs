@@ -1,0 +1,136 @@
+//! Floods of all kinds beside clients that do nothing wrong: these get in and are served, and
+//! memory is bounded and given back.
+
+mod attacker;
+mod frames;
+mod handshakes;
+mod tls;
+mod unfinished;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::bystander::Bystander;
+use crate::ledger::Lines;
+use crate::peak::Before;
+use crate::run::Run;
+use crate::support::{Builder, TestServer};
+use attacker::Attacker;
+pub(crate) use attacker::connect_from;
+
+/// Time between two looks at a server.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The longest round trip of a client that does nothing wrong, on a busy machine.
+const SLOWEST: Duration = Duration::from_secs(4);
+
+/// The longest way in. A connection that finds the queue of the listening socket full is tried
+/// again by the system after 1, 3 and 7 seconds.
+const SLOWEST_WAY_IN: Duration = Duration::from_secs(10);
+
+/// A flood.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    name: &'static str,
+    /// How many attack at the same time.
+    attackers: usize,
+    /// Most memory that the server may grow by, in bytes.
+    growth: u64,
+    /// Done again and again until the flood is over.
+    attack: fn(&mut Attacker),
+}
+
+/// All floods.
+pub(crate) const ALL: [&Flood; 9] = [
+    &handshakes::SILENT,
+    &handshakes::HALF,
+    &handshakes::HUGE,
+    &tls::HELLOS,
+    &frames::UNREAD,
+    &frames::EMPTY,
+    &frames::BROKEN,
+    &unfinished::UNFINISHED,
+    &unfinished::ANNOUNCED,
+];
+
+/// A flood that goes on.
+#[derive(Debug)]
+pub(crate) struct Flooding {
+    attackers: Vec<JoinHandle<usize>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Flood {
+    /// Begins the flood. The server has to speak TLS as well.
+    pub(crate) fn begin(&self, server: &TestServer, rng: &mut StdRng) -> Flooding {
+        let is_over = Arc::<AtomicBool>::default();
+        let attack = self.attack;
+        let attackers = (0..self.attackers).map(|_| {
+            let rng = StdRng::seed_from_u64(rng.random());
+            let (address, secure) = (server.address(), server.secure_address());
+            let mut attacker = Attacker::new(address, secure, rng, Arc::clone(&is_over));
+            thread::spawn(move || {
+                while !attacker.is_over() {
+                    attack(&mut attacker);
+                }
+                attacker.done
+            })
+        });
+        Flooding { attackers: attackers.collect(), is_over: Arc::clone(&is_over) }
+    }
+
+    /// Floods a server for the length of a part.
+    fn stand(&self, builder: Builder) {
+        self.stand_with(builder, |_| {});
+    }
+
+    /// The same, with a look at the server now and then.
+    fn stand_with(&self, builder: Builder, look: impl Fn(&TestServer)) {
+        let mut run = Run::begin(self.name);
+        let mut server = builder.env("WORKERS", "2").secure().start();
+        let before = Before::of(&server);
+        let innocent = Bystander::innocent(server.address());
+        let newcomer = Bystander::newcomer(server.address(), run.rng.random());
+        let flooding = self.begin(&server, &mut run.rng);
+        while run.goes_on() {
+            look(&server);
+            before.assert_peak(&server, self.growth);
+            thread::sleep(LOOK);
+        }
+        let (times, pings) = innocent.finish();
+        let (ways_in, others) = newcomer.finish();
+        run.figures.rounds = flooding.end();
+        assert!(run.figures.rounds > 0, "there was no flood");
+        run.figures.memory = Some(before.comes_back(&server));
+        assert_eq!(server.stop().0, Some(0));
+        let mut lines = Lines::default();
+        lines.add_folder(server.dir());
+        run.figures.ledger.settle(&[pings, others], &lines);
+        let slowest = [times.longest(), ways_in.longest()];
+        run.figures.innocent = Some(times);
+        run.figures.newcomer = Some(ways_in);
+        run.end();
+        assert!(slowest[0] < SLOWEST && slowest[1] < SLOWEST_WAY_IN, "{slowest:?}");
+    }
+}
+
+impl Flooding {
+    /// Ends the flood, and tells how much was done.
+    pub(crate) fn end(mut self) -> usize {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.attackers.drain(..).map(|attacker| attacker.join().expect("an attacker")).sum()
+    }
+}
+
+/// A test that fails ends its flood too.
+impl Drop for Flooding {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.attackers.drain(..).for_each(|attacker| _ = attacker.join());
+    }
+}

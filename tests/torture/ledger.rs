@@ -1,0 +1,80 @@
+//! What clients were told against what the log holds.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Log, Tally};
+
+/// Counts over all rounds of a part.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// Pings that got a Pong.
+    pub(crate) acknowledged: usize,
+    /// Pings that got an error.
+    pub(crate) refused: usize,
+    /// Acknowledged pings without a line.
+    pub(crate) lost: usize,
+    /// Pings with more than one line.
+    pub(crate) twice: usize,
+    /// Pieces of the log that are no line.
+    pub(crate) torn: usize,
+    /// Pings that were told that they are not recorded, and have a line.
+    pub(crate) refused_and_found: usize,
+    /// One ping that something is wrong with.
+    pub(crate) example: String,
+}
+
+/// Lines by name and message, with how often each is there.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    counts: HashMap<(String, String), usize>,
+    torn: usize,
+}
+
+impl Lines {
+    /// Adds the lines of a file.
+    #[track_caller]
+    pub(crate) fn add_file(&mut self, path: &Path) {
+        let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (log, torn) = Log::parse_leniently(&bytes);
+        self.torn += torn;
+        for (name, message) in log.pings() {
+            *self.counts.entry((name.into(), message.into())).or_default() += 1;
+        }
+    }
+
+    /// Adds the lines of all logs in a folder.
+    #[track_caller]
+    pub(crate) fn add_folder(&mut self, folder: &Path) {
+        Log::files(folder).iter().for_each(|path| self.add_file(path));
+    }
+}
+
+impl Ledger {
+    /// Compares what the clients of a round were told with its lines.
+    pub(crate) fn settle(&mut self, tallies: &[Tally], lines: &Lines) {
+        self.torn += lines.torn;
+        for tally in tallies {
+            let found = |number: &usize| {
+                lines.counts.get(&(tally.name.clone(), number.to_string())).copied().unwrap_or(0)
+            };
+            self.acknowledged += tally.acknowledged.len();
+            self.refused += tally.refused.len();
+            for number in &tally.acknowledged {
+                if found(number) == 0 {
+                    self.lost += 1;
+                    self.example = format!("{} {number} is lost", tally.name);
+                }
+            }
+            for number in tally.refused.iter().filter(|number| found(number) > 0) {
+                self.refused_and_found += 1;
+                self.example = format!("{} {number}: {:?}", tally.name, tally.error);
+            }
+        }
+        if let Some((ping, _)) = lines.counts.iter().find(|&(_, &count)| count > 1) {
+            self.example = format!("{ping:?} is there twice");
+        }
+        self.twice += lines.counts.values().filter(|&&count| count > 1).count();
+    }
+}

@@ -1,0 +1,48 @@
+//! Files that other programs move under load, with and without SIGHUP, and rotations at the same
+//! time: no line gets lost on the way.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use rand::RngExt;
+use rustix::process::Signal;
+
+use crate::ledger::Lines;
+use crate::run::Run;
+use crate::support::{Load, Log, TestServer, eventually};
+
+#[test]
+#[ignore = "takes long: README.md in its folder"]
+fn moves() {
+    let mut run = Run::begin("moves and SIGHUP");
+    while run.goes_on() {
+        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let mut server = TestServer::builder()
+            .env("WORKERS", "2")
+            .env("LOG_SYNC", sync)
+            .env("LOG_MAX_BYTES", ["20K", "1M"][run.rng.random_range(0..2)])
+            .start();
+        let before = server.descriptors();
+        let load = Load::start(server.address(), "Load", 4, run.rng.random_range(1..50));
+        for number in 0..20 {
+            thread::sleep(Duration::from_micros(run.rng.random_range(0..50_000)));
+            let moved = server.dir().join(format!("server_logs.moved.{number}"));
+            // In the middle of a rotation there is no file for a moment.
+            let _ = fs::rename(server.log_path(), moved);
+            if run.rng.random() {
+                server.signal(Signal::HUP);
+            }
+        }
+        load.wait_for(1);
+        let tallies = load.finish();
+        eventually("descriptors are closed", || (server.descriptors() <= before).then_some(()));
+        assert_eq!(server.stop().0, Some(0));
+        let mut lines = Lines::default();
+        lines.add_folder(server.dir());
+        run.figures.ledger.settle(&tallies, &lines);
+        assert!(Log::files(server.dir()).len() > 1);
+        run.figures.rounds += 1;
+    }
+    run.end();
+}
