@@ -1,5 +1,5 @@
-//! The clients of the tutorials that this server takes the place of, each as its author wrote it.
-//! None of them knows a path, but for the last one; `DEFAULT_SERVICE` chooses what they get.
+//! The clients of the tutorials whose servers this one replaces, as their authors wrote them. Only
+//! the last one uses a path; for the others, `DEFAULT_SERVICE` sets the service at `/`.
 //!
 //! The pages among them are tested in Chromium (`tests/browser/coming_from.rs`), the ping/pong
 //! client in `interop`.
@@ -23,15 +23,15 @@ fn a_terminal_client_that_connects_anew_for_every_number_gets_the_running_total(
         python(TOTAL).arg(&url).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     client.stdin.take().unwrap().write_all(b"40\n2\n0.5\n").unwrap();
     let output = client.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    let totals = told.split("Server records total=").skip(1);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let totals = stdout.split("Server records total=").skip(1);
     let totals: Vec<_> = totals.filter_map(|rest| rest.lines().next()).collect();
-    assert_eq!(totals, ["40", "42", "42.5"], "{told}");
+    assert_eq!(totals, ["40", "42", "42.5"], "{stdout}");
 }
 
 #[test]
 #[ignore = "needs websocat"]
-fn websocat_is_greeted_with_the_host_gets_it_before_each_text_and_stderr_shows_the_text() {
+fn websocat_gets_a_greeting_and_the_host_name_before_each_text_which_stderr_shows() {
     let server = TestServer::builder().env("LOG_MESSAGES", "on").start();
     let mut client = Websocat::start(&format!("ws://{}/ws", server.address()));
     let host = rustix::system::uname();

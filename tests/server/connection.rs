@@ -1,5 +1,5 @@
-//! Connections as a worker drives them, on a stream in memory that may be as narrow as a byte and with
-//! a clock that jumps.
+//! Connections as a worker drives them, over a stream in memory whose buffer may be a single byte,
+//! with a paused clock.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -34,10 +34,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::support::{close, first, frame, seed};
 
-/// A message that is answered, and leaves no line in the log.
+/// A message that is answered with an error, and not recorded.
 const NO_PING: &str = "no ping";
 
-/// Serves one connection while `client` plays the other end of it.
+/// Serves one connection, whose other end `client` plays.
 async fn serve<T>(reply_delay: Duration, client: impl AsyncFnOnce(DuplexStream) -> T) -> T {
     serve_over(tokio::io::duplex(64 * 1024), reply_delay, client).await
 }
@@ -68,19 +68,19 @@ fn now() -> std::time::Instant {
 #[derive(Debug)]
 struct Memory {
     stream: DuplexStream,
-    /// Woken when what would have blocked is possible.
+    /// Woken when a read or write that would have blocked is possible.
     waker: Arc<AtomicWaker>,
-    /// The descriptor that a stream has to have, and that nobody watches here.
+    /// A stream has to have a descriptor; no poller watches this one.
     nothing: File,
 }
 
-/// What an event loop does, for one connection.
+/// Drives one connection as the event loop of a worker does.
 struct Driver {
     waker: Arc<AtomicWaker>,
     connections: Connections,
     token: Token,
     metrics: Arc<Metrics>,
-    // What has to live as long.
+    // Dropped with the driver.
     _log: (TempDir, Closer, Stopper),
 }
 
@@ -159,7 +159,7 @@ impl Driver {
         }
     }
 
-    /// A turn in which there may be something to read.
+    /// A turn of the event loop with an event for the connection.
     fn turn(&mut self) {
         let readiness = Readiness { readable: true, hung_up: false };
         self.connections.begin_turn(now());
@@ -167,14 +167,14 @@ impl Driver {
         self.connections.commit(now());
     }
 
-    /// Bytes of replies so far.
+    /// Bytes that the server has sent so far.
     fn replied(&self) -> u64 {
         self.metrics.sum(|worker| &worker.sent_bytes)
     }
 }
 
 impl Memory {
-    /// Polls the stream; what is pending would block.
+    /// Polls the stream; pending becomes [`io::ErrorKind::WouldBlock`].
     fn poll<T>(
         &mut self,
         poll: impl FnOnce(Pin<&mut DuplexStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
@@ -220,7 +220,7 @@ impl AsFd for Memory {
 }
 
 impl Stream for Memory {
-    /// Only a read that would block has it wake anyone.
+    /// Never: the waker is registered only by a read that would block.
     fn is_drained(&self, _read: usize, _room: usize) -> bool {
         false
     }
@@ -250,7 +250,7 @@ fn assert_seconds(since: Instant, seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_is_not_read_is_not_taken_for_silent() {
+async fn a_peer_whose_messages_the_server_does_not_read_yet_is_not_treated_as_silent() {
     let play = async |stream| {
         let mut socket = socket(stream).await;
         let start = Instant::now();
@@ -269,7 +269,7 @@ async fn a_peer_that_is_not_read_is_not_taken_for_silent() {
                 other => panic!("{other:?}"),
             }
         }
-        // The third is read when the first two have left.
+        // The server reads the third message after it has sent the first two replies.
         assert_seconds(start, 400);
     };
     let delay = Duration::from_secs(200);
@@ -310,7 +310,7 @@ async fn a_peer_that_answers_nothing_is_closed_after_60_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_speaks_is_not_pinged() {
+async fn a_peer_that_sends_messages_gets_no_ping_frame() {
     let play = async |stream| {
         let mut socket = socket(stream).await;
         for _ in 0..20 {
@@ -322,11 +322,11 @@ async fn a_peer_that_speaks_is_not_pinged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_spoke_while_the_server_stood_still_is_not_closed() {
+async fn a_peer_that_sent_a_message_while_the_server_was_suspended_is_not_closed() {
     let play = async |stream| {
         let mut socket = socket(stream).await;
         exchange(&mut socket).await;
-        // As when a container is paused: nobody runs, and the peer's message waits.
+        // As in a paused container: the server does not run, and the message of the peer waits.
         socket.send(Message::text(NO_PING)).await.unwrap();
         advance(Duration::from_secs(100)).await;
         loop {
@@ -341,7 +341,7 @@ async fn a_peer_that_spoke_while_the_server_stood_still_is_not_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_can_still_answer_after_the_server_stood_still() {
+async fn a_silent_peer_can_still_answer_after_the_server_was_suspended() {
     let play = async |stream| {
         let mut socket = socket(stream).await;
         exchange(&mut socket).await;
@@ -355,7 +355,7 @@ async fn a_silent_peer_can_still_answer_after_the_server_stood_still() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replies_that_are_held_back_for_long_make_no_message_late() {
+async fn a_long_reply_delay_does_not_count_as_an_unfinished_message() {
     const MESSAGES: usize = 3000;
     let play = async |stream: DuplexStream| {
         let (mut reader, mut writer) = split(stream);
@@ -391,7 +391,7 @@ async fn read_frame(reader: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
+async fn frames_stay_complete_and_in_order_when_every_write_is_short() {
     let mut rng = StdRng::seed_from_u64(seed());
     for narrow in [1, 2, 7, 64, 150, 300] {
         let is_ping: Vec<_> = (0..300).map(|_| rng.random_bool(0.4)).collect();
@@ -414,7 +414,7 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
                     let (first, payload) = read_frame(&mut reader).await;
                     match first {
                         first::TEXT => assert!(payload.starts_with(b"Error: "), "{payload:?}"),
-                        // One answer may stand for several protocol pings.
+                        // One Pong frame may answer several Ping frames (RFC 6455, section 5.5.3).
                         first::PONG => assert!(latest.replace(payload.clone()) < Some(payload)),
                         first::CLOSE => break assert_eq!(payload, 1000_u16.to_be_bytes()),
                         _ => panic!("{first:x} {payload:?}"),
@@ -433,7 +433,7 @@ async fn frames_stay_whole_and_in_order_where_every_write_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_answers_no_more_than_a_peer_takes() {
+async fn a_stop_answers_only_as_much_as_the_peer_reads() {
     let (_ours, theirs) = tokio::io::duplex(64);
     let flood = frame(first::TEXT, b"").repeat(2700);
     let mut driver = Driver::new(proto::path::PING, theirs, flood, Duration::ZERO);
@@ -448,7 +448,7 @@ async fn a_stop_answers_no_more_than_a_peer_takes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_answers_all_that_was_read() {
+async fn a_stop_answers_all_pings_that_were_read() {
     let (mut ours, theirs) = tokio::io::duplex(1 << 20);
     let flood = frame(first::TEXT, b"").repeat(2700);
     let mut driver = Driver::new(proto::path::PING, theirs, flood, Duration::ZERO);
@@ -468,7 +468,7 @@ async fn a_stop_answers_all_that_was_read() {
     assert_eq!(replies, 2700);
 }
 
-/// A client's part of a conversation, and what a mirror returns of it.
+/// The frames that a client sends to the mirror, and the messages that it has to get back.
 #[derive(Debug, Default)]
 struct Part {
     bytes: Vec<u8>,
@@ -476,7 +476,7 @@ struct Part {
 }
 
 impl Part {
-    /// Adds a message, in one frame or in many with protocol pings between them.
+    /// Adds a message in one frame, or in several with Ping frames between them.
     fn add_message(&mut self, longest: usize, rng: &mut StdRng) {
         let kind = if rng.random_bool(0.5) { first::TEXT } else { first::BINARY };
         let len = [0, 1, 125, 126, 300, longest][rng.random_range(0..6)];
@@ -500,7 +500,7 @@ impl Part {
     }
 }
 
-/// The bit of a frame that ends a message.
+/// The bit FIN of a frame.
 const FIN: u8 = 0x80;
 
 #[tokio::test(start_paused = true)]
@@ -529,7 +529,7 @@ async fn a_mirror_returns_every_message_however_it_is_cut() {
         };
         let pair = tokio::io::duplex(narrow);
         let replies = serve_at(proto::path::MIRROR, pair, Duration::ZERO, play).await;
-        // Answers to protocol pings do not wait for the replies to what came before.
+        // Pong frames do not wait for the replies to earlier messages.
         let messages = |replies: &[(u8, Vec<u8>)]| {
             let is_message = |reply: &&(u8, Vec<u8>)| reply.0 != first::PONG;
             replies.iter().filter(is_message).cloned().collect::<Vec<_>>()

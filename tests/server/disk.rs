@@ -1,4 +1,4 @@
-//! A log that cannot be written for a while: no Pong, no torn line, no restart.
+//! A log that cannot be written for a while: no Pong, no torn line, and no restart needed.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::{
     Faults, Load, Log, TestClient, TestServer, TinyDisk, eventually, limit, ping_text, run,
 };
 
-/// Makes the log unwritable and writable again under load; `cause` is what clients are told.
+/// Makes the log unwritable and writable again under load. Clients have to get the `cause`.
 #[track_caller]
 fn assert_full_and_back(
     server: &mut TestServer,
@@ -34,13 +34,13 @@ fn assert_full_and_back(
     }
     let tallies = load.finish();
     for tally in &tallies {
-        // On a busy machine the others may have been refused often enough already.
-        let is_told = tally.error.as_ref().is_none_or(|error| error.contains(cause));
-        assert!(is_told, "{}: {:?}", tally.name, tally.error);
+        // A client may have had no ping refused: 500 refusals of the others ended the load.
+        let is_reported = tally.error.as_ref().is_none_or(|error| error.contains(cause));
+        assert!(is_reported, "{}: {:?}", tally.name, tally.error);
         assert_eq!(tally.close_code, None);
         assert_eq!(tally.acknowledged.len() + tally.refused.len(), tally.sent);
     }
-    // Whole lines only, and those of every Pong.
+    // All lines are complete, and every acknowledged ping has one.
     Log::read(log).assert_holds_all_of(&tallies);
     let mut client = server.connect();
     let reply = client.ping("Client-100", &"while it is full ".repeat(1000));
@@ -59,17 +59,17 @@ fn assert_full_and_back(
     lines.assert_holds_all_of(&tallies);
     lines.assert_holds_all_of(&later);
 
-    // On the way there is room for a short line now and then, but not often.
-    let told = server.events("cannot be written");
-    assert!((1..10).contains(&told.len()), "{told:#?}");
-    assert!(told[0].contains("WARN") && told[0].contains(cause), "{told:?}");
-    assert_eq!(server.events("can be written again").len(), told.len());
+    // While the disk fills, a short line may fit in between, so a few pairs of events are normal.
+    let reported = server.events("cannot be written");
+    assert!((1..10).contains(&reported.len()), "{reported:#?}");
+    assert!(reported[0].contains("WARN") && reported[0].contains(cause), "{reported:?}");
+    assert_eq!(server.events("can be written again").len(), reported.len());
     assert_eq!(server.stop().0, Some(0));
     assert!(server.stdout() == fs::read(log).unwrap(), "stdout differs from the log");
 }
 
 #[test]
-fn a_file_size_limit_is_a_full_disk_and_not_the_end() {
+fn a_file_size_limit_is_treated_as_a_full_disk() {
     let mut server = TestServer::builder().env("WORKERS", "2").start();
     let pid = server.pid();
     let path = server.log_path();
@@ -89,7 +89,7 @@ fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
         assert_eq!(client.ping("Client-100", "before"), "Pong!");
 
         fs::remove_dir_all(&folder).unwrap();
-        eventually("the health tells", || (server.health().status == 503).then_some(()));
+        eventually("/healthz changes", || (server.health().status == 503).then_some(()));
         assert!(server.health().body.contains("No such file"), "{:?}", server.health());
         for _ in 0..3 {
             let reply = client.ping("Client-100", "while it is gone");
@@ -98,7 +98,7 @@ fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
         }
 
         fs::create_dir(&folder).unwrap();
-        eventually("the health tells", || (server.health().status == 200).then_some(()));
+        eventually("/healthz changes", || (server.health().status == 200).then_some(()));
         assert_eq!(client.ping("Client-100", "after"), "Pong!");
         assert_eq!(Log::read(&folder.join("log.txt")).pings(), [("Client-100", "after")]);
         server.event("can be written again");
@@ -109,16 +109,16 @@ fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
 }
 
 #[test]
-fn the_folder_a_server_runs_in_may_go_and_come_back() {
+fn the_working_folder_of_a_server_may_be_removed_and_created_again() {
     let server = TestServer::builder().start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
     let moved = server.dir().with_extension("moved");
     fs::rename(server.dir(), &moved).unwrap();
-    eventually("the health tells", || (server.health().status == 503).then_some(()));
+    eventually("/healthz changes", || (server.health().status == 503).then_some(()));
     assert!(client.ping("Client-100", "while it is gone").starts_with("Error: "));
     fs::rename(&moved, server.dir()).unwrap();
-    eventually("the health tells", || (server.health().status == 200).then_some(()));
+    eventually("/healthz changes", || (server.health().status == 200).then_some(()));
     assert_eq!(client.ping("Client-100", "after"), "Pong!");
     assert_eq!(server.log().pings(), [("Client-100", "before"), ("Client-100", "after")]);
 }
@@ -131,13 +131,13 @@ fn a_pipe_in_place_of_the_log_takes_no_ping() {
     let pipe = server.dir().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     fs::rename(&pipe, server.log_path()).unwrap();
-    eventually("the health tells", || {
+    eventually("/healthz changes", || {
         let health = server.health();
         (health.status == 503 && health.body.contains("a pipe")).then_some(())
     });
     assert!(client.ping("Client-100", "into a pipe").starts_with("Error: "));
     fs::remove_file(server.log_path()).unwrap();
-    eventually("the health tells", || (server.health().status == 200).then_some(()));
+    eventually("/healthz changes", || (server.health().status == 200).then_some(()));
     assert_eq!(client.ping("Client-100", "after"), "Pong!");
     assert_eq!(server.log().pings(), [("Client-100", "after")]);
 }
@@ -155,7 +155,7 @@ fn the_healthcheck_fails_with_the_reason_while_the_log_cannot_be_written() {
 
 #[test]
 #[ignore = "needs root, to mount a tmpfs"]
-fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
+fn a_full_disk_is_reported_and_work_continues_when_there_is_room() {
     let builder = TestServer::builder().env("WORKERS", "2");
     let disk = TinyDisk::mount("256k");
     let log = disk.log();
@@ -180,7 +180,7 @@ fn a_disk_that_fills_amid_rotations_tears_no_line() {
     let tallies = load.finish();
     let log = Log::read_all(disk.path());
     let last = |name: &str| tallies.iter().find(|tally| tally.name == name).unwrap();
-    // Those in the files that were removed are gone; the others are whole.
+    // The lines in removed files are lost; all others are complete.
     assert!(
         log.lines()
             .iter()
@@ -198,7 +198,7 @@ fn fill_with_lines(client: &mut TestClient) {
 
 #[test]
 #[ignore = "needs root, to mount a tmpfs"]
-fn whatever_is_done_to_make_room_work_goes_on_and_no_descriptor_stays() {
+fn however_room_is_made_work_continues_and_no_descriptor_leaks() {
     type MakeRoom = fn(&TestServer, &Path);
     let ways: [(&str, MakeRoom); 5] = [
         ("remove", |_, log| fs::remove_file(log).unwrap()),
@@ -234,7 +234,7 @@ fn whatever_is_done_to_make_room_work_goes_on_and_no_descriptor_stays() {
             assert_eq!(client.ping("Client-100", "first"), "Pong!");
             let before = server.descriptors();
             fill_with_lines(&mut client);
-            eventually("the health tells", || (server.health().status == 503).then_some(()));
+            eventually("/healthz changes", || (server.health().status == 503).then_some(()));
 
             make_room(&server, &disk.log());
             eventually(&format!("{sync}, {way}: it is healthy again"), || {
@@ -297,7 +297,7 @@ fn a_file_system_that_is_mounted_over_the_folder_gets_the_log() {
 
 #[test]
 #[ignore = "needs root, to freeze a file system"]
-fn a_frozen_file_system_is_told_and_stops_nothing_but_pings() {
+fn a_frozen_file_system_is_reported_and_stops_nothing_but_pings() {
     let builder = TestServer::builder().env("WORKERS", "1");
     let disk = TinyDisk::mount_ext4(&builder.dir().join("image"));
     let mut server = builder.env("LOG_FILE", disk.log()).start();
@@ -306,16 +306,16 @@ fn a_frozen_file_system_is_told_and_stops_nothing_but_pings() {
     let frozen = disk.freeze();
     client.send(&ping_text("Client-100", "while it is frozen"));
     let begun = Instant::now();
-    eventually("the health tells", || (server.health().status == 503).then_some(()));
+    eventually("/healthz changes", || (server.health().status == 503).then_some(()));
     assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
     assert!(server.health().body.contains("has not returned"), "{:?}", server.health());
     drop(frozen);
     assert_eq!(client.reply(), "Pong!");
-    eventually("the health tells", || (server.health().status == 200).then_some(()));
+    eventually("/healthz changes", || (server.health().status == 200).then_some(()));
     assert_eq!(Log::read(&disk.log()).lines().len(), 2);
 
-    // The kernel lets no process go while a call on a frozen file system is under way, not even
-    // by SIGKILL. What can be seen of a server that stops is that it ends with the thaw.
+    // A process in a system call on a frozen file system cannot end, not even by SIGKILL. So the
+    // server can only be seen to end after the thaw.
     let frozen = disk.freeze();
     client.send(&ping_text("Client-100", "while it is frozen"));
     eventually("the call is under way", || server.waits_in_the_kernel().then_some(()));
@@ -326,8 +326,8 @@ fn a_frozen_file_system_is_told_and_stops_nothing_but_pings() {
 }
 
 #[test]
-fn a_call_that_hangs_is_told_within_5_seconds_and_does_not_hold_up_the_end() {
-    for (call, sync, told) in [
+fn a_system_call_that_hangs_is_reported_within_5_seconds_and_does_not_delay_the_stop() {
+    for (call, sync, reported) in [
         ("write", "everysec", "the log cannot be written"),
         ("fdatasync", "everysec", "the log cannot be brought to the disk"),
         ("fdatasync", "always", "the log cannot be brought to the disk"),
@@ -340,16 +340,16 @@ fn a_call_that_hangs_is_told_within_5_seconds_and_does_not_hold_up_the_end() {
         faults.hang(call);
         client.send(&ping_text("Client-100", "into a call that hangs"));
         let begun = Instant::now();
-        let health = eventually("the health tells", || {
+        let health = eventually("/healthz changes", || {
             Some(server.health()).filter(|health| health.status == 503)
         });
-        assert!(health.body.contains(told), "{call}: {health:?}");
-        // A second passes before a sync begins.
+        assert!(health.body.contains(reported), "{call}: {health:?}");
+        // A sync begins up to a second after the ping.
         assert!(begun.elapsed() < Duration::from_secs(7), "{call}: {:?}", begun.elapsed());
 
         faults.end();
         assert_eq!(client.reply(), "Pong!");
-        eventually("the health tells", || (server.health().status == 200).then_some(()));
+        eventually("/healthz changes", || (server.health().status == 200).then_some(()));
 
         faults.hang(call);
         client.send(&ping_text("Client-100", "into a call that hangs for ever"));
@@ -361,7 +361,7 @@ fn a_call_that_hangs_is_told_within_5_seconds_and_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_write_that_hangs_holds_up_other_workers_only_for_a_while() {
+fn a_write_that_hangs_blocks_other_workers_only_for_a_while() {
     let (faults, builder) = Faults::inject(TestServer::builder().env("WORKERS", "3"));
     let server = builder.start();
     let mut stuck = server.connect();
@@ -370,7 +370,7 @@ fn a_write_that_hangs_holds_up_other_workers_only_for_a_while() {
     let mut echo = server.connect_to("/echo");
     faults.hang("write");
     stuck.send(&ping_text("Client-100", "into a call that hangs"));
-    eventually("the health tells", || (server.health().status == 503).then_some(()));
+    eventually("/healthz changes", || (server.health().status == 503).then_some(()));
     for _ in 0..3 {
         assert_eq!(echo.ask("beside a call that hangs"), "[RE]: beside a call that hangs");
         let reply = other.ping("Client-200", "beside a call that hangs");
@@ -384,7 +384,7 @@ fn a_write_that_hangs_holds_up_other_workers_only_for_a_while() {
 }
 
 #[test]
-fn one_write_that_fails_costs_the_pings_of_that_write_alone() {
+fn a_write_that_fails_affects_the_pings_of_that_write_only() {
     let (faults, builder) = Faults::inject(TestServer::builder().env("WORKERS", "1"));
     let server = builder.start();
     let mut client = server.connect();

@@ -1,10 +1,10 @@
-//! Completions and manual pages that the program prints.
+//! The completions and manual pages that the program prints.
 
 use std::process::Command;
 
 use crate::support::{Builder, TestServer};
 
-/// What the server prints with these arguments.
+/// The output of the server with these arguments.
 #[track_caller]
 fn printed(args: &[&str]) -> String {
     let finished = args.iter().fold(TestServer::builder(), Builder::arg).run();
@@ -17,7 +17,7 @@ fn bash_completes_options_commands_and_values() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("server.bash");
     std::fs::write(&path, printed(&["completions", "bash"])).unwrap();
-    // As bash would after Tab behind the last word.
+    // As bash does when Tab is pressed after the last word.
     let complete = |words: &str| {
         let script = "source \"$0\"; COMP_WORDS=(server $1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1));
             _server server \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"; echo \"${COMPREPLY[@]}\"";
@@ -30,7 +30,7 @@ fn bash_completes_options_commands_and_values() {
 }
 
 #[test]
-fn the_manual_pages_tell_settings_and_commands() {
+fn the_manual_pages_describe_settings_and_commands() {
     let page = printed(&["man"]);
     assert!(page.contains(".TH server 1"), "{page}");
     for part in ["LOG_SYNC", "\\-\\-drain\\-timeout", "server\\-healthcheck(1)"] {
@@ -40,7 +40,7 @@ fn the_manual_pages_tell_settings_and_commands() {
 }
 
 #[test]
-fn a_command_or_a_shell_that_there_is_not_is_refused() {
+fn an_unknown_command_or_shell_is_refused() {
     for (args, allowed) in [(["man", "nothing"], "healthcheck"), (["completions", "dos"], "bash")] {
         let finished = TestServer::builder().arg(args[0]).arg(args[1]).run();
         assert_eq!(finished.status, Some(2), "{args:?}");

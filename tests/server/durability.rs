@@ -1,4 +1,4 @@
-//! What a client was told is in the file, whatever happens to the server.
+//! An acknowledged ping is in the log, even if the server is killed.
 
 use std::fs;
 use std::thread;

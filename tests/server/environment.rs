@@ -1,11 +1,11 @@
-//! What the environment grants a server: its time zone, descriptors, threads, colors, and the
-//! first signal.
+//! The environment of the server: time zone, limits on descriptors and threads, terminal, and
+//! signals during the start.
 
 use chrono::{FixedOffset, NaiveDateTime, TimeDelta, Utc};
 
 use crate::support::{Builder, Finished, TestServer};
 
-/// Runs the server to its end, which comes with `status` and one line.
+/// Runs a server that has to end with `status` and one line, which is returned.
 #[track_caller]
 fn fails(builder: Builder, status: i32) -> String {
     let Finished { status: ended, stderr, .. } = builder.run();
@@ -26,8 +26,11 @@ fn logged_time(server: &TestServer) -> NaiveDateTime {
 #[test]
 fn an_unknown_time_zone_is_a_wrong_setting() {
     for zone in ["Europe/Berln", "garbage", ":Nowhere", "/etc/passwd"] {
-        let told = fails(TestServer::builder().env("TZ", zone), 2);
-        assert!(told.starts_with(&format!("error: TZ is {zone:?}, but allowed is")), "{told}");
+        let reported = fails(TestServer::builder().env("TZ", zone), 2);
+        assert!(
+            reported.starts_with(&format!("error: TZ is {zone:?}, but allowed is")),
+            "{reported}"
+        );
     }
 }
 
@@ -47,28 +50,35 @@ fn a_time_zone_is_a_name_a_rule_or_a_file() {
 }
 
 #[test]
-fn too_few_descriptors_are_told_without_a_setting_that_nobody_set() {
+fn too_few_descriptors_are_reported_without_naming_a_setting_that_is_not_set() {
     for limit in ["-n 7", "-n 20", "-n 33"] {
-        let told = fails(with_ulimit(limit), 1);
-        assert!(told.contains("file descriptors") && told.contains("ulimit -n"), "{told}");
-        assert!(!told.contains("WORKERS is"), "{told}");
+        let reported = fails(with_ulimit(limit), 1);
+        assert!(
+            reported.contains("file descriptors") && reported.contains("ulimit -n"),
+            "{reported}"
+        );
+        assert!(!reported.contains("WORKERS is"), "{reported}");
     }
 }
 
 #[test]
 #[ignore = "needs strace"]
-fn a_system_without_another_thread_is_told() {
+fn a_failure_to_start_a_thread_is_reported() {
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone,clone3"];
     let fault = ["-e", "inject=clone,clone3:error=EAGAIN"];
-    let told = fails(TestServer::builder().under(strace).under(fault), 1);
-    assert!(told.contains("cannot start a thread") && told.contains("ulimit -u"), "{told}");
+    let reported = fails(TestServer::builder().under(strace).under(fault), 1);
+    assert!(
+        reported.contains("cannot start a thread") && reported.contains("ulimit -u"),
+        "{reported}"
+    );
 }
 
 #[test]
 fn a_terminal_has_colors_unless_it_or_the_user_wants_none() {
     let taken = TestServer::start();
-    let told = |environment: [(&str, &str); 2]| {
-        // In a terminal of its own the server warns of a setting, and ends since its port is taken.
+    let output = |environment: [(&str, &str); 2]| {
+        // `script` runs the server in a terminal. The server warns of a setting without effect, and
+        // ends because its port is in use.
         let terminal = ["sh", "-c", "script -qec \"$0\" /dev/null"];
         let builder = environment
             .iter()
@@ -80,13 +90,13 @@ fn a_terminal_has_colors_unless_it_or_the_user_wants_none() {
         assert!(finished.stdout.contains("LOG_KEEP does nothing"), "{finished:?}");
         finished.stdout
     };
-    assert!(told([("TERM", "xterm"), ("NO_COLOR", "")]).contains('\u{1b}'));
-    assert!(!told([("TERM", "xterm"), ("NO_COLOR", "1")]).contains('\u{1b}'));
-    assert!(!told([("TERM", "dumb"), ("NO_COLOR", "")]).contains('\u{1b}'));
+    assert!(output([("TERM", "xterm"), ("NO_COLOR", "")]).contains('\u{1b}'));
+    assert!(!output([("TERM", "xterm"), ("NO_COLOR", "1")]).contains('\u{1b}'));
+    assert!(!output([("TERM", "dumb"), ("NO_COLOR", "")]).contains('\u{1b}'));
 }
 
-/// The server opens the time zone while it reads its settings, and the shell then has the other
-/// end of the pipe.
+/// Sends the signal while the server reads its settings: TZ is a pipe, which the server opens then,
+/// and the shell waits for that.
 const SIGNAL_AT_THE_START: &str = r#"
     mkfifo zone
     TZ="$PWD/zone" "$0" &

@@ -1,4 +1,4 @@
-//! What `server healthcheck` tells of a server that does not work, and how it is asked.
+//! The command `server healthcheck`: its errors about a server that does not work, its arguments.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use crate::support::{Builder, Finished, TestServer, own_address};
 
 const HEALTHY: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n";
 
-/// A server that answers each connection with the next of some replies, and hangs up.
+/// A server that sends the next of `replies` over each connection, and closes the connection.
 fn fake(replies: &'static [&'static str]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -36,7 +36,7 @@ fn check(listen: &str) -> Finished {
 }
 
 #[test]
-fn each_way_not_to_work_has_its_cause_in_one_line() {
+fn each_kind_of_failure_is_reported_with_its_cause_in_one_line() {
     for (replies, cause) in [
         (&[""][..], "it hung up without an answer to GET /healthz"),
         (&["SSH-2.0-OpenSSH\r\n"], "no HTTP server, it answered \"SSH-2.0-OpenSSH\""),
@@ -49,14 +49,14 @@ fn each_way_not_to_work_has_its_cause_in_one_line() {
         let check = check(&server.to_string());
         assert_eq!(check.status, Some(1), "{check:?}");
         assert_eq!(check.stderr.lines().count(), 1, "{check:?}");
-        let told = check.stderr.strip_prefix(&format!("error: {server}: {cause}"));
-        let told = told.unwrap_or_else(|| panic!("no {cause:?} in {check:?}"));
-        assert!(told.len() > 1 || !cause.ends_with(' '), "{check:?}");
+        let reported = check.stderr.strip_prefix(&format!("error: {server}: {cause}"));
+        let reported = reported.unwrap_or_else(|| panic!("no {cause:?} in {check:?}"));
+        assert!(reported.len() > 1 || !cause.ends_with(' '), "{check:?}");
     }
 }
 
 #[test]
-fn nobody_at_the_port_is_told() {
+fn a_port_where_nothing_listens_is_reported() {
     let free = own_address();
     let check = check(&free.to_string());
     assert_eq!(check.status, Some(1));

@@ -1,4 +1,4 @@
-//! What the port says to those who do not speak WebSocket, and to those who begin to.
+//! Plain HTTP requests, and the opening handshake of WebSocket.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +53,7 @@ fn an_upgrade_may_be_spelt_in_other_ways() {
 }
 
 #[test]
-fn a_subprotocol_that_is_offered_is_taken() {
+fn an_offered_subprotocol_is_accepted() {
     let server = TestServer::start();
     let offers = [("chat", "chat"), ("v2.ping, v1.ping", "v2.ping")];
     for (offered, taken) in offers {
@@ -67,7 +67,7 @@ fn a_subprotocol_that_is_offered_is_taken() {
 }
 
 #[test]
-fn an_extension_that_is_offered_is_not_taken() {
+fn an_offered_extension_is_not_accepted() {
     let server = TestServer::start();
     let mut client = RawClient::connect(server.address());
     let header = "13\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
@@ -105,7 +105,7 @@ fn a_plain_get_of_a_websocket_path_gets_426() {
 }
 
 #[test]
-fn a_browser_gets_the_page_with_headers_that_keep_it_to_itself() {
+fn a_browser_gets_the_page_with_headers_that_isolate_it() {
     let server = TestServer::start();
     let response = server.get("/");
     assert_eq!(response.status, 200);
@@ -128,7 +128,7 @@ fn a_browser_gets_the_page_with_headers_that_keep_it_to_itself() {
 }
 
 #[test]
-fn healthz_says_ok_and_head_says_it_without_words() {
+fn healthz_says_ok_and_head_gets_no_body() {
     let server = TestServer::start();
     let response = ask(&server, "GET /healthz");
     assert_eq!((response.status, response.body.trim_end()), (200, "ok"));
@@ -184,7 +184,7 @@ fn an_offer_of_another_protocol_is_ignored() {
 }
 
 #[test]
-fn what_is_no_name_of_a_subprotocol_is_not_taken() {
+fn an_invalid_subprotocol_name_is_ignored() {
     let server = TestServer::start();
     for (offered, taken) in [(",a", Some("a")), ("a b", None), ("", None), (",", None)] {
         let mut client = RawClient::connect(server.address());
@@ -197,7 +197,7 @@ fn what_is_no_name_of_a_subprotocol_is_not_taken() {
 }
 
 #[test]
-fn another_version_of_websocket_gets_426_and_the_one_that_is_spoken() {
+fn another_version_of_websocket_gets_426_and_the_supported_version() {
     let server = TestServer::start();
     for version in ["8", "14", "abc"] {
         let request = upgrade_with("Version: 13", &format!("Version: {version}"));
@@ -208,7 +208,7 @@ fn another_version_of_websocket_gets_426_and_the_one_that_is_spoken() {
 }
 
 #[test]
-fn what_is_no_http_is_refused_without_harm() {
+fn bytes_that_are_not_http_are_refused() {
     let server = TestServer::start();
     let tls = b"\x16\x03\x01\x02\x00\x01\x00\x01";
     let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -221,7 +221,7 @@ fn what_is_no_http_is_refused_without_harm() {
 }
 
 #[test]
-fn no_request_harms_the_server() {
+fn random_requests_do_not_stop_the_server() {
     let mut rng = StdRng::seed_from_u64(seed());
     let server = TestServer::start();
     for _ in 0..rounds(200) {
@@ -245,7 +245,7 @@ fn no_request_harms_the_server() {
 }
 
 #[test]
-fn a_head_without_end_is_refused_without_harm() {
+fn a_head_without_end_is_refused() {
     let server = TestServer::builder().env("WORKERS", "1").start();
     server.assert_serves();
     let memory = server.memory();
@@ -253,7 +253,7 @@ fn a_head_without_end_is_refused_without_harm() {
     for block in floods {
         let mut client = RawClient::connect(server.address());
         client.send(b"GET / HTTP/1.1\r\nHost: ");
-        // Hung up on after kilobytes, not megabytes.
+        // The server disconnects after kilobytes, not megabytes.
         let taken = (0..1000).take_while(|_| client.try_send(&block).is_ok()).count();
         assert!(taken < 1000);
     }
@@ -285,7 +285,7 @@ fn beyond_max_connections_a_client_gets_503_until_another_leaves() {
 }
 
 #[test]
-fn the_healthcheck_succeeds_and_leaves_no_trace() {
+fn the_healthcheck_succeeds_and_is_not_logged() {
     let server = TestServer::start();
     let address = server.address().to_string();
     for _ in 0..3 {
@@ -298,7 +298,7 @@ fn the_healthcheck_succeeds_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_client_that_sends_no_more_still_gets_its_answer() {
+fn a_client_that_shut_down_its_writing_side_still_gets_its_reply() {
     let server = TestServer::start();
     let mut client = RawClient::connect(server.address());
     client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -317,7 +317,7 @@ fn the_healthcheck_succeeds_while_every_place_is_taken() {
 
 #[test]
 fn the_healthcheck_finds_a_server_that_listens_everywhere() {
-    // Port and address as in the image: what listens at 0.0.0.0 is reached at 127.0.0.1.
+    // As in the image: a server that listens at 0.0.0.0 is reached at 127.0.0.1.
     let server = TestServer::start();
     let everywhere = format!("0.0.0.0:{}", server.address().port());
     let check = server.again().env("LISTEN", everywhere).arg("healthcheck").run();
@@ -333,7 +333,7 @@ fn the_healthcheck_fails_where_nothing_listens() {
 }
 
 #[test]
-fn the_healthcheck_fails_soon_where_a_server_stands_still() {
+fn the_healthcheck_fails_soon_if_the_server_does_not_respond() {
     let server = TestServer::start();
     server.signal(Signal::STOP);
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The clients that people have: small Python programs on the `websockets` package.
+//! Existing clients: small Python programs with the package `websockets`.
 
 use crate::python::python;
 use crate::support::TestServer;
@@ -17,9 +17,9 @@ fn the_original_client_gets_its_pongs_and_leaves_the_documented_lines() {
             .env("PINGS", "3")
             .output()
             .unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-        let lines: Vec<_> = told.lines().map(|line| &line[21..]).collect();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+        let lines: Vec<_> = stdout.lines().map(|line| &line[21..]).collect();
         assert_eq!(lines, [" Received from server: Pong!"; 3]);
         assert_eq!(server.log().pings(), [("Client-300", "Ping!"); 3]);
         server.event("closed by the client (1000)");

@@ -1,4 +1,4 @@
-//! Peers that misbehave, and the others that do not notice.
+//! Peers that misbehave, and other peers that have to be served meanwhile.
 
 use std::io::Write;
 use std::thread;
@@ -10,16 +10,16 @@ use crate::support::{
     Load, RawClient, TestClient, TestServer, UPGRADE, eventually, first, frame, is_over, ping_text,
 };
 
-/// What a server may grow by under an attack, in bytes.
+/// Most growth of the memory of the server under an attack, in bytes.
 const FLAT: u64 = 8 << 20;
 
-/// Bytes that a peer sends for ever, with a pause before each piece.
+/// Bytes that a peer sends again and again, with a pause after each piece.
 struct Drip {
     piece: Vec<u8>,
     pause: Duration,
 }
 
-/// What a peer sends, and by when it has to be hung up on.
+/// A peer that misbehaves, and the number of seconds after which the server has to disconnect it.
 struct Peer {
     what: &'static str,
     begin: Vec<u8>,
@@ -44,7 +44,7 @@ impl Peer {
         Self { what, begin, then, reads: true, seconds }
     }
 
-    /// How long the connection lasted.
+    /// Plays the peer, and returns how long the connection lasted.
     fn play(&self, server: &TestServer) -> Duration {
         let mut client = RawClient::connect(server.address());
         let start = Instant::now();
@@ -66,11 +66,11 @@ impl Peer {
         start.elapsed()
     }
 
-    fn assert_hung_up_in_time(&self, server: &TestServer) {
+    fn assert_disconnected_in_time(&self, server: &TestServer) {
         let time = self.play(server).as_secs_f64();
         let seconds = self.seconds as f64;
-        // What the system buffers for a peer has to be full before it counts as one that does not
-        // read, and that takes a busy machine a while.
+        // A peer that does not read is noticed once the socket buffers are full, which takes a
+        // busy machine a while.
         let grace = if self.reads { 5.0 } else { 25.0 };
         let in_time = seconds - 0.5..seconds + grace;
         assert!(in_time.contains(&time), "{}: {time} s, not {seconds}", self.what);
@@ -78,7 +78,7 @@ impl Peer {
 }
 
 #[test]
-fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() {
+fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_others_are_served() {
     let server = TestServer::builder().env("WORKERS", "1").start();
     let after_upgrade = |bytes: &[u8]| [UPGRADE.as_bytes(), bytes].concat();
     let half_request = UPGRADE.as_bytes()[..60].to_vec();
@@ -86,7 +86,7 @@ fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() 
     let binary = frame(first::BINARY, &[b'x'; 1000]);
     let begun = after_upgrade(&frame(first::TEXT_BEGINS, b"{"));
     let nothing = frame(first::GOES_ON, b"");
-    // An error is the longest reply, so that it takes little to fill what the system buffers.
+    // An error is the longest reply, so that few messages fill the socket buffers.
     let mut replies = frame(first::TEXT, b"no ping").repeat(100);
     replies.extend(frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes()));
     let deaf = Peer::endless("no reading", after_upgrade(b""), 5, 0, replies);
@@ -106,8 +106,10 @@ fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() 
 
     let memory = server.memory();
     thread::scope(|scope| {
-        let played: Vec<_> =
-            peers.iter().map(|peer| scope.spawn(|| peer.assert_hung_up_in_time(&server))).collect();
+        let played: Vec<_> = peers
+            .iter()
+            .map(|peer| scope.spawn(|| peer.assert_disconnected_in_time(&server)))
+            .collect();
         let mut honest = server.connect();
         while !played.iter().all(thread::ScopedJoinHandle::is_finished) {
             let start = Instant::now();
@@ -122,7 +124,8 @@ fn what_is_not_finished_is_hung_up_on_at_its_deadline_while_others_are_served() 
 }
 
 #[test]
-fn a_flood_of_protocol_pings_that_reads_nothing_is_hung_up_on_and_memory_stays_flat() {
+fn a_client_that_floods_with_protocol_pings_and_reads_nothing_is_disconnected_and_memory_stays_flat()
+ {
     let block = frame(first::PING, &[b'x'; 125]).repeat(1000);
     let server = TestServer::builder().env("WORKERS", "1").start();
     server.assert_serves();
@@ -144,7 +147,7 @@ fn a_flood_of_protocol_pings_that_reads_nothing_is_hung_up_on_and_memory_stays_f
             thread::sleep(Duration::from_millis(1));
         }
         let error = flooding.join().unwrap();
-        assert!(is_over(&error), "not hung up on: {error}");
+        assert!(is_over(&error), "not disconnected: {error}");
     });
 }
 
@@ -205,7 +208,7 @@ fn a_flood_of_control_frames_is_closed_with_1008_and_a_few_are_not() {
     server.assert_serves();
 }
 
-/// Handshakes that somebody begins and leaves.
+/// Connections with an unfinished handshake.
 fn half_open(server: &TestServer, number: usize) -> Vec<RawClient> {
     let begin = |_| {
         let mut client = RawClient::connect(server.address());
@@ -216,7 +219,7 @@ fn half_open(server: &TestServer, number: usize) -> Vec<RawClient> {
 }
 
 #[test]
-fn handshakes_that_are_left_half_open_keep_no_one_out() {
+fn half_open_handshakes_keep_no_one_out() {
     let few_descriptors =
         || TestServer::builder().under(["sh", "-c", "ulimit -n 100; exec \"$0\""]);
     for builder in [
@@ -244,13 +247,13 @@ fn half_open_handshakes_do_not_use_up_max_connections() {
 }
 
 #[test]
-fn running_out_of_descriptors_slows_accepting_down_and_nothing_else() {
+fn running_out_of_descriptors_delays_new_connections_only() {
     let server = TestServer::builder().env("WORKERS", "1").start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
     server.limit(Resource::Nofile, Some(server.free_descriptor() + 2));
 
-    // The first two get in, the others have to wait.
+    // There are descriptors for the first two; the others have to wait.
     let waiting: Vec<_> = (0..20).map(|_| RawClient::connect(server.address())).collect();
     server.event("cannot accept connections");
     let (start, cpu) = (Instant::now(), server.cpu());
@@ -268,7 +271,7 @@ fn running_out_of_descriptors_slows_accepting_down_and_nothing_else() {
     assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
 }
 
-/// Lets the tests themselves have thousands of connections.
+/// Raises the descriptor limit of the test process, for thousands of connections.
 fn allow_many_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
@@ -303,7 +306,7 @@ fn a_thousand_clients_that_connect_at_the_same_moment_all_get_in() {
     const CLIENTS: usize = 1000;
     allow_many_descriptors();
     let server = TestServer::start();
-    // As over a network, where a request comes a while after its connection.
+    // As over a network, a request comes a while after its connection.
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| RawClient::connect(server.address())).collect();
     server.assert_serves();
     clients.iter_mut().for_each(|client| client.send(UPGRADE.as_bytes()));
@@ -327,7 +330,7 @@ fn one_noisy_client_leaves_room_for_the_others() {
 }
 
 #[test]
-fn connections_that_are_over_leave_no_descriptor_behind() {
+fn closed_connections_leak_no_descriptor() {
     let server = TestServer::start();
     server.assert_serves();
     let descriptors = server.descriptors();

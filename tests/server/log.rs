@@ -1,4 +1,4 @@
-//! The file: its lines, who writes it, how it is rotated, reopened and repaired.
+//! The log file: its lines, its lock, rotation, reopening and repair.
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixListener;
@@ -21,7 +21,7 @@ fn beside() -> String {
 fn a_pong_comes_only_after_its_line() {
     for sync in ["no", "everysec", "always"] {
         let server = TestServer::builder().env("LOG_SYNC", sync).start();
-        // Others at the same time, so that batches are shared.
+        // Other clients ping at the same time, so that batches have pings of several.
         let load = Load::start(server.address(), "Load", 2, 8);
         let mut client = server.connect();
         for number in 0..50 {
@@ -77,7 +77,7 @@ fn a_torn_line_is_cut_off_at_the_start_and_shown() {
 }
 
 #[test]
-fn a_torn_line_is_shown_without_harm_to_the_terminal() {
+fn control_characters_of_a_torn_line_are_escaped_in_the_warning() {
     let builder = TestServer::builder();
     let torn = [&b"\x1b[2J\xff\r"[..], &[b'x'; 10_000]].concat();
     fs::write(builder.dir().join("server_logs.txt"), torn).unwrap();
@@ -93,8 +93,8 @@ fn a_second_server_on_the_same_file_writes_beside_it_and_says_so() {
     let first = TestServer::start();
     let second = first.again().start();
     let third = first.again().start();
-    let told = second.event("WARN");
-    assert!(told.contains("server_logs.txt") && told.contains(&beside()), "{told}");
+    let reported = second.event("WARN");
+    assert!(reported.contains("server_logs.txt") && reported.contains(&beside()), "{reported}");
     for (number, server) in [&first, &second, &third].into_iter().enumerate() {
         assert_eq!(server.connect().ping("Client-100", &number.to_string()), "Pong!");
     }
@@ -128,7 +128,8 @@ fn without_its_folder_a_server_does_not_start() {
     assert!(finished.stderr.contains(missing.to_str().unwrap()), "{finished:?}");
 }
 
-/// The server does not start, and says what `LOG_FILE` is in place of a regular file.
+/// Fails unless the server refuses to start, because `LOG_FILE` is of this kind and not a regular
+/// file.
 #[track_caller]
 fn assert_refused(builder: Builder, log: &str, kind: &str) {
     let finished = builder.env("LOG_FILE", log).run();
@@ -141,7 +142,7 @@ fn assert_refused(builder: Builder, log: &str, kind: &str) {
 }
 
 #[test]
-fn a_log_that_is_no_regular_file_stops_the_start() {
+fn a_log_that_is_not_a_regular_file_is_refused_at_the_start() {
     let builder = TestServer::builder;
     let with_pipe = builder();
     let made = Command::new("mkfifo").arg(with_pipe.dir().join("pipe")).status().unwrap();
@@ -158,19 +159,19 @@ fn a_log_that_is_no_regular_file_stops_the_start() {
 }
 
 #[test]
-fn the_file_that_a_standard_stream_goes_to_is_no_log() {
+fn the_file_that_a_standard_stream_goes_to_is_refused_as_log() {
     let redirected = |redirection: &str| {
         TestServer::builder().under(["sh", "-c", &format!("exec \"$0\" {redirection}")])
     };
     assert_refused(redirected(">out"), "out", "the file that the standard output goes to");
     assert_refused(redirected(">out"), "/dev/stdout", "a stream of the process");
-    // Here the reason goes into the file.
+    // The reason is written to that file.
     let dir = tempfile::tempdir().unwrap();
     let events = dir.path().join("events");
     let builder = redirected(&format!("2>{}", events.display())).env("LOG_FILE", &events);
     assert_eq!(builder.run().status, Some(2));
-    let told = fs::read_to_string(events).unwrap();
-    assert!(told.contains("the file that the standard error output goes to"), "{told}");
+    let reported = fs::read_to_string(events).unwrap();
+    assert!(reported.contains("the file that the standard error output goes to"), "{reported}");
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn sighup_without_a_rename_changes_nothing() {
 }
 
 #[test]
-fn a_log_that_was_deleted_comes_back() {
+fn a_log_that_was_deleted_is_created_again() {
     let server = TestServer::start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
@@ -218,7 +219,7 @@ fn a_log_that_was_deleted_comes_back() {
 }
 
 #[test]
-fn a_log_that_was_moved_is_begun_anew_without_a_signal() {
+fn a_log_that_was_moved_is_created_again_without_a_signal() {
     let server = TestServer::start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
@@ -235,7 +236,7 @@ fn a_log_that_was_moved_is_begun_anew_without_a_signal() {
 }
 
 #[test]
-fn a_log_that_another_program_replaced_goes_on_in_the_new_file() {
+fn after_another_program_replaced_the_log_lines_go_to_the_new_file() {
     let server = TestServer::start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
@@ -248,7 +249,7 @@ fn a_log_that_another_program_replaced_goes_on_in_the_new_file() {
 }
 
 #[test]
-fn a_log_that_was_cut_in_the_middle_of_a_line_goes_on_with_a_whole_one() {
+fn a_log_that_was_truncated_within_a_line_continues_with_a_whole_line() {
     let server = TestServer::start();
     let mut client = server.connect();
     for message in ["one", "two"] {
@@ -262,7 +263,7 @@ fn a_log_that_was_cut_in_the_middle_of_a_line_goes_on_with_a_whole_one() {
 }
 
 #[test]
-fn renames_with_sighup_and_no_ping_keep_no_descriptor() {
+fn renames_with_sighup_and_no_ping_leak_no_descriptor() {
     for sync in ["everysec", "no"] {
         let server = TestServer::builder().env("LOG_SYNC", sync).start();
         server.assert_serves();
@@ -280,7 +281,7 @@ fn renames_with_sighup_and_no_ping_keep_no_descriptor() {
 }
 
 #[test]
-fn a_log_that_was_truncated_goes_on() {
+fn lines_are_appended_to_a_log_that_was_truncated() {
     let server = TestServer::start();
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
@@ -329,13 +330,13 @@ fn log_keep_bounds_the_number_of_rotated_files() {
         let mut client = server.connect();
         for number in 0..SENT {
             assert_eq!(client.ping("Client-100", &number.to_string()), "Pong!");
-            // Another thread removes them, which may be late, but only so much.
+            // Another thread removes old files, so a few more may be there for a while.
             assert!(Log::files(server.dir()).len() <= 1 + keep + 20);
         }
         let files = eventually("the oldest ones are removed", || {
             Some(numbers(&server)).filter(|numbers| numbers.len() == keep)
         });
-        // What is left are the latest lines, without a gap.
+        // The remaining lines are the latest ones, without a gap.
         let logs = files.iter().map(|&number| Log::read(&rotated(&server, number)));
         let left: Vec<_> = logs
             .chain([server.log()])
@@ -356,7 +357,7 @@ fn numbers(server: &TestServer) -> Vec<usize> {
 }
 
 #[test]
-fn a_rotation_touches_no_other_file_however_many_there_are() {
+fn a_rotation_leaves_other_files_alone_however_many_there_are() {
     const FILES: usize = 5000;
     let builder = TestServer::builder().env("LOG_MAX_BYTES", "1K");
     for number in 1..=FILES {
@@ -380,7 +381,7 @@ fn a_rotation_touches_no_other_file_however_many_there_are() {
 }
 
 #[test]
-fn log_keep_counts_the_files_of_the_servers_before() {
+fn log_keep_counts_the_rotated_files_of_earlier_servers() {
     let builder = TestServer::builder().env("LOG_MAX_BYTES", "64").env("LOG_KEEP", "2");
     for name in ["server_logs.txt.7", "server_logs.txt.8", "server_logs.txt.9", "other.txt.1"] {
         fs::write(builder.dir().join(name), "").unwrap();
@@ -395,7 +396,7 @@ fn log_keep_counts_the_files_of_the_servers_before() {
 }
 
 #[test]
-fn rotations_hold_few_descriptors_and_no_pong_back() {
+fn rotations_hold_few_descriptors_and_delay_no_pong() {
     for (sync, keep) in [("everysec", "3"), ("always", "3"), ("no", "1000000")] {
         let mut server = TestServer::builder()
             .env("WORKERS", "1")
@@ -430,7 +431,7 @@ fn a_file_that_is_full_at_the_start_is_rotated_with_the_first_ping() {
 }
 
 #[test]
-fn a_rotation_for_which_there_was_no_descriptor_is_made_up_for() {
+fn a_rotation_that_failed_for_lack_of_a_descriptor_is_done_later() {
     let server = TestServer::builder().env("LOG_MAX_BYTES", "1K").env("WORKERS", "1").start();
     let mut client = server.connect();
     let mut sent = 0;
@@ -500,7 +501,7 @@ mod traced {
         trace.lines().position(matches)
     }
 
-    /// When the first sync was done.
+    /// The line of the first completed sync.
     fn synced(trace: &str) -> Option<usize> {
         line_of(trace, |line| line.contains("fdatasync") && line.ends_with("= 0"))
     }
@@ -547,7 +548,7 @@ mod traced {
             .under(["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO"])
             .start();
         assert_eq!(server.connect().ping("Client-300", "Ping!"), "Pong!");
-        // Long before the second is over in which the log is synced by itself.
+        // The stop comes long before the sync that everysec does after a second.
         assert_eq!(server.stop().0, Some(1));
         assert_eq!(server.events("ERROR").len(), 1);
     }
@@ -570,16 +571,16 @@ mod traced {
             let pongs = frames.iter().filter(|frame| frame.payload == b"Pong!").count();
             assert_eq!(pongs, usize::from(sync == "everysec"), "{frames:?}");
             if sync == "always" {
-                // The line is in the file, so that nobody can say that it is not.
-                let told = frames[0].text();
-                assert!(told.starts_with("Error: "), "{told}");
-                assert!(told.ends_with("this ping may not be recorded"), "{told}");
+                // The line is in the file, but whether it is on the disk is unknown.
+                let reported = frames[0].text();
+                assert!(reported.starts_with("Error: "), "{reported}");
+                assert!(reported.ends_with("this ping may not be recorded"), "{reported}");
             }
             assert_eq!(frames.last().unwrap().close_code(), Some(1001), "{frames:?}");
             assert_eq!(server.wait().code(), Some(1));
-            let told = server.events("ERROR");
-            assert_eq!(told.len(), 1, "{told:?}");
-            assert!(told[0].contains("Input/output error"), "{told:?}");
+            let reported = server.events("ERROR");
+            assert_eq!(reported.len(), 1, "{reported:?}");
+            assert!(reported[0].contains("Input/output error"), "{reported:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Black-box tests of the server: the real binary over real sockets, its real files and streams.
+//! Black-box tests of the server: the real binary with real sockets, files and streams. Exceptions
+//! are `connection` and `fuzz`, which drive parts of the library in memory.
 //!
-//! Each module is a part of the contract, each name a thing that a user could see. What needs
-//! more than Linux and Rust is ignored, and says what it needs.
+//! Each module tests a part of the contract, each test what a user can observe. A test that needs
+//! more than Linux and Rust is ignored, with the reason.
 
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
@@ -18,6 +19,7 @@ mod documentation;
 mod durability;
 mod environment;
 mod escaping;
+mod fuzz;
 mod handshake;
 mod healthcheck;
 mod hostile;

@@ -1,4 +1,4 @@
-//! What `/metrics` counts.
+//! The metrics of `/metrics`.
 
 use crate::python::python;
 use crate::support::{Load, RawClient, TestServer, UPGRADE, eventually, first, frame, ping_text};
@@ -95,7 +95,7 @@ fn errors_count_by_cause() {
 }
 
 #[test]
-fn a_connection_that_finds_no_place_counts() {
+fn a_connection_that_is_refused_for_lack_of_room_counts() {
     let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
     let _only = server.connect();
     assert_eq!(RawClient::ask(server.address(), UPGRADE).status, 503);
@@ -126,7 +126,7 @@ fn every_ping_under_load_is_counted_once() {
 }
 
 #[test]
-fn names_of_clients_are_no_labels() {
+fn names_of_clients_are_not_used_as_labels() {
     let server = TestServer::start();
     let mut client = server.connect();
     for number in 0..100 {
@@ -139,19 +139,19 @@ fn names_of_clients_are_no_labels() {
 
 #[test]
 #[ignore = "needs Python with prometheus-client"]
-fn a_parser_of_prometheus_reads_all_of_it() {
+fn the_prometheus_parser_reads_all_metrics() {
     let server = TestServer::start();
     server.connect().ping("Client-100", "Ping!");
     let output =
         python(PARSER).arg(format!("http://{}/metrics", server.address())).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     for family in [
         "counter websockets_pings 1",
         "gauge websockets_connections 6",
         "histogram websockets_log_write_seconds",
         "counter process_cpu_seconds",
     ] {
-        assert!(told.lines().any(|line| line.starts_with(family)), "{family} in {told}");
+        assert!(stdout.lines().any(|line| line.starts_with(family)), "{family} in {stdout}");
     }
 }

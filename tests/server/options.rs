@@ -1,4 +1,4 @@
-//! What settings change: the service at `/`, what is told, and who may connect.
+//! Effects of the settings `DEFAULT_SERVICE`, `LOG_MESSAGES` and `MAX_PER_ADDRESS`.
 
 use crate::support::{RawClient, TestClient, TestServer, UPGRADE, eventually};
 
@@ -12,12 +12,12 @@ fn the_service_at_the_root_is_the_one_that_was_set() {
 }
 
 #[test]
-fn messages_but_pings_are_told_where_that_is_on() {
+fn log_messages_logs_all_messages_but_pings() {
     let server = TestServer::builder().env("LOG_MESSAGES", "on").start();
     server.assert_serves();
     server.connect_to("/echo").ask("as\u{202e}df");
-    let told = server.event("Got message: as\\u202edf");
-    assert!(told.contains("/echo") && told.contains("peer=127.0.0.1:"), "{told}");
+    let event = server.event("Got message: as\\u202edf");
+    assert!(event.contains("/echo") && event.contains("peer=127.0.0.1:"), "{event}");
     assert_eq!(server.events("Got message").len(), 1);
     let silent = TestServer::start();
     silent.connect_to("/echo").ask("asdf");
@@ -26,7 +26,7 @@ fn messages_but_pings_are_told_where_that_is_on() {
 }
 
 #[test]
-fn one_address_has_no_more_connections_than_it_may() {
+fn max_per_address_bounds_the_connections_of_one_address() {
     let server = TestServer::builder().env("MAX_PER_ADDRESS", "1").start();
     let first = server.connect();
     assert_eq!(RawClient::ask(server.address(), UPGRADE).status, 503);

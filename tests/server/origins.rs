@@ -1,4 +1,4 @@
-//! Which pages may connect.
+//! `ALLOWED_ORIGINS`: the pages that may connect.
 
 use crate::support::{RawClient, Response, TestServer, UPGRADE};
 
@@ -11,7 +11,7 @@ fn upgrade_from(server: &TestServer, origin: &str) -> Response {
 }
 
 #[test]
-fn every_page_may_connect_unless_told_otherwise() {
+fn every_page_may_connect_by_default() {
     let server = TestServer::start();
     for origin in ["https://example.com", "http://localhost", "null"] {
         assert_eq!(upgrade_from(&server, origin).status, 101, "{origin}");
@@ -19,7 +19,7 @@ fn every_page_may_connect_unless_told_otherwise() {
 }
 
 #[test]
-fn a_page_of_another_origin_gets_403_and_leaves_a_line() {
+fn a_page_of_another_origin_gets_403_and_is_logged() {
     let allowed = "https://example.com, self";
     let server = TestServer::builder().env("ALLOWED_ORIGINS", allowed).start();
     for origin in ["https://example.com", "http://localhost"] {
@@ -37,7 +37,7 @@ fn a_page_of_another_origin_gets_403_and_leaves_a_line() {
 }
 
 #[test]
-fn what_is_no_origin_is_told_before_the_server_listens() {
+fn an_invalid_origin_is_reported_before_the_server_listens() {
     let finished = TestServer::builder().env("ALLOWED_ORIGINS", "example.com").run();
     assert_eq!(finished.status, Some(2));
     assert!(finished.stderr.contains("ALLOWED_ORIGINS"), "{finished:?}");

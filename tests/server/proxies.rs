@@ -1,8 +1,8 @@
-//! Who the client is where a proxy stands before the server.
+//! `TRUSTED_PROXIES`: the address of a client behind a proxy.
 
 use crate::support::{RawClient, TestServer, UPGRADE, eventually};
 
-/// Upgrades with a list of addresses as a proxy sends it; returns the line about the connection.
+/// Upgrades with an `X-Forwarded-For` header, and returns the event about the connection.
 #[track_caller]
 fn connected(server: &TestServer, list: &str) -> String {
     let request = UPGRADE.replace("\r\n\r\n", &format!("\r\nX-Forwarded-For: {list}\r\n\r\n"));
@@ -13,17 +13,17 @@ fn connected(server: &TestServer, list: &str) -> String {
 }
 
 #[test]
-fn a_trusted_proxy_tells_the_address_of_the_client() {
+fn the_address_of_the_client_is_taken_from_a_trusted_proxy() {
     let proxies = "192.0.2.0/24, private";
     let server = TestServer::builder().env("TRUSTED_PROXIES", proxies).start();
     let line = connected(&server, "198.51.100.1, 203.0.113.7, 192.0.2.9");
     assert!(line.ends_with("connected peer=203.0.113.7 path=\"/\""), "{line}");
     let shown = || server.events(" peer=203.0.113.7");
-    eventually("its end is told too", || (shown().len() == 2).then_some(()));
+    eventually("an event about the end of the connection", || (shown().len() == 2).then_some(()));
 }
 
 #[test]
-fn a_proxy_that_nobody_trusts_tells_nothing() {
+fn headers_of_an_untrusted_proxy_are_ignored() {
     for builder in [
         TestServer::builder(),
         TestServer::builder().env("TRUSTED_PROXIES", "192.0.2.0/24"),
@@ -35,7 +35,7 @@ fn a_proxy_that_nobody_trusts_tells_nothing() {
 }
 
 #[test]
-fn a_refused_request_is_told_with_the_address_of_the_client() {
+fn a_refused_request_is_logged_with_the_address_of_the_client() {
     let server = TestServer::builder().env("TRUSTED_PROXIES", "127.0.0.1").start();
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
         X-Forwarded-For: 2001:db8::7\r\n\r\n";
@@ -45,7 +45,7 @@ fn a_refused_request_is_told_with_the_address_of_the_client() {
 }
 
 #[test]
-fn what_is_no_address_reaches_no_terminal() {
+fn an_invalid_address_in_a_header_is_not_logged() {
     let server = TestServer::builder().env("TRUSTED_PROXIES", "private").start();
     let line = connected(&server, "203.0.113.7, \u{9b}2J<script>");
     assert!(line.contains("connected peer=127.0.0.1:"), "{line}");

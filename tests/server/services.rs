@@ -1,4 +1,4 @@
-//! The services beside ping/pong.
+//! The services other than ping/pong.
 
 use crate::support::{TestClient, TestServer, first, frame, is_over};
 
@@ -92,7 +92,7 @@ fn the_total_is_that_of_all_connections_and_exact() {
 }
 
 #[test]
-fn what_is_no_ping_is_told_with_the_reason_and_the_other_paths() {
+fn an_invalid_ping_is_reported_with_the_reason_and_the_other_paths() {
     let server = TestServer::start();
     let mut client = server.connect();
     let expected = "Error: expected a JSON object like {\"client_name\": \"Client-100\", \"message\": \"Ping!\"}: ";
@@ -107,7 +107,7 @@ fn what_is_no_ping_is_told_with_the_reason_and_the_other_paths() {
 }
 
 #[test]
-fn what_cannot_be_added_is_told_and_changes_nothing() {
+fn an_invalid_number_is_reported_and_changes_nothing() {
     let server = TestServer::start();
     let mut client = server.connect_to("/total");
     client.ask("7");

@@ -1,4 +1,4 @@
-//! The state of the server, as the page asks for it.
+//! `/status`: the state of the server as JSON.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ fn state(server: &TestServer) -> Value {
 }
 
 #[test]
-fn it_tells_connections_pings_total_and_who_pings() {
+fn the_status_has_connections_pings_total_and_clients() {
     let server = TestServer::builder().env("WORKERS", "2").start();
     let mut clients = [server.connect(), server.connect(), server.connect()];
     for (client, name) in clients.iter_mut().zip(["Client-100", "\"Client-200\"", "Client-100"]) {
@@ -39,7 +39,7 @@ fn it_tells_connections_pings_total_and_who_pings() {
 }
 
 #[test]
-fn it_names_fifty_clients_and_counts_the_others() {
+fn the_status_names_fifty_clients_and_counts_the_others() {
     let server = TestServer::start();
     let mut client = server.connect();
     for number in 0..60 {
@@ -51,12 +51,12 @@ fn it_names_fifty_clients_and_counts_the_others() {
 }
 
 #[test]
-fn it_is_not_older_than_a_moment() {
+fn the_status_is_up_to_date() {
     let server = TestServer::start();
     let mut page = server.connect_to("/status");
     page.ask("first");
     server.connect().ping("Client-100", "Ping!");
-    eventually("the ping is told", || {
+    eventually("the ping is counted", || {
         let state: Value = serde_json::from_str(&page.ask("again")).unwrap();
         (state["pings"] == 1 && state["clients"][0]["name"] == "Client-100").then_some(())
     });

@@ -1,4 +1,4 @@
-//! The copy of the log on stdout, which holds nobody up.
+//! The copy of the log on stdout, which never delays a Pong.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn a_line_is_shown_on_stdout_at_once() {
     }
 }
 
-/// How many lines stderr says were left out.
+/// The number of omitted lines according to stderr.
 fn left_out(server: &TestServer) -> usize {
     let number = |line: &String| {
         let (_, rest) = line.split_once("left ").unwrap();
@@ -50,12 +50,12 @@ fn a_reader_of_stdout_that_keeps_up_misses_nothing() {
     eventually("every line is shown or counted", || {
         (shown() + left_out(&server) == SENT).then_some(())
     });
-    // On a machine that is too busy to let the reader run, a few may be missing.
+    // On a busy machine the reader may be late, and a few lines be omitted.
     assert!(left_out(&server) < SENT / 20, "{} of {SENT}", left_out(&server));
 }
 
 #[test]
-fn a_stdout_that_is_not_read_holds_no_pong_back_and_what_was_left_out_is_counted() {
+fn a_stdout_that_is_not_read_delays_no_pong_and_omitted_lines_are_counted() {
     const SENT: usize = 6000;
     const AT_ONCE: usize = 10;
     let server = TestServer::builder().unread_stdout().start();
@@ -76,12 +76,12 @@ fn a_stdout_that_is_not_read_holds_no_pong_back_and_what_was_left_out_is_counted
     });
     assert!(left_out(&server) > 1000, "{}", left_out(&server));
 
-    // What is shown are lines of the log, in its order.
+    // The lines on stdout are lines of the log, in its order.
     let (stdout, log) = (server.stdout(), server.log());
     let mut recorded = log.lines().iter();
     assert!(Log::parse(&stdout).lines().iter().all(|line| recorded.any(|own| own == line)));
 
-    // And it goes on.
+    // Later lines appear on stdout again.
     assert_eq!(server.connect().ping("Client-100", "the last"), "Pong!");
     eventually("the last line is shown", || {
         server.stdout().ends_with(b"(\"Client-100\"): the last\n").then_some(())
@@ -89,7 +89,7 @@ fn a_stdout_that_is_not_read_holds_no_pong_back_and_what_was_left_out_is_counted
 }
 
 #[test]
-fn a_stdout_that_is_not_read_does_not_hold_up_the_end() {
+fn a_stdout_that_is_not_read_does_not_delay_the_end() {
     let mut server = TestServer::builder().unread_stdout().start();
     let mut client = server.connect();
     let long = "x".repeat(60_000);
@@ -103,7 +103,7 @@ fn a_stdout_that_is_not_read_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_server_goes_on_without_anyone_at_stdout() {
+fn a_server_continues_after_the_reader_of_stdout_has_ended() {
     let server = TestServer::builder().closed_stdout().start();
     let mut client = server.connect();
     for _ in 0..100 {
@@ -115,7 +115,7 @@ fn a_server_goes_on_without_anyone_at_stdout() {
 }
 
 #[test]
-fn a_server_goes_on_with_stdout_closed_from_the_start() {
+fn a_server_works_with_stdout_closed_from_the_start() {
     let server = TestServer::builder().under(["sh", "-c", "exec \"$0\" >&-"]).start();
     server.assert_serves();
     assert_eq!(server.log().lines().len(), 1);
@@ -134,7 +134,7 @@ fn a_line_of_megabytes_is_shown_too() {
 }
 
 #[test]
-fn a_stderr_that_is_not_read_holds_no_pong_back() {
+fn a_stderr_that_is_not_read_delays_no_pong() {
     let mut server =
         TestServer::builder().at(own_address()).env("RUST_LOG", "trace").unread_stderr().start();
     for _ in 0..500 {

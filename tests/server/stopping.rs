@@ -1,4 +1,4 @@
-//! How the server ends, and the replies that are still on their way then.
+//! The stop of the server, and the replies that are outstanding at that time.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,8 +9,8 @@ use crate::support::{
     Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_text,
 };
 
-/// Below `DRAIN_TIMEOUT`, which a stop does not wait for, and far above what a stop takes (0.1 s):
-/// the machine may be busy with other things.
+/// Time limit for a stop: below `DRAIN_TIMEOUT`, and far above the 0.1 s that a stop takes, since
+/// the machine may be busy.
 const SOON: Duration = Duration::from_secs(4);
 
 #[test]
@@ -31,7 +31,7 @@ fn sigterm_and_sigint_end_the_server_with_status_0_long_before_drain_timeout() {
 }
 
 #[test]
-fn a_stop_under_load_answers_what_it_has_read_and_says_goodbye_to_all() {
+fn a_stop_under_load_answers_all_pings_that_were_read_and_closes_every_connection_with_1001() {
     for sync in ["everysec", "always"] {
         let mut server = TestServer::builder().env("LOG_SYNC", sync).start();
         let load = Load::start(server.address(), "Load", 100, 4);
@@ -45,7 +45,7 @@ fn a_stop_under_load_answers_what_it_has_read_and_says_goodbye_to_all() {
         }
         let log = server.log();
         log.assert_holds_all_of(&tallies);
-        // Nor is there a line whose client was left without its Pong.
+        // And every line has an acknowledged ping.
         let acknowledged: usize = tallies.iter().map(|tally| tally.acknowledged.len()).sum();
         assert_eq!(log.lines().len(), acknowledged, "{sync}");
         assert!(server.stdout() == server.log_text().into_bytes(), "{sync}");
@@ -53,7 +53,7 @@ fn a_stop_under_load_answers_what_it_has_read_and_says_goodbye_to_all() {
 }
 
 #[test]
-fn a_client_that_never_answers_the_close_does_not_hold_up_the_end() {
+fn a_client_that_never_answers_the_close_does_not_delay_the_end() {
     let mut server = TestServer::start();
     let mut client = server.raw();
     let (status, time) = server.stop();
@@ -63,12 +63,12 @@ fn a_client_that_never_answers_the_close_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn handshakes_that_are_half_done_do_not_hold_up_the_end() {
+fn unfinished_handshakes_do_not_delay_the_end() {
     let mut server = TestServer::start();
     let _silent = RawClient::connect(server.address());
     let mut half = RawClient::connect(server.address());
     half.send(&UPGRADE.as_bytes()[..UPGRADE.len() / 2]);
-    // They are accepted in order, so those two are by now.
+    // Connections are accepted in order, so the two before this one are accepted by now.
     server.assert_serves();
     let (status, time) = server.stop();
     assert_eq!(status, Some(0));
@@ -76,7 +76,7 @@ fn handshakes_that_are_half_done_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn an_unfinished_message_does_not_hold_up_the_end() {
+fn an_unfinished_message_does_not_delay_the_end() {
     let mut server = TestServer::start();
     let mut client = server.raw();
     let ping = frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes());
@@ -88,8 +88,9 @@ fn an_unfinished_message_does_not_hold_up_the_end() {
     assert_eq!(client.close_code(), Some(1001));
 }
 
-/// A client that sends what needs long replies, and reads none, until the server takes no more.
-fn deaf(server: &TestServer) -> RawClient {
+/// A client that reads nothing, and sends messages with long replies until the server reads no
+/// more.
+fn client_that_does_not_read(server: &TestServer) -> RawClient {
     let mut client = server.raw();
     client.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     let block = frame(first::TEXT, b"no ping").repeat(1000);
@@ -98,9 +99,9 @@ fn deaf(server: &TestServer) -> RawClient {
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_up_the_end_no_longer_than_drain_timeout() {
+fn a_client_that_does_not_read_delays_the_end_no_longer_than_drain_timeout() {
     let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
-    let _deaf = deaf(&server);
+    let _deaf = client_that_does_not_read(&server);
     let (status, time) = server.stop();
     assert_eq!(status, Some(0));
     assert!(time < SOON, "{time:?}");
@@ -109,7 +110,7 @@ fn a_client_that_does_not_read_holds_up_the_end_no_longer_than_drain_timeout() {
 #[test]
 fn further_signals_do_not_cut_the_stop_short() {
     let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.8").start();
-    let _deaf = deaf(&server);
+    let _deaf = client_that_does_not_read(&server);
     let start = Instant::now();
     server.signal(Signal::TERM);
     server.event("SIGTERM received");
@@ -117,19 +118,19 @@ fn further_signals_do_not_cut_the_stop_short() {
         server.signal(signal);
     }
     assert_eq!(server.wait().code(), Some(0));
-    // A quarter of the time is for the last sync of the log.
+    // A quarter of DRAIN_TIMEOUT is reserved for the last sync of the log.
     assert!(start.elapsed() >= Duration::from_millis(600), "{:?}", start.elapsed());
 }
 
 #[test]
 #[ignore = "needs strace"]
 fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
-    // Less than the second after which a line is synced without a stop.
+    // Less than the second after which everysec syncs a line anyway.
     let builder = TestServer::builder().env("DRAIN_TIMEOUT", "0.9");
     let slow = "inject=fdatasync:delay_enter=50000";
     let strace = ["strace", "-D", "-f", "-q", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
     let mut server = builder.under(strace).start();
-    let _deaf = deaf(&server);
+    let _deaf = client_that_does_not_read(&server);
     assert_eq!(server.connect().ping("Client-100", "Ping!"), "Pong!");
     assert_eq!(server.stop().0, Some(0));
     let trace = eventually("the trace is complete", || {
@@ -141,7 +142,7 @@ fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
 }
 
 #[test]
-fn reply_delay_holds_each_reply_back_and_nothing_else() {
+fn reply_delay_delays_each_reply_and_nothing_else() {
     const DELAY: Duration = Duration::from_millis(500);
     let server = TestServer::builder().env("REPLY_DELAY", "0.5").env("WORKERS", "1").start();
     let ping = frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes());
@@ -162,12 +163,12 @@ fn reply_delay_holds_each_reply_back_and_nothing_else() {
             assert!(start.elapsed() >= DELAY, "{:?}", start.elapsed());
         }
     }
-    // One after the other would take ten times as long, and twenty.
+    // Delays one after the other would take ten and twenty times as long.
     assert!(start.elapsed() < DELAY * 4, "{:?}", start.elapsed());
 }
 
 #[test]
-fn a_stop_sends_the_replies_that_are_held_back() {
+fn a_stop_sends_the_replies_that_are_delayed() {
     let mut server = TestServer::builder().env("REPLY_DELAY", "30").start();
     let mut client = server.raw();
     client.send(&frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes()).repeat(3));
@@ -184,7 +185,7 @@ fn a_stop_sends_the_replies_that_are_held_back() {
 }
 
 #[test]
-fn a_close_right_behind_a_ping_comes_after_its_pong_with_reply_delay_too() {
+fn a_close_right_after_a_ping_is_answered_after_its_pong_with_reply_delay_too() {
     let server = TestServer::builder().env("REPLY_DELAY", "0.3").start();
     let mut client = server.raw();
     let ping = frame(first::TEXT, ping_text("Client-200", "Ping!").as_bytes());
@@ -236,7 +237,7 @@ fn process_1_handles_its_signals_too() {
 }
 
 #[test]
-fn connections_come_and_go_with_a_line_each_on_stderr() {
+fn the_begin_and_end_of_a_connection_are_logged_on_stderr() {
     let server = TestServer::start();
     let client = server.connect();
     let peer = server.event("connected");

@@ -1,4 +1,4 @@
-//! wss://: certificates, and what goes wrong with them.
+//! wss://: certificates and their faults, handshakes, clients.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -155,7 +155,7 @@ fn long_messages_come_back_over_tls() {
 }
 
 #[test]
-fn who_does_not_read_over_tls_is_dropped_as_well() {
+fn a_client_that_does_not_read_over_tls_is_disconnected_as_well() {
     let server = TestServer::builder().secure().start();
     let before = server.memory();
     let mut client = server.connect_securely_to("/mirror");
@@ -168,7 +168,7 @@ fn who_does_not_read_over_tls_is_dropped_as_well() {
 }
 
 #[test]
-fn who_speaks_plain_to_the_secure_port_is_told_so() {
+fn plain_http_to_the_tls_port_gets_a_reply_that_says_so() {
     let server = TestServer::builder().secure().start();
     for request in ["GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", UPGRADE, "no HTTP\r\n"] {
         let response = RawClient::ask(server.secure_address(), request);
@@ -180,7 +180,7 @@ fn who_speaks_plain_to_the_secure_port_is_told_so() {
 }
 
 #[test]
-fn who_speaks_tls_to_the_plain_port_is_told_so() {
+fn tls_to_the_plain_port_gets_a_reply_that_says_so() {
     let server = TestServer::builder().secure().start();
     let error = SecureClient::connect(server.address(), "/", &authority(&server)).unwrap_err();
     assert!(error.to_string().contains("corrupt"), "{error}");
@@ -193,7 +193,7 @@ fn who_speaks_tls_to_the_plain_port_is_told_so() {
 }
 
 #[test]
-fn a_client_that_does_not_trust_the_authority_leaves_a_line() {
+fn a_client_that_does_not_trust_the_authority_is_logged() {
     let server = TestServer::builder().secure().start();
     let stranger = TestServer::builder().secure().start();
     let trusted = authority(&stranger);
@@ -202,7 +202,7 @@ fn a_client_that_does_not_trust_the_authority_leaves_a_line() {
 }
 
 #[test]
-fn a_handshake_that_is_not_finished_ends_after_5_seconds_and_holds_up_nobody() {
+fn an_unfinished_tls_handshake_ends_after_5_seconds_and_delays_nobody() {
     let server = TestServer::builder().secure().start();
     let begun = Instant::now();
     let mut silent = RawClient::connect(server.secure_address());
@@ -236,7 +236,7 @@ fn a_new_certificate_is_shown_to_new_connections_and_the_others_stay() {
 }
 
 #[test]
-fn a_broken_new_certificate_is_warned_of_and_the_old_one_stays() {
+fn a_broken_new_certificate_causes_a_warning_and_the_old_one_stays() {
     let server = TestServer::builder().secure().start();
     let before = server.connect_securely().certificate();
     fs::write(server.tls_path("key.pem"), "nonsense").unwrap();
@@ -258,7 +258,7 @@ fn sighup_reads_the_certificate_at_once() {
 }
 
 #[test]
-fn a_folder_that_is_a_link_is_followed_where_it_leads_now() {
+fn a_symbolic_link_to_the_folder_is_followed_again_when_it_changes() {
     let builder = TestServer::builder().secure();
     let [first, second] = ["v1", "v2"].map(|name| builder.dir().join(name));
     drop(other_pair(&first));
@@ -273,7 +273,7 @@ fn a_folder_that_is_a_link_is_followed_where_it_leads_now() {
 }
 
 #[test]
-fn files_of_someone_else_work_from_a_folder_that_cannot_be_written() {
+fn a_certificate_in_a_read_only_folder_works() {
     let builder = TestServer::builder().secure();
     let dir = builder.dir().join("tls");
     let other = other_pair(&dir);
@@ -285,17 +285,17 @@ fn files_of_someone_else_work_from_a_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn what_is_wrong_with_the_folder_ends_the_server_before_it_serves() {
+fn a_faulty_certificate_folder_stops_the_start() {
     let builder = TestServer::builder().secure();
     let dir = builder.dir().join("tls");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("cert.pem"), "nonsense").unwrap();
     let finished = builder.run();
     assert_eq!(finished.status, Some(2));
-    let told = "error: TLS_DIR (--tls-dir) is \"tls\", but it holds cert.pem without key.pem: put key.pem there, or move cert.pem elsewhere\n";
-    assert_eq!(finished.stderr, told);
+    let reported = "error: TLS_DIR (--tls-dir) is \"tls\", but it holds cert.pem without key.pem: put key.pem there, or move cert.pem elsewhere\n";
+    assert_eq!(finished.stderr, reported);
 
-    for (path, told) in [
+    for (path, reported) in [
         ("/proc/nowhere", "that folder cannot be created: "),
         ("file", "that is not a folder"),
         ("/nonexistent/x", "there is no folder \"/nonexistent\": correct the path, or create"),
@@ -304,8 +304,8 @@ fn what_is_wrong_with_the_folder_ends_the_server_before_it_serves() {
         fs::write(builder.dir().join("file"), "").unwrap();
         let finished = builder.env("TLS_DIR", path).run();
         assert_eq!(finished.status, Some(2));
-        let told = format!("error: TLS_DIR (--tls-dir) is \"{path}\", but {told}");
-        assert!(finished.stderr.starts_with(&told), "{finished:?}");
+        let reported = format!("error: TLS_DIR (--tls-dir) is \"{path}\", but {reported}");
+        assert!(finished.stderr.starts_with(&reported), "{finished:?}");
     }
     assert!(!Path::new("/nonexistent").exists());
 
@@ -335,7 +335,7 @@ fn connections_over_tls_are_closed_with_1001_when_the_server_stops() {
     }
 }
 
-/// The commands of others.
+/// Tests with openssl, curl and the original client.
 mod tools {
     use super::*;
 
@@ -379,7 +379,7 @@ mod tools {
 
     #[test]
     #[ignore = "needs openssl"]
-    fn a_certificate_that_clients_refuse_is_warned_of() {
+    fn a_certificate_that_clients_would_refuse_causes_a_warning() {
         let builder = TestServer::builder().secure();
         let dir = builder.dir().join("tls");
         fs::create_dir_all(&dir).unwrap();

@@ -1,4 +1,4 @@
-//! What a client on `/` sends and gets.
+//! The ping/pong service: messages, frames and replies on the wire.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::support::{
     RawClient, TestServer, UPGRADE, close, first, frame, ping_text, rounds, seed,
 };
 
-/// The ping of the documentation, as a frame.
+/// The documented ping as a frame.
 fn ping_frame() -> Vec<u8> {
     frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes())
 }
 
-/// The server closes the connection with `code` after `bytes`, and goes on serving others.
+/// Fails unless the server closes the connection with `code` after `bytes` and still serves others.
 #[track_caller]
 fn assert_closed_with(server: &TestServer, code: u16, what: &str, bytes: &[u8]) {
     let mut client = server.raw();
@@ -68,7 +68,7 @@ fn literal_double_quotes_around_a_name_are_dropped() {
 }
 
 #[test]
-fn hostile_names_and_messages_stay_one_harmless_line_each() {
+fn control_characters_in_names_and_messages_are_escaped_in_the_log() {
     let server = TestServer::start();
     let mut client = server.connect();
     let hostile = [
@@ -118,7 +118,7 @@ fn unknown_fields_order_and_blanks_do_not_matter() {
 }
 
 #[test]
-fn what_is_no_ping_gets_an_error_that_says_what_was_expected() {
+fn an_invalid_ping_gets_an_error_that_says_what_was_expected() {
     let server = TestServer::start();
     let mut client = server.connect();
     let deep = format!("{{\"x\": {}", "[".repeat(60_000));
@@ -181,7 +181,7 @@ fn a_text_is_a_ping_exactly_when_a_json_parser_says_so() {
             assert!(reply.starts_with("Error: "), "{text}: {reply}");
         }
     }
-    // The escapes of the log are those of JSON, so it can be read back.
+    // The log has the escapes of JSON, so a JSON parser reads it back.
     let shown = server.log_text();
     assert_eq!(shown.lines().count(), expected.len());
     for (line, (name, message)) in shown.lines().zip(expected) {
@@ -196,7 +196,7 @@ fn a_text_is_a_ping_exactly_when_a_json_parser_says_so() {
 }
 
 #[test]
-fn many_unusable_messages_make_one_warning() {
+fn many_invalid_messages_make_one_warning() {
     let server = TestServer::builder().env("WORKERS", "4").start();
     let mut clients = [(); 4].map(|()| server.connect());
     for _ in 0..25 {
@@ -204,7 +204,7 @@ fn many_unusable_messages_make_one_warning() {
             assert!(client.ask("hello").starts_with("Error: "));
         }
     }
-    // What is told later stands behind it.
+    // A later event shows that no second warning came before it.
     server.connect().close();
     server.event("closed by the client");
     let warnings = server.events("WARN");
@@ -213,7 +213,7 @@ fn many_unusable_messages_make_one_warning() {
 }
 
 #[test]
-fn a_warning_about_a_hostile_message_is_one_harmless_line() {
+fn a_warning_about_a_message_with_control_characters_is_one_escaped_line() {
     let server = TestServer::start();
     let reply = server.connect().ask("{\"client_name\": \"a\", \"\\u001b[2J\\nx\": 1, \u{1b}[2J");
     assert!(reply.starts_with("Error: "), "{reply}");
@@ -320,7 +320,7 @@ fn a_broken_frame_is_closed_with_1002() {
 }
 
 #[test]
-fn a_ping_before_an_offence_in_the_same_write_is_still_answered() {
+fn a_ping_before_a_protocol_error_in_the_same_write_is_still_answered() {
     let server = TestServer::start();
     for (code, offence) in [
         (1002, frame(0x83, b"{}")),
@@ -342,7 +342,7 @@ fn a_ping_before_an_offence_in_the_same_write_is_still_answered() {
 fn a_thousand_pings_in_one_write_are_answered_in_order() {
     let server = TestServer::start();
     let mut client = server.raw();
-    // Every seventh is unusable, so that the order of the replies can be seen.
+    // Every seventh message is invalid, so that the order of the replies is visible.
     let text = |number: usize| match number % 7 {
         0 => "hello".into(),
         _ => ping_text("Client-300", &number.to_string()),
@@ -362,7 +362,7 @@ fn a_thousand_pings_in_one_write_are_answered_in_order() {
 }
 
 #[test]
-fn what_comes_behind_a_close_changes_nothing() {
+fn frames_after_a_close_are_ignored() {
     let server = TestServer::start();
     let mut client = server.raw();
     let ping = frame(first::TEXT, ping_text("Client-200", "Ping!").as_bytes());
@@ -375,7 +375,7 @@ fn what_comes_behind_a_close_changes_nothing() {
 }
 
 #[test]
-fn a_close_right_behind_pings_comes_after_their_pongs() {
+fn a_close_right_after_pings_is_answered_after_their_pongs() {
     let server = TestServer::start();
     for pings in [1, 2, 200] {
         let mut client = server.raw();
@@ -390,7 +390,7 @@ fn a_close_right_behind_pings_comes_after_their_pongs() {
 }
 
 #[test]
-fn a_close_is_answered_with_its_code_and_the_end_of_the_connection() {
+fn a_close_is_answered_with_its_code_and_the_connection_ends() {
     let server = TestServer::start();
     for code in [1000, 1001, 3000, 4999] {
         assert_closed_with(&server, code, "a code", &close(code));
@@ -435,7 +435,7 @@ fn a_protocol_ping_is_answered_with_its_payload_and_leaves_no_line() {
 }
 
 #[test]
-fn a_protocol_ping_right_behind_a_ping_is_answered_at_once() {
+fn a_protocol_ping_right_after_a_ping_is_answered_at_once() {
     let server = TestServer::start();
     let start = Instant::now();
     for _ in 0..20 {
@@ -448,7 +448,8 @@ fn a_protocol_ping_right_behind_a_ping_is_answered_at_once() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
-/// Frames of every allowed kind, in writes of any size, get their replies in order and soon.
+/// Sends frames of every allowed kind in writes of random sizes. Fails unless the replies come in
+/// order and soon.
 fn assert_any_conversation_is_answered(server: &TestServer, rng: &mut StdRng) {
     let mut client = server.raw();
     let mut bytes = Vec::new();
@@ -505,7 +506,7 @@ fn however_a_conversation_is_cut_into_writes_it_is_answered() {
 }
 
 #[test]
-fn pings_right_behind_the_handshake_are_answered() {
+fn pings_in_the_same_write_as_the_handshake_are_answered() {
     let server = TestServer::start();
     for pings in [1, 1000] {
         let mut client = RawClient::connect(server.address());
@@ -529,7 +530,7 @@ fn a_ping_that_comes_byte_by_byte_is_answered() {
 }
 
 #[test]
-fn no_bytes_harm_the_server() {
+fn random_bytes_do_not_stop_the_server() {
     let mut rng = StdRng::seed_from_u64(seed());
     let server = TestServer::start();
     for _ in 0..rounds(200) {

@@ -17,14 +17,14 @@ use super::process::Process;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_server");
 
-/// The variables of all settings, which the environment of the tests may not hand down.
+/// The environment variables of all settings. A server under test inherits none of them.
 pub(crate) fn settings() -> Vec<String> {
     let command = Settings::command();
     let variables = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str());
     variables.chain(["TZ", "NO_COLOR"]).map(Into::into).collect()
 }
 
-/// An address that no other test uses, where it has to be known before the server listens.
+/// An address that no other test uses, for tests that need it before the server listens.
 pub(crate) fn own_address() -> SocketAddr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -32,7 +32,7 @@ pub(crate) fn own_address() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(127, 128 | high, low, next), 8765))
 }
 
-/// Bytes that are no text, for an environment variable.
+/// A value for an environment variable that is not UTF-8.
 pub(crate) fn not_unicode() -> &'static OsStr {
     OsStr::from_bytes(b"\xff\xfe")
 }
@@ -82,30 +82,30 @@ impl Builder {
         self
     }
 
-    /// Nobody reads stdout until [`TestServer::read_stdout`].
+    /// Leaves the stdout of the server unread until [`Process::read_stdout`].
     pub(crate) fn unread_stdout(mut self) -> Self {
         self.read_stdout = false;
         self
     }
 
-    /// The reader of stdout is gone.
+    /// Closes the reading end of the stdout of the server.
     pub(crate) fn closed_stdout(mut self) -> Self {
         self.close_stdout = true;
         self
     }
 
-    /// Serves wss:// too, with the certificate in the folder `tls`.
+    /// Has the server serve wss:// too, with the certificate in the folder `tls`.
     pub(crate) fn secure(self) -> Self {
         self.env("TLS_DIR", "tls").env("TLS_LISTEN", "127.0.0.1:0")
     }
 
-    /// Listens at an address that is known, so that stderr need not tell it.
+    /// Has the server listen at this address, which then need not be read from stderr.
     pub(crate) fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self.env("LISTEN", address.to_string())
     }
 
-    /// Nobody reads stderr, ever. The address has to be known.
+    /// Leaves the stderr of the server unread, so [`Self::at`] has to give the address.
     pub(crate) fn unread_stderr(mut self) -> Self {
         self.read_stderr = false;
         self
@@ -158,7 +158,7 @@ impl Builder {
     }
 }
 
-/// A program that came to its end.
+/// The output of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: Option<i32>,

@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What comes out of a pipe. A thread reads it, so that the process never waits for the test.
+/// The bytes from a pipe. A thread reads them, so that the process never waits for the test.
 #[derive(Debug)]
 pub(super) struct Captured {
-    /// Tells the thread to read. The pipe is closed if it is dropped before.
+    /// Has the thread begin to read. If the sender is dropped before, the pipe is closed.
     begin: Sender<()>,
     state: Arc<Mutex<State>>,
 }
@@ -21,7 +21,7 @@ struct State {
 }
 
 impl Captured {
-    /// Takes over a pipe, if there is one. Nothing is read yet.
+    /// Takes over a pipe, if there is one, and reads nothing yet.
     pub(super) fn new(pipe: Option<impl Read + Send + 'static>) -> Self {
         let (begin, may_begin) = channel();
         let state = Arc::default();
@@ -32,7 +32,7 @@ impl Captured {
         Self { begin, state }
     }
 
-    /// Begins to read. Where there is no pipe, this does nothing.
+    /// Begins to read. Does nothing without a pipe.
     pub(super) fn begin(&self) {
         let mut state = self.state.lock().unwrap();
         state.is_begun |= self.begin.send(()).is_ok();
@@ -46,7 +46,7 @@ impl Captured {
         String::from_utf8_lossy(&self.state.lock().unwrap().bytes).into_owned()
     }
 
-    /// Whether nothing more is to come: the pipe was read to its end, or nobody reads it.
+    /// Whether no more bytes will come: the pipe was read to its end, or is not read.
     pub(super) fn is_over(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.is_complete || !state.is_begun

@@ -1,4 +1,4 @@
-//! A client that keeps to the protocol.
+//! A WebSocket client that follows the protocol.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -86,7 +86,7 @@ impl TestClient {
         }
     }
 
-    /// Ends the connection in good order.
+    /// Ends the connection with a closing handshake.
     #[track_caller]
     pub(crate) fn close(mut self) {
         self.0.close(None).expect("a Close frame is sent");

@@ -1,4 +1,4 @@
-//! System calls on the log that fail or hang when a test says so, without root.
+//! Injects failures and hangs into the system calls on the log, without root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,12 +32,12 @@ impl Faults {
         self.set("fail", call, &error.raw_os_error().to_string());
     }
 
-    /// Has each write take at most so many bytes until [`Self::end`].
+    /// Has each `write` write at most this many bytes until [`Self::end`].
     pub(crate) fn shorten_writes(&self, bytes: usize) {
         self.set("short", "write", &bytes.to_string());
     }
 
-    /// Has all calls work again.
+    /// Lets all calls work again.
     pub(crate) fn end(&self) {
         for entry in fs::read_dir(self.0.path()).expect("a folder") {
             fs::remove_file(entry.expect("a file").path()).expect("it can be removed");
@@ -66,7 +66,7 @@ fn library() -> &'static Path {
             .status()
             .expect("a C compiler, which Rust links with too");
         assert!(compiled.success());
-        // Other processes may do the same at the same time.
+        // Tests in other processes may compile at the same time; a rename is atomic.
         let shared = folder.join("faults.so");
         fs::rename(library, &shared).expect("a rename");
         shared

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use super::raw::is_over;
 use super::{PATIENCE, RawClient, close, eventually, first, frame, ping_text};
 
-/// Clients at work.
+/// Clients that ping, each in a thread.
 #[derive(Debug)]
 pub(crate) struct Load {
     clients: Vec<JoinHandle<Tally>>,
@@ -22,14 +22,14 @@ struct Shared {
     refused: AtomicUsize,
 }
 
-/// What became of the pings of one client; the message of each is its number.
+/// The results of the pings of one client. The message of a ping is its number.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) name: String,
     pub(crate) sent: usize,
-    /// Those that got their `Pong!`.
+    /// The pings that got a `Pong!`.
     pub(crate) acknowledged: Vec<usize>,
-    /// Those that got an `Error: `, which is the last one seen.
+    /// The pings that got an `Error: `, the last of which is in `error`.
     pub(crate) refused: Vec<usize>,
     pub(crate) error: Option<String>,
     /// The code of the server's Close frame.
@@ -37,8 +37,8 @@ pub(crate) struct Tally {
 }
 
 impl Load {
-    /// Starts clients named `PREFIX-NUMBER`; each sends `in_flight` pings in one write, waits
-    /// for the replies, and so on, until told to finish or hung up on.
+    /// Starts clients named `PREFIX-NUMBER`. Each sends `in_flight` pings in one write, waits for
+    /// the replies, and repeats this until [`Self::finish`] or the end of its connection.
     #[track_caller]
     pub(crate) fn start(
         address: SocketAddr,
@@ -77,13 +77,13 @@ impl Load {
         eventually("pings are refused", || (refused() >= goal).then_some(()));
     }
 
-    /// Lets the clients have their last replies, and leave.
+    /// Waits for the last replies to the clients, which then disconnect.
     pub(crate) fn finish(self) -> Vec<Tally> {
         self.shared.finish.store(true, Ordering::Relaxed);
         self.ended()
     }
 
-    /// Waits until the server is gone.
+    /// Waits until the server has ended every connection.
     pub(crate) fn ended(self) -> Vec<Tally> {
         self.clients.into_iter().map(|client| client.join().expect("a client")).collect()
     }
@@ -94,7 +94,7 @@ fn work(mut client: RawClient, mut tally: Tally, in_flight: usize, shared: &Shar
         let numbers = tally.sent..tally.sent + in_flight;
         let pings = numbers.map(|number| ping_text(&tally.name, &number.to_string()));
         let frames: Vec<_> = pings.map(|text| frame(first::TEXT, text.as_bytes())).collect();
-        // A server that hangs up may have said something before.
+        // The server may have sent replies before it closed the connection.
         let sent = client.try_send(&frames.concat());
         tally.sent += in_flight;
         let over = !take_replies(&mut client, &mut tally, shared);

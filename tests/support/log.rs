@@ -1,4 +1,4 @@
-//! A strict reader of the log: what is not exactly a line of the documented form fails the test.
+//! A strict parser of the log: a line that is not exactly of the documented form fails the test.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::Tally;
 #[derive(Debug, Default)]
 pub(crate) struct Log(Vec<Line>);
 
-/// A line, taken apart.
+/// The parts of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) at: NaiveDateTime,
@@ -21,7 +21,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Takes `[19-12-2023 12:43:12] Recieved from client ("Client-300"): Ping!` apart.
+    /// Parses `[19-12-2023 12:43:12] Recieved from client ("Client-300"): Ping!`.
     fn parse(line: &str) -> Option<Self> {
         const STAMP: &str = "[%d-%m-%Y %H:%M:%S]";
         let (stamp, rest) = line.split_at_checked("[19-12-2023 12:43:12]".len())?;
@@ -83,13 +83,13 @@ impl Log {
         &self.0
     }
 
-    /// Names and messages, without the times.
+    /// The names and messages of all lines.
     pub(crate) fn pings(&self) -> Vec<(&str, &str)> {
         self.0.iter().map(|line| (line.name.as_str(), line.message.as_str())).collect()
     }
 
-    /// Each ping that was acknowledged has its line, once; lines of one client keep their order
-    /// within a file, which is why `self` may be only a part of the log.
+    /// Fails unless each acknowledged ping has exactly one line, and the lines of a client are in
+    /// the order of its pings.
     #[track_caller]
     pub(crate) fn assert_holds_all_of(&self, tallies: &[Tally]) {
         let mut count = HashMap::new();

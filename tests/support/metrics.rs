@@ -1,10 +1,10 @@
-//! What a server counts, as `/metrics` tells it.
+//! A parser of `/metrics`.
 
 use std::collections::HashMap;
 
 use super::Response;
 
-/// The samples by name and labels, as they are written.
+/// The values by name and labels, in the notation of Prometheus.
 #[derive(Debug)]
 pub(crate) struct Metrics(HashMap<String, f64>);
 

@@ -1,5 +1,5 @@
-//! What the black-box tests of the server share: a server under test, clients that keep to the
-//! protocol and clients that do not, load, and a reader of the log.
+//! Shared by the black-box tests of the server: a server under test, clients that follow the
+//! protocol and clients that break it, load, and a parser of the log.
 
 mod builder;
 mod captured;
@@ -31,8 +31,8 @@ pub(crate) use raw::{
 pub(crate) use secure::SecureClient;
 pub(crate) use server::TestServer;
 
-/// How long a test waits for what has to happen, before it fails. Longer than every deadline of
-/// the server that is waited for (10 s), with room for a busy machine.
+/// How long a test waits for an event before it fails: longer than the longest deadline of the
+/// server that a test waits for (10 s), with room for a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits until `look` finds something.
@@ -48,7 +48,8 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// The seed of a random test: `SEED`, or a new one. It is printed, and shown if the test fails.
+/// The seed of a random test: the environment variable `SEED`, or a new one. The seed is printed,
+/// which cargo shows if the test fails.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SEED")
         .map_or_else(|_| rand::random(), |seed| seed.parse().expect("SEED is a number"));
@@ -56,7 +57,7 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// How often a random test is repeated: `ROUNDS`, or `usual`.
-pub(crate) fn rounds(usual: usize) -> usize {
-    std::env::var("ROUNDS").map_or(usual, |rounds| rounds.parse().expect("ROUNDS is a number"))
+/// How often a random test is repeated: the environment variable `ROUNDS`, or `default`.
+pub(crate) fn rounds(default: usize) -> usize {
+    std::env::var("ROUNDS").map_or(default, |rounds| rounds.parse().expect("ROUNDS is a number"))
 }

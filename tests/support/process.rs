@@ -1,4 +1,4 @@
-//! A process under test: what it writes, the signals that it gets, and what the system says of it.
+//! A process under test: its output, its signals, and what `/proc` says about it.
 
 use std::fs;
 use std::path::Path;
@@ -14,11 +14,11 @@ use super::eventually;
 /// Clock ticks in a second, as Linux shows times of processes on every architecture.
 const TICKS: f64 = 100.0;
 
-/// Lines of stderr that are shown where a test fails, the last ones.
+/// Most lines of stderr that are printed if a test fails; the last ones are.
 const SHOWN: usize = 100;
 
-/// A process that runs. It is killed when dropped. What it wrote to stderr last is shown where
-/// the test fails, and nowhere else.
+/// A running process, which is killed when dropped. The last lines of its stderr are printed if the
+/// test fails.
 pub(crate) struct Process {
     child: Child,
     stdout: Captured,
@@ -26,14 +26,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Takes over a child and the pipes that it writes to. Neither is read yet.
+    /// Takes over a child and its stdout and stderr, neither of which is read yet.
     pub(super) fn new(mut child: Child) -> Self {
         let stdout = Captured::new(child.stdout.take());
         let stderr = Captured::new(child.stderr.take());
         Self { child, stdout, stderr }
     }
 
-    /// What came on stdout so far.
+    /// The bytes of stdout so far.
     pub(crate) fn stdout(&self) -> Vec<u8> {
         self.stdout.bytes()
     }
@@ -63,7 +63,7 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    /// The only child of the process, where a command that stays was put before the server.
+    /// The only child of the process: the server, if the process is a wrapper that keeps running.
     pub(crate) fn child(&self) -> Pid {
         let children = self.proc_file(&format!("task/{}/children", self.child.id()));
         let child = children.trim().parse().ok().and_then(Pid::from_raw);
@@ -81,7 +81,7 @@ impl Process {
         assert!(status.is_none(), "it ended with {status:?}: {}", self.stderr.text());
     }
 
-    /// Waits for the end of the process, and of what it writes.
+    /// Waits for the end of the process and of its output.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let status = eventually("the process ends", || self.child.try_wait().expect("its state"));
@@ -114,14 +114,14 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("it runs")
     }
 
-    /// Whether a thread waits in the kernel, where no signal reaches it.
+    /// Whether a thread is in uninterruptible sleep, where not even SIGKILL ends the process.
     pub(crate) fn waits_in_the_kernel(&self) -> bool {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
         let state = |thread: &Path| fs::read_to_string(thread.join("stat")).unwrap_or_default();
         threads.flatten().any(|thread| state(&thread.path()).contains(") D "))
     }
 
-    /// Memory that the process holds, in bytes.
+    /// Resident memory of the process, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let status = self.proc_file("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
@@ -136,7 +136,7 @@ impl Process {
         Duration::from_secs_f64(ticks.sum::<f64>() / TICKS)
     }
 
-    /// Waits until the process has nothing more to do.
+    /// Waits until the process uses no more processor time.
     #[track_caller]
     pub(crate) fn wait_until_idle(&self) {
         let mut last = (self.cpu(), Instant::now());

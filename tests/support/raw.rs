@@ -1,4 +1,5 @@
-//! A client that writes bytes as it is told to, whether they keep to a protocol or not.
+//! A client that sends any bytes, so that a test can break the protocol. Its frames are coded by
+//! hand, independently of the codec that the server uses.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,7 +9,7 @@ use tokio::runtime::Builder;
 
 use super::PATIENCE;
 
-/// The upgrade of RFC 6455, section 1.3.
+/// A request for an upgrade, with the key of RFC 6455, section 1.3.
 pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\n\
     Host: localhost\r\n\
     Upgrade: websocket\r\n\
@@ -16,8 +17,7 @@ pub(crate) const UPGRADE: &str = "GET / HTTP/1.1\r\n\
     Sec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// First bytes of frames (RFC 6455, section 5.2): the bit that it is the last of its message,
-/// and the kind.
+/// First bytes of frames: the bit FIN and the opcode (RFC 6455, section 5.2).
 pub(crate) mod first {
     pub(crate) const TEXT: u8 = 0x81;
     pub(crate) const TEXT_BEGINS: u8 = 0x01;
@@ -74,14 +74,14 @@ impl Frame {
         std::str::from_utf8(&self.payload).expect("text is UTF-8")
     }
 
-    /// The code of a Close frame; `None` if this is none, or holds no code.
+    /// The code of a Close frame; `None` for another frame, and for a Close frame without a code.
     pub(crate) fn close_code(&self) -> Option<u16> {
         let code = self.payload.first_chunk()?;
         (self.first == first::CLOSE).then(|| u16::from_be_bytes(*code))
     }
 }
 
-/// A reply of HTTP.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -101,13 +101,13 @@ impl Response {
 pub(crate) struct RawClient(BufReader<TcpStream>);
 
 impl RawClient {
-    /// A connection on which nothing was said.
+    /// A TCP connection, without a request.
     #[track_caller]
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect_timeout(&address, PATIENCE).expect("it listens"))
     }
 
-    /// A connection that holds little of what the server sends and nobody has read.
+    /// A connection with a small receive buffer, which is full soon if the client does not read.
     #[track_caller]
     pub(crate) fn with_small_buffer(address: SocketAddr) -> Self {
         let runtime = Builder::new_current_thread().enable_io().build().unwrap();
@@ -157,7 +157,7 @@ impl RawClient {
         assert_eq!(response.status, 101, "{response:?}");
     }
 
-    /// Sends a request of HTTP, and reads the reply to the end of the connection.
+    /// Sends an HTTP request, and reads the response to the end of the connection.
     #[track_caller]
     pub(crate) fn ask(address: SocketAddr, request: &str) -> Response {
         let mut client = Self::connect(address);
@@ -167,7 +167,7 @@ impl RawClient {
         response
     }
 
-    /// What follows the head of a reply, to the end of the connection.
+    /// Shuts down the writing side, and reads the body of a response to the end of the connection.
     #[track_caller]
     pub(crate) fn body(&mut self) -> String {
         self.end();
@@ -189,12 +189,12 @@ impl RawClient {
         self.0.get_mut().write_all(bytes)
     }
 
-    /// Says that nothing more comes.
+    /// Shuts down the writing side of the connection.
     pub(crate) fn end(&self) {
         let _ = self.stream().shutdown(Shutdown::Write);
     }
 
-    /// The head of a reply.
+    /// Reads the head of a response.
     #[track_caller]
     pub(crate) fn response(&mut self) -> Response {
         self.try_response().expect("a reply")
@@ -241,7 +241,7 @@ impl RawClient {
         self.try_frame().expect("a frame")
     }
 
-    /// What the server says up to the end of the connection; it has to come.
+    /// The frames up to the end of the connection, for which this waits.
     #[track_caller]
     pub(crate) fn frames_to_the_end(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
@@ -254,7 +254,7 @@ impl RawClient {
         }
     }
 
-    /// Reads, whatever it is, to the end of the connection; it has to come.
+    /// Discards all bytes up to the end of the connection, for which this waits.
     #[track_caller]
     pub(crate) fn skip_to_the_end(&mut self) {
         let mut block = [0; 4096];
@@ -268,14 +268,14 @@ impl RawClient {
         }
     }
 
-    /// The code with which the server closes the connection; `None` if it just hangs up.
+    /// The code with which the server closes the connection; `None` if no Close frame comes.
     #[track_caller]
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         self.frames_to_the_end().last().and_then(Frame::close_code)
     }
 }
 
-/// Whether the error means that the connection is over, and not that nothing came in time.
+/// Whether an error means that the connection has ended; otherwise a read or write timed out.
 pub(crate) fn is_over(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -1,4 +1,4 @@
-//! A client over TLS.
+//! A WebSocket client over TLS.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -27,7 +27,7 @@ impl SecureClient {
         Self::connect_with(address, path, authorities, &[&TLS13, &TLS12])
     }
 
-    /// The same, with these versions of TLS.
+    /// [`Self::connect`] with these versions of TLS.
     pub(crate) fn connect_with(
         address: SocketAddr,
         path: &str,
@@ -69,7 +69,7 @@ impl SecureClient {
         self.0.send(message).map_err(io::Error::other)
     }
 
-    /// Queues a message; the ones that are queued leave together.
+    /// Queues a message; [`Self::flush`] sends all queued messages in one write.
     #[track_caller]
     pub(crate) fn queue(&mut self, message: Message) {
         self.0.write(message).expect("there is room");
@@ -80,7 +80,7 @@ impl SecureClient {
         self.0.flush().expect("the server reads");
     }
 
-    /// The next message from the server that is no control frame.
+    /// The next text or binary message from the server.
     #[track_caller]
     pub(crate) fn message(&mut self) -> Message {
         loop {
@@ -96,14 +96,14 @@ impl SecureClient {
         self.message().into_text().expect("a text").as_str().to_owned()
     }
 
-    /// The certificate that the server showed.
+    /// The certificate that the server presented.
     #[track_caller]
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         let chain = self.0.get_ref().conn.peer_certificates().expect("a certificate");
         chain[0].clone().into_owned()
     }
 
-    /// The version of TLS that is spoken.
+    /// The negotiated version of TLS.
     pub(crate) fn version(&self) -> Option<ProtocolVersion> {
         self.0.get_ref().conn.protocol_version()
     }

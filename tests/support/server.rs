@@ -1,4 +1,4 @@
-//! A server under test that runs, and those who connect to it.
+//! A running server under test, and clients that connect to it.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::process::Process;
 use super::{Builder, Log, Metrics, RawClient, Response, SecureClient, TestClient, eventually};
 
-/// A server that runs. What holds for every process, [`Process`] says.
+/// A running server. Dereferences to its [`Process`].
 pub(crate) struct TestServer {
     process: Process,
     address: SocketAddr,
@@ -20,7 +20,7 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// A server with nothing configured but its port.
+    /// Starts a server with the default settings, on a free port.
     #[track_caller]
     pub(crate) fn start() -> Self {
         Self::builder().start()
@@ -30,13 +30,13 @@ impl TestServer {
         Builder::new(Arc::new(tempfile::tempdir().expect("a temporary folder")))
     }
 
-    /// A further server in the same folder.
+    /// Another server in the same folder.
     pub(crate) fn again(&self) -> Builder {
         Builder::new(Arc::clone(&self.dir))
     }
 
-    /// The server in `process`, as soon as it listens: at an address that is known, or at the one
-    /// that it tells.
+    /// Waits until the server in `process` listens, at a `known` address or at the one that it
+    /// writes to stderr.
     #[track_caller]
     pub(super) fn listening(
         mut process: Process,
@@ -48,7 +48,7 @@ impl TestServer {
                 eventually("the server listens", || TcpStream::connect(address).ok());
                 address
             }
-            None => eventually("a line that tells the address", || {
+            None => eventually("a line with the address", || {
                 process.assert_runs();
                 address_after(&process.stderr.text(), "listening on ws://")
             }),
@@ -60,11 +60,11 @@ impl TestServer {
         self.address
     }
 
-    /// Where it serves wss://.
+    /// The address at which the server serves wss://.
     #[track_caller]
     pub(crate) fn secure_address(&self) -> SocketAddr {
-        let told = || address_after(&self.process.stderr.text(), "listening on wss://");
-        eventually("a line that tells the address for TLS", told)
+        let address = || address_after(&self.process.stderr.text(), "listening on wss://");
+        eventually("a line with the address for TLS", address)
     }
 
     /// The path of a file in the folder of certificates.
@@ -107,7 +107,7 @@ impl TestServer {
         RawClient::upgraded(self.address)
     }
 
-    /// The server works: a new client gets its Pong.
+    /// Fails unless a new client gets a Pong.
     #[track_caller]
     pub(crate) fn assert_serves(&self) {
         assert_eq!(self.connect().ping("Witness", "Ping!"), "Pong!");
@@ -122,31 +122,31 @@ impl TestServer {
         self.dir().join("server_logs.txt")
     }
 
-    /// The log as it is now.
+    /// The present lines of the log.
     #[track_caller]
     pub(crate) fn log(&self) -> Log {
         Log::read(&self.log_path())
     }
 
-    /// The text of the log as it is now.
+    /// The present text of the log.
     #[track_caller]
     pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(self.log_path()).expect("a log")
     }
 
-    /// What `/metrics` says.
+    /// The metrics of the server, from `/metrics`.
     #[track_caller]
     pub(crate) fn metrics(&self) -> Metrics {
         Metrics::of(&self.get("/metrics"))
     }
 
-    /// The reply to a plain GET.
+    /// The response to a GET request without an upgrade.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Response {
         RawClient::ask(self.address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     }
 
-    /// What `/healthz` says.
+    /// The response of `/healthz`.
     #[track_caller]
     pub(crate) fn health(&self) -> Response {
         self.get("/healthz")
@@ -173,9 +173,9 @@ impl fmt::Debug for TestServer {
     }
 }
 
-/// The address behind some words.
+/// The address that follows `words` in a line of events.
 fn address_after(text: &str, words: &str) -> Option<SocketAddr> {
-    let (_, told) = text.split_once(words)?;
-    let (line, _) = told.split_once('\n')?;
+    let (_, rest) = text.split_once(words)?;
+    let (line, _) = rest.split_once('\n')?;
     line.split(',').next()?.parse().ok()
 }

@@ -1,22 +1,23 @@
-//! Makes any text safe to print: one line that shows all it holds, in the order in which it holds
-//! it, and no control over the terminal.
+//! Escapes text for the log and the terminal. An escaped text is one line, controls no terminal,
+//! and shows every character in its order.
 //!
-//! Escaped are control characters, the separators of lines and paragraphs, and what Unicode has
-//! that is invisible or turns the direction of text around: zero-width characters, bidirectional
-//! controls, tags, fillers, soft hyphens. Variation selectors and joiners are among them, so an
-//! emoji that is made with them is shown in its parts: two names that look the same are the same.
+//! Escaped are control characters, the separators of lines and paragraphs, and the characters of
+//! Unicode that are invisible or change the direction of text: zero-width characters,
+//! bidirectional controls, tags, fillers, soft hyphens. Variation selectors and joiners are among
+//! them, so that two names that look the same are the same. An emoji that is composed with joiners
+//! is shown in its parts.
 //!
 //! The escapes are those of a JSON string (RFC 8259, section 7), so an escaped text between
 //! double quotes can be read back by any JSON parser.
 
 use std::io::Write as _;
 
-/// Appends `text` for a place between double quotes, which are escaped as well, with backslashes.
+/// Appends `text` for use between double quotes: quotes and backslashes are escaped as well.
 pub fn quoted(out: &mut Vec<u8>, text: &str) {
     write(out, text, |c| matches!(c, '"' | '\\') || is_unsafe(c));
 }
 
-/// `text` for a place without quotes: quotes and backslashes stay as they are.
+/// Escapes `text` for use without quotes: quotes and backslashes stay as they are.
 #[must_use]
 pub fn plain(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
@@ -24,9 +25,9 @@ pub fn plain(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether a character moves a cursor, is invisible or changes the direction of text: the general
-/// categories Cc, Zl, Zp and Cf, but for the few of Cf that are seen
-/// (`Prepended_Concatenation_Mark`), and the property `Default_Ignorable_Code_Point`.
+/// Whether a character is a control, is invisible or changes the direction of text: the general
+/// categories Cc, Zl, Zp and Cf without the visible ones of Cf (`Prepended_Concatenation_Mark`),
+/// and the property `Default_Ignorable_Code_Point`.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -68,8 +69,8 @@ fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
     out.extend_from_slice(rest.as_bytes());
 }
 
-/// Whether a byte is, or begins, a character that could need an escape: the lead bytes in UTF-8 of
-/// the characters of [`is_unsafe`].
+/// Whether a byte is, or begins in UTF-8, a character that may have to be escaped: quotes,
+/// backslashes, and the lead bytes of the characters of [`is_unsafe`].
 const MAY_NEED_ESCAPE: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -89,7 +90,7 @@ fn escape(out: &mut Vec<u8>, c: char) {
         '\n' => out.extend_from_slice(b"\\n"),
         '\r' => out.extend_from_slice(b"\\r"),
         '\t' => out.extend_from_slice(b"\\t"),
-        // JSON has only escapes of UTF-16: a pair of them beyond U+FFFF.
+        // JSON escapes UTF-16 code units: a surrogate pair for a character above U+FFFF.
         _ => {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 // Writing to a Vec cannot fail.
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_is_what_unicode_has_as_invisible_or_a_control() {
+    fn escaped_are_the_invisible_and_control_characters_of_unicode() {
         let unsafe_ones = r"[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}--\p{Prepended_Concatenation_Mark}]";
         let unsafe_ones = regex::Regex::new(unsafe_ones).unwrap();
         for c in '\0'..=char::MAX {

@@ -1,8 +1,16 @@
 //! What the server and the client agree on.
 //!
-//! The message and its reply ([`ping`]), the line that records it ([`mod@line`]), the paths
-//! ([`path`]) and the numbers that bound both sides ([`limits`]). Nothing here does I/O, waits, or
-//! reads a clock: time is an argument.
+//! A ping goes through this crate like this:
+//!
+//! 1. The client makes the text of the frame ([`Ping::to_json`]).
+//! 2. The frame is encoded, sent and decoded ([`frame`]), up to the largest message ([`limits`]).
+//! 3. The server parses the text ([`Ping::parse`]).
+//! 4. The server appends the line of the log ([`mod@line`]), in which control characters and
+//!    invisible ones are escaped ([`escape`]).
+//! 5. The reply is [`PONG`], or a text that begins with [`ping::ERROR_PREFIX`].
+//!
+//! [`path`] has the paths of the services. Nothing here does I/O, waits, or reads a clock: time is
+//! an argument.
 
 pub mod escape;
 pub mod frame;

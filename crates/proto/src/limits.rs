@@ -1,39 +1,41 @@
-//! The numbers that bound both sides. Those that a user may set are defaults here.
+//! Limits of server and client. A limit that a setting can change is the default here.
 
 use std::time::Duration;
 
 /// Largest message a peer may send, in bytes (`MAX_MESSAGE`).
 pub const MAX_MESSAGE: usize = 64 * 1024;
 
-/// Most memory for all messages that have not arrived in full, in bytes (`MAX_UNFINISHED`).
+/// Limit on the memory of all messages that have not arrived completely, in bytes
+/// (`MAX_UNFINISHED`).
 pub const MAX_UNFINISHED: usize = 32 * 1024 * 1024;
 
-/// Largest message that a client takes from a server, in bytes. Replies may be longer than what
-/// they answer, and servers may be set to larger messages.
+/// Largest message that a client accepts from a server, in bytes. A reply may be longer than the
+/// message that it answers, and a server may have a larger `MAX_MESSAGE`.
 pub const MAX_REPLY: usize = 16 * 1024 * 1024;
 
-/// Time for a whole handshake, from the accepted connection to the upgrade.
+/// Time limit for the handshakes of TLS and WebSocket together, from the accepted connection on.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a peer may leave what is written to it unread.
+/// How long a peer may leave written data unread.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time for a message from its first byte to its last, beside a second for each [`MESSAGE_PACE`].
+/// Time limit for a message from its first byte to its last, plus a second for each
+/// [`MESSAGE_PACE`] bytes.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a message that have to arrive in each further second.
+/// Bytes of a message that extend its time limit by a second.
 pub const MESSAGE_PACE: usize = 64 * 1024;
 
-/// Silence after which a peer is sent a protocol ping.
+/// Silence after which the server sends a peer a Ping frame.
 pub const PING_AFTER: Duration = Duration::from_secs(20);
 
-/// Silence after which a peer counts as gone.
+/// Silence after which the server closes the connection to a peer.
 pub const CLOSE_AFTER: Duration = Duration::from_secs(60);
 
-/// Time for a peer to answer a Close frame; then half as much to close the connection.
+/// Time for a peer to answer a Close frame, and then half of it to close the TCP connection.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Control frames that a peer may send within one second.
+/// Most control frames that a peer may send within one second.
 pub const CONTROL_FRAMES_PER_SECOND: u32 = 256;
 
 /// Time for a client to reach a server and upgrade the connection.

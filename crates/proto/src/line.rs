@@ -1,19 +1,20 @@
-//! The line that records a ping, and the time stamp that begins every line of both programs.
+//! The line of a ping in the log, and the time stamp at the beginning of each line that the
+//! programs write.
 
 use chrono::{Datelike, NaiveDateTime, Timelike};
 
 use crate::escape;
 use crate::ping::{Ping, unquoted};
 
-/// A time as the lines show it: `[19-12-2023 12:43:12] `, the blank included.
+/// A time stamp at the beginning of a line: `[19-12-2023 12:43:12] `, with the blank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp([u8; Stamp::LEN]);
 
 impl Stamp {
-    /// Length of a stamp in bytes; it is the same for every time.
+    /// Length of every stamp, in bytes.
     pub const LEN: usize = 22;
 
-    /// The stamp of a local time. Years outside 0 to 9999 are shown as the nearest of these.
+    /// The stamp of a local time. A year below 0 or above 9999 is shown as 0 or 9999.
     #[must_use]
     pub fn new(at: &NaiveDateTime) -> Self {
         let mut text = *b"[00-00-0000 00:00:00] ";
@@ -53,7 +54,7 @@ fn digit(value: u32) -> u8 {
 /// Appends the line of one ping, with its newline:
 /// `[19-12-2023 12:43:12] Recieved from client ("Client-300"): Ping!`.
 ///
-/// The spelling is part of the format. Name and message are escaped ([`escape::quoted`]), so a
+/// The misspelt "Recieved" is part of the format. Name and message are escaped ([`escape::quoted`]), so a
 /// line is always one line.
 pub fn append(lines: &mut Vec<u8>, stamp: &Stamp, ping: &Ping<'_>) {
     lines.extend_from_slice(stamp.as_bytes());
@@ -64,7 +65,7 @@ pub fn append(lines: &mut Vec<u8>, stamp: &Stamp, ping: &Ping<'_>) {
     lines.push(b'\n');
 }
 
-/// Puts another stamp on each of `lines`, which are whole lines made by [`append`].
+/// Replaces the stamp of each of `lines`, which are complete lines made by [`append`].
 pub fn restamp(lines: &mut [u8], stamp: &Stamp) {
     for line in lines.split_mut(|&byte| byte == b'\n') {
         if let Some(place) = line.get_mut(..Stamp::LEN) {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn restamping_changes_the_time_alone() {
+    fn restamping_changes_the_time_only() {
         let mut lines = [line("a", "1"), line("b", "2")].concat().into_bytes();
         restamp(&mut lines, &at(2024, 1, 1, 0, 0, 0));
         assert_eq!(

@@ -6,20 +6,20 @@ pub const PING: &str = "/";
 /// Echo: `[RE]: ` and the text (WebSocket).
 pub const ECHO: &str = "/echo";
 
-/// The name of the host that answers, and the text (WebSocket).
+/// Echo with the host name: `[HOSTNAME] ` and the text (WebSocket).
 pub const HOST: &str = "/ws";
 
-/// Each message as it came (WebSocket).
+/// Echo of each message, unchanged (WebSocket).
 pub const MIRROR: &str = "/mirror";
 
 /// The running total (WebSocket).
 pub const TOTAL: &str = "/total";
 
-/// The server's state as JSON, in return for any text (WebSocket).
+/// The state of the server as JSON, in reply to any text (WebSocket).
 pub const STATUS: &str = "/status";
 
-/// What the server counts, for Prometheus (HTTP).
+/// The metrics of the server, for Prometheus (HTTP).
 pub const METRICS: &str = "/metrics";
 
-/// Whether the server can do its work (HTTP): 200, or 503 and the reason.
+/// The health check (HTTP): 200, or 503 and the reason.
 pub const HEALTH: &str = "/healthz";

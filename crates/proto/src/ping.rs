@@ -8,10 +8,10 @@ use serde::Deserialize;
 /// The reply to every ping that has been recorded.
 pub const PONG: &str = "Pong!";
 
-/// What a client says when it has nothing else to say.
+/// The default message of a client.
 pub const PING: &str = "Ping!";
 
-/// What every reply to an unusable message begins with.
+/// The beginning of each reply to an invalid message.
 pub const ERROR_PREFIX: &str = "Error: ";
 
 /// A ping: the text frame `{"client_name": "Client-100", "message": "Ping!"}`.
@@ -19,10 +19,10 @@ pub const ERROR_PREFIX: &str = "Error: ";
 /// Unknown fields are ignored. Strings without escapes are borrowed from the frame.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Ping<'a> {
-    /// Who sends it.
+    /// The name of the client.
     #[serde(borrow)]
     pub client_name: Cow<'a, str>,
-    /// What it says, `Ping!` as a rule.
+    /// The message, by default `Ping!`.
     #[serde(borrow)]
     pub message: Cow<'a, str>,
 }
@@ -36,9 +36,9 @@ impl<'a> Ping<'a> {
         Self::parse_common(text).map_or_else(|| Self::parse_any(text), Ok)
     }
 
-    /// Reads the form that nearly every ping has: both fields in this order, one blank or none
-    /// behind a colon and a comma, no escapes. It takes a tenth of the instructions. `None` leaves
-    /// the text to [`Self::parse_any`].
+    /// Fast path for the form that nearly every ping has: both fields in this order, at most one
+    /// blank after a colon or comma, no escapes. The fast path takes a tenth of the instructions of
+    /// [`Self::parse_any`], which is needed for a text that gives `None`.
     fn parse_common(text: &'a str) -> Option<Self> {
         let (client_name, rest) = plain_string(after_key(text, "{\"client_name\":")?)?;
         let rest = rest.strip_prefix(',')?;
@@ -48,14 +48,14 @@ impl<'a> Ping<'a> {
     }
 
     fn parse_any(text: &'a str) -> Result<Self, NotAPing> {
-        // The derived reader would take an array of two strings as well.
+        // The derived deserializer would accept an array of two strings as well.
         if !text.trim_ascii_start().starts_with('{') {
             return Err(NotAPing("it is not a JSON object".into()));
         }
         serde_json::from_str(text).map_err(|error| NotAPing(reason(&error)))
     }
 
-    /// The text of the frame, with the blanks that the documented format shows.
+    /// The text of the frame, with blanks as in the documented format.
     #[must_use]
     pub fn to_json(&self) -> String {
         let [name, message] = [&self.client_name, &self.message]
@@ -64,21 +64,21 @@ impl<'a> Ping<'a> {
     }
 }
 
-/// What serde says, without the position: a frame is one line, and short.
+/// The error of serde without the position, which helps little in a short line.
 fn reason(error: &serde_json::Error) -> String {
     let position = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();
     text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
-/// What stands behind a key and its blank. Inlined, so that a key is compared as a constant.
+/// The text after a key and at most one blank. Inlined, so that a key is compared as a constant.
 #[inline(always)]
 fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(key)?;
     Some(rest.strip_prefix(' ').unwrap_or(rest))
 }
 
-/// Splits off a JSON string that means just what it says.
+/// Splits off a JSON string without escapes.
 fn plain_string(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('"')?;
     let end = text.bytes().position(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\'))?;

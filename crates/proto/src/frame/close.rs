@@ -12,32 +12,32 @@ pub struct CloseCode(pub u16);
 /// The body of a Close frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close<'a> {
-    /// The reason as a number.
+    /// The status code.
     pub code: CloseCode,
-    /// The reason in words; often empty.
+    /// The reason as text, often empty.
     pub reason: Cow<'a, str>,
 }
 
 impl CloseCode {
-    /// The purpose of the connection is fulfilled.
+    /// Normal closure.
     pub const NORMAL: Self = Self(1000);
-    /// The endpoint goes away: a server stops, a page is left.
+    /// Going away: a server stops, or a browser leaves the page.
     pub const AWAY: Self = Self(1001);
-    /// The peer broke the protocol.
+    /// Protocol error.
     pub const PROTOCOL: Self = Self(1002);
-    /// A kind of message that the endpoint does not take.
+    /// Unsupported data: a kind of message that the endpoint does not accept.
     pub const UNSUPPORTED: Self = Self(1003);
-    /// Text that is not UTF-8.
+    /// Invalid payload: text that is not UTF-8.
     pub const INVALID: Self = Self(1007);
-    /// The peer does what the endpoint does not allow.
+    /// Policy violation.
     pub const POLICY: Self = Self(1008);
-    /// A message that is too long.
+    /// Message too big.
     pub const TOO_BIG: Self = Self(1009);
-    /// The endpoint is overloaded.
+    /// Try again later: the endpoint is overloaded.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 
-    /// Whether a Close frame may carry the code: those that are registered for it, and those for
-    /// libraries and applications (RFC 6455, section 7.4.2).
+    /// Whether a Close frame may have this code: a registered one, or one for libraries and
+    /// applications (RFC 6455, section 7.4.2).
     #[must_use]
     pub fn may_be_sent(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
@@ -51,7 +51,7 @@ impl fmt::Display for CloseCode {
 }
 
 impl<'a> Close<'a> {
-    /// Reads the payload of a Close frame.
+    /// Parses the payload of a Close frame.
     pub(super) fn parse(payload: Cow<'a, [u8]>) -> Result<Option<Self>, Error> {
         let code = match *payload {
             [] => return Ok(None),

@@ -1,4 +1,4 @@
-//! From bytes, cut anywhere, to messages.
+//! Decoding of frames to messages, from input that may be cut anywhere.
 
 use std::borrow::Cow;
 use std::mem;
@@ -8,28 +8,28 @@ use super::{Error, Header, Message, Opcode, Role, Violation};
 
 /// Decodes the frames of one peer.
 ///
-/// What a decoder holds between two calls follows what has arrived, never what a header announces:
-/// nothing at all between two frames, and a message as far as it is there.
+/// Between two calls, a decoder allocates memory only for bytes that have arrived, never for a
+/// length that a header announces. Between two messages a decoder allocates nothing.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
     max_message: usize,
-    /// What has begun and not ended.
+    /// The unfinished header, frame or message, if there is one.
     partial: Option<Box<Partial>>,
 }
 
 impl Decoder {
-    /// A decoder between two messages, none of which may have more than `max_message` bytes.
+    /// A decoder for messages of at most `max_message` bytes each.
     #[must_use]
     pub fn new(role: Role, max_message: usize) -> Self {
         Self { role, max_message, partial: None }
     }
 
-    /// Takes the next message off the front of `input`; `None` once all of it is used up and more
-    /// has to arrive. Messages are unmasked in place.
+    /// Splits the next message off the front of `input`. Returns `None` when `input` is used up and
+    /// more bytes have to arrive. Messages are unmasked in place.
     ///
     /// # Errors
-    /// As soon as the bytes that are there break a rule. The decoder is of no further use then.
+    /// As soon as the bytes break a rule. The decoder must not be used after an error.
     #[inline]
     pub fn decode<'a>(&mut self, input: &mut &'a mut [u8]) -> Result<Option<Message<'a>>, Error> {
         if input.is_empty() {
@@ -44,26 +44,26 @@ impl Decoder {
         self.decode_partial(input)
     }
 
-    /// Whether a frame or a message has begun that has not ended.
+    /// Whether a frame or a message is unfinished.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
         self.partial.is_some()
     }
 
-    /// Bytes that have arrived of a message which has not ended.
+    /// Length of the unfinished message so far, in bytes.
     #[must_use]
     pub fn arrived(&self) -> usize {
         self.partial.as_ref().and_then(|partial| partial.message_len()).unwrap_or(0)
     }
 
-    /// Memory that a message takes which has not ended, in bytes.
+    /// Memory of the unfinished message, in bytes.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.buffered())
     }
 
-    /// Takes a message, or a control frame, that is all there. `in_message` tells that fragments
-    /// of a message have come before.
+    /// Decodes a message or a control frame if its only frame is completely in `input`.
+    /// `in_message`: fragments of an unfinished message came before.
     #[inline]
     fn decode_whole<'a>(
         &self,
@@ -86,7 +86,7 @@ impl Decoder {
         Message::new(header.opcode, Cow::Borrowed(payload)).map(Some)
     }
 
-    /// Goes on with what has begun, or begins what is not all there.
+    /// Continues the unfinished frame or message, or begins one.
     fn decode_partial<'a>(
         &mut self,
         input: &mut &'a mut [u8],
@@ -114,20 +114,20 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Keeps what has begun, if anything has.
+    /// Keeps the unfinished frame or message, if there is one.
     fn keep(&mut self, partial: Box<Partial>) {
         if !partial.is_empty() {
             self.partial = Some(partial);
         }
     }
 
-    /// Control frames are bounded by themselves.
+    /// The limit on a message. Control frames have a limit of their own ([`MAX_CONTROL_PAYLOAD`]).
     fn max_message(&self, opcode: Opcode) -> usize {
         if opcode.is_control() { usize::MAX } else { self.max_message }
     }
 }
 
-/// Fragments of two messages must not be mixed (RFC 6455, section 5.4).
+/// Fragments of two messages must not be interleaved (RFC 6455, section 5.4).
 #[inline]
 fn check_sequence(opcode: Opcode, in_message: bool) -> Result<(), Violation> {
     match opcode {

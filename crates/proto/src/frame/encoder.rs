@@ -1,10 +1,10 @@
-//! Frames as bytes (RFC 6455, section 5.2).
+//! Encoding of frames (RFC 6455, section 5.2).
 
 use super::header::{FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER};
 use super::{CloseCode, MAX_CONTROL_PAYLOAD, Mask, Opcode};
 
-/// Appends a frame that holds a message as a whole, or a control frame. A client has to give a
-/// `mask` that nobody can foresee (RFC 6455, section 5.3); a server gives none.
+/// Appends a frame with a complete message, or a control frame. A client has to give an
+/// unpredictable `mask` (RFC 6455, section 5.3), a server none.
 #[inline]
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<Mask>) {
     out.reserve(MAX_HEADER + payload.len());
@@ -37,7 +37,7 @@ pub fn encode_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, m
     }
 }
 
-/// Appends a Close frame. A `reason` that is too long for a control frame is cut.
+/// Appends a Close frame. A `reason` that is too long for a control frame is truncated.
 pub fn encode_close(out: &mut Vec<u8>, code: CloseCode, reason: &str, mask: Option<Mask>) {
     let reason = &reason[..reason.floor_char_boundary(MAX_CONTROL_PAYLOAD - 2)];
     let payload = [&code.0.to_be_bytes(), reason.as_bytes()].concat();

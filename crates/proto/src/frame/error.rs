@@ -1,4 +1,4 @@
-//! What can be wrong with the frames of a peer, and the close code for it.
+//! Errors in the frames of a peer, with their close codes.
 
 use std::fmt;
 use std::str::Utf8Error;
@@ -14,7 +14,7 @@ pub enum Error {
     NotUtf8,
     /// A message is longer than `max` bytes (RFC 6455, section 10.4).
     TooLong {
-        /// What is allowed.
+        /// The limit, in bytes.
         max: usize,
     },
 }
@@ -30,15 +30,15 @@ pub enum Violation {
     NotMasked,
     /// The frame of a server is masked (section 5.1).
     Masked,
-    /// The length stands in more bytes than it needs, or is above 2^63 - 1 (section 5.2).
+    /// The length is not in its shortest form, or is above 2^63 - 1 (section 5.2).
     Length,
     /// A control frame is fragmented (section 5.5).
     FragmentedControl,
     /// A control frame has a payload of more than 125 bytes (section 5.5).
     LongControl,
-    /// A continuation of a message that has not begun (section 5.4).
+    /// A continuation frame without a message to continue (section 5.4).
     NothingToContinue,
-    /// A message begins before the one before it has ended (section 5.4).
+    /// A message begins before the previous one has ended (section 5.4).
     UnfinishedMessage,
     /// The body of a Close frame has one byte (section 5.5.1).
     CloseBody,
@@ -96,7 +96,7 @@ impl fmt::Display for Violation {
             }
             Self::NothingToContinue => f.write_str("a continuation without a message"),
             Self::UnfinishedMessage => {
-                f.write_str("a message begins before the one before it has ended")
+                f.write_str("a message begins before the previous one has ended")
             }
             Self::CloseBody => f.write_str("the body of a Close frame has one byte"),
             Self::CloseCode(code) => write!(f, "close code {code} must not be sent"),

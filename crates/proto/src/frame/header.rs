@@ -11,7 +11,7 @@ const OPCODE: u8 = 0x0f;
 pub(super) const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
 
-/// Length fields that say that the length stands in the two, or eight, bytes that follow.
+/// Values of the length field for a length in the next two, or eight, bytes.
 pub(super) const LENGTH_16: u8 = 126;
 pub(super) const LENGTH_64: u8 = 127;
 
@@ -20,7 +20,7 @@ pub(super) const LENGTH_64: u8 = 127;
 pub struct Header {
     /// Whether the frame is the last one of its message.
     pub fin: bool,
-    /// What the frame is.
+    /// The kind of the frame.
     pub opcode: Opcode,
     /// The masking key, if the payload is masked.
     pub mask: Option<Mask>,
@@ -31,10 +31,10 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header that `bytes` begin with; `None` if a part of it is still to come.
+    /// Parses the header at the beginning of `bytes`; `None` if a part of the header is missing.
     ///
     /// # Errors
-    /// When the part that is there breaks a rule: nothing that follows could mend that.
+    /// When the bytes break a rule, even if a part of the header is missing.
     #[inline]
     pub fn parse(bytes: &[u8], role: Role) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
@@ -74,7 +74,7 @@ impl Header {
         Ok(Some(Self { fin, opcode, mask, payload, size }))
     }
 
-    /// Length of the payload, if a message may have `max` bytes of which it has `before` already.
+    /// Length of the payload, if the message of `before` bytes so far stays within `max` bytes.
     pub(super) fn payload_within(&self, max: usize, before: usize) -> Result<usize, Error> {
         usize::try_from(self.payload)
             .ok()
@@ -83,7 +83,7 @@ impl Header {
     }
 }
 
-/// The length of a payload that does not stand in the second byte, and where its field ends.
+/// The extended length of a payload, and the offset at which its field ends.
 fn extended_length(bytes: &[u8], length: u8) -> Result<Option<(u64, usize)>, Violation> {
     let field = &bytes[2..];
     let (payload, size, least) = if length == LENGTH_16 {

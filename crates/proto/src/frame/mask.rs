@@ -1,11 +1,11 @@
 //! Masking (RFC 6455, section 5.3).
 
-/// The masking key of a frame. Masking twice gives the payload back.
+/// The masking key of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mask(pub [u8; 4]);
 
 impl Mask {
-    /// Masks, or unmasks, a payload from its beginning.
+    /// Masks or unmasks a payload; both are the same XOR.
     pub fn apply(self, payload: &mut [u8]) {
         let half = u32::from_ne_bytes(self.0);
         let wide = u64::from(half) << 32 | u64::from(half);
@@ -22,7 +22,7 @@ impl Mask {
         }
     }
 
-    /// The key for the rest of a payload, `offset` bytes behind its beginning.
+    /// The key for the rest of a payload, from `offset` on.
     #[must_use]
     pub fn at(mut self, offset: usize) -> Self {
         self.0.rotate_left(offset % 4);

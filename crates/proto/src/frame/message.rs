@@ -4,18 +4,18 @@ use std::borrow::Cow;
 
 use super::{Close, Error, Opcode};
 
-/// A message, or a control frame, that is complete.
+/// A complete message or control frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
     Text(Cow<'a, str>),
     /// A binary message.
     Binary(Cow<'a, [u8]>),
-    /// A Ping frame; its payload belongs into the Pong that answers it.
+    /// A Ping frame, whose payload the Pong frame in reply has to repeat.
     Ping(Cow<'a, [u8]>),
     /// A Pong frame.
     Pong(Cow<'a, [u8]>),
-    /// A Close frame; `None` if it names no code.
+    /// A Close frame; `None` without a code.
     Close(Option<Close<'a>>),
 }
 

@@ -2,8 +2,8 @@
 //! I/O.
 //!
 //! [`Decoder`] turns bytes, cut anywhere, into [`Message`]s; [`encode`] and [`encode_close`] turn
-//! messages into frames. A message that arrives whole in one frame is unmasked in place and
-//! borrowed; only fragments and frames that are cut are copied, as far as they have arrived.
+//! messages into frames. A message in one frame that is completely in the input is unmasked in
+//! place and borrowed. Fragments, and frames of which a part has arrived, are copied.
 
 mod close;
 mod decoder;
@@ -28,16 +28,16 @@ pub use message::Message;
 /// Longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// Which end of a connection decodes.
+/// The end of a connection that decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The frames of a client have to be masked (RFC 6455, section 5.1).
+    /// Decodes the frames of a client, which have to be masked (RFC 6455, section 5.1).
     Server,
-    /// The frames of a server must not be masked.
+    /// Decodes the frames of a server, which must not be masked.
     Client,
 }
 
-/// What a frame is (RFC 6455, section 5.2).
+/// The kind of a frame (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     /// A further fragment of a message.

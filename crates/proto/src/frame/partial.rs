@@ -1,4 +1,4 @@
-//! What of a frame or a message has arrived, while the rest is still to come.
+//! An unfinished header, frame or message.
 
 use std::borrow::Cow;
 use std::mem;
@@ -6,63 +6,63 @@ use std::mem;
 use super::header::MAX_HEADER;
 use super::{Error, Header, Mask, Message, Opcode, Role, Violation};
 
-/// A header, a frame, or a message of which a part has arrived.
+/// A header, a frame, or a message of which only a part has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
-    /// The beginning of a header that is cut.
+    /// The first `header_len` bytes of an unfinished header.
     header: [u8; MAX_HEADER],
     header_len: usize,
     frame: Option<Frame>,
-    /// The data message that fragments belong to.
+    /// The text or binary message that is unfinished.
     message: Option<Payload>,
-    /// The payload of a control frame, which may stand between fragments.
+    /// The payload of an unfinished control frame, which may come between fragments.
     control: Vec<u8>,
 }
 
-/// A frame whose payload arrives.
+/// A frame whose header is complete and whose payload is not.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     opcode: Opcode,
     fin: bool,
     /// The masking key for the next byte.
     mask: Option<Mask>,
-    /// Bytes of the payload that are still to come.
+    /// Bytes of the payload that have not arrived yet.
     left: usize,
 }
 
-/// The payload of a data message.
+/// The payload of a text or binary message.
 #[derive(Debug)]
 struct Payload {
     opcode: Opcode,
     bytes: Vec<u8>,
-    /// How much of a text is known to be UTF-8.
+    /// Length of the prefix of a text that is known to be UTF-8.
     valid: usize,
 }
 
 impl Partial {
-    /// Whether nothing has begun.
+    /// Whether nothing is unfinished.
     pub(super) fn is_empty(&self) -> bool {
         self.header_len == 0 && self.frame.is_none() && self.message.is_none()
     }
 
-    /// Whether a header is complete and its payload is not.
+    /// Whether the header of the present frame is complete and its payload is not.
     pub(super) fn is_in_frame(&self) -> bool {
         self.frame.is_some()
     }
 
-    /// Length of the fragments so far; `None` if no message has begun.
+    /// Length of the unfinished message so far; `None` without one.
     pub(super) fn message_len(&self) -> Option<usize> {
         self.message.as_ref().map(|message| message.bytes.len())
     }
 
-    /// Memory that payloads take.
+    /// Memory of the payloads, in bytes.
     pub(super) fn buffered(&self) -> usize {
         self.message.as_ref().map_or(0, |message| message.bytes.capacity())
             + self.control.capacity()
     }
 
-    /// The next header, at the front of `input` if no part of it came before. Otherwise, or if
-    /// more has to come, its bytes are taken off `input`.
+    /// The next header. A header that is completely at the front of `input` stays there; of any
+    /// other header the bytes are split off `input`.
     pub(super) fn header(
         &mut self,
         input: &mut &mut [u8],
@@ -78,14 +78,14 @@ impl Partial {
             self.header_len += 1;
             if let Some(header) = Header::parse(&self.header[..self.header_len], role)? {
                 self.header_len = 0;
-                // The header is not in `input` any more.
+                // All bytes of the header are split off `input` already.
                 return Ok(Some(Header { size: 0, ..header }));
             }
         }
         Ok(None)
     }
 
-    /// Goes on with the payload of `len` bytes behind a header.
+    /// Begins the payload of `len` bytes after a header.
     pub(super) fn begin_frame(&mut self, header: Header, len: usize, input: &mut &mut [u8]) {
         split_off(input, header.size);
         let Header { opcode, fin, mask, .. } = header;
@@ -95,7 +95,8 @@ impl Partial {
         self.frame = Some(Frame { opcode, fin, mask, left: len });
     }
 
-    /// Takes what `input` has of the payload. Returns the message that is complete with it.
+    /// Splits the available part of the payload off `input`. Returns the message or control frame
+    /// that is complete now, if one is.
     pub(super) fn advance<'a>(
         &mut self,
         input: &mut &mut [u8],
@@ -134,7 +135,7 @@ impl Partial {
 }
 
 impl Payload {
-    /// Adds what has arrived, with `left` bytes of the frame still to come.
+    /// Appends `bytes`, after which `left` bytes of the frame have still to arrive.
     fn push(&mut self, bytes: &[u8], left: usize) -> Result<(), Error> {
         self.make_room(bytes.len(), left);
         self.bytes.extend_from_slice(bytes);
@@ -144,7 +145,8 @@ impl Payload {
         Ok(())
     }
 
-    /// Memory doubles, so that a message is copied few times, but not beyond the end of the frame.
+    /// Doubles the memory, so that a message is copied few times, but never beyond the end of the
+    /// frame.
     fn make_room(&mut self, arrived: usize, left: usize) {
         let len = self.bytes.len() + arrived;
         if len > self.bytes.capacity() {
@@ -153,8 +155,8 @@ impl Payload {
         }
     }
 
-    /// A text that cannot become UTF-8 any more is refused at its first wrong byte; a character
-    /// that is cut may be completed by what follows.
+    /// Refuses a text at the first byte that cannot be UTF-8. An incomplete character at the end
+    /// may be completed by the next bytes.
     fn validate(&mut self) -> Result<(), Error> {
         match str::from_utf8(&self.bytes[self.valid..]) {
             Ok(text) => self.valid += text.len(),
@@ -169,7 +171,7 @@ impl Payload {
     }
 }
 
-/// Takes the first `len` bytes off `input`, or all if there are fewer.
+/// Splits the first `len` bytes off `input`, or all if there are fewer.
 fn split_off<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
     let len = len.min(input.len());
     let (taken, rest) = mem::take(input).split_at_mut(len);

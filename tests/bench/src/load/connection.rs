@@ -25,7 +25,7 @@ pub(super) struct Burst {
 }
 
 impl Burst {
-    pub(super) fn of(count: u32) -> Self {
+    pub(super) fn new(count: u32) -> Self {
         let bytes = frames::ping().repeat(count as usize);
         Self { bytes, count: count.into() }
     }
@@ -49,11 +49,11 @@ enum Reader {
 
 impl Reader {
     /// Counts the replies to a burst. What has to be answered is appended to `answers`.
-    fn take(&mut self, bytes: &[u8], burst: &Burst, answers: &mut Vec<u8>) -> Result<u64> {
+    fn count(&mut self, bytes: &mut [u8], burst: &Burst, answers: &mut Vec<u8>) -> Result<u64> {
         match self {
             Self::Echo(returned) => {
                 let expected = burst.bytes.get(*returned..*returned + bytes.len());
-                if expected != Some(bytes) {
+                if expected != Some(&*bytes) {
                     bail!("what came back is not what was sent");
                 }
                 *returned += bytes.len();
@@ -63,7 +63,7 @@ impl Reader {
                 }
                 Ok(if is_whole { burst.count } else { 0 })
             }
-            Self::Replies(replies) => replies.take(bytes, answers),
+            Self::Replies(replies) => replies.count(bytes, answers),
         }
     }
 }
@@ -176,7 +176,7 @@ impl Connection {
     pub(super) fn receive(&mut self, buffer: &mut [u8], burst: &Burst) -> Result<u64> {
         let Some(length) = self.stream.read(buffer)? else { return Ok(0) };
         let mut answers = Vec::new();
-        let replies = self.reader.take(&buffer[..length], burst, &mut answers)?;
+        let replies = self.reader.count(&mut buffer[..length], burst, &mut answers)?;
         if !answers.is_empty() {
             self.stream.write(&answers)?;
         }
@@ -211,15 +211,16 @@ mod tests {
 
     #[test]
     fn an_echo_is_compared_and_counts_when_it_is_whole() {
-        let burst = Burst::of(2);
+        let burst = Burst::new(2);
         let (mut reader, mut answers) = (Reader::Echo(0), Vec::new());
         for _ in 0..2 {
             let (first, second) = burst.bytes.split_at(7);
-            assert_eq!(reader.take(first, &burst, &mut answers).unwrap(), 0);
-            assert_eq!(reader.take(second, &burst, &mut answers).unwrap(), 2);
+            assert_eq!(reader.count(&mut first.to_vec(), &burst, &mut answers).unwrap(), 0);
+            assert_eq!(reader.count(&mut second.to_vec(), &burst, &mut answers).unwrap(), 2);
         }
-        assert!(reader.take(b"something else", &burst, &mut answers).is_err());
-        assert!(Reader::Echo(0).take(&burst.bytes.repeat(2), &burst, &mut answers).is_err());
+        assert!(reader.count(&mut b"something else".to_vec(), &burst, &mut answers).is_err());
+        let mut twice = burst.bytes.repeat(2);
+        assert!(Reader::Echo(0).count(&mut twice, &burst, &mut answers).is_err());
     }
 
     #[test]

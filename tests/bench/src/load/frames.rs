@@ -1,144 +1,92 @@
-//! WebSocket frames (RFC 6455, section 5), as far as a ping and its reply need them.
+//! Pings and their replies as WebSocket frames.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use proto::PONG;
+use proto::frame::{Decoder, Mask, Message, Opcode, Role, encode};
 
 /// What is sent.
 const PING: &[u8] = br#"{"client_name": "Client-300", "message": "Ping!"}"#;
 
-/// What comes back.
-const PONG: &[u8] = b"Pong!";
-
-/// The reply as an unmasked text frame.
-const PONG_FRAME: &[u8] = b"\x81\x05Pong!";
-
 /// Any key will do for bytes that no proxy sees.
-const KEY: [u8; 4] = [0x5a, 0x17, 0xc3, 0x88];
+const KEY: Mask = Mask([0x5a, 0x17, 0xc3, 0x88]);
 
-const TEXT: u8 = 0x1;
-const CLOSE: u8 = 0x8;
-const CONTROL_PING: u8 = 0x9;
-const CONTROL_PONG: u8 = 0xa;
-
-/// Bytes of the longest head of an unmasked frame whose length has 16 bits.
-const LONG_HEAD: usize = 4;
-
-/// Longest payload of a frame of ours, in bytes.
-const SHORT: usize = 125;
+/// Longest message that a program may send, in bytes.
+const MAX_MESSAGE: usize = 64 * 1024;
 
 /// A ping as a masked text frame.
 pub(super) fn ping() -> Vec<u8> {
-    masked(TEXT, PING)
+    masked(Opcode::Text, PING)
 }
 
-fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let length = payload.len().min(SHORT);
-    let mut frame = vec![0x80 | opcode, 0x80 | length.to_le_bytes()[0]];
-    frame.extend(KEY);
-    frame.extend(payload[..length].iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode(&mut frame, opcode, payload, Some(KEY));
     frame
 }
 
 /// Counts the replies in what a server sends.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Replies {
-    /// A frame that is not whole yet.
-    partial: Vec<u8>,
+#[derive(Debug)]
+pub(super) struct Replies(Decoder);
+
+impl Default for Replies {
+    fn default() -> Self {
+        Self(Decoder::new(Role::Client, MAX_MESSAGE))
+    }
 }
 
 impl Replies {
-    /// Takes the next bytes and counts the replies that they complete. What the server has to be
-    /// answered is appended to `answers`.
+    /// Counts the replies that the next bytes complete. What the server has to be answered is
+    /// appended to `answers`.
     ///
     /// # Errors
     /// When anything but a `Pong!` comes.
-    pub(super) fn take(&mut self, mut bytes: &[u8], answers: &mut Vec<u8>) -> Result<u64> {
+    pub(super) fn count(&mut self, mut bytes: &mut [u8], answers: &mut Vec<u8>) -> Result<u64> {
         let mut replies = 0;
-        loop {
-            if self.partial.is_empty() {
-                while let Some(rest) = bytes.strip_prefix(PONG_FRAME) {
-                    bytes = rest;
-                    replies += 1;
+        while let Some(message) =
+            self.0.decode(&mut bytes).context("the server broke the protocol")?
+        {
+            match message {
+                Message::Text(text) if text == PONG => replies += 1,
+                Message::Text(text) => bail!("the server replied {text:?}, not {PONG}"),
+                Message::Binary(_) => bail!("the server replied in binary, not {PONG}"),
+                Message::Ping(payload) => answers.extend(masked(Opcode::Pong, &payload)),
+                Message::Pong(_) => {}
+                Message::Close(None) => bail!("the server closed the connection without a reason"),
+                Message::Close(Some(close)) => {
+                    bail!("the server closed the connection: {} {}", close.code, close.reason)
                 }
             }
-            let Some(frame) = self.next_frame(&mut bytes)? else { return Ok(replies) };
-            replies += u64::from(is_reply(&frame, answers)?);
         }
+        Ok(replies)
     }
-
-    /// Takes bytes up to the end of a frame; `None` if they do not suffice.
-    fn next_frame(&mut self, bytes: &mut &[u8]) -> Result<Option<Vec<u8>>> {
-        loop {
-            let missing = missing(&self.partial)?;
-            if missing == 0 {
-                return Ok(Some(std::mem::take(&mut self.partial)));
-            }
-            if bytes.is_empty() {
-                return Ok(None);
-            }
-            let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
-            self.partial.extend_from_slice(taken);
-            *bytes = rest;
-        }
-    }
-}
-
-/// How many bytes more there have to be, to know or to have the whole frame.
-fn missing(partial: &[u8]) -> Result<usize> {
-    let whole = match *partial {
-        [_, length @ 0..=125, ..] => 2 + usize::from(length),
-        [_, 126, high, low, ..] => LONG_HEAD + usize::from(u16::from_be_bytes([high, low])),
-        [_, 126, ..] => LONG_HEAD,
-        [_, 127, ..] => bail!("the server sent a frame of more than 64 KiB"),
-        [_, 128..=255, ..] => {
-            bail!("the server sent a masked frame, or no WebSocket frames at all")
-        }
-        _ => 2,
-    };
-    Ok(whole - partial.len())
-}
-
-/// Whether a whole frame is a reply.
-fn is_reply(frame: &[u8], answers: &mut Vec<u8>) -> Result<bool> {
-    let head = if frame[1] == 126 { LONG_HEAD } else { 2 };
-    let (opcode, payload) = (frame[0] & 0x0f, &frame[head..]);
-    match opcode {
-        TEXT if payload == PONG => return Ok(true),
-        CONTROL_PING => answers.extend(masked(CONTROL_PONG, payload)),
-        CONTROL_PONG => {}
-        CLOSE => bail!("the server closed the connection: {}", reason(payload)),
-        _ => bail!("the server replied {:?}, not Pong!", String::from_utf8_lossy(payload)),
-    }
-    Ok(false)
-}
-
-fn reason(payload: &[u8]) -> String {
-    let Some((code, text)) = payload.split_first_chunk() else { return "no reason given".into() };
-    format!("{} {}", u16::from_be_bytes(*code), String::from_utf8_lossy(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The reply as an unmasked text frame.
+    const PONG_FRAME: &[u8] = b"\x81\x05Pong!";
+
     fn count(chunks: &[&[u8]]) -> Result<(u64, Vec<u8>)> {
         let (mut replies, mut answers) = (Replies::default(), Vec::new());
         let mut count = 0;
         for chunk in chunks {
-            count += replies.take(chunk, &mut answers)?;
+            count += replies.count(&mut chunk.to_vec(), &mut answers)?;
         }
         Ok((count, answers))
     }
 
     fn error(bytes: &[u8]) -> String {
-        count(&[bytes]).unwrap_err().to_string()
+        format!("{:#}", count(&[bytes]).unwrap_err())
     }
 
     #[test]
-    fn a_ping_is_masked() {
+    fn a_ping_is_a_masked_text_frame() {
         let frame = ping();
         assert_eq!(frame[..2], [0x81, 0x80 | 49]);
         let payload: Vec<_> =
-            frame[6..].iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+            frame[6..].iter().zip(KEY.0.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         assert_eq!(payload, PING);
     }
 
@@ -158,7 +106,7 @@ mod tests {
     #[test]
     fn a_ping_from_the_server_is_answered_and_not_counted() {
         let stream = [b"\x89\x02hi", PONG_FRAME, b"\x8a\x00"].concat();
-        assert_eq!(count(&[&stream]).unwrap(), (1, masked(CONTROL_PONG, b"hi")));
+        assert_eq!(count(&[&stream]).unwrap(), (1, masked(Opcode::Pong, b"hi")));
     }
 
     #[test]
@@ -166,9 +114,9 @@ mod tests {
         assert!(error(b"\x81\x04Ping").contains("\"Ping\", not Pong!"));
         assert!(error(b"\x82\x05Pong!").contains("not Pong!"));
         assert!(error(b"\x88\x05\x03\xf1bad").contains("1009 bad"));
-        assert!(error(b"\x88\x00").contains("no reason given"));
+        assert!(error(b"\x88\x00").contains("without a reason"));
         assert!(error(b"\x81\x85Pong!").contains("masked"));
-        assert!(error(b"\x81\x7f").contains("64 KiB"));
+        assert!(error(b"\x81\x7f\0\0\0\0\0\x01\0\x01").contains("65536 bytes"));
         let long = [b"\x81\x7e\x00\xc8".as_slice(), &[b'x'; 200]].concat();
         assert!(error(&long).contains("xxx"));
     }

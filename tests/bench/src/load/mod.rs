@@ -147,7 +147,7 @@ impl Load {
         length: Length,
         read: impl Fn() -> Result<T>,
     ) -> Result<Measured<T>> {
-        let burst = Burst::of(in_flight);
+        let burst = Burst::new(in_flight);
         for connection in &mut self.connections {
             connection.send(&burst)?;
         }

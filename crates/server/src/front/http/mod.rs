@@ -59,16 +59,18 @@ pub struct Http {
 
 /// A stream that was upgraded to WebSocket.
 #[derive(Debug)]
-pub(super) struct Upgrade<S> {
-    pub(super) stream: S,
+pub struct Upgrade<S> {
+    /// The stream, behind what was read of it.
+    pub stream: S,
     /// Bytes that arrived with the request.
-    pub(super) early: Vec<u8>,
-    pub(super) request: UpgradeRequest,
+    pub early: Vec<u8>,
+    /// What the client asked for.
+    pub request: UpgradeRequest,
 }
 
 /// A request to upgrade that was accepted.
 #[derive(Debug)]
-pub(super) struct UpgradeRequest {
+pub struct UpgradeRequest {
     service: Service,
     peer: Peer,
     place: Place,
@@ -86,7 +88,7 @@ impl UpgradeRequest {
 impl Http {
     /// Answers the one request that a stream may carry, until `deadline`. Returns the stream if it
     /// was upgraded.
-    pub(super) async fn serve<S>(
+    pub async fn serve<S>(
         &self,
         stream: S,
         peer: SocketAddr,

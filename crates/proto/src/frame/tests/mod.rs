@@ -1,0 +1,151 @@
+//! Tests of the codec: rules one by one here, and random streams beside tungstenite in
+//! [`beside_tungstenite`].
+
+mod beside_tungstenite;
+mod different;
+mod streams;
+mod tungstenite;
+
+use std::borrow::Cow;
+
+use super::*;
+
+/// Longest message, in bytes.
+const MAX: usize = 1000;
+
+/// The masking key of all frames here.
+const KEY: [u8; 4] = [0x12, 0xa5, 0x00, 0xff];
+
+/// What a stream was decoded to: the messages, and the close code of the error after them.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    messages: Vec<Message<'static>>,
+    failed: Option<CloseCode>,
+}
+
+/// A frame, with every bit as the test wants it.
+#[derive(Clone, Debug)]
+struct Raw {
+    first: u8,
+    /// Whether the frame is masked where it must not be, or is not where it has to be.
+    has_wrong_mask: bool,
+    payload: Vec<u8>,
+}
+
+impl Raw {
+    fn new(first: u8, payload: &[u8]) -> Self {
+        Self { first, has_wrong_mask: false, payload: payload.into() }
+    }
+
+    /// The frame as it is sent to the end with this role.
+    fn bytes(&self, to: Role) -> Vec<u8> {
+        let is_masked = (to == Role::Server) != self.has_wrong_mask;
+        let mask = if is_masked { 0x80 } else { 0 };
+        let mut bytes = vec![self.first];
+        match self.payload.len() {
+            len @ ..126 => bytes.push(mask | len as u8),
+            len @ ..0x1_0000 => {
+                bytes.push(mask | 126);
+                bytes.extend((len as u16).to_be_bytes());
+            }
+            len => {
+                bytes.push(mask | 127);
+                bytes.extend((len as u64).to_be_bytes());
+            }
+        }
+        if is_masked {
+            bytes.extend(KEY);
+        }
+        let key = KEY.into_iter().cycle().map(|key| if is_masked { key } else { 0 });
+        bytes.extend(self.payload.iter().zip(key).map(|(byte, key)| byte ^ key));
+        bytes
+    }
+}
+
+fn stream_of(frames: &[Raw], to: Role) -> Vec<u8> {
+    frames.iter().flat_map(|frame| frame.bytes(to)).collect()
+}
+
+fn owned(message: Message<'_>) -> Message<'static> {
+    match message {
+        Message::Text(text) => Message::Text(text.into_owned().into()),
+        Message::Binary(bytes) => Message::Binary(bytes.into_owned().into()),
+        Message::Ping(bytes) => Message::Ping(bytes.into_owned().into()),
+        Message::Pong(bytes) => Message::Pong(bytes.into_owned().into()),
+        Message::Close(close) => Message::Close(
+            close.map(|Close { code, reason }| Close { code, reason: reason.into_owned().into() }),
+        ),
+    }
+}
+
+/// Decodes `stream` in pieces of these sizes, over and over.
+fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
+    let mut decoder = Decoder::new(role, MAX);
+    let mut messages = Vec::new();
+    let mut rest = stream;
+    for &size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, behind) = rest.split_at(size.min(rest.len()));
+        rest = behind;
+        let mut piece = piece.to_vec();
+        let mut input = &mut piece[..];
+        loop {
+            match decoder.decode(&mut input) {
+                Ok(Some(message)) => messages.push(owned(message)),
+                Ok(None) => break,
+                Err(error) => return Outcome { messages, failed: Some(error.close_code()) },
+            }
+            if matches!(messages.last(), Some(Message::Close(_))) {
+                return Outcome { messages, failed: None };
+            }
+        }
+        assert!(input.is_empty(), "{} bytes were left", input.len());
+        assert!(decoder.buffered() <= MAX + 128, "{}", decoder.buffered());
+    }
+    Outcome { messages, failed: None }
+}
+
+#[test]
+fn a_whole_message_is_borrowed() {
+    let mut bytes = Raw::new(0x81, b"text").bytes(Role::Server);
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    let mut input = &mut bytes[..];
+    assert!(matches!(decoder.decode(&mut input), Ok(Some(Message::Text(Cow::Borrowed("text"))))));
+    assert!(!decoder.is_mid_message());
+    assert_eq!(decoder.buffered(), 0);
+}
+
+#[test]
+fn each_rule_of_a_header_has_its_error() {
+    use Violation::*;
+    for (role, bytes, violation) in [
+        (Role::Server, &[0xc1][..], ReservedBits),
+        (Role::Client, &[0x91], ReservedBits),
+        (Role::Server, &[0x83], ReservedOpcode(3)),
+        (Role::Client, &[0x8f], ReservedOpcode(15)),
+        (Role::Server, &[0x09], FragmentedControl),
+        (Role::Server, &[0x81, 0x05], NotMasked),
+        (Role::Client, &[0x81, 0x85], Masked),
+        (Role::Server, &[0x89, 0xfe], LongControl),
+        (Role::Client, &[0x8a, 0x7f], LongControl),
+        (Role::Server, &[0x81, 0xfe, 0, 125], Length),
+        (Role::Client, &[0x81, 0x7f, 0, 0, 0, 0, 0, 0, 0xff, 0xff], Length),
+        (Role::Server, &[0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0], Length),
+        (Role::Server, &[0x80, 0x85, 1, 2, 3, 4], NothingToContinue),
+        (Role::Client, &[0x80, 0x05], NothingToContinue),
+    ] {
+        let mut decoder = Decoder::new(role, MAX);
+        let mut input = bytes.to_vec();
+        assert_eq!(decoder.decode(&mut &mut input[..]), Err(violation.into()), "{bytes:x?}");
+    }
+}
+
+#[test]
+fn what_is_announced_takes_no_memory() {
+    let mut decoder = Decoder::new(Role::Server, usize::MAX);
+    let mut bytes = vec![0x82, 0xff, 0, 0, 0x10, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5];
+    assert_eq!(decoder.decode(&mut &mut bytes[..]), Ok(None));
+    assert!(decoder.is_mid_message() && decoder.buffered() < 100, "{}", decoder.buffered());
+}

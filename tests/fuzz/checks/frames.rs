@@ -1,0 +1,116 @@
+//! What holds for the codec of frames, whatever bytes a peer sends and however they are cut.
+//!
+//! An input: one byte for the role and the longest message, one for the number of pieces, the
+//! length of each piece less one, and the bytes of the peer.
+
+use std::mem;
+
+use proto::frame::{
+    Decoder, Error, Header, MAX_CONTROL_PAYLOAD, Mask, Message, Opcode, Role, encode, encode_close,
+    encode_header,
+};
+
+/// Longest messages, around the bounds of the three forms of a length.
+const MAX_MESSAGES: [usize; 8] = [0, 1, 125, 126, 1000, 0xffff, 0x1_0000, usize::MAX];
+
+const MAX_PIECES: usize = 8;
+
+/// The key of the frames that are encoded here.
+const KEY: Mask = Mask([0x37, 0xfa, 0x21, 0x3d]);
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    role: Role,
+    max_message: usize,
+}
+
+/// The messages of a stream, and the error that ended it.
+#[derive(Debug, Default, PartialEq)]
+struct Decoded<'a> {
+    messages: Vec<Message<'a>>,
+    error: Option<Error>,
+}
+
+pub(crate) fn check(input: &[u8]) {
+    let Some((settings, pieces, stream)) = read(input) else { return };
+    check_first_header(stream, settings.role);
+
+    let (mut whole, mut cut, mut single) = (stream.to_vec(), stream.to_vec(), stream.to_vec());
+    let decoded = decode(settings, &mut whole, &[usize::MAX]);
+    assert_eq!(decode(settings, &mut cut, &pieces), decoded, "pieces of {pieces:?}");
+    assert_eq!(decode(settings, &mut single, &[1]), decoded, "single bytes");
+
+    let mut encoded = encode_all(settings.role, &decoded.messages);
+    let again = decode(settings, &mut encoded, &pieces);
+    assert_eq!(again.error, None);
+    assert_eq!(again.messages, decoded.messages);
+}
+
+fn read(input: &[u8]) -> Option<(Settings, Vec<usize>, &[u8])> {
+    let (&[first, pieces], rest) = input.split_first_chunk()?;
+    let role = if first & 1 == 0 { Role::Server } else { Role::Client };
+    let max_message = MAX_MESSAGES[usize::from(first >> 1) % MAX_MESSAGES.len()];
+    let (pieces, stream) = rest.split_at_checked(1 + usize::from(pieces) % MAX_PIECES)?;
+    let pieces = pieces.iter().map(|&piece| usize::from(piece) + 1).collect();
+    Some((Settings { role, max_message }, pieces, stream))
+}
+
+/// A header has one form alone, so encoding gives back what was decoded.
+fn check_first_header(stream: &[u8], role: Role) {
+    if let Ok(Some(Header { fin, opcode, mask, payload, size })) = Header::parse(stream, role) {
+        let mut encoded = Vec::new();
+        encode_header(&mut encoded, fin, opcode, usize::try_from(payload).unwrap(), mask);
+        assert_eq!(encoded, stream[..size]);
+    }
+}
+
+/// Decodes a stream in pieces of these lengths, over and over.
+fn decode<'a>(settings: Settings, mut stream: &'a mut [u8], pieces: &[usize]) -> Decoded<'a> {
+    let mut decoder = Decoder::new(settings.role, settings.max_message);
+    let mut decoded = Decoded::default();
+    let mut fed = 0;
+    for &piece in pieces.iter().cycle() {
+        if stream.is_empty() {
+            break;
+        }
+        let piece = piece.min(stream.len());
+        fed += piece;
+        let (mut input, rest) = mem::take(&mut stream).split_at_mut(piece);
+        stream = rest;
+        loop {
+            match decoder.decode(&mut input) {
+                Ok(Some(message)) => decoded.messages.push(message),
+                Ok(None) => break,
+                Err(error) => return Decoded { error: Some(error), ..decoded },
+            }
+        }
+        assert!(input.is_empty(), "{} bytes are left although more is wanted", input.len());
+        check_memory(&decoder, settings, fed);
+    }
+    decoded
+}
+
+/// Memory follows what has arrived, not what was announced.
+fn check_memory(decoder: &Decoder, settings: Settings, fed: usize) {
+    let (arrived, buffered) = (decoder.arrived(), decoder.buffered());
+    assert!(arrived <= fed && arrived <= settings.max_message, "{arrived} bytes of {fed}");
+    assert!(buffered <= 2 * arrived + MAX_CONTROL_PAYLOAD, "{buffered} bytes for {arrived}");
+    assert!(decoder.is_mid_message() || buffered == 0, "{buffered} bytes for nothing");
+}
+
+/// The frames in which a peer of `role` would send the messages.
+fn encode_all(role: Role, messages: &[Message<'_>]) -> Vec<u8> {
+    let mask = (role == Role::Server).then_some(KEY);
+    let mut out = Vec::new();
+    for message in messages {
+        match message {
+            Message::Text(text) => encode(&mut out, Opcode::Text, text.as_bytes(), mask),
+            Message::Binary(bytes) => encode(&mut out, Opcode::Binary, bytes, mask),
+            Message::Ping(bytes) => encode(&mut out, Opcode::Ping, bytes, mask),
+            Message::Pong(bytes) => encode(&mut out, Opcode::Pong, bytes, mask),
+            Message::Close(Some(close)) => encode_close(&mut out, close.code, &close.reason, mask),
+            Message::Close(None) => encode(&mut out, Opcode::Close, b"", mask),
+        }
+    }
+    out
+}
