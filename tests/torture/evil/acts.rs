@@ -117,6 +117,7 @@ fn pong(stream: &TcpStream, seen: &Seen) -> io::Result<()> {
 /// Texts as fast as they are taken, and a Pong for each ping among them.
 fn texts(stream: &TcpStream, seen: &Seen) -> io::Result<()> {
     upgrade(stream, seen)?;
+    let texts = [b"\x81\x7d".as_slice(), &[b'x'; 125]].concat().repeat(20);
     let (pinged, pings) = channel();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -128,7 +129,7 @@ fn texts(stream: &TcpStream, seen: &Seen) -> io::Result<()> {
         });
         let flooded = (|| {
             while seen.goes_on() {
-                write(stream, &b"\x81\x05noise".repeat(200), seen)?;
+                write(stream, &texts, seen)?;
                 pings.try_iter().try_for_each(|()| pong(stream, seen))?;
             }
             Ok(())
