@@ -8,6 +8,8 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../programs.rs"]
+mod programs;
 #[path = "../python.rs"]
 mod python;
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command as Process;
 
 use super::blocks::{Block, Command};
 use super::expected::is_as_expected;
+use super::programs;
 use super::python::python;
 
 /// Stands before what a command prints, and before its status (ASCII record and unit separator).
@@ -50,7 +51,7 @@ impl Outcome {
 pub(crate) fn run(blocks: &[Block]) -> Vec<(Command, Outcome)> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     std::fs::create_dir(dir.path().join("target")).expect("a folder");
-    symlink(binaries(), dir.path().join("target/release")).expect("a link");
+    symlink(programs::folder(), dir.path().join("target/release")).expect("a link");
     let commands: Vec<_> = blocks.iter().flat_map(commands).collect();
     let output = Process::new("timeout")
         .args([PATIENCE, "unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"])
@@ -89,22 +90,10 @@ fn outcome(part: Option<&str>) -> Outcome {
     Outcome { printed: printed.into(), status: status.trim().parse().ok() }
 }
 
-/// The folder of the programs. Cargo builds the client for its own tests; without these, here.
-fn binaries() -> PathBuf {
-    let server = Path::new(env!("CARGO_BIN_EXE_server"));
-    let folder = server.parent().expect("a folder").to_owned();
-    if !folder.join("client").exists() {
-        let built =
-            Process::new(env!("CARGO")).args(["build", "--locked", "-p", "client"]).status();
-        assert!(built.expect("cargo is there").success());
-    }
-    folder
-}
-
 /// The programs under their short names, and the Python of the tests as `python3`.
 fn path() -> String {
     let python = PathBuf::from(python("").get_program());
-    let folders = [binaries(), python.parent().map(Into::into).unwrap_or_default()];
+    let folders = [programs::folder(), python.parent().map(Into::into).unwrap_or_default()];
     let folders = folders.iter().map(|folder| folder.display().to_string());
     let path = std::env::var("PATH").unwrap_or_default();
     folders.chain([path]).collect::<Vec<_>>().join(":")

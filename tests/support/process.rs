@@ -1,5 +1,6 @@
 //! A process under test: its output, its signals, and what `/proc` says about it.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
@@ -27,7 +28,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Takes over a child and its stdout and stderr, neither of which is read yet.
-    pub(super) fn new(mut child: Child) -> Self {
+    pub(crate) fn new(mut child: Child) -> Self {
         let stdout = Captured::new(child.stdout.take());
         let stderr = Captured::new(child.stderr.take());
         Self { child, stdout, stderr }
@@ -44,7 +45,7 @@ impl Process {
     }
 
     /// Begins to read stderr.
-    pub(super) fn read_stderr(&self) {
+    pub(crate) fn read_stderr(&self) {
         self.stderr.begin();
     }
 
@@ -159,6 +160,12 @@ impl Process {
         let is_free =
             |number| !fs::exists(format!("/proc/{}/fd/{number}", self.child.id())).unwrap();
         (0..).find(|&number| is_free(number)).expect("one is free")
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Process({})", self.child.id())
     }
 }
 

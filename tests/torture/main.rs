@@ -13,10 +13,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../programs.rs"]
+mod programs;
+
 mod bystander;
 mod churn;
+mod client;
 mod disk;
 mod everything;
+mod evil;
 mod faults;
 mod figures;
 mod floods;
@@ -24,6 +29,8 @@ mod frozen;
 mod kill;
 mod ledger;
 mod moves;
+mod network;
+mod partition;
 mod peak;
 mod run;
 mod soak;

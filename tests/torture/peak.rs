@@ -24,6 +24,11 @@ impl Before {
         Self { memory: server.memory(), descriptors: server.descriptors() }
     }
 
+    /// Memory before, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
+    }
+
     /// Fails if the server has ever grown by more than `growth` bytes.
     #[track_caller]
     pub(crate) fn assert_peak(&self, server: &TestServer, growth: u64) {

@@ -11,7 +11,7 @@ use crate::figures::Figures;
 use crate::support::seed;
 
 /// Length of a part unless `DURATION` says another, in seconds.
-const SHORT: u64 = 8;
+const SHORT: u64 = 6;
 
 /// One part has the machine at a time, so that figures can be compared.
 static TURN: Mutex<()> = Mutex::new(());
@@ -47,6 +47,11 @@ impl Run {
     /// Whether there is time for one more round.
     pub(crate) fn goes_on(&self) -> bool {
         Instant::now() < self.end
+    }
+
+    /// Prints why the part cannot be done here.
+    pub(crate) fn skip(self, why: &str) {
+        say(&format!("{} is left out: {why}", self.name));
     }
 
     /// Prints the figures, and fails if an acknowledged ping is lost, or a line is not what it

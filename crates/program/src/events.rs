@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::thread;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 pub use tracing_subscriber::filter::Targets as Filter;
@@ -16,6 +17,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::clock::Clock;
 use crate::patience;
 
+/// Time for the last events where the reader of stderr is stuck.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// Has the last events written when dropped.
 #[derive(Debug)]
 pub struct EventsGuard(Option<WorkerGuard>);
@@ -24,7 +28,7 @@ impl Drop for EventsGuard {
     fn drop(&mut self) {
         // Dropping the guard inside waits for more than a second where the reader is stuck.
         let guard = self.0.take();
-        patience::wait_for(move || drop(guard));
+        patience::wait_for(PATIENCE, move || drop(guard));
     }
 }
 

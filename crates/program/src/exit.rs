@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::patience;
 
@@ -14,6 +15,9 @@ pub const EXIT_USAGE: u8 = 2;
 
 /// Exit status of a program that measures, where it could not tell.
 pub const EXIT_UNDECIDED: u8 = 3;
+
+/// Time for the line on stderr: the only word on what went wrong, so a busy machine gets time for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells on stderr, in one line, why the program failed; returns [`EXIT_FAILURE`].
 #[must_use]
@@ -37,7 +41,7 @@ pub fn undecided(cause: impl fmt::Display) -> ExitCode {
 fn report(status: u8, cause: impl fmt::Display) -> ExitCode {
     let line = format!("error: {cause}\n");
     let copy = line.clone();
-    if !patience::wait_for(move || write(&copy)) {
+    if !patience::wait_for(PATIENCE, move || write(&copy)) {
         write(&line);
     }
     ExitCode::from(status)

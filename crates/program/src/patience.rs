@@ -4,12 +4,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// Time that a stuck reader may take of the end of a program.
-const PATIENCE: Duration = Duration::from_millis(200);
-
 /// Does something that may block for ever in a thread of its own, and waits until it is done, or
-/// [`PATIENCE`] is over. Returns whether there could be a thread.
-pub(crate) fn wait_for(act: impl FnOnce() + Send + 'static) -> bool {
+/// `patience` is over. Returns whether there could be a thread.
+pub(crate) fn wait_for(patience: Duration, act: impl FnOnce() + Send + 'static) -> bool {
     let (end, ended) = channel::<()>();
     let acting = move || {
         act();
@@ -17,7 +14,7 @@ pub(crate) fn wait_for(act: impl FnOnce() + Send + 'static) -> bool {
     };
     let is_started = thread::Builder::new().spawn(acting).is_ok();
     // Without a thread the other end is gone already.
-    let _ = ended.recv_timeout(PATIENCE);
+    let _ = ended.recv_timeout(patience);
     is_started
 }
 
@@ -27,10 +24,12 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_millis(200);
+
     #[test]
     fn what_is_done_soon_is_waited_for() {
         let (done, is_done) = channel();
-        assert!(wait_for(move || done.send(()).unwrap()));
+        assert!(wait_for(PATIENCE, move || done.send(()).unwrap()));
         assert!(is_done.try_recv().is_ok());
     }
 
@@ -38,7 +37,7 @@ mod tests {
     fn what_blocks_is_not_waited_for() {
         let (go, may_go) = channel::<()>();
         let begun = Instant::now();
-        assert!(wait_for(move || may_go.recv().unwrap_or_default()));
+        assert!(wait_for(PATIENCE, move || may_go.recv().unwrap_or_default()));
         assert!(begun.elapsed() < 20 * PATIENCE, "{:?}", begun.elapsed());
         drop(go);
     }
