@@ -346,9 +346,12 @@ fn a_call_that_hangs_is_told_within_5_seconds_and_does_not_hold_up_the_end() {
         assert!(health.body.contains(told), "{call}: {health:?}");
         // A second passes before a sync begins.
         assert!(begun.elapsed() < Duration::from_secs(7), "{call}: {:?}", begun.elapsed());
+        let warning = server.event("/healthz answers 503 until it does");
+        assert!(warning.contains("WARN") && warning.contains(told), "{call}: {warning}");
 
         faults.end();
         assert_eq!(client.reply(), "Pong!");
+        server.event("INFO the system has returned from the call on the log");
         eventually("the health tells", || (server.health().status == 200).then_some(()));
 
         faults.hang(call);
