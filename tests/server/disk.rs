@@ -346,9 +346,12 @@ fn a_system_call_that_hangs_is_reported_within_5_seconds_and_does_not_delay_the_
         assert!(health.body.contains(reported), "{call}: {health:?}");
         // A sync begins up to a second after the ping.
         assert!(begun.elapsed() < Duration::from_secs(7), "{call}: {:?}", begun.elapsed());
+        let warning = server.event("/healthz answers 503 until it does");
+        assert!(warning.contains("WARN") && warning.contains(reported), "{call}: {warning}");
 
         faults.end();
         assert_eq!(client.reply(), "Pong!");
+        server.event("INFO the system has returned from the call on the log");
         eventually("/healthz changes", || (server.health().status == 200).then_some(()));
 
         faults.hang(call);

@@ -47,6 +47,12 @@ fn an_upgrade_that_breaks_a_rule_is_refused_with_the_rule() {
     for (request, why) in [
         (upgrade("/", "Upgrade: websocket\r\nConnection: Upgrade"), "one Host header"),
         (upgrade("/", &format!("Host: b\r\n{usual}")), "one Host header"),
+        (upgrade("/", &usual.replace("Host: a", "Host: a b")), "one Host header"),
+        (upgrade("/", &format!("{usual}\r\nContent-Length: 5")) + "hello", "no content"),
+        (
+            upgrade("/", &format!("{usual}\r\nTransfer-Encoding: chunked")) + "0\r\n\r\n",
+            "no content",
+        ),
         (upgrade("/", "Host: a\r\nUpgrade: websocket"), "Connection"),
         (upgrade("/", usual).replace(key, ""), "Sec-WebSocket-Key is missing"),
         (upgrade("/", usual).replace(key, &key.repeat(2)), "Sec-WebSocket-Key stands in it more"),
@@ -69,7 +75,13 @@ fn every_request_of_http_1_1_has_one_host() {
     for (head, status) in [
         ("GET /healthz HTTP/1.1\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a/b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: user@a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\n", 200),
         ("GET /healthz HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: a_b.c:80\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:80\r\n", 200),
         ("GET /healthz HTTP/1.0\r\n", 200),
     ] {
         let response = RawClient::ask(server.address(), &format!("{head}\r\n"));

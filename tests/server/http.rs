@@ -151,6 +151,15 @@ fn other_methods_get_405() {
     }
     let response = RawClient::ask(server.address(), &upgrade_with("GET", "POST"));
     assert_eq!(response.status, 405);
+    let connect = "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n";
+    assert_eq!(RawClient::ask(server.address(), connect).status, 405);
+}
+
+#[test]
+fn options_asks_about_a_path_even_with_an_upgrade() {
+    let server = TestServer::start();
+    let response = RawClient::ask(server.address(), &upgrade_with("GET", "OPTIONS"));
+    assert_eq!((response.status, response.body.as_str()), (204, ""));
 }
 
 #[test]

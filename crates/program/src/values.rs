@@ -71,9 +71,11 @@ pub fn filter(
     }
 }
 
-/// A [`Filter`] takes a bare word that is no level for a module, of which it then shows everything.
+/// A [`Filter`] takes a bare word that is no level for a module, of which it then shows everything,
+/// and an empty level for that of errors.
 fn is_clear(part: &str) -> bool {
-    part.contains('=') || part.parse::<LevelFilter>().is_ok()
+    let (_, level) = part.split_once('=').unwrap_or(("", part));
+    !level.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok()
 }
 
 #[cfg(test)]
@@ -121,7 +123,17 @@ mod tests {
             assert!(filter.would_enable("server", &Level::INFO), "{text:?}");
             assert!(!filter.would_enable("server", &Level::DEBUG), "{text:?}");
         }
-        for text in ["", " ", ",", "loud", "info,wran", "info,server=loud", "server=info=debug"] {
+        for text in [
+            "",
+            " ",
+            ",",
+            "loud",
+            "server=",
+            "info,server= ",
+            "info,wran",
+            "info,server=loud",
+            "server=info=debug",
+        ] {
             let error = filter("info,server=debug")(text).unwrap_err();
             assert!(error.ends_with("also by module: info,server=debug"), "{text:?}: {error}");
         }

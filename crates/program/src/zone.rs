@@ -32,7 +32,7 @@ fn check_value(zone: &OsStr) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "TZ is {zone:?}, but allowed is the name of a time zone, such as Europe/Berlin, or a rule as POSIX has them, such as EST5EDT or <+03>-3{}",
+        "TZ is {zone:?}, but allowed is the name of a time zone, such as Europe/Berlin, or a rule as POSIX has them, such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3{}",
         remark(zone)
     ))
 }
@@ -88,6 +88,6 @@ mod tests {
         let error = check_value(OsStr::new("/etc/passwd")).unwrap_err();
         assert!(error.ends_with("none that can be read as a time zone"), "{error}");
         let error = check_value(OsStr::new("Europe/Berln")).unwrap_err();
-        assert!(error.ends_with("such as EST5EDT or <+03>-3"), "{error}");
+        assert!(error.ends_with("such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3"), "{error}");
     }
 }

@@ -161,6 +161,7 @@ impl Server {
         let result = select! {
             () = accept(&front, &listeners, secure.as_ref()) => Ok(()),
             () = stop.wait() => Ok(()),
+            never = self.journal.watch_calls() => match never {},
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };

@@ -6,15 +6,18 @@ use clap::{Arg, Command, Error};
 use super::is_called;
 use crate::redacted;
 
+/// Longest part of a value that an error shows, in characters.
+const MAX_SHOWN: usize = 200;
+
 /// The error in one line. `command` is the whole command of the program.
 pub(super) fn explain(error: &Error, command: &Command) -> String {
     let arg = text(error, ContextKind::InvalidArg);
     let told = match error.kind() {
         ErrorKind::UnknownArgument => {
-            arg.map(|arg| unknown_argument(&redacted(arg), suggestion(error), command))
+            arg.map(|arg| unknown_argument(&shown(arg), suggestion(error), command))
         }
         ErrorKind::InvalidSubcommand => text(error, ContextKind::InvalidSubcommand)
-            .map(|typed| unknown_subcommand(&redacted(typed), command)),
+            .map(|typed| unknown_subcommand(&shown(typed), command)),
         _ => arg.and_then(|arg| wrong_value(error, arg, command)),
     };
     told.unwrap_or_else(|| one_line(&error.to_string()))
@@ -37,6 +40,15 @@ fn text(error: &Error, kind: ContextKind) -> Option<&str> {
     match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text),
         _ => None,
+    }
+}
+
+/// A value as an error shows it: without passwords, and not longer than a person reads.
+fn shown(value: &str) -> String {
+    let value = redacted(value);
+    match value.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value,
     }
 }
 
@@ -78,7 +90,7 @@ fn unknown_subcommand(typed: &str, command: &Command) -> String {
 /// What is wrong with the value of `arg`, which clap shows with the name of the value:
 /// `--lag-time <SECONDS>`.
 fn wrong_value(error: &Error, arg: &str, command: &Command) -> Option<String> {
-    let value = redacted(text(error, ContextKind::InvalidValue)?);
+    let value = shown(text(error, ContextKind::InvalidValue)?);
     let flag = arg.split_whitespace().next().unwrap_or(arg).trim_matches(['[', ']']);
     let name = command.get_arguments().find(|arg| is_called(arg, flag)).and_then(name);
     let name = name.as_deref().unwrap_or(flag);
@@ -101,7 +113,9 @@ fn wrong_value(error: &Error, arg: &str, command: &Command) -> Option<String> {
 fn one_line(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    let lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    // What is missing stands on lines of its own, behind a colon.
+    lines.replace(":; ", ": ")
 }
 
 #[cfg(test)]
@@ -241,10 +255,20 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_very_long_is_shown_in_part() {
+        let told = explained(&["--lag-time", &"ä".repeat(70_000)]);
+        assert_eq!(told, told_of_lag_time(&format!("{}...", "ä".repeat(MAX_SHOWN))));
+    }
+
+    #[test]
     fn every_other_error_is_one_line() {
         assert_eq!(
             explained(&["--file", "a", "--file", "b"]),
             "the argument '--file <PATH>' cannot be used multiple times"
+        );
+        assert_eq!(
+            one_line("error: these arguments were not provided:\n  <SHELL>\n\nUsage: x <SHELL>"),
+            "these arguments were not provided: <SHELL>"
         );
     }
 }

@@ -1,14 +1,19 @@
 //! Whether pings can be recorded, told from memory alone: no system call on the log, however
 //! long it takes, keeps anybody from asking.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tracing::{info, warn};
 
 /// Time after which a system call on the log counts as hanging. `/healthz` has to tell within 5 s.
 pub(super) const HANG: Duration = Duration::from_secs(4);
+
+/// Time between two looks for a system call that hangs.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What keeps pings from being recorded.
 #[derive(Debug)]
@@ -59,6 +64,21 @@ impl Health {
         match self.sync.longer_than(limit, now) {
             Some(age) => cause("the log cannot be brought to the disk", age),
             None => Ok(()),
+        }
+    }
+
+    /// Warns of each system call that hangs, and tells when it has returned.
+    pub(super) async fn watch_calls(&self) -> Infallible {
+        let mut is_hanging = false;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let checked = self.check_calls(Instant::now(), HANG);
+            let was_hanging = std::mem::replace(&mut is_hanging, checked.is_err());
+            match checked {
+                Err(cause) if !was_hanging => warn!("{cause}; /healthz answers 503 until it does"),
+                Ok(()) if was_hanging => info!("the system has returned from the call on the log"),
+                _ => {}
+            }
         }
     }
 

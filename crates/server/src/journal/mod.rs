@@ -23,6 +23,7 @@ mod stdout;
 mod sync;
 mod unsynced;
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,6 +151,11 @@ impl Journal {
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.0.stdout.left_out()
+    }
+
+    /// Warns of each system call on the log that hangs, as on a frozen or remote file system.
+    pub async fn watch_calls(&self) -> Infallible {
+        self.0.health.watch_calls().await
     }
 
     /// Waits until the log has failed for good, and says why.

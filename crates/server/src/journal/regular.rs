@@ -17,9 +17,7 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// What `path` is in place of that, such as `a pipe`.
 pub fn check_path(path: &Path) -> Result<(), &'static str> {
-    if leads_through_proc(path) {
-        return Err("a stream of the process");
-    }
+    in_proc(path).map_or(Ok(()), Err)?;
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
     kind(metadata.file_type()).map_or(Ok(()), Err)?;
     let is_stream = |stream: &dyn AsFd| {
@@ -57,9 +55,9 @@ fn kind(file_type: FileType) -> Option<&'static str> {
     }
 }
 
-/// Whether `path`, or a link that it leads over, stands in `/proc`, as `/dev/stdout` does: the
-/// file is that of an open descriptor then, and has no path of its own.
-fn leads_through_proc(path: &Path) -> bool {
+/// What `path` is if it, or a link that it leads over, stands in `/proc`. In the folder `fd` there,
+/// where `/dev/stdout` leads, a file is that of an open descriptor, and has no path of its own.
+fn in_proc(path: &Path) -> Option<&'static str> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
         let parent = match path.parent() {
@@ -67,12 +65,13 @@ fn leads_through_proc(path: &Path) -> bool {
             _ => Path::new("."),
         };
         if statfs(parent).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC) {
-            return true;
+            let is_stream = fs::canonicalize(parent).is_ok_and(|parent| parent.ends_with("fd"));
+            return Some(if is_stream { "a stream of the process" } else { "a file in /proc" });
         }
-        let Ok(target) = fs::read_link(&path) else { return false };
+        let target = fs::read_link(&path).ok()?;
         path = PathBuf::from(parent).join(target);
     }
-    false
+    None
 }
 
 #[cfg(test)]
@@ -105,6 +104,7 @@ mod tests {
         assert_eq!(check_path(&at("socket")), Err("a socket"));
         assert_eq!(check_path(dir.path()), Err("a folder"));
         assert_eq!(check_path(Path::new("/dev/null")), Err("a device"));
+        assert_eq!(check_path(Path::new("/proc/server_logs.txt")), Err("a file in /proc"));
     }
 
     #[test]

@@ -113,7 +113,7 @@ pub(super) fn options() -> Reply {
 pub(super) fn bad_host() -> Reply {
     text(
         StatusCode::BAD_REQUEST,
-        "A request has to have one Host header (RFC 9112, section 3.2).\n",
+        "A request has to have one Host header, with a host and its port (RFC 9112, section 3.2).\n",
     )
 }
 

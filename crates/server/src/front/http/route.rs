@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use hyper::body::Incoming;
 use hyper::header;
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 use proto::path;
 use tracing::error;
@@ -33,9 +34,7 @@ impl Http {
         let service = self.service(path);
         let answered = match service {
             _ if !has_valid_host(request) => Err(refused(reply::bad_host().into())),
-            Some(service) if upgrade::is_wanted(request.headers()) => {
-                self.upgrade(request, service, peer)
-            }
+            Some(service) if upgrade::is_wanted(request) => self.upgrade(request, service, peer),
             _ => return Err(self.plain(request.method(), path, service).into()),
         };
         let (reply, mut upgrade) = answered.map_err(|(cause, reply)| {
@@ -84,8 +83,9 @@ impl Http {
 
     /// The reply to a request that asks for no upgrade, at the path of `service` if it is one.
     fn plain(&self, method: &Method, path: &str, service: Option<Service>) -> Reply {
-        // OPTIONS may ask about the server as a whole (RFC 9110, section 9.3.7).
-        let is_known = service.is_some() || OWN_PATHS.contains(&path) || path == "*";
+        // OPTIONS may ask about the server as a whole (RFC 9110, section 9.3.7), and CONNECT names
+        // no path (section 9.3.6).
+        let is_known = service.is_some() || OWN_PATHS.contains(&path) || ["*", ""].contains(&path);
         if !is_known {
             self.errors().count(Cause::NotFound);
             return reply::not_found(path);
@@ -141,8 +141,18 @@ fn path<B>(request: &Request<B>) -> &str {
     }
 }
 
-/// A request of HTTP/1.1 has one Host header (RFC 9112, section 3.2).
+/// A request of HTTP/1.1 has one Host header, with a host and a port or nothing (RFC 9112, section
+/// 3.2).
 fn has_valid_host<B>(request: &Request<B>) -> bool {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host.as_bytes()),
+        (Some(_), Some(_)) => false,
+        (None, _) => request.version() < Version::HTTP_11,
+    }
+}
+
+/// Whether a text is empty, or a host with or without a port.
+fn is_host(text: &[u8]) -> bool {
+    text.is_empty() || (Authority::try_from(text).is_ok() && !text.contains(&b'@'))
 }

@@ -11,10 +11,17 @@ use super::reply::{self, Reply};
 /// The only version of the protocol (RFC 6455, section 4.1, item 9).
 const VERSION: &str = "13";
 
-/// Whether a request asks for WebSocket; another protocol that it offers is ignored (RFC 9110,
-/// section 7.8).
-pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
-    has_element(headers, &header::UPGRADE, "websocket")
+/// Whether a request asks for WebSocket. Another protocol that it offers is ignored, and so is an
+/// upgrade that comes with OPTIONS (RFC 9110, section 7.8).
+pub(super) fn is_wanted<B>(request: &Request<B>) -> bool {
+    request.method() != Method::OPTIONS
+        && has_element(request.headers(), &header::UPGRADE, "websocket")
+}
+
+/// Whether a request announces content, which would be taken for frames (RFC 9112, section 6).
+fn has_content(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH);
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
 /// The reply that accepts an upgrade.
@@ -29,6 +36,9 @@ pub(super) fn accept<B>(request: &Request<B>) -> Result<Reply, Box<Reply>> {
     }
     if request.version() < Version::HTTP_11 {
         return Err(reply::bad_upgrade("it needs HTTP/1.1").into());
+    }
+    if has_content(headers) {
+        return Err(reply::bad_upgrade("it may have no content").into());
     }
     // Item 4: a Connection header with the token "Upgrade". Item 3, the Upgrade header, is what
     // makes the request an upgrade in the first place.
