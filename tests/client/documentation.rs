@@ -31,3 +31,22 @@ fn the_program_and_each_mode_have_a_manual_page() {
         assert!(page.contains(part), "{part} in {page}");
     }
 }
+
+#[test]
+fn each_flag_for_the_way_to_the_server_is_in_the_readme() {
+    let readme = include_str!("../../crates/client/README.md");
+    let (_, section) = readme.split_once("\n## The way to the server\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let help = printed(&["--help"]);
+    let (_, flags) = help.split_once("The way to the server").unwrap();
+    let flags: Vec<_> = flags
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+        .flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with('-')))
+        .collect();
+    assert!(flags.len() > 15, "{flags:?}");
+    for flag in flags {
+        assert!(section.contains(&format!("`{flag}")), "{flag}");
+    }
+}

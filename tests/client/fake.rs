@@ -63,6 +63,18 @@ impl Fake {
         (Self(listener), url)
     }
 
+    /// Two servers at two addresses of this host and the same port.
+    pub(crate) fn pair() -> [Self; 2] {
+        loop {
+            let first = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = first.local_addr().unwrap().port();
+            // Another test may have the port there.
+            if let Ok(second) = TcpListener::bind(("127.0.0.2", port)) {
+                return [Self(first), Self(second)];
+            }
+        }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }

@@ -30,6 +30,25 @@ fn each_address_of_a_name_is_tried() {
 }
 
 #[test]
+fn an_address_that_answers_wrongly_or_not_at_all_leaves_time_for_the_others() {
+    for is_silent in [false, true] {
+        let [first, second] = Fake::pair();
+        let (url, port) = (at_unknown_name(first.address()), first.address().port());
+        let given = format!("server.test:{port}:127.0.0.1,127.0.0.2");
+        let client = client(&[&url, "--resolve", &given]);
+        let _held = match is_silent {
+            true => Some(first.accept_tcp()),
+            false => {
+                first.refuse("404 Not Found", "");
+                None
+            }
+        };
+        second.accept().pong();
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+    }
+}
+
+#[test]
 fn the_family_is_the_one_that_was_asked_for() {
     let v6 = TcpListener::bind("[::1]:0").unwrap();
     let port = v6.local_addr().unwrap().port();
@@ -42,7 +61,7 @@ fn the_family_is_the_one_that_was_asked_for() {
     assert_eq!(client_v6.stdout.next_reply(), "Pong!");
 
     let client_v4 = client(&["ws://[::1]:7", "-4"]);
-    let told = "::1 has no IPv4 address (-4) according to the URL";
+    let told = "::1 has no IPv4 address, and -4 allows no other";
     assert_eq!(cause(&client_v4, "ws://[::1]:7"), told);
     let told = misused(&["ws://localhost", "-4", "-6"], &[]);
     assert!(told.contains("--ipv4") && told.contains("--ipv6"), "{told}");
@@ -56,7 +75,7 @@ fn a_flag_of_the_family_is_no_url_of_the_interactive_mode() {
         .output()
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("::1 has no IPv4 address (-4)"), "{told}");
+    assert!(told.contains("::1 has no IPv4 address, and -4"), "{told}");
 }
 
 #[test]

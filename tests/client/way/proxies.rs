@@ -228,6 +228,15 @@ fn a_proxy_that_is_not_there_is_told_with_the_variable_that_names_it() {
 }
 
 #[test]
+fn a_proxy_of_an_unknown_name_is_told_as_such() {
+    let client = client(&["ws://127.0.0.1:1", "-x", "socks5h://no-such-proxy.invalid"]);
+    let told = cause(&client, "ws://127.0.0.1:1");
+    let start =
+        "the proxy socks5h://no-such-proxy.invalid (--proxy): the name no-such-proxy.invalid ";
+    assert!(told.starts_with(start), "{told}");
+}
+
+#[test]
 fn a_proxy_that_is_silent_is_given_up() {
     let (proxy, url) = Fake::start();
     let through = url.replace("ws", "socks5h");

@@ -71,18 +71,18 @@ impl Lookup {
         deadline: Instant,
     ) -> Result<Found, String> {
         if let Some(addresses) = self.given(host, port) {
-            return Ok(Found { addresses: self.usable(host, addresses, "--resolve")?, time: None });
+            return Ok(Found { addresses: self.usable(host, addresses)?, time: None });
         }
         if let Ok(address) = host.parse() {
             let addresses = vec![SocketAddr::new(address, port)];
-            return Ok(Found { addresses: self.usable(host, addresses, "the URL")?, time: None });
+            return Ok(Found { addresses: self.usable(host, addresses)?, time: None });
         }
         let begun = Instant::now();
         let addresses = timeout_at(deadline, lookup_host((host, port)))
             .await
             .map_err(|_| format!("the name {host} was not looked up within {CONNECT_TIMEOUT:?}"))?
             .map_err(|error| format!("the name {host} is not known: {error}"))?;
-        let addresses = self.usable(host, addresses.collect(), "its name server")?;
+        let addresses = self.usable(host, addresses.collect())?;
         Ok(Found { addresses, time: Some(begun.elapsed()) })
     }
 
@@ -100,7 +100,6 @@ impl Lookup {
         &self,
         host: &str,
         mut addresses: Vec<SocketAddr>,
-        source: &str,
     ) -> Result<Vec<SocketAddr>, String> {
         addresses.retain(|address| self.family.has(address.ip()));
         let mut known = Vec::with_capacity(addresses.len());
@@ -115,8 +114,8 @@ impl Lookup {
         }
         Err(match self.family {
             Family::Any => format!("the name {host} has no address"),
-            Family::V4 => format!("{host} has no IPv4 address (-4) according to {source}"),
-            Family::V6 => format!("{host} has no IPv6 address (-6) according to {source}"),
+            Family::V4 => format!("{host} has no IPv4 address, and -4 allows no other"),
+            Family::V6 => format!("{host} has no IPv6 address, and -6 allows no other"),
         })
     }
 }
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!(found(&lookup(Family::V6, &both), "a.test", 80).await.unwrap(), "[::1]:80");
         assert_eq!(
             found(&lookup(Family::V6, &[]), "192.0.2.1", 80).await.unwrap_err(),
-            "192.0.2.1 has no IPv6 address (-6) according to the URL"
+            "192.0.2.1 has no IPv6 address, and -6 allows no other"
         );
     }
 

@@ -1,10 +1,10 @@
 //! Reaches a server: URL, name, addresses, proxy, TCP, TLS, upgrade to WebSocket.
 //!
 //! [`Endpoint`] says where the server is, whom to trust, and how to get there ([`options`]).
-//! [`connect`] looks names up ([`lookup`]), makes a [`stream`] to one of the addresses ([`route`]),
+//! [`connect`] looks names up ([`lookup`]), makes a [`stream`] to one of the addresses (`route`),
 //! through a [`proxy`] and with [`tls`] where they are needed, and does the handshake of RFC 6455
-//! over it ([`upgrade`], [`http`]); it may be redirected ([`redirects`]). How a connection ends is
-//! an [`ending`]; [`closing`] does the closing handshake.
+//! over it ([`upgrade`], `http`); it may be redirected (`redirects`). How a connection ends is
+//! an [`ending`]; `closing` does the closing handshake.
 
 pub(crate) mod closing;
 pub mod credentials;

@@ -1,6 +1,9 @@
 //! `--header`: `NAME: VALUE`, `NAME;` for an empty value, or `@FILE` with one a line. A value may
 //! be a secret, so no error shows it.
 
+use std::fs::File;
+use std::io::Read;
+
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
@@ -49,11 +52,13 @@ fn lines(path: &str) -> Result<Vec<String>, String> {
             proto::escape::plain(path)
         )
     };
-    let size = std::fs::metadata(path).map_err(|error| fault(error.to_string()))?.len();
-    if size > MAX_FILE {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text))
+        .map_err(|error| fault(error.to_string()))?;
+    if text.len() as u64 > MAX_FILE {
         return Err(fault(format!("it has more than {MAX_FILE} bytes")));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
     let is_header = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
     Ok(text.lines().filter(is_header).map(str::to_owned).collect())
 }
@@ -120,6 +125,7 @@ mod tests {
         assert_eq!(parsed(&[&given]), Ok(expected));
         std::fs::write(&path, "x".repeat(70_000)).unwrap();
         assert!(parsed(&[&given]).unwrap_err().ends_with("it has more than 65536 bytes"));
+        assert!(parsed(&["@/dev/zero"]).unwrap_err().ends_with("it has more than 65536 bytes"));
         let told = parsed(&["@/none/such"]).unwrap_err();
         assert!(told.starts_with("--header is \"@/none/such\", but that file cannot be read: "));
     }

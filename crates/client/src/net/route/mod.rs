@@ -82,7 +82,11 @@ impl Route {
             (tunnel, dns) = (Some(found), time);
             (host, port) = (proxy.host(), proxy.port());
         }
-        let found = options.lookup.find(host, port, deadline).await?;
+        let found =
+            options.lookup.find(host, port, deadline).await.map_err(|cause| match &tunnel {
+                Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
+                None => cause,
+            })?;
         Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), sum(dns, found.time)))
     }
 

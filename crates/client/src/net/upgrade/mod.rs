@@ -1,8 +1,8 @@
 //! The opening handshake of RFC 6455, section 4, over HTTP/1.1.
 //!
 //! hyper sends the request and reads the answer: it skips interim answers (100, 103), joins folded
-//! lines and takes an answer in any number of pieces. [`request`] is what is asked for,
-//! [`switch`] checks what a server that agrees has to say, and [`refusal`] puts any other answer
+//! lines and takes an answer in any number of pieces. `request` is what is asked for,
+//! `switch` checks what a server that agrees has to say, and `refusal` puts any other answer
 //! into words.
 
 mod alert;
