@@ -40,7 +40,9 @@ fn pings_keep_their_pace_in_a_flood_and_the_lines_are_throttled() {
         let is_over = &is_over;
         scope.spawn(move || flood(&writer, &pongs, is_over));
         for _ in 0..PINGS {
-            assert_eq!(read_frame(&mut stream).0, 0x81);
+            // A machine that is busy may take so long to read the flood before the first Pong that
+            // a Ping frame follows the message.
+            while read_frame(&mut stream).0 != 0x81 {}
             pong.send(()).unwrap();
         }
         is_over.store(true, Ordering::Relaxed);
