@@ -121,7 +121,7 @@ impl Decoder {
         }
     }
 
-    /// The limit on a message. Control frames have a limit of their own ([`MAX_CONTROL_PAYLOAD`]).
+    /// The limit on a message. Control frames have a limit of their own ([`super::MAX_CONTROL_PAYLOAD`]).
     fn max_message(&self, opcode: Opcode) -> usize {
         if opcode.is_control() { usize::MAX } else { self.max_message }
     }
