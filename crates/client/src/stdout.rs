@@ -1,8 +1,8 @@
-//! The lines on stdout, each in one write.
+//! Line output on stdout, one write per line.
 //!
-//! A thread of its own writes them, so that a reader of stdout who is slow, or does not read at
-//! all, blocks nothing else. On a terminal the same thread keeps a live line below the others, and
-//! writes the events, which would else overtake them.
+//! A separate thread writes the lines, so that a slow or blocked reader of stdout blocks nothing
+//! else. On a terminal the same thread keeps a live line below the others, and also writes the
+//! events, to keep events and lines in order.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -17,16 +17,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-/// Lines that may wait for the reader.
+/// Lines that may be queued for the reader.
 const QUEUE: usize = 64;
 
-/// Time that a slow reader is given at the end.
+/// Longest wait for a slow reader at the end.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Moves to the beginning of the line and empties it (ECMA-48, CR and EL).
 const ERASE: &str = "\r\x1b[K";
 
-/// The way to stdout.
+/// A handle to queue lines for stdout.
 #[derive(Clone, Debug)]
 pub struct Output(mpsc::Sender<Item>);
 
@@ -34,25 +34,25 @@ pub struct Output(mpsc::Sender<Item>);
 enum Item {
     /// Whole lines.
     Lines(String),
-    /// The live line from now on; none where that is empty.
+    /// The new live line; an empty text removes the line.
     Live(String),
-    /// There is no more.
+    /// The end of the output.
     End,
 }
 
-/// The thread at its end.
+/// The result of the writer thread.
 #[derive(Debug)]
 pub struct Writer(oneshot::Receiver<io::Result<()>>);
 
 /// Stdout itself, without the buffer of [`io::stdout`].
 ///
 /// # Errors
-/// When the system is out of descriptors.
+/// If the process has no free file descriptor.
 pub fn open() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
-/// Whether stdout and stderr are the same terminal, where one may overtake the other.
+/// Whether stdout and stderr are the same terminal, so that their lines could get out of order.
 #[must_use]
 pub fn is_shared_terminal() -> bool {
     let device = |stream: &dyn AsFd| fstat(stream.as_fd()).map(|stat| stat.st_rdev).ok();
@@ -61,10 +61,10 @@ pub fn is_shared_terminal() -> bool {
 }
 
 impl Output {
-    /// Starts the thread.
+    /// Starts the writer thread.
     ///
     /// # Errors
-    /// When there can be no further thread.
+    /// If the thread cannot be spawned.
     pub fn start(mut out: impl Write + Send + 'static) -> io::Result<(Self, Writer)> {
         let (items, mut waiting) = mpsc::channel::<Item>(QUEUE);
         let (end, ended) = oneshot::channel();
@@ -82,30 +82,30 @@ impl Output {
         Ok((Self(items), Writer(ended)))
     }
 
-    /// Prints whole lines, after waiting for room. Where that is not possible any more,
-    /// [`Writer::failed`] tells.
+    /// Queues whole lines, after waiting for room. Lines after a write error are dropped;
+    /// [`Writer::failed`] returns that error.
     pub async fn print(&self, lines: String) {
         let _ = self.0.send(Item::Lines(lines)).await;
     }
 
-    /// Prints whole lines if there is room for them now. Returns whether there was.
+    /// Queues whole lines if the queue has room. Returns `false` if the queue was full.
     pub fn offer(&self, lines: String) -> bool {
         !matches!(self.0.try_send(Item::Lines(lines)), Err(TrySendError::Full(_)))
     }
 
-    /// Prints whole lines if there is room for them now, and something that writes. Returns whether
-    /// that was so.
+    /// Queues whole lines if the queue has room and the writer thread runs. Returns whether the
+    /// lines were queued.
     pub(crate) fn try_print(&self, lines: String) -> bool {
         self.0.try_send(Item::Lines(lines)).is_ok()
     }
 
-    /// Shows this as the live line of a terminal, below all others.
+    /// Shows `live` as the live line of a terminal, below all others.
     pub(crate) fn show(&self, live: String) {
-        // A terminal that is held (Ctrl-S) does without.
+        // A terminal paused with Ctrl-S skips the update.
         let _ = self.0.try_send(Item::Live(live));
     }
 
-    /// Waits until there is room.
+    /// Waits until the queue has room.
     pub async fn room(&self) {
         let _ = self.0.reserve().await;
     }
@@ -116,11 +116,10 @@ impl Output {
         self.0.capacity() == 0
     }
 
-    /// Prints the `last` lines, and returns when everything is written, or its reader took too
-    /// long.
+    /// Prints the `last` lines, and returns when all lines are written, or after a time limit.
     ///
     /// # Errors
-    /// Why not everything could be written.
+    /// Why some lines could not be written.
     pub async fn finish(self, last: String, writer: Writer) -> io::Result<()> {
         let rest = async {
             let _ = self.0.send(Item::Live(String::new())).await;
@@ -130,10 +129,10 @@ impl Output {
         timeout(PATIENCE, rest).await.unwrap_or(Ok(()))
     }
 
-    /// Returns when everything is written, however long its reader takes.
+    /// Returns when all lines are written, without a time limit.
     ///
     /// # Errors
-    /// Why not everything could be written.
+    /// Why some lines could not be written.
     pub async fn complete(self, writer: Writer) -> io::Result<()> {
         let _ = self.0.send(Item::End).await;
         drop(self);
@@ -142,7 +141,7 @@ impl Output {
 }
 
 impl Item {
-    /// What is to be written, with this live line on the terminal.
+    /// The text to write for this item; `None` at the end. Updates the current live line.
     fn text(self, live: &mut String) -> Option<String> {
         match self {
             Self::Lines(lines) if live.is_empty() => Some(lines),
@@ -159,7 +158,7 @@ impl Item {
 }
 
 impl Writer {
-    /// Waits until nothing can be printed any more, and says why.
+    /// Waits until writing fails, and returns the error.
     pub async fn failed(&mut self) -> io::Error {
         match (&mut self.0).await {
             Ok(Err(error)) => error,
@@ -168,8 +167,7 @@ impl Writer {
     }
 }
 
-/// Turns the error of a stdout that nobody reads any more into success: whoever closed it has read
-/// enough.
+/// Turns `BrokenPipe` into success: a reader that closed the pipe has read enough.
 ///
 /// # Errors
 /// Any other error.
@@ -180,14 +178,13 @@ pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The line that shows what the server said:
-/// `[19-12-2023 12:43:12] Received from server: Pong!`.
+/// The line for a text from the server: `[19-12-2023 12:43:12] Received from server: Pong!`.
 #[must_use]
 pub fn received(text: &str) -> String {
     line(&Stamp::new(&Local::now().naive_local()), text)
 }
 
-/// The same, with the number of the ping and the round trip:
+/// The line for a text from the server, with the number of the ping and its round-trip time:
 /// `[19-12-2023 12:43:12] Received from server: Pong! seq=1 time=0.21 ms`.
 #[must_use]
 pub fn numbered(text: &str, number: u64, time: Duration) -> String {
@@ -205,7 +202,7 @@ pub(crate) mod tests {
     use super::*;
     use std::sync::mpsc as std_mpsc;
 
-    /// A stdout that hands over each write.
+    /// A stdout that sends each write to a channel.
     #[derive(Debug)]
     pub(crate) struct Writes(std_mpsc::Sender<String>);
 
@@ -229,7 +226,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_documented_line() {
+    fn a_received_text_has_the_documented_format() {
         let at = chrono::NaiveDate::from_ymd_opt(2023, 12, 19).unwrap();
         let stamp = Stamp::new(&at.and_hms_opt(12, 43, 12).unwrap());
         assert_eq!(line(&stamp, "Pong!"), "[19-12-2023 12:43:12] Received from server: Pong!\n");
@@ -251,7 +248,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_live_line_stays_below_the_others_and_goes_at_the_end() {
+    async fn a_live_line_stays_below_the_others_and_is_erased_at_the_end() {
         let (writes, written) = Writes::channel();
         let (output, writer) = Output::start(writes).unwrap();
         output.show("1 sent".into());
@@ -263,21 +260,21 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_stdout_that_is_gone_is_noticed() {
+    async fn a_closed_stdout_is_detected() {
         let (writes, written) = Writes::channel();
         let (output, mut writer) = Output::start(writes).unwrap();
         drop(written);
         output.print("one\n".into()).await;
         assert_eq!(writer.failed().await.kind(), io::ErrorKind::BrokenPipe);
-        // Nobody waits for good who still prints.
+        // Printing after the failure must not block forever.
         output.print("two\n".into()).await;
     }
 
     #[tokio::test]
-    async fn a_reader_that_does_not_read_keeps_nobody_from_stopping() {
+    async fn a_blocked_reader_does_not_delay_the_end() {
         let (_reader, pipe) = io::pipe().unwrap();
         let (output, writer) = Output::start(pipe).unwrap();
-        // More than the pipe holds.
+        // More than the pipe buffers.
         output.print("x".repeat(1 << 20)).await;
         output.finish("last\n".into(), writer).await.unwrap();
     }

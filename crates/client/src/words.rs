@@ -1,8 +1,8 @@
-//! Small pieces of text that more than one mode prints.
+//! Text formatting shared by the modes.
 
 use std::time::Duration;
 
-/// A number of things, `1 error` or `2 errors`.
+/// A number with its noun in singular or plural, `1 error` or `2 errors`.
 pub(crate) fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
@@ -13,12 +13,12 @@ pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// A number of bytes.
+/// A size in bytes, with its unit.
 pub(crate) fn bytes(number: usize) -> String {
     counted(number as u64, "byte")
 }
 
-/// `part` of `whole` in percent, with one decimal where it needs one.
+/// `part` of `whole` in percent, with one decimal unless the value is whole.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     let percent = 100.0 * part as f64 / whole.max(1) as f64;
     let text = format!("{percent:.1}");

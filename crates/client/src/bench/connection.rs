@@ -13,29 +13,29 @@ use super::shared::{Phase, Shared, Work};
 use super::traffic::{Traffic, mask};
 use crate::net::ending::Ending;
 
-/// How long a server may take to close a connection.
+/// Longest wait for the server to close a connection.
 pub(crate) const CLOSING: Duration = Duration::from_secs(3);
 
-/// A connection after its upgrade. As a future it ends with the connection.
+/// An upgraded connection. The future completes when the connection ends.
 pub(crate) struct Connection<S> {
     stream: S,
     shared: Rc<Shared>,
-    /// Its number among those of all threads, from 0.
+    /// Index of the connection over all threads, from 0.
     number: u64,
-    /// Bytes that came with the upgrade.
+    /// Bytes received together with the upgrade response.
     early: Vec<u8>,
     traffic: Traffic,
-    /// What the stream did not take yet.
+    /// Output that the stream has not accepted yet.
     unwritten: Vec<u8>,
     timer: Pin<Box<Sleep>>,
     is_timed: bool,
-    /// The phase that was seen last.
+    /// The phase at the last poll.
     phase: Phase,
     is_closing: bool,
 }
 
 impl<S> Connection<S> {
-    /// A connection that sends the pings which are due after so many `turns` of its schedule.
+    /// A connection that starts after `turns` turns of its schedule.
     pub(crate) fn new(
         stream: S,
         early: Vec<u8>,
@@ -57,7 +57,8 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Counts the pings without a reply, and begins the closing handshake. Whether there is one.
+    /// Counts the pings in flight and begins the closing handshake. Returns whether there is a
+    /// handshake.
     fn begin_closing(&mut self, ending: &Ending, work: &mut Work) -> bool {
         let expired = self.shared.now().checked_sub(self.shared.patience());
         self.traffic.count_unanswered(ending, expired, work);
@@ -67,7 +68,7 @@ impl<S> Connection<S> {
         self.is_closing = true;
         self.timer.as_mut().reset(Instant::now() + CLOSING);
         let normal = Close { code: CloseCode::NORMAL, reason: "".into() };
-        // A Close frame is answered with its own code (RFC 6455, section 5.5.1).
+        // A Close frame is answered with the same status code (RFC 6455, section 5.5.1).
         let close = match ending {
             Ending::Closed(close) => Some(close.clone().unwrap_or(normal)),
             ending => ending.close(),
@@ -80,7 +81,7 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Does what can be done now.
+    /// Reads, writes and checks deadlines as far as possible without blocking.
     fn advance(&mut self, cx: &mut Context<'_>, work: &mut Work) -> Result<(), Ending> {
         if !self.early.is_empty() {
             let mut early = std::mem::take(&mut self.early);
@@ -115,7 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         result
     }
 
-    /// Looks whether a reply is overdue. The timer is set once in a while and not for each ping.
+    /// Checks whether a reply is overdue. The timer is not reset for each ping, only when it
+    /// expires.
     fn check_time(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         let patience = self.shared.patience();
         while !self.is_timed || self.timer.is_elapsed() {
@@ -153,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.flush(cx)
     }
 
-    /// Writes what the stream did not take before.
+    /// Writes the output left over from the last write.
     fn write_rest(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Ending> {
         while !self.unwritten.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.unwritten) {
@@ -174,9 +176,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Goes on with the closing handshake, but not for long.
+    /// Continues the closing handshake until its deadline.
     fn close(&mut self, cx: &mut Context<'_>, work: &mut Work) -> Poll<()> {
-        // First, as reading may take all that the runtime allows a task at a time.
+        // The deadline is polled before the reads, which may use up the task's cooperative budget.
         let is_late = self.timer.as_mut().poll(cx).is_ready();
         if is_late || self.write_rest(cx).is_err() || self.flush(cx).is_err() {
             return Poll::Ready(());
@@ -212,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
-        // Nothing, unless the thread ends before the connection does.
+        // The count is 0 unless the thread ends before the connection.
         let left = self.traffic.unanswered();
         if left > 0 {
             self.shared.work().figures.abandoned += left;

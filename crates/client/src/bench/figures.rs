@@ -1,23 +1,23 @@
-//! What is counted and timed.
+//! The counters and histograms of a load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
 
-/// Digits of a time that the histogram keeps.
+/// Significant digits of a time in the histogram.
 const DIGITS: u8 = 3;
 
-/// Longest time that the histogram tells from longer ones, in nanoseconds: an hour.
+/// Largest time that the histogram can hold, in nanoseconds: an hour. Longer times are clamped.
 const LONGEST: u64 = 3600 * 1_000_000_000;
 
-/// How many causes are told apart: what a server says must not fill the memory.
+/// Most distinct causes: error texts of a server must not fill the memory.
 const CAUSES: usize = 16;
 
-/// Takes the further ones.
+/// Counts every cause beyond [`CAUSES`].
 const OTHER: &str = "other causes";
 
-/// Times, in nanoseconds.
+/// A histogram of times, in nanoseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Times {
     histogram: Histogram<u64>,
@@ -28,7 +28,7 @@ pub(crate) struct Times {
 
 impl Times {
     /// # Errors
-    /// When there can be no histogram, which its fixed bounds rule out.
+    /// If the histogram cannot be created. Its fixed bounds rule that out.
     pub(crate) fn new() -> Result<Self, CreationError> {
         let histogram = Histogram::new_with_bounds(1, LONGEST, DIGITS)?;
         Ok(Self { histogram, total: 0, fastest: u64::MAX, slowest: 0 })
@@ -46,29 +46,29 @@ impl Times {
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        // Both have the same bounds.
+        // Both histograms have the same bounds, so adding them cannot fail.
         let _ = self.histogram.add(&other.histogram);
         self.total += other.total;
         self.fastest = self.fastest.min(other.fastest);
         self.slowest = self.slowest.max(other.slowest);
     }
 
-    /// How many times there are up to each value, in nanoseconds, since the value before.
+    /// Each recorded value, in nanoseconds, and its number of times.
     pub(crate) fn recorded(&self) -> impl Iterator<Item = (u64, u64)> {
         let values = self.histogram.iter_recorded();
         values.map(|value| (value.value_iterated_to(), value.count_at_value()))
     }
 
-    /// Least, average and greatest in microseconds; `None` without any.
+    /// Minimum, average and maximum, in microseconds; `None` if no time was recorded.
     pub(crate) fn range(&self) -> Option<[f64; 3]> {
         let count = self.count();
         let average = || self.total as f64 / count as f64 / 1000.0;
         (count > 0).then(|| [micros(self.fastest), average(), micros(self.slowest)])
     }
 
-    /// A quantile, from 0 to 1, in microseconds; `None` without any.
+    /// The quantile `quantile` (0 to 1), in microseconds; `None` if no time was recorded.
     pub(crate) fn quantile(&self, quantile: f64) -> Option<f64> {
-        // The histogram rounds up.
+        // The histogram returns the upper end of a bucket.
         let value = || self.histogram.value_at_quantile(quantile).min(self.slowest);
         (self.count() > 0).then(|| micros(value().max(self.fastest)))
     }
@@ -78,7 +78,7 @@ fn micros(nanos: u64) -> f64 {
     nanos as f64 / 1000.0
 }
 
-/// How often something happened, by its cause.
+/// Number of events by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Causes(BTreeMap<String, u64>);
 
@@ -113,38 +113,37 @@ impl Causes {
     }
 }
 
-/// Everything that is measured. Each ping that was sent is received, refused, timed out, lost or
-/// abandoned.
+/// All measurements of a load. Each ping sent is received, refused, timed out, lost or abandoned.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
-    /// How long the connections took that were made.
+    /// Times to open a connection, including the upgrade.
     pub(crate) connects: Times,
-    /// Connections that were not made.
+    /// Connections that could not be opened.
     pub(crate) failed: Causes,
-    /// Connections that were made and did not last.
+    /// Connections that ended before the load did.
     pub(crate) broken: Causes,
-    /// How long the connections were gone that were made again.
+    /// Downtimes of the lost connections that were reopened.
     pub(crate) gaps: Times,
-    /// Tries to make a connection again that failed.
+    /// Failed attempts to reconnect.
     pub(crate) retries: Causes,
-    /// Round trips of the pings that were answered.
+    /// Round-trip times of the answered pings.
     pub(crate) round_trips: Times,
     pub(crate) sent: u64,
-    /// Pings that `Error: ` answered.
+    /// Pings answered with a text that begins with `Error: `.
     pub(crate) refused: Causes,
     /// Pings without a reply within `PONG_TIMEOUT`.
     pub(crate) timed_out: u64,
-    /// Pings that were on their way when their connection ended.
+    /// Pings in flight when their connection was lost.
     pub(crate) lost: u64,
-    /// Pings that were on their way at the end.
+    /// Pings in flight at the end of the load.
     pub(crate) abandoned: u64,
-    /// When the last reply came, since the start.
+    /// Arrival of the last reply, since the start.
     pub(crate) last_reply: Duration,
 }
 
 impl Figures {
     /// # Errors
-    /// When there can be no histogram, which its fixed bounds rule out.
+    /// If the histogram cannot be created. Its fixed bounds rule that out.
     pub(crate) fn new() -> Result<Self, CreationError> {
         Ok(Self {
             connects: Times::new()?,
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn without_any_there_is_no_figure() {
+    fn without_times_there_are_no_figures() {
         assert_eq!(times(&[]).range(), None);
         assert_eq!(times(&[]).quantile(0.5), None);
     }
@@ -229,8 +228,8 @@ mod tests {
             let exact = sorted.iter().sum::<f64>() / sorted.len() as f64;
             prop_assert!((average - exact).abs() <= exact * 1e-9);
             let rank = ((sorted.len() as f64 * quantile).ceil() as usize).max(1);
-            let told = all.quantile(quantile).unwrap();
-            prop_assert!((told - sorted[rank - 1]).abs() <= told * 0.001, "{} {:?}", told, sorted);
+            let computed = all.quantile(quantile).unwrap();
+            prop_assert!((computed - sorted[rank - 1]).abs() <= computed * 0.001, "{} {:?}", computed, sorted);
         }
     }
 }

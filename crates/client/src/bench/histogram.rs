@@ -1,29 +1,29 @@
-//! The distribution of times as a picture.
+//! The distribution of times as a bar chart.
 
 use super::figures::Times;
 
-/// Rows of the picture.
+/// Most rows of the chart.
 const ROWS: usize = 12;
 
 /// Length of the longest bar, in characters.
 const LENGTH: f64 = 40.0;
 
-/// Parts of a character, from one to seven eighths.
+/// Partial blocks, from one to seven eighths of a character.
 const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
-/// How many times there are within bounds, each of which is the same factor above the one before.
+/// Number of times in each of a row of buckets. The upper bounds grow by a constant factor.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram(Vec<Row>);
 
 #[derive(Debug)]
 struct Row {
-    /// Upper bound, in milliseconds.
+    /// Upper bound of the bucket, in milliseconds.
     bound: f64,
     count: u64,
 }
 
 impl Histogram {
-    /// Of these times.
+    /// The histogram of `times`.
     pub(crate) fn of(times: &Times) -> Self {
         let Some([min, _, max]) = times.range() else { return Self::default() };
         let factor = (max / min.max(0.001)).powf(1.0 / ROWS as f64);
@@ -37,7 +37,7 @@ impl Histogram {
         Self(rows)
     }
 
-    /// `    0.250 ms ████▌ 1234`: the times up to 0.25 ms that are above the bound before.
+    /// `    0.250 ms ████▌ 1234`: the times up to 0.25 ms and above the previous bound.
     pub(crate) fn lines(&self) -> Vec<String> {
         let most = self.0.iter().map(|row| row.count).max().unwrap_or(0).max(1);
         let line = |Row { bound, count }: &Row| {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_picture_and_one_time_has_one() {
+    fn no_times_give_no_rows_and_one_time_gives_one() {
         assert_eq!(lines(&[]), [""; 0]);
         assert_eq!(lines(&[5000]).iter().filter(|line| line.ends_with(" 1")).count(), 1);
     }

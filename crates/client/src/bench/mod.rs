@@ -1,10 +1,10 @@
-//! Load on a server, and how it bears it (`client bench`).
+//! Load test of a server (`client bench`).
 //!
-//! Each `worker` thread makes its share of the connections and runs them: `connection` is one of
-//! them, `traffic` the pings on their way over it; `schedule` and `timer` say when pings are due
-//! where a rate is given.
-//! `team` starts the threads and leads them from phase to phase. `figures` are counted, `progress`
-//! shows some of them while the load runs, and `report` all of them at the end, with a `histogram`.
+//! Each `worker` thread opens and runs its share of the connections. `connection` is one
+//! connection, `traffic` the pings in flight over it. `schedule` and `timer` define when pings are
+//! due if a rate is given. `team` starts the threads and moves them from phase to phase. `figures`
+//! holds the counters, `progress` shows some of them while the load runs, and `report` prints all
+//! at the end, with a `histogram`.
 
 mod connection;
 mod figures;
@@ -39,7 +39,7 @@ use schedule::Schedule;
 use shared::{Phase, Plan, nanos};
 use team::Team;
 
-/// What is measured, and with how much load.
+/// The server and the load to put on it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server.
@@ -48,30 +48,30 @@ pub struct Options {
     pub client_name: String,
     /// Time that a reply may take (`PONG_TIMEOUT`).
     pub patience: Duration,
-    /// Connections to hold.
+    /// Number of connections to keep open.
     pub connections: u64,
-    /// Pings to keep on their way over each connection.
+    /// Pings to keep in flight over each connection.
     pub in_flight: u32,
-    /// How long to ping, after all connections are made.
+    /// Duration of the load, after all connections are open.
     pub duration: Duration,
-    /// Pings a second over all connections; without it each reply sends the next ping.
+    /// Pings per second over all connections; without a rate each reply triggers the next ping.
     pub rate: Option<f64>,
-    /// Threads that ping.
+    /// Number of worker threads.
     pub threads: usize,
     /// Local addresses to connect from, in turn.
     pub sources: Vec<IpAddr>,
-    /// Makes a connection again that is lost.
+    /// Reopens lost connections.
     pub reconnects: bool,
     /// Prints the figures as one JSON object.
     pub json: bool,
 }
 
-/// Makes the connections, pings over them for the time that was asked for or until told to stop,
-/// and prints the figures on stdout.
+/// Opens the connections, pings over them for the configured duration or until a stop signal, and
+/// prints the figures on stdout.
 ///
 /// # Errors
-/// Why there is nothing to measure, why stdout cannot be used, or what went wrong with the
-/// connections and pings that were measured.
+/// Why no connection could be measured, why stdout cannot be written, or which connections and
+/// pings failed.
 pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
     options.endpoint.warn_if_unchecked();
     let counters = Arc::new(Counters::default());
@@ -102,7 +102,7 @@ fn unreportable(error: serde_json::Error) -> String {
     format!("cannot report: {error}")
 }
 
-/// The figures, and how many pings a schedule had up to the end.
+/// The figures, and the number of pings scheduled up to the end.
 async fn measure(
     options: &Options,
     counters: Arc<Counters>,
@@ -161,7 +161,7 @@ async fn plan(options: &Options) -> Result<Plan, String> {
     })
 }
 
-/// Prints on a thread that may wait for the reader, though not for long where it is stuck.
+/// Prints from a blocking thread, with a time limit for a stuck reader of stdout.
 async fn print(text: String) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let write = task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! One line on the terminal while the load runs.
+//! The progress line on the terminal while the load runs.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -14,13 +14,13 @@ use tokio::time::timeout;
 
 use crate::words::counted;
 
-/// How often the line changes.
+/// Interval between updates of the line.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Time that a slow terminal is given at the end.
+/// Longest wait for a slow terminal at the end.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// What all threads together have done so far.
+/// Totals over all threads so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) made: AtomicU64,
@@ -40,15 +40,15 @@ impl Counters {
     }
 }
 
-/// The line; a thread of its own writes it, so that a terminal which is held (Ctrl-S) holds up
-/// nothing else.
+/// The progress line. A separate thread writes the line, so that a terminal paused with Ctrl-S
+/// blocks nothing else.
 pub(crate) struct Progress {
     stop: mpsc::Sender<()>,
     erased: oneshot::Receiver<()>,
 }
 
 impl Progress {
-    /// Starts the line, where stderr is a terminal.
+    /// Starts the line if stderr is a terminal.
     pub(crate) fn start(counters: Arc<Counters>, asked: u64) -> Option<Self> {
         let stderr = io::stderr();
         if !stderr.is_terminal() {
@@ -58,7 +58,7 @@ impl Progress {
         let (stop, stopped) = mpsc::channel();
         let (erase, erased) = oneshot::channel();
         let show = move || {
-            // A terminal that is gone needs no line.
+            // A write error means that the terminal is closed.
             let _ = show(terminal, &counters, asked, &stopped);
             let _ = erase.send(());
         };
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_tells_what_happened_since_the_last() {
+    fn the_line_shows_the_rate_since_the_last_update() {
         let counters = Counters::default();
         counters.made.store(7, Ordering::Relaxed);
         counters.received.store(500, Ordering::Relaxed);

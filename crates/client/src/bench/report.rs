@@ -1,4 +1,4 @@
-//! What was measured, as text and as JSON.
+//! The report of a load, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::histogram::Histogram;
 use crate::record;
 use crate::words::counted;
 
-/// Everything that a user of the figures wants to know.
+/// All results of a load.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     url: String,
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     received_per_second: f64,
     corrected_for_coordinated_omission: bool,
     round_trip_us: Option<RoundTrip>,
-    /// How long the connections were gone that were made again.
+    /// Downtimes of the lost connections that were reopened.
     gap_us: Option<ConnectTime>,
     #[serde(skip)]
     histogram: Histogram,
@@ -54,7 +54,7 @@ struct Pings {
     timed_out: u64,
     lost: u64,
     abandoned: u64,
-    /// Due by the schedule of a rate, but not sent.
+    /// Scheduled by the rate, but not sent.
     unsent: u64,
 }
 
@@ -95,7 +95,7 @@ impl RoundTrip {
 }
 
 impl Report {
-    /// A report of these figures, and of the pings that were due but not sent.
+    /// A report of these figures and the number of scheduled pings that were not sent.
     pub(crate) fn new(options: &Options, figures: &Figures, unsent: u64) -> Self {
         let received = figures.received();
         let elapsed_s = figures.last_reply.as_secs_f64();
@@ -137,7 +137,7 @@ impl Report {
         }
     }
 
-    /// What went wrong, in a few words.
+    /// A summary of the failures; `None` if there were none.
     pub(crate) fn fault(&self) -> Option<String> {
         let Self { connections, pings, .. } = self;
         let faults = [
@@ -146,10 +146,10 @@ impl Report {
             (pings.refused, "ping", "refused"),
             (pings.timed_out, "ping", "without a reply in time"),
         ];
-        let told = |(count, thing, what): (u64, &str, &str)| {
+        let fault_text = |(count, thing, what): (u64, &str, &str)| {
             (count > 0).then(|| format!("{} {what}", counted(count, thing)))
         };
-        let faults: Vec<_> = faults.into_iter().filter_map(told).collect();
+        let faults: Vec<_> = faults.into_iter().filter_map(fault_text).collect();
         match faults.as_slice() {
             [] if pings.received == 0 => Some("no ping was answered".into()),
             [] => None,
@@ -157,10 +157,10 @@ impl Report {
         }
     }
 
-    /// One line with everything.
+    /// The report as one line of JSON.
     ///
     /// # Errors
-    /// When it cannot be put as JSON, which its types rule out.
+    /// If the report cannot be serialized. Its types rule that out.
     pub(crate) fn json(&self) -> Result<String, serde_json::Error> {
         let fault = self.fault();
         let pings = &self.pings;
@@ -171,7 +171,7 @@ impl Report {
         record::verdict(&record::Verdict { probe: "bench", ok, text, fields: self })
     }
 
-    /// A few lines for people; with a histogram where somebody sees them at once.
+    /// The report as text. `is_shown` means that stdout is a terminal, and adds a histogram.
     pub(crate) fn text(&self, patience: Duration, is_shown: bool) -> String {
         let Self { url, connections, pings, .. } = self;
         let Connections { asked, made, failed, lost, .. } = connections;
@@ -181,7 +181,7 @@ impl Report {
         ];
         lines.extend(causes("not made", &connections.failed_by_cause));
         lines.extend(causes("lost", &connections.lost_by_cause));
-        lines.extend(self.made_again());
+        lines.extend(self.reconnect_lines());
         if let Some(ConnectTime { min, avg, p50, p99, max }) = self.connect_time_us {
             let times = millis(&[min, avg, p50, p99, max]);
             lines.push(format!("connect time min/avg/p50/p99/max = {times} ms"));
@@ -205,8 +205,8 @@ impl Report {
         lines.join("\n") + "\n"
     }
 
-    /// What became of the connections that were lost.
-    fn made_again(&self) -> Vec<String> {
+    /// The lines about lost connections and reconnects.
+    fn reconnect_lines(&self) -> Vec<String> {
         let Connections { made_again, retries_failed_by_cause, .. } = &self.connections;
         let mut lines: Vec<_> = causes("tried again in vain", retries_failed_by_cause).collect();
         if let Some(ConnectTime { min, avg, p50, p99, max }) = self.gap_us {
@@ -230,10 +230,10 @@ impl Report {
     }
 }
 
-/// The verdict where there is nothing to report.
+/// The JSON verdict of a load without any measurement.
 ///
 /// # Errors
-/// When it cannot be put as JSON, which its types rule out.
+/// If the report cannot be serialized. Its types rule that out.
 pub(crate) fn nothing_measured(cause: &str) -> Result<String, serde_json::Error> {
     #[derive(Serialize)]
     struct Nothing {}
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_a_fault() {
+    fn a_run_without_replies_is_a_fault() {
         let report = Report::new(&options(None), &figures(&[]), 0);
         assert_eq!(report.fault().unwrap(), "no ping was answered");
     }

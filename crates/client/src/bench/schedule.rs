@@ -1,13 +1,13 @@
-//! When pings are due where a rate is given.
+//! Due times of pings at a given rate (open loop).
 
-/// A ping every so often, whether the ones before it were answered or not; each connection has its
-/// turn. Times are in nanoseconds since the start, pings and connections are counted from 0.
+/// Pings at a constant rate, independent of the replies, over the connections in turn. Times are in
+/// nanoseconds since the start, pings and connections are counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Schedule {
     /// Pings a second, over all connections.
     rate: f64,
     connections: u64,
-    /// Pings that become due at all.
+    /// Total number of pings of the schedule.
     total: u64,
 }
 
@@ -19,7 +19,7 @@ impl Schedule {
         Self { total: is_last_due.map_or(0, |last| endless.due_by(last)), ..endless }
     }
 
-    /// Pings that become due at all.
+    /// Total number of pings of the schedule.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
@@ -29,10 +29,10 @@ impl Schedule {
         (ping as f64 * 1e9 / self.rate).ceil() as u64
     }
 
-    /// How many pings are due by this time.
+    /// Number of pings due by `time`.
     pub(crate) fn due_by(&self, time: u64) -> u64 {
         let mut pings = (time as f64 * self.rate / 1e9) as u64;
-        // What is lost in rounding is a ping at most.
+        // The rounding error is one ping at most.
         while pings > 0 && self.due(pings - 1) > time {
             pings -= 1;
         }
@@ -42,7 +42,7 @@ impl Schedule {
         pings.min(self.total)
     }
 
-    /// The ping that is the `turn`th of a connection.
+    /// The `turn`th ping of a connection.
     pub(crate) fn ping(&self, connection: u64, turn: u64) -> u64 {
         turn.saturating_mul(self.connections).saturating_add(connection)
     }
@@ -52,7 +52,7 @@ impl Schedule {
         ping % self.connections
     }
 
-    /// How many turns of a connection are due by this time.
+    /// Number of turns of a connection that are due by `time`.
     pub(crate) fn turns_by(&self, connection: u64, time: u64) -> u64 {
         match self.due_by(time).checked_sub(connection + 1) {
             Some(others) => others / self.connections + 1,
@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_rate_has_its_first_ping_at_once() {
+    fn a_slow_rate_sends_its_first_ping_at_once() {
         assert_eq!(Schedule::new(0.1, 1, SECOND).total(), 1);
         assert_eq!(Schedule::new(1.0, 1, 0).total(), 0);
     }
 
     proptest! {
         #[test]
-        fn what_is_due_and_when_fit_together(
+        fn due_times_and_due_counts_agree(
             rate in 0.01..1e8,
             duration in 0..3600 * SECOND,
             time in 0..3600 * SECOND,

@@ -1,4 +1,4 @@
-//! What the connections of one thread have in common.
+//! State shared by the connections of one thread.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
@@ -19,11 +19,11 @@ use crate::net::route::Route;
 /// Largest read, in bytes.
 const INPUT: usize = 64 * 1024;
 
-/// Connections to a loopback address from one source address; a bit less than the ports that the
-/// system hands out.
+/// Most connections to a loopback address from one source address: fewer than the ephemeral ports
+/// of Linux.
 const PER_SOURCE: u64 = 20_000;
 
-/// What is to be done, by all threads.
+/// The plan of the load, the same for all threads.
 pub(crate) struct Plan {
     pub(crate) route: Route,
     /// The text of each ping.
@@ -34,12 +34,12 @@ pub(crate) struct Plan {
     /// Time that a reply may take.
     pub(crate) patience: Duration,
     pub(crate) sources: Vec<IpAddr>,
-    /// Makes a connection again that is lost.
+    /// Reopens lost connections.
     pub(crate) reconnects: bool,
 }
 
 impl Plan {
-    /// The address that a connection is made from; `None` leaves it to the system.
+    /// Local address to bind a connection to; `None` leaves the choice to the kernel.
     pub(crate) fn source(&self, number: u64, target: IpAddr) -> Option<IpAddr> {
         source(&self.sources, self.connections, number, target)
     }
@@ -57,51 +57,51 @@ fn source(sources: &[IpAddr], connections: u64, number: u64, target: IpAddr) -> 
     is_spread.then(|| Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + address).into())
 }
 
-/// What the connections do now.
+/// The phase of the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// They are being made.
+    /// Connections are being opened.
     Opening,
-    /// They ping.
+    /// Pings are sent.
     Running,
-    /// They take the last replies.
+    /// No more pings are sent; outstanding replies are received.
     Draining,
-    /// They do the closing handshake.
+    /// Connections do the closing handshake.
     Closing,
-    /// They are not waited for any longer.
+    /// Remaining connections are dropped.
     Over,
 }
 
-/// A phase, and when the pings began.
+/// The phase, and the start time of the pings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunState {
     pub(crate) phase: Phase,
     pub(crate) start: Option<Instant>,
 }
 
-/// What the connections of a thread share.
+/// State shared by the connections of a thread.
 pub(crate) struct Shared {
     pub(crate) plan: Arc<Plan>,
     state: Cell<RunState>,
     live: Cell<u64>,
-    /// Tells that a connection ended.
+    /// Notifies that a connection ended.
     pub(crate) gone: Notify,
     work: RefCell<Work>,
 }
 
-/// What one connection uses at a time.
+/// Buffers and counters that one connection at a time borrows.
 pub(crate) struct Work {
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Vec<u8>,
     pub(crate) figures: Figures,
     pub(crate) counters: Arc<Counters>,
-    /// Number of the first connection of this thread.
+    /// Index of the first connection of this thread.
     first: u64,
     wakers: Vec<Option<Waker>>,
 }
 
 impl Work {
-    /// Remembers how to wake a connection.
+    /// Stores the waker of a connection.
     pub(crate) fn register(&mut self, number: u64, waker: &Waker) {
         if let Some(known) = self.wakers.get_mut((number - self.first) as usize)
             && !known.as_ref().is_some_and(|known| known.will_wake(waker))
@@ -110,7 +110,7 @@ impl Work {
         }
     }
 
-    /// Wakes a connection, if it is one of this thread.
+    /// Wakes a connection if it belongs to this thread.
     pub(crate) fn wake(&self, number: u64) {
         let waker = number.checked_sub(self.first).and_then(|slot| self.wakers.get(slot as usize));
         if let Some(Some(waker)) = waker {
@@ -120,10 +120,10 @@ impl Work {
 }
 
 impl Shared {
-    /// For the connections with these numbers.
+    /// State for the connections with these indexes.
     ///
     /// # Errors
-    /// When there can be no histogram, which its fixed bounds rule out.
+    /// If the histogram cannot be created. Its fixed bounds rule that out.
     pub(crate) fn new(
         plan: Arc<Plan>,
         numbers: &Range<u64>,
@@ -154,8 +154,7 @@ impl Shared {
         self.state.get().phase
     }
 
-    /// Waits until no further ping is sent. The one who waits has to be woken by
-    /// [`Self::enter`].
+    /// Waits until the phase sends no more pings. [`Self::enter`] wakes the waiting task.
     pub(crate) async fn no_more_pings(&self) {
         poll_fn(|_| match self.phase() {
             Phase::Opening | Phase::Running => Poll::Pending,
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_take_turns() {
+    fn source_addresses_are_used_in_turn() {
         let sources = ["192.0.2.1", "2001:db8::1", "192.0.2.2"];
         for (number, target, source) in [
             (0, "192.0.2.9", "192.0.2.1"),
@@ -228,7 +227,7 @@ mod tests {
         ] {
             assert_eq!(from(&sources, 3, number, target).unwrap(), source);
         }
-        // It does not work, and then says why.
+        // Connecting from the address fails, with a clear error.
         assert_eq!(from(&["::1"], 3, 1, "127.0.0.1").unwrap(), "::1");
     }
 }

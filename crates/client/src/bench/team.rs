@@ -1,4 +1,4 @@
-//! The threads of the load.
+//! The group of worker threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use super::progress::Counters;
 use super::shared::{Phase, Plan, RunState, nanos};
 use super::worker::{self, WorkerReport};
 
-/// The threads of the load, led from phase to phase.
+/// The worker threads, moved together from phase to phase.
 pub(super) struct Team {
     state: watch::Sender<RunState>,
     reports: mpsc::UnboundedReceiver<WorkerReport>,
-    /// Threads that still open connections, and those that run.
+    /// Number of threads that still open connections, and of those that run.
     opening: usize,
     running: usize,
     figures: Result<Figures, String>,
@@ -24,7 +24,7 @@ impl Team {
     /// Starts the threads, each with its share of the connections.
     ///
     /// # Errors
-    /// When there can be no further thread.
+    /// If the thread cannot be spawned.
     pub(super) fn start(
         plan: &Arc<Plan>,
         threads: usize,
@@ -43,7 +43,7 @@ impl Team {
         Ok(Self { state, reports, opening: threads, running: threads, figures: Ok(figures) })
     }
 
-    /// Waits until all connections were made, or were not.
+    /// Waits until every connection was opened or has failed.
     pub(super) async fn opened(&mut self) {
         while self.opening > 0 && self.running > 0 {
             self.listen().await;
@@ -74,7 +74,7 @@ impl Team {
         }
     }
 
-    /// Begins to ping.
+    /// Starts the pings.
     pub(super) fn begin(&self) {
         self.state.send_replace(RunState { phase: Phase::Running, start: Some(Instant::now()) });
     }
@@ -89,10 +89,10 @@ impl Team {
         self.state.borrow().start.map_or(0, |start| nanos(start.elapsed()))
     }
 
-    /// What all threads counted.
+    /// The summed figures of all threads.
     ///
     /// # Errors
-    /// Why a thread could not do its work.
+    /// The error of the first thread that failed.
     pub(super) fn into_figures(self) -> Result<Figures, String> {
         self.figures
     }

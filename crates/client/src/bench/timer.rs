@@ -1,4 +1,4 @@
-//! A timer that is finer than the milliseconds of the runtime's.
+//! A timer with a finer resolution than the milliseconds of tokio's timer.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,14 +11,15 @@ use rustix::time::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// A timer of the system.
+/// A timerfd of the kernel.
 #[derive(Debug)]
 pub(crate) struct Timer(AsyncFd<OwnedFd>);
 
 impl Timer {
     /// # Errors
-    /// When the system is out of descriptors.
-    // What replaces it is unsafe; an OwnedFd is what it asks for: it keeps its descriptor.
+    /// If the process has no free file descriptor.
+    // The non-deprecated constructor is unsafe. Its condition holds: an OwnedFd keeps its
+    // descriptor.
     #[expect(deprecated)]
     pub(crate) fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
@@ -26,12 +27,12 @@ impl Timer {
         AsyncFd::with_interest(timer, Interest::READABLE).map(Self)
     }
 
-    /// Waits for this long.
+    /// Sleeps for `time`.
     ///
     /// # Errors
-    /// When the system takes the time for none.
+    /// If the kernel rejects the time.
     pub(crate) async fn wait(&self, time: Duration) -> io::Result<()> {
-        // A time of 0 would never come.
+        // A timerfd with a time of 0 is disarmed and never expires.
         let time = time.max(Duration::from_nanos(1));
         let it_value = Timespec::try_from(time).map_err(io::Error::other)?;
         let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -48,7 +49,7 @@ mod tests {
     use std::time::Instant;
 
     #[tokio::test]
-    async fn it_waits_again_and_again_and_never_too_short() {
+    async fn the_timer_is_reusable_and_never_fires_early() {
         let timer = Timer::new().unwrap();
         for micros in [0, 300, 10, 2000] {
             let (start, time) = (Instant::now(), Duration::from_micros(micros));

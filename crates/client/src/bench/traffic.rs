@@ -1,4 +1,4 @@
-//! The pings on their way over one connection, and their replies.
+//! The pings in flight over one connection, and their replies.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -12,40 +12,40 @@ use proto::ping::ERROR_PREFIX;
 use super::shared::{Phase, Plan, Shared, Work};
 use crate::net::ending::Ending;
 
-/// About how much is composed at once, in bytes.
+/// Approximate size of the frames composed for one write, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// How much of an error of the server is kept, in bytes.
+/// Longest error text of the server that is kept, in bytes.
 const SHOWN: usize = 200;
 
-/// Pings that went out together.
+/// Pings sent in one write.
 #[derive(Clone, Copy, Debug)]
 struct Batch {
-    /// When they were due, in nanoseconds since the start.
+    /// When the pings were due, in nanoseconds since the start.
     due: u64,
-    /// When they were sent.
+    /// When the pings were sent, in nanoseconds since the start.
     sent: u64,
     count: u32,
 }
 
-/// What is on its way over a connection.
+/// The pings in flight over a connection.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    /// Number of the connection among those of all threads, from 0.
+    /// Index of the connection over all threads, from 0.
     number: u64,
     decoder: Decoder,
     /// Pings without a reply, the oldest first.
     awaited: VecDeque<Batch>,
     in_flight: u32,
-    /// Pings of the schedule that were sent, or missed while there was no connection.
+    /// Turns of the schedule that are over: sent, or skipped while the connection was down.
     turns: u64,
-    /// Payload of the Pong frame that is due. Only the last Ping frame has to be answered (RFC
-    /// 6455, section 5.5.3).
+    /// Payload of the Pong frame to send. Only the last Ping frame has to be answered (RFC 6455,
+    /// section 5.5.3).
     pong: Option<Vec<u8>>,
 }
 
 impl Traffic {
-    /// Nothing is on its way. So many `turns` of the schedule are over already.
+    /// State of a new connection, after `turns` turns of the schedule.
     pub(crate) fn new(number: u64, turns: u64) -> Self {
         Self {
             number,
@@ -57,18 +57,17 @@ impl Traffic {
         }
     }
 
-    /// Whether no ping waits for its reply.
+    /// Whether no ping is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight == 0
     }
 
-    /// When the oldest ping without a reply was sent.
+    /// When the oldest ping in flight was sent.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.awaited.front().map(|batch| batch.sent)
     }
 
-    /// Puts the frames that are to be sent now into the output. `before` is the phase in which that
-    /// was done last.
+    /// Appends the frames to send now to the output. `before` is the phase of the previous call.
     pub(crate) fn compose(&mut self, shared: &Shared, before: Phase, work: &mut Work) {
         let output = &mut work.output;
         output.clear();
@@ -86,7 +85,7 @@ impl Traffic {
         work.figures.sent += u64::from(count);
     }
 
-    /// How many pings to send now.
+    /// Number of pings to send now.
     fn wanted(&self, plan: &Plan, phase: Phase, before: Phase, now: u64) -> u32 {
         let free = plan.in_flight - self.in_flight;
         match (plan.schedule, phase) {
@@ -95,7 +94,7 @@ impl Traffic {
                 let due = schedule.turns_by(self.number, now).saturating_sub(self.turns);
                 u32::try_from(due).unwrap_or(free).min(free)
             }
-            // What became due up to the end is sent then.
+            // The pings that became due before the end are sent when the phase changes.
             (Some(_), Phase::Draining) if before == Phase::Running => {
                 self.wanted(plan, before, before, now)
             }
@@ -118,7 +117,7 @@ impl Traffic {
         }
     }
 
-    /// Takes the next bytes from the server.
+    /// Decodes the next bytes from the server.
     pub(crate) fn take(
         &mut self,
         mut bytes: &mut [u8],
@@ -178,7 +177,7 @@ impl Traffic {
         }
     }
 
-    /// Takes the oldest ping out, as it was answered; returns when it was due.
+    /// Removes the oldest ping after its reply. Returns when the ping was due.
     fn answered(&mut self) -> Option<u64> {
         let batch = self.awaited.front_mut()?;
         let due = batch.due;
@@ -190,8 +189,8 @@ impl Traffic {
         Some(due)
     }
 
-    /// Counts the pings without a reply by how the connection ended. Those that were sent before
-    /// `expired` waited for as long as a reply may take.
+    /// Counts the pings in flight by the end of the connection. Pings sent before `expired` have
+    /// timed out.
     pub(crate) fn count_unanswered(
         &mut self,
         ending: &Ending,
@@ -211,13 +210,13 @@ impl Traffic {
         }
     }
 
-    /// How many pings have no reply.
+    /// Number of pings in flight.
     pub(crate) fn unanswered(&self) -> u64 {
         self.awaited.iter().map(|batch| u64::from(batch.count)).sum()
     }
 }
 
-/// A masking key that nobody can foresee (RFC 6455, section 5.3).
+/// An unpredictable masking key (RFC 6455, section 5.3).
 pub(crate) fn mask() -> Mask {
     Mask(rand::random())
 }

@@ -1,4 +1,4 @@
-//! A thread with its share of the connections.
+//! A worker thread with its share of the connections.
 
 use std::cell::Cell;
 use std::io;
@@ -30,21 +30,21 @@ use crate::net::route::Reached;
 use crate::net::stream::Stream;
 use crate::net::upgrade::Upgraded;
 
-/// Connections of a thread that are being made at a time.
+/// Connections that a thread opens concurrently.
 const OPENING: usize = 64;
 
 /// What a thread reports to its team.
 pub(crate) enum WorkerReport {
-    /// Each connection was made, or was not.
+    /// Every connection was opened or has failed.
     Opened,
-    /// It is over.
+    /// The worker has ended.
     Done(Result<Box<Figures>, String>),
 }
 
-/// Starts a thread for the connections with these numbers.
+/// Starts a thread for the connections with these indexes.
 ///
 /// # Errors
-/// When there can be no further thread.
+/// If the thread cannot be spawned.
 pub(crate) fn start(
     plan: Arc<Plan>,
     numbers: Range<u64>,
@@ -54,7 +54,7 @@ pub(crate) fn start(
 ) -> io::Result<()> {
     let work = move || {
         let figures = run(plan, numbers, counters, states, &reports);
-        // Nobody wants them where the program ends already.
+        // A send error means that the program is ending, and the figures are not needed.
         let _ = reports.send(WorkerReport::Done(figures.map(Box::new)));
     };
     thread::Builder::new().name("bench".into()).spawn(work).map(drop)
@@ -75,7 +75,7 @@ fn run(
         .map(Rc::new)
         .map_err(|error| format!("cannot count: {error}"))?;
     runtime.block_on(load(Rc::clone(&shared), numbers, states, reports))?;
-    // What is left of the connections is counted then.
+    // Dropping the tasks counts the pings still in flight.
     drop(runtime);
     Ok(shared.work().figures.clone())
 }
@@ -97,7 +97,7 @@ async fn load(
         select! {
             changed = states.changed() => {
                 let state = *states.borrow_and_update();
-                // Nobody is left who would want the figures.
+                // An error means that the team is gone, and the figures are not needed.
                 if changed.is_err() {
                     return Ok(());
                 }
@@ -113,7 +113,7 @@ async fn load(
     Ok(())
 }
 
-/// Makes all connections.
+/// Opens all connections.
 async fn open(shared: &Rc<Shared>, numbers: Range<u64>) {
     let next = Cell::new(numbers.start);
     let opening = async || {
@@ -133,8 +133,8 @@ async fn open_one(shared: &Rc<Shared>, number: u64) {
         Ok(Reached { upgraded: Upgraded { stream, early }, .. }) => {
             work.figures.connects.record(nanos(begun.elapsed()));
             drop(work);
-            let place = Place::take(shared);
-            spawn_local(hold(place, number, Upgraded { stream, early }));
+            let slot = Slot::take(shared);
+            spawn_local(keep_connected(slot, number, Upgraded { stream, early }));
         }
         Err(cause) => {
             work.figures.failed.count(&cause.to_string());
@@ -149,25 +149,25 @@ async fn connect(plan: &Plan, number: u64) -> Result<Reached, ConnectError> {
     plan.route.connect(deadline, source).await
 }
 
-/// A place among the connections of a thread, also while the connection is gone.
-struct Place(Rc<Shared>);
+/// A slot among the connections of a thread, kept while the connection is down.
+struct Slot(Rc<Shared>);
 
-impl Place {
+impl Slot {
     fn take(shared: &Rc<Shared>) -> Self {
         shared.joined();
         Self(Rc::clone(shared))
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.left();
     }
 }
 
-/// Runs a connection, and makes it again where it is lost, until no further ping is sent.
-async fn hold(place: Place, number: u64, first: Upgraded<Stream>) {
-    let shared = &place.0;
+/// Runs a connection and reopens it after a loss, until the phase sends no more pings.
+async fn keep_connected(slot: Slot, number: u64, first: Upgraded<Stream>) {
+    let shared = &slot.0;
     let mut backoff = Backoff::default();
     let mut next = Some(first);
     let mut turns = 0;
@@ -183,15 +183,15 @@ async fn hold(place: Place, number: u64, first: Upgraded<Stream>) {
         next = select! {
             biased;
             () = shared.no_more_pings() => None,
-            upgraded = again(shared, number, &mut backoff) => Some(upgraded),
+            upgraded = reconnect(shared, number, &mut backoff) => Some(upgraded),
         };
-        // What became due in the gap is not made up for.
+        // Pings that became due during the outage are skipped.
         turns = shared.plan.schedule.map_or(0, |schedule| schedule.turns_by(number, shared.now()));
     }
 }
 
-/// Makes a connection again, however often that fails.
-async fn again(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgraded<Stream> {
+/// Reconnects, with as many attempts as needed.
+async fn reconnect(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgraded<Stream> {
     let lost = Instant::now();
     let mut asked = None;
     loop {
@@ -209,11 +209,11 @@ async fn again(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgraded<
     }
 }
 
-/// Wakes each connection when a ping of it is due, if there is a schedule.
+/// Wakes each connection when its next ping is due, if there is a schedule.
 async fn pace(shared: &Shared, mut states: watch::Receiver<RunState>) -> io::Result<()> {
     let Some(schedule) = shared.plan.schedule else { return Ok(()) };
     let timer = Timer::new()?;
-    // An error means that it is all over.
+    // An error means that the team is gone.
     let _ = states.wait_for(|state| state.start.is_some()).await;
     let mut next = 0;
     while next < schedule.total() {
@@ -226,7 +226,7 @@ async fn pace(shared: &Shared, mut states: watch::Receiver<RunState>) -> io::Res
     Ok(())
 }
 
-/// Wakes the connections of these pings, each once.
+/// Wakes the connections that these pings belong to, each once.
 fn wake(shared: &Shared, schedule: &Schedule, pings: Range<u64>) {
     let work = shared.work();
     let pings = pings.end.saturating_sub(shared.plan.connections).max(pings.start)..pings.end;

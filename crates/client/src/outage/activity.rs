@@ -1,75 +1,75 @@
-//! Since when a connection lives, and since when nothing passes over it.
+//! Age and silence of a connection.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When frames passed over a connection.
+/// Times of the last frames over a connection.
 #[derive(Clone, Debug)]
 pub struct Activity {
     made: Instant,
     received: Instant,
     sent: Instant,
-    /// How long nothing had passed when the question was sent that has no answer yet.
-    before_question: Option<Duration>,
+    /// Silence before the request that has no answer yet.
+    before_request: Option<Duration>,
     survived: Duration,
 }
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// How long the connection lived.
+    /// Age of the connection.
     pub age: Duration,
     /// Time since the last frame from the server.
     pub silent_received: Duration,
     /// Time since the last frame to the server.
     pub silent_sent: Duration,
-    /// How long nothing had passed in either direction when the connection was cut. Where a
-    /// question was the first to meet the cut, the silence before the question.
+    /// Silence in both directions before the connection was cut. If a request found the connection
+    /// cut, the silence before that request.
     pub silent: Duration,
 }
 
 impl Activity {
-    /// Of a connection that was made `now`, by the answer to the opening handshake.
+    /// The activity of a connection whose opening handshake completed `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         let survived = Duration::ZERO;
-        Self { made: now, received: now, sent: now, before_question: None, survived }
+        Self { made: now, received: now, sent: now, before_request: None, survived }
     }
 
-    /// A frame was sent that the server has to answer.
+    /// Records a sent frame that the server has to answer.
     pub fn asked(&mut self, now: Instant) {
         let silent = self.silent(now);
-        self.before_question.get_or_insert(silent);
+        self.before_request.get_or_insert(silent);
         self.sent = now;
     }
 
-    /// A frame was sent that answers one of the server.
+    /// Records a sent frame that answers one of the server.
     pub fn replied(&mut self, now: Instant) {
         self.sent = now;
     }
 
-    /// A frame came.
+    /// Records a received frame.
     pub fn received(&mut self, now: Instant) {
-        let before = self.before_question.take().unwrap_or_default();
+        let before = self.before_request.take().unwrap_or_default();
         self.survived = self.survived.max(before).max(self.silent(now));
         self.received = now;
     }
 
-    /// The longest time without a frame that the connection outlived.
+    /// The longest time without a frame that the connection survived.
     #[must_use]
     pub fn survived(&self) -> Duration {
         self.survived
     }
 
-    /// The end of the connection.
+    /// The state of the connection at its end.
     #[must_use]
     pub fn cut(&self, now: Instant) -> Cut {
         Cut {
             age: now.duration_since(self.made),
             silent_received: now.duration_since(self.received),
             silent_sent: now.duration_since(self.sent),
-            silent: self.before_question.unwrap_or_default().max(self.silent_unasked(now)),
+            silent: self.before_request.unwrap_or_default().max(self.silent_without_request(now)),
         }
     }
 
@@ -77,10 +77,10 @@ impl Activity {
         now.duration_since(self.received.max(self.sent))
     }
 
-    /// How long nothing has passed, unless a question waits for its answer: who is cut waits in
-    /// vain, and the wait says nothing about the time that the cut took.
-    fn silent_unasked(&self, now: Instant) -> Duration {
-        if self.before_question.is_some() { Duration::ZERO } else { self.silent(now) }
+    /// Current silence, or zero while a request waits for its answer: on a cut connection that wait
+    /// is unrelated to the timeout that cut it.
+    fn silent_without_request(&self, now: Instant) -> Duration {
+        if self.before_request.is_some() { Duration::ZERO } else { self.silent(now) }
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_meets_the_cut_tells_the_silence_before_it() {
+    fn a_request_over_a_cut_connection_reports_the_silence_before_it() {
         let start = Instant::now();
         let mut activity = Activity::new(start);
         activity.asked(start + SECOND * 90);

@@ -1,58 +1,58 @@
-//! What cut the connections, as far as their ends tell.
+//! The likely cause of ended connections, inferred from when they ended.
 //!
-//! Three things tell causes apart: the same *silence* before each end is an idle timeout, the same
-//! *age* a limit of the lifetime, and the same *instant* for several connections a reload, a
-//! rollout or a failover.
+//! Three patterns distinguish the causes: equal *silence* before each end is an idle timeout, equal
+//! *age* is a lifetime limit, and the same *instant* for several connections is a reload, a rollout
+//! or a failover.
 
 use std::time::Duration;
 
-/// Ends that are needed for a pattern.
+/// Fewest ends that make a pattern.
 const FEWEST: usize = 2;
 
-/// Shortest time that is taken for a timeout: what a server does at once is no timeout.
+/// Shortest time that counts as a timeout: an immediate close by a server is no timeout.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// How far apart equal times may be, beside [`SPREAD`].
+/// Largest difference between times that count as equal, in addition to [`SPREAD`].
 const SLACK: Duration = Duration::from_millis(250);
 
-/// How far apart equal times may be, as a part of them.
+/// Largest difference between times that count as equal, as a fraction of the time.
 const SPREAD: f64 = 0.05;
 
-/// How far apart the ends of one instant may be.
+/// Largest difference between ends that count as simultaneous.
 const INSTANT: Duration = Duration::from_secs(1);
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// When, since any one time for all of them.
+    /// When the connection ended, relative to a common origin of all ends.
     pub at: Duration,
-    /// How long the connection had lived.
+    /// Age of the connection.
     pub age: Duration,
-    /// How long nothing had passed over it.
+    /// Time without traffic before the end.
     pub silent: Duration,
 }
 
-/// Everything that was seen.
+/// All observations about the connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Observed<'a> {
     /// The ends of connections.
     pub ends: &'a [Ended],
-    /// The longest silence that a connection outlived.
+    /// The longest silence that a connection survived.
     pub survived: Duration,
-    /// The age of the oldest connection that is still there.
+    /// The age of the oldest connection that is still open.
     pub oldest: Duration,
 }
 
-/// What fits the ends of connections.
+/// A cause of ended connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A connection without traffic is cut after this time.
+    /// An idle timeout of this length closes connections.
     Idle(Duration),
-    /// A connection is cut at this age, however busy it is.
+    /// A lifetime limit closes connections at this age, regardless of traffic.
     Lifetime(Duration),
-    /// Several connections were cut at once.
+    /// Several connections ended at the same instant.
     Instant,
-    /// None of these fits.
+    /// No pattern fits.
     Unknown,
 }
 
@@ -69,8 +69,8 @@ impl Cause {
     }
 }
 
-/// The cause of the ends; `None` without any. An end that fits silence and age alike, since the
-/// connection was silent all its life, counts as idle.
+/// The cause of the ends; `None` without ends. Ends that fit both silence and age, because the
+/// connections were always silent, count as idle.
 #[must_use]
 pub fn cause(observed: Observed<'_>) -> Option<Cause> {
     let Observed { ends, survived, oldest } = observed;
@@ -89,7 +89,7 @@ pub fn cause(observed: Observed<'_>) -> Option<Cause> {
     Some(if are_at_once(ends) { Cause::Instant } else { Cause::Unknown })
 }
 
-/// The time that at least two thirds of these have in common, if they do: their median.
+/// The median, if at least two thirds of the times equal the median within the tolerance.
 fn common(times: impl Iterator<Item = Duration>) -> Option<Duration> {
     let mut times: Vec<_> = times.collect();
     times.sort();
@@ -122,8 +122,8 @@ mod tests {
         Duration::from_secs_f64(time)
     }
 
-    /// What is said of ends with these times, ages and silences, after a silence that was survived,
-    /// with the oldest connection that is left.
+    /// The cause inferred from ends with these times, ages and silences, a survived silence, and
+    /// the age of the oldest open connection.
     fn of(ends: &[(f64, f64, f64)], survived: f64, oldest: f64) -> Option<Cause> {
         let ended = |&(at, age, silent): &(f64, f64, f64)| Ended {
             at: seconds(at),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits() {
+    fn each_pattern_gives_its_cause() {
         let idle = |time| Some(Cause::Idle(seconds(time)));
         let lifetime = |time| Some(Cause::Lifetime(seconds(time)));
         for (what, ends, survived, oldest, expected) in [

@@ -1,4 +1,4 @@
-//! The outages of a server, one after the other.
+//! The history of a server's outages.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::activity::{Activity, Cut};
 use super::cause::{Cause, Ended, Observed, cause};
 use super::seen::Seen;
 
-/// Outages that are remembered one by one; of older ones the sums are kept.
+/// Most outages kept in full; older outages remain only in the totals.
 pub const REMEMBERED: usize = 100;
 
 /// All outages since the start.
@@ -24,14 +24,14 @@ pub struct Ledger {
     cuts: u64,
     total: Duration,
     longest: Duration,
-    /// The longest silence that a connection outlived.
+    /// The longest silence that a connection survived.
     survived: Duration,
-    /// Since when the connection is there that is there now.
+    /// When the current connection was opened.
     made: Option<Instant>,
 }
 
 impl Ledger {
-    /// Nothing has happened yet.
+    /// A ledger without outages.
     #[must_use]
     pub fn new(started: Instant) -> Self {
         Self {
@@ -48,12 +48,12 @@ impl Ledger {
         }
     }
 
-    /// A connection was made.
+    /// Records that a connection was opened.
     pub fn made(&mut self, now: Instant) {
         self.made = Some(now);
     }
 
-    /// A connection ended.
+    /// Records the end of a connection.
     pub fn ended(&mut self, now: Instant, seen: Seen, reason: String, activity: &Activity) {
         self.made = None;
         self.survived = self.survived.max(activity.survived());
@@ -65,12 +65,12 @@ impl Ledger {
         }
     }
 
-    /// No connection could be made.
+    /// Records a failed attempt to connect.
     pub fn refused(&mut self, now: Instant, reason: String) {
         self.begin(now, Seen::Refused, reason, None);
     }
 
-    /// Begins an outage, unless one is under way.
+    /// Begins an outage, unless one is in progress. Returns whether an outage began.
     fn begin(&mut self, now: Instant, seen: Seen, reason: String, cut: Option<Cut>) -> bool {
         if self.present.is_some() {
             return false;
@@ -86,13 +86,13 @@ impl Ledger {
         true
     }
 
-    /// A reply came. Returns the outage that it ended.
+    /// Records a reply. Returns the outage that the reply ended.
     pub fn answered(&mut self, now: Instant) -> Option<Outage> {
         let outage = self.present.take()?;
         Some(self.end(Outage { is_over: true, ..outage }, now))
     }
 
-    /// The client stops. Returns the outage that is not over.
+    /// Records that the client stops. Returns the outage in progress.
     pub fn stopped(&mut self, now: Instant) -> Option<Outage> {
         let outage = self.present.take()?;
         Some(self.end(outage, now))
@@ -106,42 +106,42 @@ impl Ledger {
         outage
     }
 
-    /// The outage that is under way.
+    /// The outage in progress.
     #[must_use]
     pub fn present(&self) -> Option<&Outage> {
         self.present.as_ref()
     }
 
-    /// The last outages that have ended, the oldest first.
+    /// The last outages that ended, the oldest first.
     pub fn past(&self) -> impl ExactSizeIterator<Item = &Outage> {
         self.past.iter()
     }
 
-    /// How many there were.
+    /// Number of outages.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// How many of them began with the end of a connection.
+    /// Number of outages that began with the end of a connection.
     #[must_use]
     pub fn cuts(&self) -> u64 {
         self.cuts
     }
 
-    /// How long they were in all.
+    /// Total length of the outages.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.total
     }
 
-    /// How long the longest was.
+    /// Length of the longest outage.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.longest
     }
 
-    /// The part of the time, from 0 to 1, in which the server was there.
+    /// Fraction of the time, from 0 to 1, in which the server was available.
     #[must_use]
     pub fn availability(&self, now: Instant) -> f64 {
         let elapsed = now.duration_since(self.started).as_secs_f64();
@@ -149,7 +149,7 @@ impl Ledger {
         if elapsed > 0.0 { (1.0 - down / elapsed).clamp(0.0, 1.0) } else { 1.0 }
     }
 
-    /// What cut the connections.
+    /// The most likely cause of the ended connections.
     #[must_use]
     pub fn cause(&self, now: Instant) -> Option<Cause> {
         let ends: Vec<_> = self.ends.iter().copied().collect();
@@ -172,7 +172,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn an_outage_lasts_from_its_end_to_the_next_reply() {
+    fn an_outage_lasts_from_the_end_of_a_connection_to_the_next_reply() {
         let start = Instant::now();
         let mut ledger = Ledger::new(start);
         let activity = Activity::new(start);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_begins_with_the_last_sign_of_life() {
+    fn silence_begins_with_the_last_frame_received() {
         let start = Instant::now();
         let mut ledger = Ledger::new(start);
         let mut activity = Activity::new(start);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_away_at_the_start_is_no_cut() {
+    fn a_server_unavailable_at_the_start_is_no_cut() {
         let start = Instant::now();
         let mut ledger = Ledger::new(start);
         ledger.refused(start, "refused".into());

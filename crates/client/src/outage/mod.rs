@@ -1,7 +1,7 @@
-//! When a server was not there, how that began, and what may have cut the connections.
+//! Outages of a server: when and how each began, and the likely cause.
 //!
-//! [`activity`] knows since when a connection lives and is silent, [`seen`] how its end looked,
-//! [`ledger`] keeps the outages that follow, and [`mod@cause`] says what fits all ends together.
+//! [`activity`] tracks the age and silence of a connection, [`seen`] classifies its end, [`ledger`]
+//! keeps the outages, and [`mod@cause`] infers the common cause of all ends.
 
 pub mod activity;
 pub mod cause;
@@ -16,20 +16,20 @@ use tokio::time::Instant;
 use activity::Cut;
 use seen::Seen;
 
-/// A time in which the server was not there: from the end of a connection, or from the first try
-/// that failed, to the next reply.
+/// A time in which the server was unavailable: from the end of a connection, or the first failed
+/// attempt to connect, to the next reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// How its beginning looked.
+    /// How the outage began.
     pub seen: Seen,
-    /// The beginning in words.
+    /// How the outage began, as text.
     pub reason: String,
-    /// When it began. Silence begins with the last sign of life.
+    /// When the outage began. A silence begins with the last frame received.
     pub began: Instant,
-    /// How long it lasted.
+    /// Length of the outage.
     pub length: Duration,
-    /// The connection that ended, if it began with one.
+    /// The connection whose end began the outage, if any.
     pub cut: Option<Cut>,
-    /// Whether a reply ended it. Else the client stopped first.
+    /// Whether a reply ended the outage. Otherwise the client stopped first.
     pub is_over: bool,
 }

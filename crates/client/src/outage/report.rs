@@ -1,4 +1,4 @@
-//! Outages in words and in JSON.
+//! Outages as text and as JSON.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,28 +13,29 @@ use super::seen::Seen;
 use crate::record;
 use crate::words::seconds;
 
-/// Outages that the statistics show one by one.
+/// Most outages listed in the statistics.
 const SHOWN: usize = 10;
 
-/// The fields of an outage in JSON.
+/// The JSON fields of an outage.
 #[derive(Debug, Serialize)]
 pub(crate) struct Fields<'a> {
     seen: Seen,
     code: Option<u16>,
     reason: &'a str,
     length: f64,
-    /// Whether a reply ended it.
+    /// Whether a reply ended the outage.
     over: bool,
     age: Option<f64>,
     silent_received: Option<f64>,
     silent_sent: Option<f64>,
-    /// The instances that answered before and after. Only servers that tell it have one.
+    /// The instances that answered before and after; `None` for servers that do not name their
+    /// instance.
     before: Option<String>,
     after: Option<String>,
 }
 
 impl Outage {
-    /// The object in JSON.
+    /// The outage as a JSON object.
     pub(crate) fn fields(&self) -> Fields<'_> {
         let cut = |time: fn(&super::activity::Cut) -> Duration| {
             self.cut.as_ref().map(|cut| record::seconds(time(cut)))
@@ -53,7 +54,7 @@ impl Outage {
         }
     }
 
-    /// When it began, by the clock.
+    /// Wall-clock time of the beginning.
     pub(crate) fn began_at(&self) -> SystemTime {
         let now = SystemTime::now();
         now.checked_sub(self.began.elapsed()).unwrap_or(now)
@@ -77,7 +78,7 @@ impl Outage {
 }
 
 impl Ledger {
-    /// The statistics of the outages, ready to print; nothing without any.
+    /// The statistics of the outages, ready to print; empty without outages.
     #[must_use]
     pub fn report(&self, now: Instant) -> String {
         if self.count() == 0 {
@@ -98,7 +99,7 @@ impl Ledger {
     }
 }
 
-/// What cut the connections, in words.
+/// The cause as a line of text.
 fn cause_line(cause: Cause) -> Option<String> {
     Some(match cause {
         Cause::Idle(time) => {

@@ -1,4 +1,4 @@
-//! How the end of a connection looked to the client.
+//! The end of a connection as the client observed it.
 
 use std::fmt;
 use std::io;
@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer};
 
 use crate::net::ending::Ending;
 
-/// The code of a Close frame that has none (RFC 6455, section 7.1.5).
+/// The status code of a Close frame without one (RFC 6455, section 7.1.5).
 const NO_CODE: u16 = 1005;
 
-/// How a connection ended, or that there was none.
+/// How a connection ended, or why none was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Seen {
     /// A Close frame with this code, from the server, or from the client to a server that breaks
@@ -22,12 +22,12 @@ pub enum Seen {
     Rst,
     /// No answer.
     Silence,
-    /// There could be no connection.
+    /// No connection could be opened.
     Refused,
 }
 
 impl Seen {
-    /// How this end looked; `None` where the client itself stopped.
+    /// The classification of `ending`; `None` if the client itself stopped.
     #[must_use]
     pub fn of(ending: &Ending) -> Option<Self> {
         Some(match ending {
@@ -41,7 +41,7 @@ impl Seen {
         })
     }
 
-    /// The code of the Close frame.
+    /// The status code of the Close frame.
     #[must_use]
     pub fn code(self) -> Option<u16> {
         match self {
@@ -51,7 +51,7 @@ impl Seen {
     }
 }
 
-/// Whether the system gave up on a peer that answers nothing, or on the way to the peer.
+/// Whether the kernel gave up on an unresponsive peer, or on the route to the peer.
 fn is_silence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -87,7 +87,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn each_end_has_its_look() {
+    fn each_end_has_its_class() {
         let close = |code| Close { code: CloseCode(code), reason: "".into() };
         let io = |kind| Ending::Lost(Some(io::Error::from(kind)));
         for (ending, seen) in [

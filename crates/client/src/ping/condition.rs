@@ -1,4 +1,4 @@
-//! `--fail-if`: what makes a run a failure, such as `loss>1%,p99>200ms,outage>5s,cuts>0`.
+//! `--fail-if`: conditions that make a run a failure, such as `loss>1%,p99>200ms,outage>5s,cuts>0`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,18 +7,18 @@ use super::figures::{Figures, Times};
 
 const EXAMPLE: &str = "loss>1%,p99>200ms,outage>5s,cuts>0";
 
-/// Conditions, of which one is enough.
+/// Conditions; one met condition fails the run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditions(Vec<Condition>);
 
-/// A figure that is above or below a bound.
+/// A comparison of a figure with a bound.
 #[derive(Clone, Debug, PartialEq)]
 struct Condition {
     figure: &'static Figure,
     comparison: Comparison,
-    /// In seconds, parts of one, or a number.
+    /// The bound: seconds, a fraction, or a plain number, by the unit of the figure.
     bound: f64,
-    /// As it was given.
+    /// The condition as the user wrote it.
     text: String,
 }
 
@@ -30,7 +30,7 @@ enum Comparison {
     AtMost,
 }
 
-/// A figure that can be bounded.
+/// A figure that a condition can use.
 #[derive(Debug)]
 struct Figure {
     name: &'static str,
@@ -38,7 +38,7 @@ struct Figure {
     value: fn(&Figures) -> Option<f64>,
 }
 
-/// What a bound is written in.
+/// The unit of a bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Unit {
     Percent,
@@ -64,7 +64,7 @@ fn time(figures: &Figures, value: fn(&Times) -> f64) -> Option<f64> {
     figures.times.as_ref().map(value)
 }
 
-// Each figure is there once, so its name says which.
+// The names are unique, so the name identifies a figure.
 impl PartialEq for Figure {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -72,7 +72,7 @@ impl PartialEq for Figure {
 }
 
 impl Conditions {
-    /// The conditions that these figures meet, in words.
+    /// The conditions that these figures meet, as text; `None` if no condition is met.
     #[must_use]
     pub fn met(&self, figures: &Figures) -> Option<String> {
         let met = self.0.iter().filter_map(|condition| condition.met(figures));
@@ -82,8 +82,8 @@ impl Conditions {
 }
 
 impl Condition {
-    /// `loss is 20% (loss>1%)`, if that is so. A figure that is not known, such as the round trip
-    /// of no ping, is no failure of its own.
+    /// `loss is 20% (loss>1%)`, if the condition is met. An unknown figure, such as a round trip
+    /// without replies, never meets a condition.
     fn met(&self, figures: &Figures) -> Option<String> {
         let value = (self.figure.value)(figures)?;
         let is_met = match self.comparison {
@@ -97,7 +97,7 @@ impl Condition {
     }
 }
 
-/// A value with its unit.
+/// A value printed with its unit.
 struct Shown(f64, Unit);
 
 impl fmt::Display for Shown {
@@ -144,7 +144,7 @@ impl FromStr for Condition {
     }
 }
 
-/// The comparison that a text begins with, and what follows.
+/// Splits off the comparison operator at the start of a text.
 fn comparison(text: &str) -> (Comparison, &str) {
     [
         (">=", Comparison::AtLeast),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn each_figure_has_its_bound() {
+    fn each_figure_can_have_a_bound() {
         for (text, told) in [
             ("loss>1%", Some("loss is 2.00% (loss>1%)")),
             ("loss>2%", None),
@@ -227,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn a_round_trip_that_is_not_known_is_not_above_a_bound() {
+    fn an_unknown_round_trip_meets_no_condition() {
         let none = Figures { times: None, sent: 0, ..figures() };
         let conditions: Conditions = "p99>0ms,loss>0%".parse().unwrap();
         assert_eq!(conditions.met(&none), None);
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_what_is_allowed() {
+    fn an_error_names_the_fault_and_the_allowed_values() {
         for (text, told) in [
             ("", "allowed are conditions of a name, > or <, and a bound, such as loss>1%,"),
             ("loss", "allowed are conditions of a name"),

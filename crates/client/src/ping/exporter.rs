@@ -18,19 +18,19 @@ use tracing::{info, warn};
 
 use super::metrics::Metrics;
 
-/// Requests that are served at a time.
+/// Most concurrent connections.
 const MOST: usize = 16;
 
-/// Time for a connection, and all its requests.
+/// Time limit of a connection with all its requests.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pause after a connection could not be accepted, as when the descriptors are used up.
+/// Pause after a failed accept, for example when no descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Begins to serve the metrics at this address, `HOST:PORT`.
+/// Starts to serve the metrics at `address`, `HOST:PORT`.
 ///
 /// # Errors
-/// Why nothing can be served there.
+/// Why the address cannot be listened on.
 pub(super) async fn start(address: &str, metrics: Metrics) -> Result<(), String> {
     let failed = |error| format!("cannot listen on {address} (METRICS_LISTEN): {error}");
     let listener = TcpListener::bind(address).await.map_err(failed)?;

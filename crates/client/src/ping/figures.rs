@@ -1,4 +1,4 @@
-//! What the pings of a run come to, in numbers. The names are those of the verdict in JSON.
+//! The figures of a run. The names are those of the verdict in JSON.
 
 use serde::{Serialize, Serializer};
 
@@ -7,48 +7,48 @@ use crate::outage::cause::Cause;
 /// All figures of a run. Times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// Pings whose fate is known.
+    /// Completed pings, answered or lost.
     pub sent: u64,
     /// Pings that were answered.
     pub received: u64,
-    /// Pings that were not.
+    /// Pings that were not answered.
     pub lost: u64,
-    /// Round trips; `None` without any.
+    /// Round-trip times; `None` without a reply.
     pub times: Option<Times>,
-    /// Times in which the server was not there.
+    /// Number of outages.
     pub outages: u64,
     /// Outages that began with the end of a connection.
     pub cuts: u64,
-    /// How long the outages were in all.
+    /// Total length of the outages.
     pub outage_total: f64,
-    /// How long the longest was.
+    /// Length of the longest outage.
     pub outage_longest: f64,
-    /// The part of the time, from 0 to 1, in which the server was there.
+    /// Fraction of the time, from 0 to 1, in which the server was available.
     pub availability: f64,
-    /// What fits all cuts; `None` without any.
+    /// The common cause of all cuts; `None` without a cut.
     #[serde(serialize_with = "cause_name")]
     pub cause: Option<Cause>,
 }
 
-/// Round trips, in seconds.
+/// Round-trip times, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Times {
-    /// The least.
+    /// The minimum.
     pub min: f64,
     /// The average.
     pub avg: f64,
     /// The median.
     pub p50: f64,
-    /// Nine of ten took this time at most.
+    /// The 90th percentile.
     pub p90: f64,
-    /// 99 of 100 took this time at most.
+    /// The 99th percentile.
     pub p99: f64,
-    /// The greatest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Figures {
-    /// The part of the pings, from 0 to 1, that was lost; `None` without any.
+    /// The fraction of lost pings, from 0 to 1; `None` without a completed ping.
     #[must_use]
     pub fn loss(&self) -> Option<f64> {
         (self.sent > 0).then(|| self.lost as f64 / self.sent as f64)

@@ -1,4 +1,4 @@
-//! When a run ends by itself.
+//! The limits of a run: count and deadline.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use tokio::time::sleep;
 /// The limits of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Pings to send (`--count`). A try to connect that fails counts as well, so that a run ends
-    /// where no server is.
+    /// Pings to send (`--count`). A failed attempt to connect counts as well, so that a run without
+    /// a server ends.
     pub count: Option<u64>,
-    /// Time for everything (`--deadline`).
+    /// Time limit of the whole run (`--deadline`).
     pub deadline: Option<Duration>,
 }
 
 impl Limits {
-    /// Whether the run ends by itself at all.
+    /// Whether the run has a limit.
     #[must_use]
     pub fn are_any(self) -> bool {
         self.count.is_some() || self.deadline.is_some()

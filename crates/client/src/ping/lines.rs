@@ -1,4 +1,4 @@
-//! The lines on stdout, in the style that was asked for.
+//! The lines on stdout, in the chosen style.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,44 +12,44 @@ use crate::stdout::{self, Output};
 use crate::words::counted;
 use proto::escape;
 
-/// What is printed of each reply.
+/// The format of each reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// The line with what the server said.
+    /// The line with the server's text.
     Plain,
-    /// The same, with the number of the ping and the round trip.
+    /// The same line with the number of the ping and the round-trip time.
     Numbered,
     /// Nothing.
     Quiet,
-    /// Objects in JSON.
+    /// JSON objects.
     Json,
 }
 
-/// The way of the lines to stdout.
+/// The printer of lines on stdout.
 #[derive(Debug)]
 pub(super) struct Lines {
     url: String,
     style: Style,
     output: Output,
-    /// Lines that stdout had no room for, since that was told last.
+    /// Lines dropped for lack of room in the queue, since the last warning about dropped lines.
     left_out: u64,
-    unasked: Throttle,
+    unsolicited: Throttle,
 }
 
 #[derive(Serialize)]
 struct Reply {
     seq: u64,
     time: f64,
-    /// Time in the server. Only a server that tells it has one.
+    /// Processing time in the server; `None` if the server does not report one.
     server_time: Option<f64>,
 }
 
 impl Lines {
     pub(super) fn new(url: String, style: Style, output: Output) -> Self {
-        Self { url, style, output, left_out: 0, unasked: Throttle::default() }
+        Self { url, style, output, left_out: 0, unsolicited: Throttle::default() }
     }
 
-    /// The way to stdout.
+    /// The handle to stdout.
     pub(super) fn output(&self) -> &Output {
         &self.output
     }
@@ -58,7 +58,7 @@ impl Lines {
         self.style
     }
 
-    /// A reply to the ping with this number.
+    /// Prints a reply to the ping with this number.
     pub(super) fn reply(&mut self, text: &str, number: u64, time: Duration) {
         match self.style {
             Style::Plain => self.print(stdout::received(text)),
@@ -75,7 +75,7 @@ impl Lines {
         }
     }
 
-    /// An error that answers a ping.
+    /// Prints an error that answers a ping.
     pub(super) fn error(&mut self, text: &str) {
         match self.style {
             Style::Plain | Style::Numbered => self.print(stdout::received(text)),
@@ -83,22 +83,22 @@ impl Lines {
         }
     }
 
-    /// A text that answers no ping. A server that sends many is not shown in full.
+    /// Prints a text that answers no ping. The rate of these lines is limited.
     pub(super) fn text(&mut self, text: &str) {
         let now = Instant::now();
-        if self.unasked.admits(now) {
+        if self.unsolicited.admits(now) {
             match self.style {
                 Style::Plain | Style::Numbered => self.print(stdout::received(text)),
                 Style::Quiet => {}
                 Style::Json => info!("received from {}: {}", self.url, escape::plain(text)),
             }
         }
-        if let Some(left_out) = self.unasked.due(now) {
-            self.tell_unasked(left_out);
+        if let Some(left_out) = self.unsolicited.due(now) {
+            self.log_suppressed(left_out);
         }
     }
 
-    /// An object, where the style is JSON.
+    /// Prints a JSON object, if the style is JSON.
     pub(super) fn record(&mut self, r#type: &'static str, at: SystemTime, fields: &impl Serialize) {
         if self.style == Style::Json
             && let Ok(line) = record::line(r#type, at, fields)
@@ -107,34 +107,34 @@ impl Lines {
         }
     }
 
-    /// Prints a line, unless the reader of stdout is too slow: the socket is not left unread for
-    /// that.
+    /// Prints a line, or drops the line if the reader of stdout is too slow: the socket must still
+    /// be read.
     fn print(&mut self, line: String) {
         if self.output.offer(line) {
-            self.tell_left_out();
+            self.log_dropped();
         } else {
             self.left_out += 1;
         }
     }
 
-    fn tell_left_out(&mut self) {
+    fn log_dropped(&mut self) {
         if self.left_out > 0 {
             let lines = counted(std::mem::take(&mut self.left_out), "line");
             warn!("left {lines} out on stdout: its reader is too slow");
         }
     }
 
-    fn tell_unasked(&self, left_out: u64) {
+    fn log_suppressed(&self, left_out: u64) {
         let texts = counted(left_out, "text");
         warn!("left {texts} of {} out: they answer no ping, and too many come", self.url);
     }
 
-    /// Tells what is still to tell; returns the way to stdout.
+    /// Logs the pending notices and returns the handle to stdout.
     pub(super) fn finish(mut self) -> Output {
-        if let Some(left_out) = self.unasked.take() {
-            self.tell_unasked(left_out);
+        if let Some(left_out) = self.unsolicited.take() {
+            self.log_suppressed(left_out);
         }
-        self.tell_left_out();
+        self.log_dropped();
         self.output
     }
 }

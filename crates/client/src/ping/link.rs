@@ -1,39 +1,39 @@
-//! Whether the server is there, so that its going and its coming back are told once each.
+//! The up or down state of the server, so that each change is logged once.
 //!
-//! It is there from the first Pong of a connection on. A server that accepts connections and
-//! drops them at once would otherwise be lost and found at every try.
+//! The server is up from the first Pong of a connection. Otherwise a server that accepts
+//! connections and drops them at once would go up and down at every attempt.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is known of the server.
+/// The state of the server.
 #[derive(Debug, Default)]
 pub struct Link {
     is_up: bool,
-    /// Since when it is not there, once that was seen.
+    /// When the server went down, if it is known to be down.
     lost_at: Option<Instant>,
-    /// It was there before.
+    /// Whether the server has been up before.
     was_up: bool,
 }
 
-/// The server is there.
+/// The server came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Up {
-    /// It was not there before; as long as this in vain, if at all.
+    /// For the first time, after failed attempts for this long, if any.
     First(Option<Duration>),
-    /// It was gone for as long as this.
+    /// Again, after an outage of this length.
     Again(Duration),
 }
 
 impl Link {
-    /// Whether a Pong came since the server was lost.
+    /// Whether the server is up.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.is_up
     }
 
-    /// A Pong came. Returns what that means, if it is news.
+    /// Records a Pong. Returns the change to up, if the server was not up.
     pub fn pong(&mut self, now: Instant) -> Option<Up> {
         if self.is_up {
             return None;
@@ -49,7 +49,7 @@ impl Link {
         }
     }
 
-    /// A connection was lost or could not be made. Returns whether that is news.
+    /// Records a lost or failed connection. Returns whether the state changed to down.
     pub fn lost(&mut self, now: Instant) -> bool {
         self.is_up = false;
         let is_news = self.lost_at.is_none();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn going_and_coming_back_are_news_once() {
+    fn each_change_is_reported_once() {
         let at = times();
         let mut link = Link::default();
         assert_eq!(link.pong(at(0)), Some(Up::First(None)));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_comes_late_is_not_back() {
+    fn a_server_that_starts_late_is_up_for_the_first_time() {
         let at = times();
         let mut link = Link::default();
         assert!(link.lost(at(0)));

@@ -1,4 +1,4 @@
-//! The live line of a terminal: the last round trips as a picture, and how it goes.
+//! The live line of a terminal: a sparkline of the last round trips, and a summary.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,33 +16,33 @@ use super::limits::Limits;
 use crate::stdout::Output;
 use crate::words::{counted, seconds};
 
-/// How often the line changes.
+/// Interval between updates of the line.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Pings in the picture.
+/// Pings in the sparkline.
 const PICTURE: usize = 24;
 
-/// Columns of a terminal that does not tell.
+/// Width of a terminal that does not report one, in columns.
 const COLUMNS: usize = 80;
 
-/// Heights of a round trip in the picture.
+/// Bar heights of the sparkline.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A lost ping in the picture.
+/// A lost ping in the sparkline.
 const LOST: char = '×';
 
-/// What the live line shows; nothing where there is none.
+/// The state of the live line; `None` without a live line.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Live(Option<Rc<RefCell<State>>>);
 
 #[derive(Debug)]
 struct State {
-    /// The last pings; `None` was lost.
+    /// Round trips of the last pings; `None` is a lost ping.
     pings: VecDeque<Option<Duration>>,
     sent: u64,
     lost: u64,
     times: Option<Times>,
-    /// Since when the server is there or not, and why not.
+    /// Time of the last change between up and down, and the reason if down.
     since: Instant,
     down: Option<String>,
     limits: Limits,
@@ -52,7 +52,7 @@ struct State {
 }
 
 impl Live {
-    /// A line for stdout, if that is a terminal which can go back in a line.
+    /// A live line if stdout is a terminal that can rewrite a line.
     pub(super) fn for_stdout(limits: Limits) -> Self {
         let is_smart = env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"));
         if !(io::stdout().is_terminal() && is_smart) {
@@ -61,7 +61,7 @@ impl Live {
         Self(Some(Rc::new(RefCell::new(State::new(limits)))))
     }
 
-    /// A ping was answered, or is lost.
+    /// Records a ping, answered or lost.
     pub(super) fn ping(&self, sent: u64, lost: u64, time: Option<Duration>) {
         let Some(state) = &self.0 else { return };
         let state = &mut *state.borrow_mut();
@@ -72,7 +72,7 @@ impl Live {
         state.pings.push_back(time);
     }
 
-    /// Computes the percentiles anew, once in a while.
+    /// Updates the percentiles, at a limited rate.
     pub(super) fn times(&self, times: impl FnOnce() -> Option<Times>) {
         let Some(state) = &self.0 else { return };
         let state = &mut *state.borrow_mut();
@@ -82,12 +82,12 @@ impl Live {
         }
     }
 
-    /// The server is there since now.
+    /// Records that the server is up.
     pub(super) fn up(&self) {
         self.note(None);
     }
 
-    /// The server is not there since now, for this reason.
+    /// Records that the server is down, for this reason.
     pub(super) fn down(&self, reason: &str) {
         self.note(Some(reason.to_owned()));
     }
@@ -99,7 +99,7 @@ impl Live {
         }
     }
 
-    /// Draws the line again and again.
+    /// Redraws the line periodically.
     pub(super) async fn draw(&self, output: Output) {
         let Some(state) = &self.0 else { return std::future::pending().await };
         let mut shown = String::new();
@@ -137,7 +137,7 @@ impl State {
         }
     }
 
-    /// `▁▂▁×█  12 of 20 pings, 1 lost, p50 0.21 ms, p99 0.40 ms, up 12 s`, no wider than a line.
+    /// `▁▂▁×█  12 of 20 pings, 1 lost, p50 0.21 ms, p99 0.40 ms, up 12 s`, no wider than `columns`.
     fn line(&self, columns: usize) -> String {
         let mut parts = vec![match self.limits.count {
             Some(count) => format!("{} of {}", self.sent, counted(count, "ping")),
@@ -156,7 +156,7 @@ impl State {
             None => format!("up {since}"),
         });
         let line = format!("{}  {}", self.picture(), parts.join(", "));
-        // A line of full width would move a terminal to the next.
+        // A line of full width would wrap on some terminals.
         line.chars().take(columns.saturating_sub(1)).collect()
     }
 
@@ -170,7 +170,7 @@ impl State {
     }
 }
 
-/// Seconds without a fraction while they are many.
+/// A time in seconds, without a fraction for long times.
 fn whole(time: Duration) -> String {
     if time >= Duration::from_secs(10) { format!("{} s", time.as_secs()) } else { seconds(time) }
 }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_line_shows_the_last_pings_and_how_it_goes() {
+    async fn the_line_shows_the_last_pings_and_a_summary() {
         let mut state = state(&[Some(1), Some(4), None, Some(8)]);
         state.lost = 1;
         assert_eq!(state.line(80), "▁▄×█  4 pings, 1 lost, down 0.0 s: connecting");

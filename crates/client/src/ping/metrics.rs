@@ -10,17 +10,17 @@ use prometheus::{
 
 use crate::outage::seen::Seen;
 
-/// Upper bounds of the round trips that are counted together, in seconds.
+/// Upper bounds of the histogram buckets of round trips, in seconds.
 const BUCKETS: [f64; 15] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     10.0,
 ];
 
-/// Close codes that have a name of their own: those of RFC 6455 and the IANA registry. A server may
-/// send thousands of others, each of which would be a time series.
+/// Close codes with a label value of their own: those of RFC 6455 and the IANA registry. A server
+/// may send thousands of others, each of which would be a time series.
 const KNOWN_CODES: std::ops::RangeInclusive<u16> = 1000..=1015;
 
-/// What is counted, if anybody wants to know.
+/// The metrics; `None` inside if they are not served.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Metrics(Option<Counts>);
 
@@ -35,10 +35,10 @@ struct Counts {
 }
 
 impl Metrics {
-    /// Begins to count.
+    /// Creates and registers the metrics.
     ///
     /// # Errors
-    /// When a name is not allowed, which none of these is.
+    /// If a metric name is invalid. None of these names is.
     pub(super) fn start() -> Result<Self> {
         let options = HistogramOpts::new(
             "websockets_client_round_trip_seconds",
@@ -71,7 +71,7 @@ impl Metrics {
         Ok(Self(Some(counts)))
     }
 
-    /// A ping was answered after this time, or is lost.
+    /// Counts a ping, answered after this time or lost.
     pub(super) fn ping(&self, round_trip: Option<Duration>) {
         let Some(counts) = &self.0 else { return };
         match round_trip {
@@ -83,7 +83,7 @@ impl Metrics {
         }
     }
 
-    /// An outage has begun.
+    /// Counts the beginning of an outage.
     pub(super) fn outage(&self, seen: Seen) {
         let Some(counts) = &self.0 else { return };
         let label = match seen {
@@ -93,14 +93,14 @@ impl Metrics {
         counts.outages.with_label_values(&[label]).inc();
     }
 
-    /// Whether the server is there.
+    /// Sets whether the server is up.
     pub(super) fn up(&self, is_up: bool) {
         if let Some(counts) = &self.0 {
             counts.up.set(i64::from(is_up));
         }
     }
 
-    /// A connection was made, and has its first reply.
+    /// Observes the phases of a connection after its first reply.
     pub(super) fn connection(&self, phases: [(&'static str, Option<Duration>); 6]) {
         let Some(counts) = &self.0 else { return };
         counts.phases.reset();
@@ -111,10 +111,10 @@ impl Metrics {
         }
     }
 
-    /// Everything in the text format of Prometheus.
+    /// All metrics in the text format of Prometheus.
     ///
     /// # Errors
-    /// When the encoder refuses, which only an unknown kind of metric makes it do.
+    /// If the encoder fails, which happens only for an unknown metric type.
     pub(super) fn text(&self) -> Result<String> {
         let families = self.0.as_ref().map(|counts| counts.registry.gather()).unwrap_or_default();
         TextEncoder::new().encode_to_string(&families)
@@ -123,7 +123,7 @@ impl Metrics {
 
 impl Counts {
     fn register(&self) -> Result<()> {
-        // A rate needs the zero before the first one.
+        // `rate()` needs the sample of 0 before the first event.
         ["received", "lost"].iter().for_each(|result| _ = self.pings.with_label_values(&[result]));
         let collectors: [Box<dyn Collector>; 5] = [
             Box::new(self.round_trips.clone()),
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_in_the_text() {
+    fn all_metrics_are_in_the_text() {
         let metrics = Metrics::start().unwrap();
         metrics.ping(Some(Duration::from_micros(200)));
         metrics.ping(None);

@@ -1,11 +1,11 @@
-//! Pings a server until told to stop, through restarts and failures.
+//! Pings a server until a stop signal, across restarts and failures of the server.
 //!
-//! [`session`] is what happens over one connection, [`way`] how the server is asked,
-//! [`backoff`](crate::backoff) the pause until the next connection, [`limits`] when a run ends by
-//! itself. [`reporter`] counts
-//! ([`stats`]), tells events where there is news ([`link`]), and hands on what is shown: [`lines`]
-//! on stdout, the [`live`] line of a terminal, [`metrics`]. [`figures`] are what comes of a run, and
-//! [`verdict`] whether that is good, also under the conditions of `--fail-if` ([`condition`]).
+//! [`session`] pings over one connection, [`way`] chooses the kind of pings,
+//! [`backoff`](crate::backoff) is the pause before the next connection, [`limits`] ends a run by
+//! count or deadline. [`reporter`] counts ([`stats`]), logs changes of the server's state
+//! ([`link`]), and feeds the outputs: [`lines`] on stdout, the [`live`] line of a terminal,
+//! [`metrics`]. [`figures`] holds the results of a run, and [`verdict`] judges them, with the
+//! conditions of `--fail-if` ([`condition`]).
 
 mod awaited;
 pub mod condition;
@@ -51,7 +51,7 @@ use stats::Stats;
 use verdict::{Judgement, RunEnd};
 use way::Asking;
 
-/// Which server is pinged, and how.
+/// The server and the settings of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server.
@@ -62,15 +62,15 @@ pub struct Options {
     pub lag: Duration,
     /// Time that a reply may take (`PONG_TIMEOUT`).
     pub patience: Duration,
-    /// What is printed of each reply; `None` depends on what stdout is.
+    /// Format of each reply on stdout; `None` chooses by whether stdout is a terminal.
     pub style: Option<Style>,
-    /// When the run ends by itself.
+    /// Limits after which the run ends.
     pub limits: Limits,
-    /// Measures with Ping frames.
+    /// Sends Ping frames instead of text messages.
     pub with_frames: bool,
-    /// What makes the run a failure.
+    /// Conditions that make the run a failure.
     pub conditions: Conditions,
-    /// Where the metrics are served, `HOST:PORT`.
+    /// Address on which the metrics are served, `HOST:PORT`.
     pub metrics: Option<String>,
 }
 
@@ -100,11 +100,11 @@ impl Options {
     }
 }
 
-/// Pings the server until told to stop, until a limit is reached, or until nobody reads stdout any
-/// more; then prints the statistics, or the verdict in JSON.
+/// Pings the server until a stop signal, a limit, or the close of stdout; then prints the
+/// statistics, or the verdict in JSON.
 ///
 /// # Errors
-/// When stdout takes no more lines, or the metrics cannot be served.
+/// If stdout cannot be written, or the metrics cannot be served.
 pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
     let (output, writer) = stdout::open().and_then(Output::start).map_err(unwritable)?;
     if stdout::is_shared_terminal() {
@@ -128,7 +128,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
     }
 }
 
-/// Pings up to the end of the run, and reports.
+/// Pings until the end of the run, and prints the report.
 async fn ping<C, S>(
     mut pinger: Pinger<C>,
     options: &Options,
@@ -178,8 +178,8 @@ where
     C: AsyncFn() -> Result<Connected<S>, ConnectError>,
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Connects, pings, and begins again, until it is `over`, and returns what that yields; or
-    /// until all pings that were asked for are over.
+    /// Connects and pings, over one connection after another, until `over` completes, and returns
+    /// its output; `None` when all pings of `--count` are completed.
     async fn ping_until<E: Ends>(
         &mut self,
         mut over: Pin<&mut impl Future<Output = E>>,
@@ -191,7 +191,7 @@ where
                 connected = (self.connect)() => connected,
             };
             let asked = match connected {
-                Ok(connected) => match self.use_up(connected, over.as_mut()).await {
+                Ok(connected) => match self.run_connection(connected, over.as_mut()).await {
                     Some(outcome) => return Some(outcome),
                     None => None,
                 },
@@ -211,8 +211,8 @@ where
         }
     }
 
-    /// Pings over one connection to its end; returns an outcome if it is all `over`.
-    async fn use_up<E: Ends>(
+    /// Pings over one connection until its end. Returns an outcome if `over` completed.
+    async fn run_connection<E: Ends>(
         &mut self,
         connected: Connected<S>,
         over: Pin<&mut impl Future<Output = E>>,
@@ -224,7 +224,7 @@ where
         let ending = select! {
             biased;
             outcome = over => {
-                let is_unanswered = session.part(&Ending::Stopped, &mut self.reporter).await;
+                let is_unanswered = session.close(&Ending::Stopped, &mut self.reporter).await;
                 if is_unanswered && outcome.is_late() {
                     self.reporter.lost_ping();
                 }
@@ -238,14 +238,14 @@ where
         {
             self.backoff.held(made.elapsed());
         }
-        session.part(&ending, &mut self.reporter).await;
+        session.close(&ending, &mut self.reporter).await;
         None
     }
 }
 
-/// What ends a run.
+/// The reason for the end of a run.
 trait Ends {
-    /// Whether a ping that has no answer then is lost, rather than broken off.
+    /// Whether a ping in flight then counts as lost, rather than as never sent.
     fn is_late(&self) -> bool;
 }
 

@@ -1,4 +1,4 @@
-//! What comes of the pings: lines on stdout, counts, and events where there is news.
+//! Reports the results of pings: lines on stdout, counters, and events when the state changes.
 
 use std::io;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::record;
 use crate::stdout::{Output, Writer};
 use crate::words::{counted, seconds};
 
-/// Reports on all connections of a client.
+/// The reporter of all connections of a client.
 #[derive(Debug)]
 pub struct Reporter {
     url: String,
@@ -37,15 +37,15 @@ pub struct Reporter {
     stats: Stats,
     ledger: Ledger,
     link: Link,
-    /// The connection without a reply.
+    /// The current connection, until its first reply.
     connection: Option<Connection>,
     limits: Limits,
-    /// Tries to connect that failed.
+    /// Failed attempts to connect.
     failed: u64,
     started: Instant,
 }
 
-/// Where the reports go.
+/// The destinations of the reports.
 #[derive(Debug)]
 pub(super) struct Sinks {
     pub(super) output: Output,
@@ -55,7 +55,7 @@ pub(super) struct Sinks {
 }
 
 impl Reporter {
-    /// A reporter that has nothing to report yet.
+    /// A reporter without any results yet.
     #[must_use]
     pub(super) fn new(endpoint: &Endpoint, limits: Limits, sinks: Sinks, stats: Stats) -> Self {
         let Sinks { output, style, live, metrics } = sinks;
@@ -77,13 +77,13 @@ impl Reporter {
         }
     }
 
-    /// A connection was made.
+    /// Reports an opened connection.
     pub fn connected(&mut self, address: String, phases: Phases) {
         self.ledger.made(Instant::now());
         self.connection = Some(Connection::new(address, phases));
     }
 
-    /// A ping was answered, with `text`.
+    /// Reports a ping answered with `text`.
     pub fn received(&mut self, text: &str, round_trip: Duration) {
         self.stats.received(round_trip);
         self.note_ping(Some(round_trip));
@@ -91,30 +91,30 @@ impl Reporter {
         self.lines.reply(text, self.stats.sent(), round_trip);
     }
 
-    /// A ping was answered with an error.
+    /// Reports a ping answered with an error.
     pub fn refused(&mut self, text: &str) {
         self.stats.refused();
         self.note_ping(None);
         self.lines.error(text);
     }
 
-    /// The server sent something that answers no ping.
-    pub fn unasked(&mut self, text: &str) {
+    /// Reports a text that answers no ping.
+    pub fn unsolicited(&mut self, text: &str) {
         self.lines.text(text);
     }
 
-    /// The server is asked with Ping frames from now on.
+    /// Reports the switch from messages to Ping frames.
     pub(super) fn switched(&mut self, unfit: Unfit) {
         let url = &self.url;
         warn!("{url} {unfit}; measuring with Ping frames from now on, as --protocol-ping does");
     }
 
-    /// The way to stdout.
+    /// The handle to stdout.
     pub(crate) fn output(&self) -> Output {
         self.lines.output().clone()
     }
 
-    /// Whether all pings that were asked for are over.
+    /// Whether all pings of `--count` are completed.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.limits.count.is_some_and(|count| self.stats.sent() + self.failed >= count)
@@ -129,7 +129,7 @@ impl Reporter {
     fn note_pong(&mut self) {
         self.note_connection(true);
         if let Some(outage) = self.ledger.answered(Instant::now()) {
-            self.tell_outage(&outage);
+            self.record_outage(&outage);
         }
         let event = match self.link.pong(Instant::now()) {
             Some(Up::First(None)) => format!("connected to {}", self.url),
@@ -151,7 +151,7 @@ impl Reporter {
         }
     }
 
-    /// Tells about the connection, once its first reply has come, or will not.
+    /// Records the connection, after its first reply or its end without one.
     fn note_connection(&mut self, is_answered: bool) {
         if let Some(connection) = self.connection.take() {
             let first_reply = is_answered.then(|| connection.age());
@@ -161,17 +161,17 @@ impl Reporter {
         }
     }
 
-    fn tell_outage(&mut self, outage: &Outage) {
+    fn record_outage(&mut self, outage: &Outage) {
         self.lines.record("outage", outage.began_at(), &outage.fields());
     }
 
-    /// A ping will have no answer.
+    /// Reports a lost ping.
     pub fn lost_ping(&mut self) {
         self.stats.lost();
         self.note_ping(None);
     }
 
-    /// No connection could be made.
+    /// Reports a failed attempt to connect.
     pub fn connect_failed(&mut self, error: &ConnectError) {
         self.failed += 1;
         let present = self.ledger.count();
@@ -187,7 +187,8 @@ impl Reporter {
         self.lost(&event, &next);
     }
 
-    /// A connection ended. Returns whether it had been of use.
+    /// Reports the end of a connection. Returns whether the server had answered over the
+    /// connection.
     pub fn lost_connection(&mut self, ending: &Ending, activity: &Activity) -> bool {
         self.note_connection(false);
         if let Some(seen) = Seen::of(ending) {
@@ -201,7 +202,7 @@ impl Reporter {
         was_up
     }
 
-    /// Shows an outage that has just begun, if there were so many `before`.
+    /// Shows an outage, if one began since the count was `before`.
     fn note_outage(&self, before: u64, seen: Seen) {
         if self.ledger.count() > before
             && let Some(outage) = self.ledger.present()
@@ -220,7 +221,7 @@ impl Reporter {
         }
     }
 
-    /// Everything in numbers.
+    /// All figures of the run.
     pub(super) fn figures(&self) -> Figures {
         let (ledger, now) = (&self.ledger, Instant::now());
         Figures {
@@ -232,22 +233,22 @@ impl Reporter {
             cuts: ledger.cuts(),
             outage_total: record::seconds(ledger.total()),
             outage_longest: record::seconds(ledger.longest()),
-            // A server that never answered was never there.
+            // The availability of a server that never answered is 0.
             availability: if self.stats.has_received() { ledger.availability(now) } else { 0.0 },
             cause: ledger.cause(now),
         }
     }
 
-    /// Whether anything is known of the server: a reply, a loss or a refusal.
+    /// Whether the run has any result: a reply, a loss or a failed attempt to connect.
     pub(super) fn knows_anything(&self) -> bool {
         self.stats.sent() + self.failed > 0
     }
 
-    /// Ends what is under way.
+    /// Ends the outage in progress and records the last connection.
     pub(super) fn stop(&mut self) {
         self.note_connection(false);
         if let Some(outage) = self.ledger.stopped(Instant::now()) {
-            self.tell_outage(&outage);
+            self.record_outage(&outage);
         }
     }
 
@@ -259,17 +260,17 @@ impl Reporter {
             let tries = counted(self.failed, "try");
             report.push_str(&format!("{} to connect failed\n", tries.replace("trys", "tries")));
         }
-        // A server that never answered has no time in which it was there.
+        // For a server that never answered, outages and availability have no meaning.
         if self.stats.has_received() {
             report.push_str(&self.ledger.report(Instant::now()));
         }
         report
     }
 
-    /// Tells what is still to tell, and prints the statistics or the verdict.
+    /// Prints the pending notices, and then the statistics or the verdict.
     ///
     /// # Errors
-    /// Why stdout is closed.
+    /// Why stdout could not be written.
     pub(super) async fn finish(self, writer: Writer, judgement: &Judgement) -> io::Result<()> {
         let last = match self.lines.style() {
             Style::Json => judgement.json().map_err(io::Error::other)?,

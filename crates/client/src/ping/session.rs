@@ -18,14 +18,14 @@ use crate::net::ending::Ending;
 use crate::outage::activity::Activity;
 use crate::words::bytes;
 
-/// How much longer than the lag the next ping waits for room on stdout. A reader that is merely
-/// slow sets the pace; one that does not read at all loses lines.
+/// Longest wait for room on stdout before the next ping, in addition to the lag. A slow reader
+/// slows the pings down; a blocked reader loses lines.
 const HELD_UP: Duration = Duration::from_secs(1);
 
-/// What a reply to a Ping frame is called.
+/// Printed text of a reply to a Ping frame.
 const PONG_FRAME: &str = "Pong frame";
 
-/// What is sent, and when.
+/// The pings to send.
 #[derive(Clone, Debug)]
 pub struct Pings {
     /// The text of each ping.
@@ -43,29 +43,29 @@ pub struct Session<S> {
     pings: Pings,
     asking: Asking,
     activity: Activity,
-    /// The ping that has no answer yet.
+    /// The ping in flight.
     awaited: Option<Awaited>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// A session over a stream that has been upgraded.
+    /// A session over an upgraded stream.
     pub fn new(socket: WebSocketStream<S>, pings: Pings, asking: Asking) -> Self {
         let activity = Activity::new(Instant::now());
         Self { socket, pings, asking, activity, awaited: None }
     }
 
-    /// What is known of the server's answers.
+    /// The kind of pings, and whether it is settled.
     pub fn asking(&self) -> Asking {
         self.asking
     }
 
-    /// When frames passed over the connection.
+    /// Times of the last frames over the connection.
     pub fn activity(&self) -> &Activity {
         &self.activity
     }
 
-    /// Pings until the connection ends, or the last ping has its reply. Whoever drops this future
-    /// midway can still [`Self::part`].
+    /// Pings until the connection ends, or the last ping has its reply. After dropping this future
+    /// early, a caller can still call [`Self::close`].
     pub async fn run(&mut self, reporter: &mut Reporter) -> Ending {
         loop {
             if let Err(ending) = self.ping(reporter).await {
@@ -91,16 +91,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         })
         .await?;
         while let Some(awaited) = self.awaited {
-            let until = awaited.trial_at.unwrap_or(deadline).min(deadline);
+            let until = awaited.probe_at.unwrap_or(deadline).min(deadline);
             let received = timeout_at(until, self.receive()).await;
-            // A timeout that has passed is not seen while there is always a text to read.
+            // `timeout` does not fire while a text is always ready to read, so the deadline is
+            // checked here.
             if Instant::now() >= deadline {
                 return self.give_up(reporter);
             }
             if let Ok(received) = received {
                 self.take(received?, reporter);
             }
-            self.try_frame().await?;
+            self.send_probe().await?;
         }
         Ok(())
     }
@@ -114,11 +115,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             .map_err(Ending::of)
     }
 
-    /// Sends the Ping frame of the trial, if it is due.
-    async fn try_frame(&mut self) -> Result<(), Ending> {
+    /// Sends the probing Ping frame, if it is due.
+    async fn send_probe(&mut self) -> Result<(), Ending> {
         match &mut self.awaited {
-            Some(awaited) if awaited.trial_at.is_some_and(|at| at <= Instant::now()) => {
-                awaited.trial_at = None;
+            Some(awaited) if awaited.probe_at.is_some_and(|at| at <= Instant::now()) => {
+                awaited.probe_at = None;
                 let frame = awaited.frame();
                 self.send(frame).await
             }
@@ -126,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// The time for the reply is over.
+    /// Handles a reply that is overdue.
     fn give_up(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         match self.awaited {
             Some(Awaited { lives: true, has_other, .. }) if self.asking.way == Way::Message => {
@@ -138,26 +139,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Asks with Ping frames from now on. The message counts as never sent.
+    /// Switches to Ping frames. The message in flight counts as never sent.
     fn switch(&mut self, unfit: Unfit, reporter: &mut Reporter) {
         self.awaited = None;
         self.asking = Asking { way: Way::Frame, is_certain: true };
         reporter.switched(unfit);
     }
 
-    /// Reports what came: the answer to the ping that has none yet, or something unasked.
+    /// Reports a received frame: the answer to the ping in flight, or an unsolicited text.
     fn take(&mut self, received: Received, reporter: &mut Reporter) {
         match received {
             Received::Text(text) => self.take_text(&text, reporter),
-            Received::Binary(length) => reporter.unasked(&format!("binary, {}", bytes(length))),
+            Received::Binary(length) => reporter.unsolicited(&format!("binary, {}", bytes(length))),
             Received::Pong(payload) => self.take_pong(&payload, reporter),
         }
     }
 
     fn take_text(&mut self, text: &str, reporter: &mut Reporter) {
-        let Some(awaited) = &mut self.awaited else { return reporter.unasked(text) };
+        let Some(awaited) = &mut self.awaited else { return reporter.unsolicited(text) };
         if self.asking.way == Way::Frame {
-            return reporter.unasked(text);
+            return reporter.unsolicited(text);
         }
         match Meaning::of(text, &self.pings.text) {
             Meaning::Pong => {
@@ -170,11 +171,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.awaited = None;
             }
             Meaning::Echo if !self.asking.is_certain => {
-                reporter.unasked(text);
+                reporter.unsolicited(text);
                 self.switch(Unfit::Echo, reporter);
             }
             Meaning::Echo | Meaning::Other => {
-                reporter.unasked(text);
+                reporter.unsolicited(text);
                 awaited.has_other = true;
                 if awaited.lives {
                     self.switch(Unfit::OtherText, reporter);
@@ -198,8 +199,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Lets the time between two pings pass, and waits for room on stdout. The socket is read
-    /// meanwhile: protocol pings are answered, and the end of the connection is seen when it comes.
+    /// Waits for the lag between two pings and for room on stdout. The socket is read meanwhile, so
+    /// that Ping frames are answered and the end of the connection is detected at once.
     async fn rest(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         self.read_until(Instant::now() + self.pings.lag, reporter).await?;
         let output = reporter.output();
@@ -211,11 +212,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Reads the socket up to this time, and what is there already in any case.
+    /// Reads the socket until `until`. After that time, still takes one frame that is already
+    /// received.
     async fn read_until(&mut self, until: Instant, reporter: &mut Reporter) -> Result<(), Ending> {
         loop {
             let next = self.receive();
-            // A timer takes a millisecond, however short its time is.
+            // A tokio timer takes at least a millisecond.
             let received = if until <= Instant::now() {
                 next.now_or_never()
             } else {
@@ -223,14 +225,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             };
             let Some(received) = received else { return Ok(()) };
             self.take(received?, reporter);
-            // Whatever else is there to read has time until after the next ping.
+            // Further frames are read after the next ping.
             if until <= Instant::now() {
                 return Ok(());
             }
         }
     }
 
-    /// Waits for something to take.
+    /// Waits for the next data or Pong frame.
     async fn receive(&mut self) -> Result<Received, Ending> {
         loop {
             let message = match self.socket.next().await {
@@ -243,12 +245,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             match message {
                 Message::Text(text) => return Ok(Received::Text(text)),
                 Message::Pong(payload) => return Ok(Received::Pong(payload)),
-                Message::Binary(_) if self.speaks_ours() => {
+                Message::Binary(_) if self.answers_messages() => {
                     let reason = "the client takes text frames".into();
                     return Err(Ending::Refused(CloseCode::UNSUPPORTED, reason));
                 }
                 Message::Binary(payload) => return Ok(Received::Binary(payload.len())),
-                // tungstenite answers.
+                // tungstenite answers Ping frames.
                 Message::Ping(_) => self.activity.replied(Instant::now()),
                 Message::Close(_) | Message::Frame(_) => {}
             }
@@ -257,15 +259,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Whether the server is known to answer the message of this project, which has no binary
     /// frames.
-    fn speaks_ours(&self) -> bool {
+    fn answers_messages(&self) -> bool {
         self.asking == Asking { way: Way::Message, is_certain: true }
     }
 
-    /// Closes the connection as the ending asks for; takes
-    /// [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT) at most. A ping that has no answer is lost,
-    /// except where the client itself stops: then the answer is taken if it still comes, and
-    /// otherwise the ping counts as never sent. Returns whether there is such a ping.
-    pub async fn part(mut self, ending: &Ending, reporter: &mut Reporter) -> bool {
+    /// Closes the connection in the way that `ending` requires, within
+    /// [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT). A ping in flight is lost, unless the client
+    /// itself stops: then a late answer still counts, and without one the ping counts as never
+    /// sent. Returns whether such a ping is left.
+    pub async fn close(mut self, ending: &Ending, reporter: &mut Reporter) -> bool {
         let stopped = matches!(ending, Ending::Stopped);
         if self.awaited.is_some() && !stopped {
             self.awaited = None;

@@ -1,4 +1,4 @@
-//! What `ping` tells at its end: how many pings were sent and answered, and how fast.
+//! The statistics of `ping`: pings sent and answered, and round-trip times.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use hdrhistogram::{CreationError, Histogram};
 use super::figures::Times;
 use crate::words::{counted, percent};
 
-/// Digits of a round trip that the histogram keeps; this bounds its memory, whatever the number
-/// of pings.
+/// Significant digits of a round trip in the histogram. The histogram's memory does not depend on
+/// the number of pings.
 const DIGITS: u8 = 3;
 
-/// Longest round trip that the histogram tells from longer ones, in microseconds: an hour.
+/// Largest round trip that the histogram can hold, in microseconds: an hour. Longer ones are
+/// clamped.
 const LONGEST: u64 = 3600 * 1_000_000;
 
-/// Counts the pings whose fate is known.
+/// Counters of the completed pings, answered or lost.
 #[derive(Debug)]
 pub struct Stats {
     received: u64,
@@ -24,13 +25,13 @@ pub struct Stats {
     fastest: Duration,
     slowest: Duration,
     total: Duration,
-    /// In microseconds.
+    /// Round-trip times, in microseconds.
     round_trips: Histogram<u64>,
 }
 
 impl Stats {
     /// # Errors
-    /// When there can be no histogram, which its fixed bounds rule out.
+    /// If the histogram cannot be created. Its fixed bounds rule that out.
     pub fn new() -> Result<Self, CreationError> {
         Ok(Self {
             received: 0,
@@ -65,18 +66,18 @@ impl Stats {
         self.lost += 1;
     }
 
-    /// Counts a ping that an error answered: lost as well.
+    /// Counts a ping answered with an error, as lost.
     pub fn refused(&mut self) {
         self.lost += 1;
         self.errors += 1;
     }
 
-    /// Counts a server that was lost and came back.
+    /// Counts a recovery after an outage.
     pub fn reconnected(&mut self) {
         self.reconnects += 1;
     }
 
-    /// Pings whose fate is known.
+    /// Completed pings, answered or lost.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.received + self.lost
@@ -88,15 +89,15 @@ impl Stats {
         self.received
     }
 
-    /// Pings that were not.
+    /// Pings that were not answered with a Pong.
     #[must_use]
     pub fn lost_count(&self) -> u64 {
         self.lost
     }
 
-    /// Everything after `elapsed` time with the server at `url`, ready to print; with the median
-    /// if that `is_detailed`. The empty line before it is that of `ping`: a terminal shows `^C`
-    /// there.
+    /// The statistics after `elapsed` time with the server at `url`, ready to print; with the
+    /// median if `is_detailed`. As in ping(8), an empty line comes first, because a terminal shows
+    /// `^C` there.
     #[must_use]
     pub fn report(&self, url: &str, elapsed: Duration, is_detailed: bool) -> String {
         let Self { received, lost, reconnects, .. } = self;
@@ -126,7 +127,7 @@ impl Stats {
         report
     }
 
-    /// The round trips; `None` without any.
+    /// The round-trip times; `None` without a reply.
     #[must_use]
     pub fn times(&self) -> Option<Times> {
         if self.received == 0 {
@@ -134,7 +135,7 @@ impl Stats {
         }
         let quantile = |quantile| {
             let time = Duration::from_micros(self.round_trips.value_at_quantile(quantile));
-            // The histogram rounds up.
+            // The histogram returns the upper end of a bucket.
             time.clamp(self.fastest, self.slowest).as_secs_f64()
         };
         Some(Times {

@@ -15,15 +15,15 @@ fn endpoint() -> Endpoint {
     Endpoint::new("ws://server".parse().unwrap())
 }
 
-/// An hour ends no ping.
+/// The limit of an hour does not count a ping as lost.
 impl Ends for () {
     fn is_late(&self) -> bool {
         false
     }
 }
 
-/// Pings for an hour of paused time over the connections that `connect` makes; returns when each
-/// was made or refused.
+/// Pings for an hour of paused time over the connections of `connect`. Returns the time of each
+/// attempt.
 async fn hour_with<C>(lag: Duration, connect: C) -> Vec<Duration>
 where
     C: AsyncFn() -> Result<WebSocketStream<DuplexStream>, ConnectError>,
@@ -75,14 +75,14 @@ async fn answering(pongs: usize) -> WebSocketStream<DuplexStream> {
     WebSocketStream::from_raw_socket(near, Role::Client, None).await
 }
 
-/// The mean time between two tries, over the last `count` of them.
+/// The mean time between two attempts, over the last `count`.
 fn mean_pause(tries: &[Duration], count: usize) -> Duration {
     let last = &tries[tries.len() - count..];
     (last[count - 1] - last[0]) / (count as u32 - 1)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_away_is_tried_less_and_less_often() {
+async fn attempts_to_an_unavailable_server_back_off() {
     let tries = hour_with(Duration::ZERO, async || Err("connection refused".into())).await;
     assert!(tries[1] <= FIRST);
     let pause = mean_pause(&tries, 100);
@@ -90,17 +90,17 @@ async fn a_server_that_is_away_is_tried_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_once_and_closes_is_left_alone_as_well() {
+async fn attempts_to_a_server_that_closes_after_one_reply_back_off() {
     let tries = hour_with(Duration::from_secs(10), async || Ok(answering(1).await)).await;
     let pause = mean_pause(&tries, 100);
     assert!(pause > LONGEST / 3, "{pause:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_held_is_made_again_at_once() {
+async fn a_connection_that_lasted_is_reopened_at_once() {
     let held = Duration::from_secs(20);
     let tries = hour_with(held, async || Ok(answering(2).await)).await;
-    // Paused time may pass while the thread that writes stdout has not begun to run.
+    // Paused time may advance before the writer thread of stdout starts to run.
     let stdout = Duration::from_secs(1);
     for pair in tries.windows(2) {
         assert!(pair[1] - pair[0] <= held + FIRST + stdout, "{pair:?}");
@@ -108,7 +108,7 @@ async fn a_connection_that_held_is_made_again_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_that_a_server_asks_for_is_kept() {
+async fn the_retry_time_of_a_server_is_respected() {
     let asked = Duration::from_secs(60);
     let tries = hour_with(Duration::ZERO, async || {
         Err(ConnectError::refused("too many".into(), Some(asked)))

@@ -1,30 +1,30 @@
-//! How many texts that answer no ping are shown.
+//! Rate limit for unsolicited texts from the server.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Texts that are shown within [`SPAN`].
+/// Most texts shown within [`SPAN`].
 pub const SHOWN: u32 = 10;
 
 /// The span that [`SHOWN`] holds for.
 pub const SPAN: Duration = Duration::from_secs(1);
 
-/// How often the number of those left out is told.
-pub const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Interval between warnings about suppressed texts.
+pub const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Shows so many texts in each span and counts the others.
+/// Admits [`SHOWN`] texts in each [`SPAN`] and counts the suppressed ones.
 #[derive(Debug, Default)]
 pub struct Throttle {
     /// Start of the span, and the texts shown in it.
     span: Option<(Instant, u32)>,
     left_out: u64,
-    /// When that number is told next.
-    next_told: Option<Instant>,
+    /// When the number of suppressed texts is logged next.
+    next_log: Option<Instant>,
 }
 
 impl Throttle {
-    /// Whether the text that comes `now` is shown; else it is counted.
+    /// Whether to show a text received `now`. A suppressed text is counted.
     pub fn admits(&mut self, now: Instant) -> bool {
         let shown = match self.span {
             Some((start, shown)) if now.duration_since(start) < SPAN => shown,
@@ -35,23 +35,23 @@ impl Throttle {
         };
         if shown >= SHOWN {
             self.left_out += 1;
-            self.next_told.get_or_insert(now + SPAN);
+            self.next_log.get_or_insert(now + SPAN);
             return false;
         }
         self.span = self.span.map(|(start, shown)| (start, shown + 1));
         true
     }
 
-    /// How many texts were left out since that was told last, if it is to be told `now`.
+    /// Number of texts suppressed since the last warning, if a warning is due `now`.
     pub fn due(&mut self, now: Instant) -> Option<u64> {
-        if self.left_out == 0 || self.next_told.is_some_and(|next| now < next) {
+        if self.left_out == 0 || self.next_log.is_some_and(|next| now < next) {
             return None;
         }
-        self.next_told = Some(now + TOLD_EVERY);
+        self.next_log = Some(now + LOG_EVERY);
         self.take()
     }
 
-    /// How many texts were left out since that was told last, if any.
+    /// Number of texts suppressed since the last warning; `None` if 0.
     pub fn take(&mut self) -> Option<u64> {
         let left_out = std::mem::take(&mut self.left_out);
         (left_out > 0).then_some(left_out)
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_span_shows_so_many_and_the_others_are_counted() {
+    fn texts_beyond_the_limit_of_a_span_are_counted() {
         let start = Instant::now();
         let mut throttle = Throttle::default();
         for span in 0..3 {
@@ -77,15 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_told_once_in_a_while() {
+    fn the_number_of_suppressed_texts_is_due_at_intervals() {
         let start = Instant::now();
         let mut throttle = Throttle::default();
-        let mut told = 0;
+        let mut reported = 0;
         for tenths in 0..600 {
             let now = start + Duration::from_millis(100) * tenths;
             (0..100).for_each(|_| _ = throttle.admits(now));
-            told += u32::from(throttle.due(now).is_some());
+            reported += u32::from(throttle.due(now).is_some());
         }
-        assert_eq!(told, 6);
+        assert_eq!(reported, 6);
     }
 }

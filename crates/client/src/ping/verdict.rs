@@ -1,4 +1,4 @@
-//! What a run comes to: good, not good, or not to be told.
+//! The verdict on a run: good, bad, or undecided.
 
 use super::condition::Conditions;
 use super::figures::Figures;
@@ -9,27 +9,27 @@ use crate::record;
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunEnd {
-    /// A signal, or nobody who reads stdout any more.
+    /// A stop signal, or a closed stdout.
     Stopped,
     /// The deadline.
     Deadline,
-    /// All pings were sent.
+    /// All pings of `--count` are completed.
     Complete,
 }
 
 /// The verdict on a run, and why.
 #[derive(Debug)]
 pub(super) struct Judgement {
-    /// `None` where nothing can be told.
+    /// `None` if the run is undecided.
     ok: Option<bool>,
     text: String,
-    /// Whether somebody who sees the statistics needs the text as well.
+    /// Whether the text adds something to the printed statistics.
     is_news: bool,
     figures: Figures,
 }
 
 impl Judgement {
-    /// Judges a run. `is_known` tells whether anything at all happened.
+    /// Judges a run. `is_known` means that the run has any result.
     pub(super) fn of(
         figures: Figures,
         conditions: &Conditions,
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_good_if_anything_came_back_and_nothing_else_was_asked() {
+    fn without_conditions_one_reply_makes_a_run_good() {
         let five = Limits { count: Some(5), deadline: None };
         let in_time = Limits { deadline: Some(Duration::from_secs(9)), ..five };
         let (none, loss) = ("", "loss>30%");
@@ -155,9 +155,9 @@ mod tests {
                 "" => Conditions::default(),
                 text => text.parse().unwrap(),
             };
-            let (is_ok, told, _) =
+            let (is_ok, verdict, _) =
                 judge(&figures(counts.0, counts.1), &conditions, limits, end, known);
-            assert_eq!((is_ok, told.as_str()), (ok, text), "{counts:?} {limits:?} {end:?}");
+            assert_eq!((is_ok, verdict.as_str()), (ok, text), "{counts:?} {limits:?} {end:?}");
         }
     }
 }

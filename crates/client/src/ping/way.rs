@@ -1,40 +1,40 @@
-//! How a server is asked for a sign of life, and what is known of its answers.
+//! The two kinds of pings (text messages and Ping frames), and the choice between them.
 
 use std::fmt;
 
 use proto::PONG;
 use proto::ping::ERROR_PREFIX;
 
-/// How a server is asked.
+/// The kind of pings to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// With the message of this project, which `Pong!` answers.
+    /// Text messages of this project, answered with `Pong!`.
     Message,
-    /// With a Ping frame, which every server answers (RFC 6455, section 5.5.3).
+    /// Ping frames, which every server answers (RFC 6455, section 5.5.3).
     Frame,
 }
 
-/// The way, and whether the server has answered that way.
+/// The kind of pings, and whether the server is known to answer that kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asking {
-    /// How the server is asked.
+    /// The kind of pings to send.
     pub way: Way,
-    /// Whether the way is certain: the server has answered, or the user has chosen.
+    /// Whether the kind is settled: the server has answered, or the user has chosen.
     pub is_certain: bool,
 }
 
-/// Why the message is no way to measure a server.
+/// Why text messages cannot measure a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// The server returns what it gets.
+    /// The server echoes messages.
     Echo,
-    /// The server answers with something else.
+    /// The server answers with an unrelated text.
     OtherText,
-    /// The server answers nothing, and lives.
+    /// The server does not answer messages, only Ping frames.
     Nothing,
 }
 
-/// What a text from the server means while the message has no answer.
+/// The meaning of a text from the server while a message waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Pong,
@@ -44,7 +44,8 @@ pub(super) enum Meaning {
 }
 
 impl Asking {
-    /// With Ping frames if the user wants these, else with the message until that proves unfit.
+    /// Starts with Ping frames if the user chose them, otherwise with messages until these prove
+    /// unfit.
     #[must_use]
     pub fn begin(with_frames: bool) -> Self {
         let way = if with_frames { Way::Frame } else { Way::Message };
@@ -53,7 +54,8 @@ impl Asking {
 }
 
 impl Meaning {
-    /// The meaning of a text, after the message `sent`. Servers that echo may put something around.
+    /// The meaning of a text, after the message `sent`. Echo servers may add text around the
+    /// message.
     pub(super) fn of(text: &str, sent: &str) -> Self {
         match text {
             PONG => Self::Pong,

@@ -1,12 +1,12 @@
-//! How many replies are still to come.
+//! The number of outstanding replies.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// The number of lines that were sent and not answered yet. Nothing tells which frame answers
-/// which line: each counts for one, and one that comes while none is due for nothing.
+/// The number of lines sent and not answered yet. Frames carry no reference to a line: each frame
+/// counts as one reply, and a frame that arrives while no reply is outstanding is ignored.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited(watch::Sender<u64>);
 
@@ -16,23 +16,23 @@ impl Awaited {
         self.0.send_modify(|count| *count += 1);
     }
 
-    /// A frame came.
+    /// A frame was received.
     pub(crate) fn received(&self) {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 
-    /// How many there are.
+    /// The number of outstanding replies.
     pub(crate) fn count(&self) -> u64 {
         *self.0.borrow()
     }
 
-    /// Waits until there are none.
+    /// Waits until no reply is outstanding.
     pub(crate) async fn settled(&self) {
-        // An error would mean that this very sender is gone.
+        // `wait_for` fails only if the sender is dropped, and `self` holds the sender.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// Waits until neither a line was sent nor a frame came for as long as this.
+    /// Waits until no line was sent and no frame received for `patience`.
     pub(crate) async fn silence(&self, patience: Duration) {
         let mut changes = self.0.subscribe();
         while timeout(patience, changes.changed()).await.is_ok() {}
@@ -47,7 +47,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[tokio::test]
-    async fn a_frame_that_nobody_asked_for_answers_nothing() {
+    async fn an_unsolicited_frame_answers_nothing() {
         let awaited = Awaited::default();
         awaited.received();
         awaited.settled().await;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_frame_begins_the_silence_anew() {
+    async fn each_frame_restarts_the_silence() {
         let awaited = Awaited::default();
         let start = Instant::now();
         let frames = async {

@@ -1,4 +1,4 @@
-//! One connection: lines out, frames in, both at the same time.
+//! One connection: sends lines and receives frames concurrently.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use super::screen::Screen;
 use crate::net::closing;
 use crate::net::ending::Ending;
 
-/// How long the answer to a line that goes alone is waited for, where the server may not answer.
+/// Longest wait for the reply to a line sent alone, as the server may not reply at all.
 const ALONE: Duration = Duration::from_secs(1);
 
-/// How long a server that closes after its answer may take for that.
+/// Longest delay between a reply and the Close frame of a server that closes after each reply.
 const CLOSES: Duration = Duration::from_millis(50);
 
-/// A connection after its upgrade, and what is seen of it.
+/// An upgraded connection, and the screen that shows its frames.
 #[derive(Debug)]
 pub(super) struct Conversation<S> {
     sink: SplitSink<WebSocketStream<S>, Message>,
@@ -34,28 +34,28 @@ pub(super) struct Conversation<S> {
     seen: Seen,
 }
 
-/// When a line may follow the one before.
+/// When the next line may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// At once.
     AsTheyCome,
-    /// The second after the answer to the first, as the server may close the connection then; the
-    /// others at once.
+    /// The second line after the reply to the first, as the server may close the connection then;
+    /// later lines at once.
     FirstAlone,
-    /// Each after the answer to the one before: this server closes after an answer.
+    /// Each line after the reply to the previous one: this server closes after a reply.
     EachAlone,
 }
 
-/// How long the server is waited for.
+/// Time limits for the server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// While it takes no line and sends nothing.
+    /// While the server accepts no bytes and sends nothing.
     pub(super) busy: Duration,
-    /// After the last line, from one reply to the next.
+    /// After the last line, between one reply and the next.
     pub(super) last: Duration,
 }
 
-/// What came of the conversation.
+/// State of the conversation.
 #[derive(Debug)]
 struct Seen {
     screen: Screen,
@@ -65,14 +65,14 @@ struct Seen {
     received: Cell<u64>,
 }
 
-/// What passed over a connection.
+/// Counters of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Counts {
-    /// Lines that were sent.
+    /// Lines sent.
     pub(super) sent: u64,
-    /// Frames that came.
+    /// Frames received.
     pub(super) received: u64,
-    /// Replies that did not.
+    /// Replies that are missing.
     pub(super) missing: u64,
 }
 
@@ -86,8 +86,8 @@ impl Seen {
         }
     }
 
-    /// Waits until nothing came for as long as this. A screen that cannot be written to is no
-    /// fault of the server.
+    /// Waits until nothing was received for `patience`. Time during which stdout is blocked does
+    /// not count against the server.
     async fn silence(&self, patience: Duration) {
         self.awaited.silence(patience).await;
         while self.screen.is_held_up() {
@@ -95,7 +95,7 @@ impl Seen {
         }
     }
 
-    /// Waits for the replies that are due, but no longer than this for the next.
+    /// Waits for the outstanding replies, at most `patience` for each.
     async fn replies(&self, patience: Duration) {
         select! {
             () = self.awaited.settled() => {}
@@ -105,7 +105,7 @@ impl Seen {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    /// A conversation over a stream that has been upgraded.
+    /// A conversation over an upgraded stream.
     pub(super) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
         let (sink, stream) = socket.split();
         let seen = Seen {
@@ -118,8 +118,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Self { sink, stream, seen }
     }
 
-    /// Sends the `first` line and all others, and prints the frames, until there are no more.
-    /// Whoever drops this future midway can still [`Self::close`].
+    /// Sends the `first` line and all others, and prints the frames, until the input or the
+    /// connection ends. After dropping this future early, a caller can still call [`Self::close`].
     pub(super) async fn run(
         &mut self,
         lines: &mut Lines,
@@ -148,10 +148,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.seen.is_answered.get()
     }
 
-    /// Closes the connection, prints what still comes, and returns what passed in all.
+    /// Closes the connection, prints the frames still received, and returns the counters.
     pub(super) async fn close(self, end: &End) -> Counts {
         let Self { sink, stream, seen } = self;
-        // The two are of one socket.
+        // Both halves belong to one socket, so the reunion cannot fail.
         if let Ok(socket) = stream.reunite(sink) {
             closing::close(socket, end.ending(), async |message| seen.take(&message).await).await;
         }
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 }
 
-/// Prints the frames until the connection ends. Protocol pings are answered by the way.
+/// Prints the frames until the connection ends. tungstenite answers Ping frames.
 async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut SplitStream<WebSocketStream<S>>,
     seen: &Seen,
@@ -175,7 +175,7 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The way of the lines.
+/// The sending half of a conversation.
 struct Outgoing<'a, S> {
     sink: &'a mut SplitSink<WebSocketStream<S>, Message>,
     seen: &'a Seen,
@@ -184,7 +184,7 @@ struct Outgoing<'a, S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
-    /// Sends the lines until there are no more. Those that are there already leave together.
+    /// Sends the lines until the input ends. Lines that are already queued are sent in one flush.
     async fn send(&mut self, lines: &mut Lines, first: Option<Line>) -> Result<(), End> {
         let mut next = first;
         loop {
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
                 self.seen.replies(self.patience).await;
             }
         }
-        // The connection may end now; the reading side sees that.
+        // The connection may end here; the receiving half detects the end.
         sleep(CLOSES).await;
         Ok(())
     }
@@ -233,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
     }
 }
 
-/// Waits for the server to take what is written, which may last as long as it sends something.
+/// Waits for a write to complete, without a limit as long as the server keeps sending.
 async fn in_time(
     written: impl Future<Output = Result<(), Error>>,
     seen: &Seen,
@@ -245,7 +245,7 @@ async fn in_time(
         () = seen.silence(patience) => return Err(End::Stuck),
     };
     if let Err(error) = written {
-        // The server may have said why before it hung up; the reading side finds that.
+        // The server may have sent a reason before closing; the receiving half reads the reason.
         sleep(CLOSE_TIMEOUT).await;
         return Err(End::Connection(Ending::of(error)));
     }
@@ -267,7 +267,7 @@ mod tests {
     const PATIENCE: Patience =
         Patience { busy: Duration::from_secs(10), last: Duration::from_secs(3) };
 
-    /// A conversation and its server; the stream between them holds 4 KiB.
+    /// A conversation and its server; the stream between them buffers 4 KiB.
     async fn pair(screen: Screen) -> (Conversation<DuplexStream>, Server) {
         let (near, far) = tokio::io::duplex(4096);
         let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_reply_is_waited_for_anew() {
+    async fn each_reply_restarts_the_time_limit() {
         let (screen, printed) = seen();
         let (mut conversation, mut server) = pair(screen).await;
         let serve = async {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reply_to_the_goodbye_counts() {
+    async fn a_reply_during_the_closing_handshake_counts() {
         let (screen, printed) = seen();
         let (mut conversation, mut server) = pair(screen).await;
         let end = run(&mut conversation, lines("1\n")).await;
@@ -324,17 +324,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_takes_nothing_is_given_up() {
+    async fn a_server_that_accepts_no_bytes_times_out() {
         let (mut conversation, _server) = pair(seen().0).await;
-        // More than the stream and its buffers take.
+        // More than the stream and its buffers hold.
         let input = format!("{}\n", "x".repeat(60_000)).repeat(10);
         let end = run(&mut conversation, lines(input)).await;
         assert!(matches!(end, End::Stuck), "{end:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_does_not_read_is_no_fault_of_the_server() {
-        // More than wait for the reader.
+    async fn a_blocked_reader_of_stdout_does_not_time_the_server_out() {
+        // More lines than the queue to stdout holds.
         const LINES: usize = 100;
         let (screen, _reader) = held_up().await;
         let (mut conversation, mut server) = pair(screen).await;
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_closes_while_no_line_comes_ends_it_at_once() {
+    async fn a_close_while_the_input_is_idle_ends_the_conversation_at_once() {
         let (mut conversation, mut server) = pair(seen().0).await;
         let start = Instant::now();
         server.close(None).await.unwrap();

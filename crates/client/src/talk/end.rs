@@ -1,4 +1,4 @@
-//! How it ends, and what that means for whoever started it.
+//! How a conversation ends, and the exit status that follows.
 
 use std::io;
 use std::time::Duration;
@@ -10,28 +10,28 @@ use crate::words::seconds;
 
 static STOPPED: Ending = Ending::Stopped;
 
-/// Why there is no more to do.
+/// Why the conversation ended.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The client was told to stop.
+    /// The client received a stop signal.
     Stopped,
-    /// Stdout takes no more lines.
+    /// Stdout cannot be written any more.
     Unwritable(io::Error),
-    /// The input came to its end, or this made it unusable.
+    /// The input ended, or became unusable for this reason.
     Input(Option<String>),
-    /// The server takes no more lines.
+    /// The server accepts no more bytes.
     Stuck,
-    /// There is no connection, and this is why.
+    /// No connection could be opened, for this reason.
     NotConnected(String),
-    /// The connection is over.
+    /// The connection ended.
     Connection(Ending),
 }
 
-/// A reader of stdout that is slower than this may be why a connection was lost.
+/// A reader of stdout blocked for longer than this may have caused the loss of a connection.
 const STALL: Duration = Duration::from_secs(1);
 
 impl End {
-    /// The end of the connection that follows.
+    /// The connection end that follows from this end.
     pub(crate) fn ending(&self) -> &Ending {
         match self {
             Self::Connection(ending) => ending,
@@ -39,15 +39,16 @@ impl End {
         }
     }
 
-    /// Whether the server closed the connection in good order, as some do after each answer.
+    /// Whether the server closed the connection normally, as some servers do after each reply.
     pub(crate) fn is_close_after_answer(&self) -> bool {
         matches!(self, Self::Connection(Ending::Closed(_) | Ending::Lost(None)))
     }
 
-    /// Whether all went well, with so many replies `missing` and stdout unread for this long.
+    /// The result of the run, with `missing` replies outstanding and stdout blocked for at most
+    /// `stall`.
     ///
     /// # Errors
-    /// What did not.
+    /// What failed.
     pub(crate) fn verdict(
         self,
         url: &ServerUrl,
@@ -82,10 +83,10 @@ fn count(missing: u64) -> String {
     }
 }
 
-/// What it means that stdout took everything, or not.
+/// The result of writing to stdout, as an error text for the user.
 ///
 /// # Errors
-/// Why stdout took no more.
+/// Why stdout could not be written.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), String> {
     stdout::unless_closed(result).map_err(|error| format!("cannot write to stdout: {error}"))
 }

@@ -1,7 +1,7 @@
-//! The lines that are sent.
+//! The input: lines to send.
 //!
-//! A thread of its own reads them, a few ahead of those that are sent. Nobody waits for the
-//! thread: a read from a terminal lasts until somebody types.
+//! A separate thread reads lines ahead, up to the size of the queue. The thread is never joined: a
+//! read from a terminal blocks until a key is pressed.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -12,20 +12,20 @@ use proto::limits::MAX_MESSAGE;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-/// Lines that may wait to be sent.
+/// Lines that may be queued for sending.
 pub(super) const QUEUE: usize = 64;
 
 /// Longest line, in bytes, with its line end.
 const MAX_LINE: u64 = MAX_MESSAGE as u64 + 2;
 
-/// What was read. Only a text is followed by anything else.
+/// One read from the input. Only a text can be followed by another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// A line, without its line end.
     Text(Utf8Bytes),
-    /// Why no more can be read.
+    /// The input is unusable from here on, for this reason.
     Unusable(String),
-    /// Somebody pressed Ctrl-C.
+    /// Ctrl-C was pressed.
     Interrupt,
 }
 
@@ -44,18 +44,18 @@ impl Line {
     }
 }
 
-/// Begins to read the lines of stdin.
+/// Starts to read the lines of stdin.
 ///
 /// # Errors
-/// When there can be no further descriptor or thread.
+/// If no descriptor is free, or the thread cannot be spawned.
 pub(super) fn stdin() -> io::Result<Lines> {
-    // Without the buffer of `io::stdin`, which is of no use to another thread.
+    // A duplicate descriptor avoids the shared lock and buffer of `io::stdin`.
     let stdin = io::stdin().as_fd().try_clone_to_owned().map(File::from)?;
     lines(BufReader::new(stdin))
 }
 
 /// # Errors
-/// When there can be no further thread.
+/// If the thread cannot be spawned.
 pub(super) fn lines(mut input: impl BufRead + Send + 'static) -> io::Result<Lines> {
     let (lines, receiver) = mpsc::channel(QUEUE);
     thread::Builder::new().name("stdin".into()).spawn(move || {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_stands_before_its_end() {
+    fn line_ends_are_removed() {
         assert_eq!(texts(""), [""; 0]);
         assert_eq!(texts("1\n2\r\n3"), ["1", "2", "3"]);
         assert_eq!(texts("\n\r\n\n"), ["", "", ""]);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_the_end() {
+    fn invalid_utf8_ends_the_input() {
         let lines = read(b"a\n\nb\xff\nc\n");
         assert_eq!(lines[..2], [Ok("a".into()), Ok(String::new())]);
         let error =

@@ -1,9 +1,9 @@
 //! Lines from stdin to a server, and frames from the server to stdout.
 //!
-//! [`input`] is where lines come from: [`terminal`], where somebody types, or a pipe. Over one
-//! connection, [`conversation`] sends them and takes the frames, and [`awaited`] counts the replies
-//! that are due. [`screen`] shows the frames. A server may close the connection after each answer;
-//! the next line then goes over a new one. [`end`] says what any other end means.
+//! [`input`] reads lines from a pipe, [`terminal`] from an interactive user. Over one connection,
+//! [`conversation`] sends the lines and receives the frames, and [`awaited`] counts the outstanding
+//! replies. [`screen`] prints the frames. A server may close the connection after each reply; the
+//! next line then goes over a new connection. [`end`] defines the result of every other end.
 
 mod awaited;
 mod conversation;
@@ -32,36 +32,35 @@ use input::{Line, Lines};
 use screen::Screen;
 use terminal::Terminal;
 
-/// How long somebody who has left the terminal waits for the last replies.
+/// Longest wait for the last replies after the end of input at a terminal.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 
-/// How long a slow reader of stdout is waited for after the stop.
+/// Longest wait for a slow reader of stdout after a stop signal.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Which server is talked to.
+/// The server and the output format.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server.
     pub endpoint: Endpoint,
-    /// How long the server may be silent (`PONG_TIMEOUT`).
+    /// Longest silence of the server (`PONG_TIMEOUT`).
     pub patience: Duration,
-    /// Prints one JSON object a line.
+    /// Prints one JSON object per line.
     pub json: bool,
 }
 
-/// Sends each line of stdin to the server, and prints each frame that comes. Ends when told to,
-/// when nobody reads stdout any more, or when the input came to its end and each line has its
-/// reply.
+/// Sends each line of stdin to the server, and prints each frame received. Ends on a stop signal,
+/// when stdout is closed, or when the input has ended and each line has its reply.
 ///
-/// At a terminal lines can be edited, and the last replies are not waited for long.
+/// At a terminal, lines can be edited, and the wait for the last replies is short.
 ///
 /// # Errors
-/// Why there is no connection (any more), why the input or stdout cannot be used, or how many
+/// Why the connection failed or was lost, why the input or stdout cannot be used, or how many
 /// replies are missing.
 pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
     let Options { endpoint, patience, json } = options;
     endpoint.warn_if_unchecked();
-    // A prompt has no place among objects.
+    // JSON output has no prompt.
     let terminal = if json { None } else { Terminal::open()? };
     let (screen, mut writer) = Screen::open(terminal.as_ref(), json)
         .map_err(|error| format!("cannot write to stdout: {error}"))?;
@@ -75,7 +74,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
     let end = talk.run(pin!(over)).await;
     let Talk { endpoint, screen, terminal, counts, .. } = talk;
     let is_unwritable = matches!(end, End::Unwritable(_));
-    // Who sits at a terminal has seen which replies came, and left.
+    // Missing replies are no error at a terminal: the user saw the replies and chose to leave.
     let missing = if terminal.is_some() { 0 } else { counts.missing };
     let outcome = end.verdict(&endpoint.url, patience, missing, screen.longest_stall());
     let complete = match is_unwritable {
@@ -104,14 +103,14 @@ struct Talk {
 }
 
 impl Talk {
-    /// Connects and talks, until there is nothing more to do or it is `over`.
+    /// Connects and exchanges lines and frames until the input ends or `over` completes.
     async fn run(&mut self, mut over: Pin<&mut impl Future<Output = End>>) -> End {
         let conversation = match self.connect(over.as_mut()).await {
             Ok(conversation) => conversation,
             Err(end) => {
-                // The terminal may show a ^C in the line of the cursor.
+                // The terminal may have echoed ^C on the cursor's line.
                 if self.terminal.is_some() && matches!(end, End::Stopped) {
-                    self.screen.tell("");
+                    self.screen.notice("");
                 }
                 return end;
             }
@@ -156,12 +155,12 @@ impl Talk {
         Ok(Conversation::new(socket, self.screen.clone()))
     }
 
-    /// Begins to read lines: at a terminal with a prompt, under a line that says how to leave.
+    /// Starts to read lines. A terminal gets a prompt, below a line about how to leave.
     fn lines(&self) -> Result<Lines, String> {
         let url = &self.endpoint.url;
         match &self.terminal {
             Some(terminal) => {
-                // Before the prompt, which another thread draws.
+                // The line must be printed before another thread draws the prompt.
                 let _ = writeln!(terminal::shown(), "connected to {url}; Ctrl-D leaves");
                 terminal.lines(prompt(url))
             }
@@ -169,7 +168,8 @@ impl Talk {
         }
     }
 
-    /// Talks over one connection. Goes on with the line that needs the next one.
+    /// Exchanges lines and frames over one connection. Continues with the line that needs a new
+    /// connection.
     async fn over_one(
         &mut self,
         mut conversation: Conversation<net::stream::Stream>,
@@ -204,11 +204,11 @@ impl Talk {
         lines: &mut Lines,
         over: Pin<&mut impl Future<Output = End>>,
     ) -> ControlFlow<End, Line> {
-        let told = format!("{}; the next line connects again", end.ending());
+        let notice = format!("{}; the next line connects again", end.ending());
         if self.terminal.is_some() {
-            self.screen.tell(&told);
+            self.screen.notice(&notice);
         } else {
-            debug!("{told}");
+            debug!("{notice}");
         }
         select! {
             biased;

@@ -1,4 +1,4 @@
-//! What is seen: a line for each frame.
+//! The output of received frames: one line for each frame.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
@@ -19,15 +19,15 @@ use crate::words::{bytes, counted};
 /// How a frame is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
-    /// As it came: a program reads it.
+    /// Unchanged, for a program that reads stdout.
     Raw,
-    /// A terminal shows stdout, so nothing on it may move the cursor.
+    /// With control characters escaped, as stdout is a terminal.
     Escaped,
-    /// As an object in JSON.
+    /// As a JSON object.
     Json,
 }
 
-/// The fields of a frame in JSON.
+/// The JSON fields of a frame.
 #[derive(Serialize)]
 struct Fields<'a> {
     /// `text` or `binary`.
@@ -42,15 +42,15 @@ struct Fields<'a> {
 pub(super) struct Screen {
     stdout: Output,
     style: Style,
-    /// The longest time that a line had to wait for the reader of stdout.
+    /// Longest time that a line waited for the reader of stdout.
     longest_stall: Rc<Cell<Duration>>,
 }
 
 impl Screen {
-    /// The screen of this process, and the thread that writes to it.
+    /// The screen of this process, and its writer thread.
     ///
     /// # Errors
-    /// When the system is out of descriptors or threads.
+    /// If no descriptor is free, or the thread cannot be spawned.
     pub(super) fn open(terminal: Option<&Terminal>, is_json: bool) -> io::Result<(Self, Writer)> {
         let style = match io::stdout().is_terminal() {
             _ if is_json => Style::Json,
@@ -70,7 +70,7 @@ impl Screen {
         Self { stdout, style, longest_stall: Rc::default() }
     }
 
-    /// Prints what a frame says.
+    /// Prints a frame.
     pub(super) async fn show(&self, message: &Message) {
         let Some(line) = self.line(message) else { return };
         let start = Instant::now();
@@ -78,7 +78,7 @@ impl Screen {
         self.longest_stall.set(self.longest_stall.get().max(start.elapsed()));
     }
 
-    /// Prints an object, where the style is JSON.
+    /// Prints a JSON object, if the style is JSON.
     pub(super) async fn record(&self, r#type: &'static str, fields: &impl Serialize) {
         if self.style == Style::Json
             && let Ok(line) = record::line(r#type, SystemTime::now(), fields)
@@ -87,7 +87,7 @@ impl Screen {
         }
     }
 
-    /// Prints what it all comes to, where the style is JSON.
+    /// Prints the verdict as JSON, if the style is JSON.
     pub(super) async fn verdict(&self, outcome: &Result<(), String>, counts: &Counts) {
         if self.style != Style::Json {
             return;
@@ -102,8 +102,8 @@ impl Screen {
         }
     }
 
-    /// The line for a frame, if it is one of data. Only where a program reads it, the text may be
-    /// several lines.
+    /// The line for a data frame; `None` for a control frame. In the raw style the text may contain
+    /// line feeds.
     fn line(&self, message: &Message) -> Option<String> {
         if self.style == Style::Json {
             let fields = fields(message)?;
@@ -119,34 +119,35 @@ impl Screen {
         Some(line)
     }
 
-    /// Tells who sits at the terminal about the connection.
-    pub(super) fn tell(&self, line: &str) {
+    /// Prints a notice about the connection to the user at the terminal.
+    pub(super) fn notice(&self, line: &str) {
         let line = format!("{line}\n");
         if self.style == Style::Escaped {
-            // A terminal that is held (Ctrl-S) and full misses the line rather than a frame.
+            // On a terminal paused with Ctrl-S and a full queue, the notice is dropped rather than
+            // a frame.
             self.stdout.offer(line);
         } else {
             let _ = shown().write_all(line.as_bytes());
         }
     }
 
-    /// Whether the reader of stdout keeps the next line waiting.
+    /// Whether the next line has to wait for the reader of stdout.
     pub(super) fn is_held_up(&self) -> bool {
         self.stdout.is_full()
     }
 
-    /// The longest time that a line had to wait for the reader of stdout.
+    /// Longest time that a line waited for the reader of stdout.
     pub(super) fn longest_stall(&self) -> Duration {
         self.longest_stall.get()
     }
 
-    /// The way to stdout, for what still waits.
+    /// Closes the screen; returns the output with the lines still queued.
     pub(super) fn close(self) -> Output {
         self.stdout
     }
 }
 
-/// The fields of a frame, if it is one of data.
+/// The JSON fields of a data frame; `None` for a control frame.
 fn fields(message: &Message) -> Option<Fields<'_>> {
     match message {
         Message::Text(text) => {
@@ -164,14 +165,14 @@ pub(super) mod tests {
     use std::io::Write;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A screen without a terminal, and what is printed on it.
+    /// A screen without a terminal, and the text printed on it.
     pub(in super::super) fn seen() -> (Screen, Receiver<String>) {
         let (writes, lines) = Writes::channel();
         let (stdout, _writer) = Output::start(writes).unwrap();
         (Screen::new(stdout, Style::Raw), lines)
     }
 
-    /// A stdout that holds its first write until the other end is gone.
+    /// A stdout that blocks in its first write until the sender is dropped.
     struct Held {
         begun: Sender<()>,
         end: Receiver<()>,
@@ -189,7 +190,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A screen that takes no line but those that wait, as long as the sender is there.
+    /// A screen with a full queue, blocked until the sender is dropped.
     pub(in super::super) async fn held_up() -> (Screen, Sender<()>) {
         let (begun, begins) = channel();
         let (reader, end) = channel();
@@ -200,7 +201,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn only_a_terminal_gets_escapes() {
+    fn only_a_terminal_gets_escaped_text() {
         let (mut screen, _lines) = seen();
         let text = Message::text("a\n\u{1b}[2J\"b\"");
         assert_eq!(screen.line(&text).as_deref(), Some("a\n\u{1b}[2J\"b\"\n"));

@@ -1,7 +1,7 @@
-//! Where somebody types: a line editor with a history.
+//! Input from an interactive user: a line editor with a history.
 //!
-//! The editor (rustyline) runs in a thread of its own, as it waits for keys. What is printed
-//! meanwhile goes above the line that is being typed, which stays as it is.
+//! The editor (rustyline) blocks on key presses, so it runs in a separate thread. Output printed
+//! meanwhile appears above the line being edited.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,20 +23,20 @@ const HISTORY: usize = 1000;
 
 type LineEditor = Editor<(), MemHistory>;
 
-/// The terminal of this process. When it is dropped, the terminal is as it was before.
+/// The terminal of this process. Dropping the value restores the terminal's modes.
 pub(super) struct Terminal {
-    /// Until the thread takes it.
+    /// The editor, until the reading thread takes it.
     editor: Mutex<Option<LineEditor>>,
     original: Termios,
-    /// The prompt stands in the last line.
+    /// Whether the last line shows the prompt.
     has_prompt: Arc<AtomicBool>,
 }
 
 impl Terminal {
-    /// The terminal, if somebody types at one and sees what is printed.
+    /// The terminal, if both stdin and the output are one.
     ///
     /// # Errors
-    /// When the terminal cannot be used.
+    /// If the terminal cannot be used.
     pub(super) fn open() -> Result<Option<Self>, String> {
         let is_shown = io::stdout().is_terminal();
         if !io::stdin().is_terminal() || !(is_shown || io::stderr().is_terminal()) {
@@ -48,7 +48,7 @@ impl Terminal {
         let config = config
             .auto_add_history(true)
             .behavior(behavior)
-            // What is pasted is typed: each of its lines is sent.
+            // Pasted text is handled as typed text: each of its lines is sent.
             .bracketed_paste(false)
             .build();
         let history = MemHistory::with_config(&config);
@@ -58,16 +58,16 @@ impl Terminal {
         Ok(Some(Self { editor: Mutex::new(Some(editor)), original, has_prompt: Arc::default() }))
     }
 
-    /// What prints above the line that is being typed, if the terminal can do that.
+    /// A writer that prints above the line being edited, if the terminal supports one.
     pub(super) fn printer(&self) -> Option<impl Write + Send + use<>> {
         let mut editor = self.editor.lock().unwrap_or_else(PoisonError::into_inner);
         editor.as_mut()?.create_external_printer().ok().map(Above)
     }
 
-    /// Begins to ask for lines with this prompt.
+    /// Starts to read lines with this prompt.
     ///
     /// # Errors
-    /// When there can be no further thread.
+    /// If the thread cannot be spawned.
     pub(super) fn lines(&self, prompt: &'static str) -> Result<Lines, String> {
         let (lines, receiver) = mpsc::channel(input::QUEUE);
         let editor = self.editor.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -80,8 +80,8 @@ impl Terminal {
                 has_prompt.store(false, Ordering::SeqCst);
                 let Some(line) = line(typed, number) else {
                     drop(lines);
-                    // Only an editor that reads prints what was given to it, and the last replies
-                    // are still to come. The program ends before this does.
+                    // Only an editor that is reading prints external output, and the last replies
+                    // are still outstanding. The program exits before this read returns.
                     let _ = editor.readline("");
                     return;
                 };
@@ -101,7 +101,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The editor may still wait for keys, in a mode that others would not understand.
+        // The editor may still be waiting for keys, with the terminal in raw mode.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.original);
         if self.has_prompt.load(Ordering::SeqCst) {
             let _ = shown().write_all(b"\n");
@@ -109,12 +109,12 @@ impl Drop for Terminal {
     }
 }
 
-/// The stream of this process that the terminal shows.
+/// The stream of this process that is connected to the terminal.
 pub(super) fn shown() -> Box<dyn Write> {
     if io::stdout().is_terminal() { Box::new(io::stdout()) } else { Box::new(io::stderr()) }
 }
 
-/// What was typed; nothing at the end.
+/// The line for one result of the editor; `None` at the end of input.
 fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
     Some(match typed {
         Ok(text) if text.len() > MAX_MESSAGE => Line::too_long(number),
@@ -125,7 +125,7 @@ fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
     })
 }
 
-/// Prints whole lines above the line that is being typed.
+/// Prints whole lines above the line being edited.
 struct Above<P>(P);
 
 impl<P: ExternalPrinter> Write for Above<P> {
@@ -133,7 +133,7 @@ impl<P: ExternalPrinter> Write for Above<P> {
         let text = String::from_utf8_lossy(bytes).into_owned();
         match self.0.print(text) {
             Ok(()) => Ok(bytes.len()),
-            // The editor has ended, and there is no line to stay above of.
+            // The editor has ended, so no line is being edited.
             Err(_) => io::stdout().write(bytes),
         }
     }

@@ -1,4 +1,4 @@
-//! The authorities that are trusted beside those of the system (`TLS_CA`).
+//! Certificate authorities trusted in addition to the system's (`TLS_CA`).
 
 use std::fmt;
 use std::io;
@@ -8,12 +8,12 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-/// A file of authorities. It may appear later than the client does: on a volume, say, that the
-/// server writes it to.
+/// A file of authorities. The file may be created after the client starts, for example by the
+/// server on a shared volume.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     pub(crate) path: PathBuf,
-    /// What was in the file at the start.
+    /// The content of the file at startup.
     first: Option<RootCertStore>,
 }
 
@@ -21,7 +21,7 @@ impl Authorities {
     /// The authorities of the file at `path`, which need not exist yet.
     ///
     /// # Errors
-    /// What is allowed, if there is anything else.
+    /// Which content is allowed, if the file holds anything else.
     pub fn open(path: PathBuf) -> Result<Self, String> {
         let first = match read(&path) {
             Ok(roots) => Some(roots),
@@ -35,11 +35,11 @@ impl Authorities {
         Ok(Self { path, first })
     }
 
-    /// What is in the file now. Where that is of no use, because it is just being written or was
-    /// a pipe, it is what was there at the start.
+    /// The current authorities of the file. If the file is unusable now (being rewritten, or a pipe
+    /// already read), the content at startup.
     ///
     /// # Errors
-    /// Why no authority is known.
+    /// Why no authority could be loaded.
     pub(crate) fn roots(&self) -> Result<RootCertStore, String> {
         read(&self.path).or_else(|fault| {
             self.first.clone().ok_or_else(|| format!("TLS_CA is {:?}, and {fault}", self.path))
@@ -47,7 +47,7 @@ impl Authorities {
     }
 }
 
-/// Why a file is of no use.
+/// Why a file of authorities cannot be used.
 #[derive(Debug)]
 enum Fault {
     Missing,

@@ -1,4 +1,4 @@
-//! What a TLS handshake that fails means, and what to do about it.
+//! Explains a failed TLS handshake, and how to fix its cause.
 
 use std::fmt;
 use std::io;
@@ -12,36 +12,36 @@ use tokio_rustls::rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
 };
 
-/// How many of the names in a certificate are shown.
+/// Most names of a certificate that are shown.
 const SHOWN: usize = 10;
 
-/// What to do about an authority that is not known.
-const TO_DO: &str = "give the certificate of its authority, or the server's own if that signed itself, with TLS_CA=FILE (--tls-ca)";
+/// Advice for an unknown certificate authority.
+const ADD_AUTHORITY: &str = "give the certificate of its authority, or the server's own if that signed itself, with TLS_CA=FILE (--tls-ca)";
 
 const HUNG_UP: &str =
     "the server hung up during the TLS handshake: if it speaks no TLS there, use ws:// for it";
 
-const TOO_OLD: &str = "the server speaks neither TLS 1.2 nor TLS 1.3, and older versions are not safe: update it, or allow these";
+const OLD_VERSION: &str = "the server speaks neither TLS 1.2 nor TLS 1.3, and older versions are not safe: update it, or allow these";
 
-const NOTHING_IN_COMMON: &str = "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it (--cert)";
+const NO_COMMON_PARAMETERS: &str = "the server refused the TLS handshake (HandshakeFailure): it has no cipher or kind of key in common with this client, or wants a certificate of it (--cert)";
 
-const WEAK: &str = "is signed in a way that is not safe any more, such as SHA-1, or that is not known here: make a new one, with SHA-256";
+const WEAK_SIGNATURE: &str = "is signed in a way that is not safe any more, such as SHA-1, or that is not known here: make a new one, with SHA-256";
 
-/// What the handshake was about.
+/// The server name and the trust settings of a handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// Name in the URL.
+    /// Host name in the URL.
     pub(crate) name: ServerName<'static>,
-    /// File of authorities that are trusted beside the system's.
+    /// File of authorities trusted in addition to the system's (`TLS_CA`).
     pub(crate) tls_ca: Option<PathBuf>,
-    /// The system knows authorities.
+    /// Whether the system has any trusted authorities.
     pub(crate) has_system_roots: bool,
-    /// The client has a certificate of its own (`--cert`).
+    /// Whether the client has a certificate (`--cert`).
     pub(crate) has_identity: bool,
 }
 
 impl Asked {
-    /// The name in the words of a certificate.
+    /// The name as a `subjectAltName` entry of openssl.
     fn alternative(&self) -> String {
         match self.name {
             ServerName::IpAddress(_) => format!("IP:{}", self.name.to_str()),
@@ -50,7 +50,7 @@ impl Asked {
     }
 }
 
-/// What an error of a secure stream means, in one line; nothing if TLS has no part in it.
+/// Explains an error of a TLS stream in one line; `None` if TLS did not cause the error.
 pub(crate) fn explain(error: &io::Error, asked: &Asked) -> Option<String> {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(error) => Some(handshake(error, asked)),
@@ -58,7 +58,7 @@ pub(crate) fn explain(error: &io::Error, asked: &Asked) -> Option<String> {
     }
 }
 
-/// Whether a connection is over without a word about why.
+/// Whether the peer closed the connection without a TLS alert.
 pub(crate) fn hung_up(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
@@ -74,16 +74,16 @@ fn handshake(error: &Error, asked: &Asked) -> String {
         }
         Error::PeerIncompatible(
             Peer::ServerDoesNotSupportTls12Or13 | Peer::ServerTlsVersionIsDisabledByOurConfig,
-        ) => TOO_OLD.into(),
+        ) => OLD_VERSION.into(),
         error => format!("the TLS handshake failed: {}", escape::plain(&error.to_string())),
     }
 }
 
-/// Why the server refused the handshake.
+/// Explains the alert with which the server refused the handshake.
 fn refused(alert: AlertDescription, asked: &Asked) -> String {
     match alert {
-        AlertDescription::ProtocolVersion => TOO_OLD.into(),
-        AlertDescription::HandshakeFailure => NOTHING_IN_COMMON.into(),
+        AlertDescription::ProtocolVersion => OLD_VERSION.into(),
+        AlertDescription::HandshakeFailure => NO_COMMON_PARAMETERS.into(),
         AlertDescription::CertificateRequired if asked.has_identity => {
             "the server wants a certificate of the client, and not of the kind in --cert: one of an authority that the server trusts".into()
         }
@@ -117,16 +117,16 @@ fn certificate(error: &CertificateError, asked: &Asked) -> String {
         Fault::NotValidForNameContext { presented, .. } => return wrong_name(presented, asked),
         Fault::ExpiredContext { time, not_after } => format!(
             "expired on {}, and the clock here says {}: renew it on the server, or set the clock",
-            Moment(*not_after),
-            Moment(*time)
+            Timestamp(*not_after),
+            Timestamp(*time)
         ),
         Fault::NotValidYetContext { time, not_before } => format!(
             "is valid from {} on, and the clock here says {}: wait, or set the clock that is wrong",
-            Moment(*not_before),
-            Moment(*time)
+            Timestamp(*not_before),
+            Timestamp(*time)
         ),
         Fault::UnsupportedSignatureAlgorithmContext { .. }
-        | Fault::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => WEAK.into(),
+        | Fault::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => WEAK_SIGNATURE.into(),
         Fault::Revoked => "was revoked by its authority: the server needs a new one".into(),
         Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => {
             "is not for servers: its extendedKeyUsage lacks serverAuth".into()
@@ -153,7 +153,9 @@ fn unknown_authority(asked: &Asked) -> String {
             format!("not in {path:?} (TLS_CA), and this system knows no authority at all")
         }
     };
-    format!("unknown authority: whoever signed the certificate of the server is {known}; {TO_DO}")
+    format!(
+        "unknown authority: whoever signed the certificate of the server is {known}; {ADD_AUTHORITY}"
+    )
 }
 
 fn wrong_name(presented: &[String], asked: &Asked) -> String {
@@ -176,7 +178,7 @@ fn wrong_name(presented: &[String], asked: &Asked) -> String {
     )
 }
 
-/// A name out of `DnsName("localhost")` or `IpAddress(0::1)`.
+/// The bare name in `DnsName("localhost")` or `IpAddress(0::1)`.
 fn bare(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     match inner.parse::<IpAddr>() {
@@ -185,19 +187,19 @@ fn bare(name: &str) -> String {
     }
 }
 
-/// What a server of an authority that was made anew shows, or one whose certificate signed itself
-/// under a name like `localhost`, which the system may know from another one.
+/// Explains a wrong signature. The authority has a new key, or a self-signed certificate has the
+/// name of another one, such as `localhost`, that the system trusts.
 fn bad_signature(asked: &Asked) -> String {
     let old = match &asked.tls_ca {
         Some(path) => format!(" (is {path:?}, TLS_CA, an old one?)"),
         None => String::new(),
     };
     format!(
-        "unknown authority: whoever signed the certificate of the server has the name of one that is known here, but another key{old}; {TO_DO}; or else a key is too short (RSA needs 2048 bits)"
+        "unknown authority: whoever signed the certificate of the server has the name of one that is known here, but another key{old}; {ADD_AUTHORITY}; or else a key is too short (RSA needs 2048 bits)"
     )
 }
 
-/// What becomes of `openssl req -x509`.
+/// Explains a CA certificate used as the server's own, as `openssl req -x509` creates by default.
 fn authority_itself(asked: &Asked) -> String {
     format!(
         "is marked as an authority (CA:TRUE, as openssl req -x509 does), which that of a server must not be: make one with openssl req -x509 -newkey rsa:2048 -nodes -days 365 -keyout key.pem -out cert.pem -subj /CN={} -addext subjectAltName={} -addext basicConstraints=critical,CA:FALSE, and give it here with TLS_CA=cert.pem (--tls-ca)",
@@ -206,7 +208,7 @@ fn authority_itself(asked: &Asked) -> String {
     )
 }
 
-/// What becomes of `openssl x509 -req` without extensions.
+/// Explains an X.509 version 1 certificate, as `openssl x509 -req` creates without extensions.
 fn first_version(asked: &Asked) -> String {
     format!(
         "is of an old kind (X.509 version 1), which names no host: make a new one, with the extension subjectAltName={}",
@@ -214,10 +216,10 @@ fn first_version(asked: &Asked) -> String {
     )
 }
 
-/// A time as the events on stderr have it.
-struct Moment(UnixTime);
+/// A time in the format of the events on stderr.
+struct Timestamp(UnixTime);
 
-impl fmt::Display for Moment {
+impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX);
         match DateTime::from_timestamp(seconds, 0) {
@@ -238,7 +240,7 @@ mod tests {
         Asked { name, tls_ca: None, has_system_roots: true, has_identity: false }
     }
 
-    fn told(error: impl Into<Error>) -> String {
+    fn explained(error: impl Into<Error>) -> String {
         explain(&io::Error::other(error.into()), &asked("server")).unwrap()
     }
 
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn rarer_causes_are_clear_as_well() {
+    fn rare_causes_are_explained() {
         for (error, cause) in [
             (CertificateError::Revoked, "was revoked by its authority: the server needs a new one"),
             (CertificateError::BadEncoding, "is damaged: it is not correctly encoded"),
@@ -264,38 +266,38 @@ mod tests {
             ),
             (other(webpki::Error::EndEntityUsedAsCa), "cannot be used: EndEntityUsedAsCa"),
         ] {
-            assert_eq!(told(error), format!("the certificate of the server {cause}"));
+            assert_eq!(explained(error), format!("the certificate of the server {cause}"));
         }
         assert_eq!(
-            told(Error::DecryptError),
+            explained(Error::DecryptError),
             "the TLS handshake failed: cannot decrypt peer's message"
         );
     }
 
     #[test]
-    fn an_address_is_asked_for_as_such() {
+    fn an_ip_address_is_named_as_one_in_the_advice() {
         assert_eq!(asked("::1").alternative(), "IP:::1");
         assert_eq!(asked("127.0.0.1").alternative(), "IP:127.0.0.1");
     }
 
     #[test]
-    fn what_has_nothing_to_do_with_tls_is_left_to_others() {
+    fn errors_outside_tls_are_not_explained() {
         assert_eq!(explain(&io::Error::other("no room"), &asked("server")), None);
     }
 
     #[test]
-    fn a_time_beyond_the_calendar_is_told_in_seconds() {
+    fn a_time_beyond_the_calendar_is_shown_in_seconds() {
         let far = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::MAX));
-        assert_eq!(Moment(far).to_string(), "9223372036854775807 s after 1970");
+        assert_eq!(Timestamp(far).to_string(), "9223372036854775807 s after 1970");
     }
 
     proptest! {
         #[test]
-        fn names_in_a_certificate_do_no_harm(names in prop::collection::vec(any::<String>(), 0..20)) {
+        fn names_in_a_certificate_are_escaped(names in prop::collection::vec(any::<String>(), 0..20)) {
             let presented = names.iter().map(|name| format!("DnsName(\"{name}\")")).collect();
             let expected = ServerName::try_from("server").unwrap();
-            let told = told(CertificateError::NotValidForNameContext { expected, presented });
-            prop_assert!(!told.chars().any(char::is_control), "{told:?}");
+            let explained = explained(CertificateError::NotValidForNameContext { expected, presented });
+            prop_assert!(!explained.chars().any(char::is_control), "{explained:?}");
         }
     }
 }

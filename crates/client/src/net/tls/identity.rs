@@ -1,4 +1,4 @@
-//! The certificate that the client shows a server which wants one (`--cert`, `--key`).
+//! The client certificate, sent to a server that requests one (`--cert`, `--key`).
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
-/// What the certificate is for.
+/// The allowed content of a certificate file.
 const ALLOWED: &str = "allowed is a file in PEM with the certificate that the client shows, and with those of the authorities between it and the one that the server trusts";
 
-/// The files of a certificate and its key.
+/// The paths of a client certificate and its private key.
 #[derive(Clone, Debug)]
 pub struct Identity {
     certificate: PathBuf,
@@ -19,22 +19,22 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The certificate in one file, and its key in another or in the same one.
+    /// A certificate in one file; its key is in `key`, or in the same file.
     #[must_use]
     pub fn new(certificate: PathBuf, key: Option<PathBuf>) -> Self {
         let key = key.unwrap_or_else(|| certificate.clone());
         Self { certificate, key }
     }
 
-    /// Reads the files, to tell early what is wrong with them.
+    /// Reads the files, to report a fault at startup.
     ///
     /// # Errors
-    /// Which file cannot be used, and what is allowed.
+    /// Which file cannot be used, and which content is allowed.
     pub fn check(&self) -> Result<(), String> {
         self.load(&super::ring::default_provider()).map(drop)
     }
 
-    /// What is in the files now.
+    /// Loads the current content of the files.
     pub(super) fn load(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
         let certificates = self.certificates()?;
         let key = self.private_key()?;

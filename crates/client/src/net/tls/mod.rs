@@ -1,8 +1,8 @@
-//! TLS for `wss://`: whom the client trusts, and what a handshake that fails means.
+//! TLS for `wss://`: trusted authorities, client certificate, and explanation of failed handshakes.
 //!
-//! Trusted are the authorities of the system and those of [`authorities`] (`TLS_CA`), or everyone
-//! (`unchecked`, `--insecure`). [`identity`] is the client's own certificate. `cause` puts each
-//! failure into words.
+//! The client trusts the authorities of the system and those of [`authorities`] (`TLS_CA`), or any
+//! certificate (`unchecked`, `--insecure`). [`identity`] is the client certificate. `cause`
+//! explains each failure.
 
 pub mod authorities;
 mod cause;
@@ -28,28 +28,28 @@ use super::stream::Stream;
 pub(crate) use cause::hung_up;
 use unchecked::Unchecked;
 
-/// Whose certificates are good enough.
+/// Which server certificates the client accepts.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// Those of the system's authorities, and of these (`TLS_CA`).
+    /// Certificates issued by the system's authorities, or by these (`TLS_CA`).
     Known(Option<Authorities>),
-    /// Anyone's (`--insecure`).
+    /// Any certificate (`--insecure`).
     Everyone,
 }
 
 impl Trust {
-    /// What makes connections to a server of this name secure, which may want the client's own
-    /// certificate. The files are read anew, as they may have changed.
+    /// A TLS connector for the server of this name, with the client certificate if there is one.
+    /// The files are read again for each connection, as they may have changed.
     ///
     /// # Errors
-    /// Why the authorities are not known, or the certificate cannot be used.
+    /// Why no authority could be loaded, or why the client certificate cannot be used.
     pub(crate) async fn connector(
         &self,
         name: &ServerName<'static>,
         identity: Option<&Identity>,
     ) -> Result<Connector, String> {
         let (trust, name, identity) = (self.clone(), name.clone(), identity.cloned());
-        // On a thread that may wait for the disk.
+        // Reading files blocks, hence the blocking thread.
         let load = spawn_blocking(move || trust.load(name, identity.as_ref()));
         load.await.map_err(|error| error.to_string())?
     }
@@ -92,17 +92,17 @@ impl Trust {
     }
 }
 
-/// Makes connections to one server secure.
+/// A TLS connector for one server.
 pub(crate) struct Connector {
     connector: TlsConnector,
     asked: Asked,
 }
 
 impl Connector {
-    /// Does the handshake.
+    /// Does the TLS handshake over `stream`.
     ///
     /// # Errors
-    /// Why it failed, in one line.
+    /// Why the handshake failed, in one line.
     pub(crate) async fn secure(&self, stream: Stream) -> Result<Stream, String> {
         match self.connector.connect(self.asked.name.clone(), stream).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
@@ -110,7 +110,7 @@ impl Connector {
         }
     }
 
-    /// What an error of the secure stream means, if that has to do with TLS.
+    /// Explains an error of the TLS stream; `None` if TLS did not cause the error.
     pub(crate) fn explain(&self, error: &io::Error) -> Option<String> {
         explain(error, &self.asked)
     }

@@ -1,4 +1,4 @@
-//! Takes any certificate (`--insecure`).
+//! A certificate verifier that accepts any certificate (`--insecure`).
 
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -7,8 +7,8 @@ use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Checks nothing. The signatures of a handshake are no exception: whoever may show any
-/// certificate has one with a key of its own.
+/// Checks nothing. Handshake signatures are not checked either: an attacker can present a
+/// certificate with an own key, so a valid signature would prove nothing.
 #[derive(Debug)]
 pub(crate) struct Unchecked(pub(crate) WebPkiSupportedAlgorithms);
 

@@ -30,7 +30,7 @@ impl Client {
         self.reporter.report().lines().nth(2).unwrap_or_default().to_owned()
     }
 
-    fn said(&self) -> String {
+    fn printed(&self) -> String {
         let line = self.lines.recv().unwrap();
         line.split_once("server: ").unwrap().1.trim_end().to_owned()
     }
@@ -52,7 +52,7 @@ async fn pair() -> (Client, Server) {
     (Client { session, reporter, lines }, server)
 }
 
-/// Runs the client against what `serve` does; returns how that ended.
+/// Runs the client against the server function `serve`. Returns how the connection ended.
 async fn converse(
     client: &mut Client,
     server: &mut Server,
@@ -65,22 +65,22 @@ async fn ping(server: &mut Server) {
     assert_eq!(server.next().await.unwrap().unwrap(), Message::text("ping"));
 }
 
-async fn say(server: &mut Server, text: &str) {
+async fn send_text(server: &mut Server, text: &str) {
     server.send(Message::text(text)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lag_lies_between_a_reply_and_the_next_ping() {
+async fn the_lag_is_between_a_reply_and_the_next_ping() {
     let (mut client, mut server) = pair().await;
     let ending = converse(&mut client, &mut server, async |server| {
         for delay in [Duration::from_secs(1), Duration::ZERO, Duration::from_secs(9)] {
             ping(server).await;
             sleep(delay).await;
-            say(server, "Pong!").await;
+            send_text(server, "Pong!").await;
             let replied = Instant::now();
             ping(server).await;
             assert_eq!(replied.elapsed(), LAG);
-            say(server, "Pong!").await;
+            send_text(server, "Pong!").await;
         }
         server.close(None).await.unwrap();
     });
@@ -95,7 +95,7 @@ async fn a_reply_that_takes_too_long_ends_the_connection() {
     let start = Instant::now();
     let ending = converse(&mut client, &mut server, async |server| {
         ping(server).await;
-        // Signs of life are no reply.
+        // Frames other than the reply do not extend the time limit.
         for _ in 0..5 {
             sleep(PATIENCE / 6).await;
             server.send(Message::Ping("alive?".into())).await.unwrap();
@@ -105,20 +105,20 @@ async fn a_reply_that_takes_too_long_ends_the_connection() {
     .await;
     assert_eq!(start.elapsed(), PATIENCE);
     assert!(matches!(ending, Ending::NoPong(PATIENCE)));
-    say(&mut server, "Pong!").await;
+    send_text(&mut server, "Pong!").await;
     drop(server);
-    client.session.part(&ending, &mut client.reporter).await;
+    client.session.close(&ending, &mut client.reporter).await;
     assert!(client.reporter.report().contains("1 sent, 0 received, 1 lost (100%)"));
     assert!(client.lines.try_recv().is_err());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_is_seen_at_once_between_two_pings() {
+async fn the_end_is_detected_at_once_between_two_pings() {
     let (mut client, mut server) = pair().await;
     let start = Instant::now();
     let ending = converse(&mut client, &mut server, async |server| {
         ping(server).await;
-        say(server, "Pong!").await;
+        send_text(server, "Pong!").await;
         server.send(Message::Ping("alive?".into())).await.unwrap();
         assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
         server.close(None).await.unwrap();
@@ -129,21 +129,21 @@ async fn the_end_is_seen_at_once_between_two_pings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_answers_are_counted_but_all_is_printed() {
+async fn all_texts_are_printed_but_only_replies_counted() {
     let (mut client, mut server) = pair().await;
     let ending = converse(&mut client, &mut server, async |server| {
         ping(server).await;
-        say(server, "Error: no room").await;
-        say(server, "by the way").await;
+        send_text(server, "Error: no room").await;
+        send_text(server, "by the way").await;
         ping(server).await;
-        say(server, "Pong!").await;
+        send_text(server, "Pong!").await;
         server.send(Message::binary(vec![1])).await.unwrap();
     });
     assert!(matches!(ending.await, Ending::Refused(CloseCode::UNSUPPORTED, _)));
     let report = client.report();
     assert!(report.starts_with("2 sent, 1 received, 1 lost (50%), 1 error,"), "{report}");
     assert_eq!(
-        ["Error: no room", "by the way", "Pong!"].map(|_| client.said()),
+        ["Error: no room", "by the way", "Pong!"].map(|_| client.printed()),
         ["Error: no room", "by the way", "Pong!"]
     );
 }
@@ -158,19 +158,19 @@ async fn stopped_midway(late: &[&str]) -> String {
     let Client { session, mut reporter, .. } = client;
     let answer = async {
         for text in late {
-            say(&mut server, text).await;
+            send_text(&mut server, text).await;
         }
         let Some(Ok(Message::Close(Some(frame)))) = server.next().await else { panic!() };
         assert_eq!(u16::from(frame.code), 1000);
         server.next().await;
         drop(server);
     };
-    tokio::join!(session.part(&Ending::Stopped, &mut reporter), answer);
+    tokio::join!(session.close(&Ending::Stopped, &mut reporter), answer);
     reporter.report()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_on_its_way_at_the_stop_is_received_or_never_sent() {
+async fn a_ping_in_flight_at_the_stop_is_received_or_never_sent() {
     let start = Instant::now();
     assert!(stopped_midway(&["Pong!"]).await.contains("1 sent, 1 received, 0 lost"));
     assert!(stopped_midway(&[]).await.contains("0 sent, 0 received, 0 lost"));
@@ -179,22 +179,22 @@ async fn a_ping_on_its_way_at_the_stop_is_received_or_never_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_ignores_the_goodbye_is_not_waited_for_long() {
+async fn the_wait_for_the_servers_close_frame_is_bounded() {
     let (mut client, _server) = pair().await;
     let start = Instant::now();
-    client.session.part(&Ending::Stopped, &mut client.reporter).await;
+    client.session.close(&Ending::Stopped, &mut client.reporter).await;
     assert_eq!(start.elapsed(), CLOSE_TIMEOUT);
 }
 
-/// The Ping frame that comes next is answered.
+/// Answers the next Ping frame.
 async fn frame(server: &mut Server) {
     let ping = server.next().await.unwrap().unwrap();
     assert!(matches!(&ping, Message::Ping(payload) if payload.len() == 8), "{ping:?}");
     server.flush().await.unwrap();
 }
 
-/// Lets the server answer the message with `answer`, and then some Ping frames; returns the time to
-/// the first of those, and the statistics.
+/// Runs a server that handles the message with `answer`, and then answers some Ping frames. Returns
+/// the time to the first Ping frame, and the statistics.
 async fn switched(answer: impl AsyncFnOnce(&mut Server)) -> (Duration, String) {
     let (mut client, mut server) = pair().await;
     let start = Instant::now();
@@ -214,25 +214,25 @@ async fn switched(answer: impl AsyncFnOnce(&mut Server)) -> (Duration, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_echo_is_no_pong_and_has_the_server_asked_with_ping_frames() {
+async fn an_echo_is_no_pong_and_switches_to_ping_frames() {
     for echo in ["ping", "[RE]: ping"] {
-        let (time, report) = switched(async |server| say(server, echo).await).await;
+        let (time, report) = switched(async |server| send_text(server, echo).await).await;
         assert!(time <= LAG, "{time:?}");
         assert!(report.starts_with("2 sent, 2 received, 0 lost (0%)"), "{report}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_nothing_but_ping_frames_is_asked_with_these() {
+async fn a_server_that_answers_only_ping_frames_switches_to_them() {
     let (time, report) = switched(async |server| frame(server).await).await;
     assert!(time >= PATIENCE, "{time:?}");
     assert!(report.starts_with("2 sent, 2 received, 0 lost (0%)"), "{report}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_answers_something_else_is_asked_with_ping_frames_soon() {
+async fn an_unrelated_answer_switches_to_ping_frames_soon() {
     let (time, report) = switched(async |server| {
-        say(server, "what?").await;
+        send_text(server, "what?").await;
         frame(server).await;
     })
     .await;
@@ -247,7 +247,7 @@ async fn a_slow_pong_after_a_ping_frame_is_still_a_pong() {
         ping(server).await;
         frame(server).await;
         sleep(PATIENCE / 2).await;
-        say(server, "Pong!").await;
+        send_text(server, "Pong!").await;
         ping(server).await;
         server.close(None).await.unwrap();
     });
@@ -262,7 +262,7 @@ async fn an_error_is_an_answer_and_changes_nothing() {
     let ending = converse(&mut client, &mut server, async |server| {
         for _ in 0..3 {
             ping(server).await;
-            say(server, "Error: the disk is full").await;
+            send_text(server, "Error: the disk is full").await;
         }
         server.close(None).await.unwrap();
     });
@@ -271,7 +271,7 @@ async fn an_error_is_an_answer_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn binary_frames_of_a_server_that_is_not_known_are_shown() {
+async fn binary_frames_of_an_unknown_server_are_shown() {
     let (mut client, mut server) = pair().await;
     client.session.asking = Asking::begin(true);
     let ending = converse(&mut client, &mut server, async |server| {
@@ -281,5 +281,5 @@ async fn binary_frames_of_a_server_that_is_not_known_are_shown() {
         server.close(None).await.unwrap();
     });
     assert!(matches!(ending.await, Ending::Closed(None)));
-    assert_eq!([(); 3].map(|()| client.said()), ["binary, 2 bytes", "Pong frame", "Pong frame"]);
+    assert_eq!([(); 3].map(|()| client.printed()), ["binary, 2 bytes", "Pong frame", "Pong frame"]);
 }
