@@ -254,13 +254,11 @@ mod tests {
         let path = folder.join("log");
         let rotation = Some(Rotation { max_bytes: 150, keep: None });
         let options = Options { path, sync: SyncPolicy::Always, rotation };
-        let (journal, _closer) = Journal::open(&options, io::sink()).unwrap();
-        // The next look at the path is that of the rotation.
-        let mut state = journal.0.state.lock();
-        state.verify_at += Duration::from_secs(3600);
+        // No thread looks after the log, so the next look at the path is that of the rotation.
+        let journal = Journal(Arc::new(Shared::open(&options, io::sink()).unwrap()));
+        journal.0.state.lock().verify_at += Duration::from_secs(3600);
         let moved = dir.path().join("moved");
         std::fs::rename(&folder, &moved).unwrap();
-        drop(state);
 
         let commit = append(&journal, Second::now(), &["a", "b", "c", "d"]);
         assert_eq!(commit.recorded, 2, "{commit:?}");

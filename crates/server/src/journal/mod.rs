@@ -84,6 +84,23 @@ struct Shared {
     metrics: LogMetrics,
 }
 
+impl Shared {
+    /// Opens the file; no thread looks after it yet.
+    fn open(options: &Options, copy: impl Write + Send + 'static) -> io::Result<Self> {
+        let is_synced = options.sync != SyncPolicy::No;
+        let log = Log::open(&options.path, options.rotation, Unsynced::new(is_synced))?;
+        Ok(Self {
+            state: Mutex::new(State::new(log)),
+            health: Health::new(),
+            progress: Progress::default(),
+            requests: Requests::default(),
+            policy: options.sync,
+            stdout: Stdout::start(copy)?,
+            metrics: LogMetrics::default(),
+        })
+    }
+}
+
 impl Journal {
     /// Opens the log and starts its threads. Every line is copied to `copy`, which may be slow:
     /// lines that it does not take in time are left out there.
@@ -94,17 +111,8 @@ impl Journal {
         options: &Options,
         copy: impl Write + Send + 'static,
     ) -> io::Result<(Self, Closer)> {
+        let shared = Arc::new(Shared::open(options, copy)?);
         let is_synced = options.sync != SyncPolicy::No;
-        let log = Log::open(&options.path, options.rotation, Unsynced::new(is_synced))?;
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(log)),
-            health: Health::new(),
-            progress: Progress::default(),
-            requests: Requests::default(),
-            policy: options.sync,
-            stdout: Stdout::start(copy)?,
-            metrics: LogMetrics::default(),
-        });
         let synced = is_synced.then(|| sync::start(Arc::clone(&shared))).transpose()?;
         let closer = Closer { shared: Arc::clone(&shared), synced };
         keeper::start(Arc::clone(&shared))?;
