@@ -37,6 +37,36 @@ fn a_pong_comes_only_after_its_line() {
 }
 
 #[test]
+fn pings_that_repeat_others_of_all_kinds_have_their_own_lines() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let long = "x".repeat(300);
+    let kinds =
+        [("Client-300", "Ping!"), ("a\"b\u{202e}", "\t"), ("Client-301", "Ping?"), (&long, "é")];
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        for (name, message) in kinds {
+            for _ in 0..=round {
+                assert_eq!(client.ping(name, message), "Pong!");
+                expected.push((name.to_owned(), message.to_owned()));
+            }
+        }
+    }
+    assert_eq!(client.ask("Ping!").split(' ').next(), Some("Error:"));
+    let text = server.log_text();
+    let logged: Vec<_> = text.lines().map(|line| line.split_once("client ").unwrap().1).collect();
+    let line = |(name, message): &(String, String)| {
+        let mut line = Vec::new();
+        line.extend(b"(\"");
+        proto::escape::quoted(&mut line, name);
+        line.extend(b"\"): ");
+        proto::escape::quoted(&mut line, message);
+        String::from_utf8(line).unwrap()
+    };
+    assert_eq!(logged, expected.iter().map(line).collect::<Vec<_>>());
+}
+
+#[test]
 fn times_never_run_backwards_over_all_workers() {
     let server = TestServer::builder().env("WORKERS", "4").start();
     let load = Load::start(server.address(), "Load", 8, 4);

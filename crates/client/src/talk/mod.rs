@@ -33,7 +33,7 @@ use screen::Screen;
 use terminal::Terminal;
 
 /// Longest wait for the last replies after the end of input at a terminal.
-const LAST_REPLIES: Duration = Duration::from_secs(1);
+const LAST_REPLIES: Duration = Duration::from_secs(2);
 
 /// Longest wait for a slow reader of stdout after a stop signal.
 const LAST_LINES: Duration = Duration::from_millis(200);

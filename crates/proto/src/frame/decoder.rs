@@ -44,6 +44,30 @@ impl Decoder {
         self.decode_partial(input)
     }
 
+    /// Splits the next message off the front of `input` if it is the text message `expected` in one
+    /// frame; else changes nothing and returns `false`. `expected` is valid UTF-8, so that the
+    /// payload is compared only.
+    #[inline]
+    pub fn take_text(&self, input: &mut &mut [u8], expected: &[u8]) -> bool {
+        if self.partial.is_some() || expected.len() > self.max_message {
+            return false;
+        }
+        let Ok(Some(header)) = Header::parse(input, self.role) else { return false };
+        let is_text = header.fin && header.opcode == Opcode::Text;
+        if !is_text || header.payload != expected.len() as u64 {
+            return false;
+        }
+        let end = header.size + expected.len();
+        let is_expected = input.get(header.size..end).is_some_and(|payload| match header.mask {
+            Some(mask) => mask.is_over(expected, payload),
+            None => payload == expected,
+        });
+        if is_expected {
+            *input = &mut mem::take(input)[end..];
+        }
+        is_expected
+    }
+
     /// Whether a frame or a message is unfinished.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {

@@ -22,6 +22,22 @@ impl Mask {
         }
     }
 
+    /// Whether `masked` is the payload `plain` under this key. Both have the same length.
+    #[inline]
+    pub(super) fn is_over(self, plain: &[u8], masked: &[u8]) -> bool {
+        let half = u32::from_ne_bytes(self.0);
+        let wide = u64::from(half) << 32 | u64::from(half);
+        let (plain_words, plain_rest) = plain.as_chunks::<8>();
+        let (words, rest) = masked.as_chunks::<8>();
+        let differ = |(plain, masked): (&[u8; 8], &[u8; 8])| {
+            u64::from_ne_bytes(*plain) ^ u64::from_ne_bytes(*masked) ^ wide
+        };
+        let difference = plain_words.iter().zip(words).map(differ).fold(0, |all, one| all | one);
+        let rest = plain_rest.iter().zip(rest).zip(self.0.iter().cycle());
+        difference == 0
+            && rest.fold(0, |all, ((plain, masked), key)| all | plain ^ masked ^ key) == 0
+    }
+
     /// The key for the rest of a payload, from `offset` on.
     #[must_use]
     pub fn at(mut self, offset: usize) -> Self {

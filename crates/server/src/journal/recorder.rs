@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use proto::{Ping, line};
+use proto::{Ping, Stamp, line};
 
 use super::Shared;
 use super::clock::Second;
@@ -72,12 +72,27 @@ impl Recorder {
         Self { shared, lines: Vec::new(), count: 0, second: Second::now() }
     }
 
-    /// Adds the line of a ping to the batch.
-    pub fn record(&mut self, ping: &Ping<'_>) {
+    /// Adds the line of a ping to the batch. Returns the line without its stamp.
+    pub fn record(&mut self, ping: &Ping<'_>) -> &[u8] {
+        self.begin_line();
+        let start = self.lines.len() + Stamp::LEN;
+        line::append(&mut self.lines, &self.second.stamp, ping);
+        &self.lines[start..]
+    }
+
+    /// Adds a line that [`Self::record`] has returned, with the stamp of the batch.
+    #[inline]
+    pub fn record_again(&mut self, line: &[u8]) {
+        self.begin_line();
+        self.lines.reserve(Stamp::LEN + line.len());
+        self.lines.extend_from_slice(self.second.stamp.as_bytes());
+        self.lines.extend_from_slice(line);
+    }
+
+    fn begin_line(&mut self) {
         if self.lines.is_empty() {
             self.second.advance();
         }
-        line::append(&mut self.lines, &self.second.stamp, ping);
         self.count += 1;
     }
 

@@ -67,8 +67,18 @@ impl Clients {
             Some(client) if client.is(name) => client,
             client => client.insert(self.named(name)),
         };
-        client.pings.add(1);
-        client.last.set(self.now.get());
+        client.pinged(self.now.get());
+    }
+
+    /// The same for a client whose name is the last one again.
+    #[inline]
+    pub fn pinged_again(&self, client: &mut Option<Arc<Client>>) {
+        if let Some(client) = client {
+            if !client.is_listed.load(Ordering::Relaxed) {
+                *client = self.named(&client.name);
+            }
+            client.pinged(self.now.get());
+        }
     }
 
     /// Everyone who is remembered.
@@ -103,6 +113,12 @@ impl Client {
             last: Tally::default(),
             is_listed: AtomicBool::new(true),
         }
+    }
+
+    /// Counts a ping at `now`.
+    fn pinged(&self, now: u64) {
+        self.pings.add(1);
+        self.last.set(now);
     }
 
     fn is(&self, name: &str) -> bool {
@@ -204,5 +220,11 @@ mod tests {
         assert!(clients.known().iter().all(|client| &*client.name != "idle"));
         ping(&clients, &mut idle, "idle", 2);
         assert_eq!(merged([&clients])[0], known("idle", 1, 2));
+        for name in 0..MAX_NAMES {
+            ping(&clients, &mut None, &name.to_string(), 3);
+        }
+        clients.set_now(clients.started + Duration::from_millis(4));
+        clients.pinged_again(&mut idle);
+        assert_eq!(merged([&clients])[0], known("idle", 1, 4));
     }
 }

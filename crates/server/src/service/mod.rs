@@ -57,13 +57,8 @@ pub enum Incoming<'a> {
 pub enum Answer<'a> {
     /// A reply that depends on nothing.
     Reply(Reply<'a>),
-    /// A ping to record, and the reply once it is recorded.
-    Record {
-        /// The ping.
-        ping: Ping<'a>,
-        /// The text of the reply.
-        reply: &'static str,
-    },
+    /// A ping to record. [`proto::PONG`] is the reply once it is recorded.
+    Record(Ping<'a>),
 }
 
 /// A message to a client.

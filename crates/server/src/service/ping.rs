@@ -1,6 +1,6 @@
 //! Ping/pong: a ping is recorded, then answered with `Pong!`, whatever its message.
 
-use proto::{PONG, Ping, path};
+use proto::{Ping, path};
 
 use super::{Answer, Service, State};
 
@@ -12,5 +12,5 @@ pub(super) fn answer<'a>(text: &'a str, _: &State) -> Result<Answer<'a>, String>
         others.retain(|path| *path != path::PING);
         format!("{error}; the other services are at {}", others.join(", "))
     })?;
-    Ok(Answer::Record { ping, reply: PONG })
+    Ok(Answer::Record(ping))
 }

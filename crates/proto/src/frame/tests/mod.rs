@@ -8,6 +8,9 @@ mod tungstenite;
 
 use std::borrow::Cow;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use super::*;
 
 /// Longest message, in bytes.
@@ -78,10 +81,12 @@ fn owned(message: Message<'_>) -> Message<'static> {
     }
 }
 
-/// Decodes `stream` in pieces of these sizes, over and over.
+/// Decodes `stream` in pieces of these sizes, over and over. A text that repeats the last one is
+/// taken as such.
 fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
     let mut decoder = Decoder::new(role, MAX);
     let mut messages = Vec::new();
+    let mut last = String::new();
     let mut rest = stream;
     for &size in sizes.iter().cycle() {
         if rest.is_empty() {
@@ -92,10 +97,17 @@ fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
         let mut piece = piece.to_vec();
         let mut input = &mut piece[..];
         loop {
+            if !last.is_empty() && decoder.take_text(&mut input, last.as_bytes()) {
+                messages.push(Message::Text(last.clone().into()));
+                continue;
+            }
             match decoder.decode(&mut input) {
                 Ok(Some(message)) => messages.push(owned(message)),
                 Ok(None) => break,
                 Err(error) => return Outcome { messages, failed: Some(error.close_code()) },
+            }
+            if let Some(Message::Text(text)) = messages.last() {
+                last = text.to_string();
             }
             if matches!(messages.last(), Some(Message::Close(_))) {
                 return Outcome { messages, failed: None };
@@ -139,6 +151,40 @@ fn each_rule_of_a_header_has_its_error() {
         let mut decoder = Decoder::new(role, MAX);
         let mut input = bytes.to_vec();
         assert_eq!(decoder.decode(&mut &mut input[..]), Err(violation.into()), "{bytes:x?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_text_is_taken_only_where_it_is_whole_and_the_same(
+        texts in vec(prop_oneof!["[ab]{1,3}", Just("é".repeat(9)), Just("x".repeat(300))], 1..20),
+        role in prop_oneof![Just(Role::Server), Just(Role::Client)],
+        sizes in vec(1..40usize, 1..5),
+    ) {
+        let frames: Vec<_> = texts.iter().map(|text| Raw::new(0x81, text.as_bytes())).collect();
+        let messages = texts.into_iter().map(|text| Message::Text(text.into())).collect();
+        let stream = stream_of(&frames, role);
+        prop_assert_eq!(decoded(role, &stream, &sizes), Outcome { messages, failed: None });
+    }
+}
+
+#[test]
+fn only_a_text_in_one_frame_is_taken() {
+    for (frames, is_taken) in [
+        (&[Raw::new(0x81, b"text")][..], true),
+        (&[Raw::new(0x82, b"text")], false),
+        (&[Raw::new(0x89, b"text")], false),
+        (&[Raw::new(0x01, b"te"), Raw::new(0x80, b"xt")], false),
+        (&[Raw::new(0x81, b"texT")], false),
+        (&[Raw::new(0xc1, b"text")], false),
+        (&[Raw { has_wrong_mask: true, ..Raw::new(0x81, b"text") }], false),
+    ] {
+        let mut bytes = stream_of(frames, Role::Server);
+        let before = bytes.clone();
+        let mut input = &mut bytes[..];
+        let decoder = Decoder::new(Role::Server, MAX);
+        assert_eq!(decoder.take_text(&mut input, b"text"), is_taken, "{frames:x?}");
+        assert_eq!(input, if is_taken { &[][..] } else { &before });
     }
 }
 

@@ -1,7 +1,8 @@
 //! One connection after its upgrade, as a state machine: it is driven by calls, time is an
 //! argument, and it never waits.
 //!
-//! A ping comes in with [`Connection::on_ready`], which reads, decodes and serves it ([`serve`]).
+//! A ping comes in with [`Connection::on_ready`], which reads, decodes and serves it ([`serve`]); one
+//! that repeats the [`last_ping`] needs no parsing.
 //! Its line is then with the journal and its reply with the turn, and the connection awaits the
 //! commit. [`Connection::complete`] brings the reply back, encoded, and sends it.
 
@@ -10,26 +11,27 @@ mod deadlines;
 mod delayed;
 mod ending;
 mod input;
+mod last_ping;
 mod output;
 mod serve;
 mod stream;
 
 use std::io::ErrorKind;
 use std::mem;
-use std::sync::Arc;
 use std::time::Instant;
 
 use proto::frame::{Opcode, encode};
 use proto::limits::CLOSE_TIMEOUT;
 
 use super::turn::Context;
-use crate::observe::{Client, Peer};
+use crate::observe::Peer;
 use crate::service::Service;
 
 use closing::Closing;
 use deadlines::{Deadlines, Due, Pending};
 use delayed::Delayed;
 use input::Input;
+use last_ping::LastPing;
 use output::Output;
 
 pub use ending::{Ending, Refusal};
@@ -57,8 +59,7 @@ pub struct Connection {
     output: Output,
     delayed: Delayed,
     deadlines: Deadlines,
-    /// The client that sent the last ping.
-    client: Option<Arc<Client>>,
+    last_ping: Option<Box<LastPing>>,
     stream: Box<dyn Stream>,
 }
 
@@ -103,7 +104,7 @@ impl Connection {
             output: Output::default(),
             delayed: Delayed::default(),
             deadlines: Deadlines::new(now),
-            client: None,
+            last_ping: None,
             stream,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use proto::PONG;
 use proto::escape;
 use proto::frame::{Message, Opcode, encode};
 use proto::ping::ERROR_PREFIX;
@@ -72,6 +73,9 @@ impl Connection {
                 break Ok(());
             }
             room.messages -= 1;
+            if self.take_repeated(&mut rest, cx) {
+                continue;
+            }
             match self.input.decoder.decode(&mut rest) {
                 Ok(Some(message)) => {
                     if let Err(ending) = self.on_message(message, cx) {
@@ -85,6 +89,22 @@ impl Connection {
         self.input.note_unfinished(cx.now);
         // Answers to Ping frames do not wait for the log.
         (len - rest.len(), result.and_then(|()| self.flush(cx)))
+    }
+
+    /// Serves the next message if that is the last ping once more.
+    #[inline]
+    fn take_repeated(&mut self, rest: &mut &mut [u8], cx: &mut Context<'_>) -> bool {
+        let Some(last) = &mut self.last_ping else { return false };
+        let Some((text, line)) = last.get() else { return false };
+        if !self.input.decoder.take_text(rest, text) {
+            return false;
+        }
+        let counts = &cx.shared.counts;
+        counts.service(self.service.index()).messages.add(1);
+        cx.recorder.record_again(line);
+        counts.clients.pinged_again(&mut last.client);
+        cx.replies.push_recorded(PONG);
+        true
     }
 
     fn on_message(&mut self, message: Message<'_>, cx: &mut Context<'_>) -> Result<(), Ending> {
@@ -111,10 +131,14 @@ impl Connection {
         let shared = cx.shared;
         shared.counts.service(self.service.index()).messages.add(1);
         match self.service.answer(message, &shared.services) {
-            Ok(Answer::Record { ping, reply }) => {
-                cx.recorder.record(&ping);
-                shared.counts.clients.pinged(&mut self.client, &ping.client_name);
-                cx.replies.push_recorded(reply);
+            Ok(Answer::Record(ping)) => {
+                let line = cx.recorder.record(&ping);
+                let last = self.last_ping.get_or_insert_default();
+                shared.counts.clients.pinged(&mut last.client, &ping.client_name);
+                if let Incoming::Text(text) = message {
+                    last.remember(text, line);
+                }
+                cx.replies.push_recorded(PONG);
                 return Ok(());
             }
             Ok(Answer::Reply(reply)) => cx.replies.push(&reply),

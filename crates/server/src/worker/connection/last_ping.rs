@@ -1,0 +1,55 @@
+//! The last ping of a connection. A client sends the same text with each ping as a rule, and the
+//! same text gives the same line, so that neither is parsed or escaped anew.
+
+use std::sync::Arc;
+
+use crate::observe::Client;
+
+/// Longest text that is remembered, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// The client that sent the last ping, and the ping.
+#[derive(Debug, Default)]
+pub(super) struct LastPing {
+    /// `None` before the first ping.
+    pub(super) client: Option<Arc<Client>>,
+    /// The text of the message, and behind it the line without its stamp.
+    bytes: Vec<u8>,
+    /// Length of the text; 0 if none is remembered.
+    text: usize,
+}
+
+impl LastPing {
+    /// Remembers a ping with its line.
+    pub(super) fn remember(&mut self, text: &str, line: &[u8]) {
+        self.bytes.clear();
+        self.text = 0;
+        if text.len() <= MAX_TEXT {
+            self.bytes.reserve_exact(text.len() + line.len());
+            self.bytes.extend_from_slice(text.as_bytes());
+            self.bytes.extend_from_slice(line);
+            self.text = text.len();
+        }
+    }
+
+    /// The text and the line; `None` if none are remembered.
+    #[inline]
+    pub(super) fn get(&self) -> Option<(&[u8], &[u8])> {
+        (self.text > 0).then(|| self.bytes.split_at(self.text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_not_remembered() {
+        let mut last = LastPing::default();
+        assert_eq!(last.get(), None);
+        last.remember("text", b"line\n");
+        assert_eq!(last.get(), Some((&b"text"[..], &b"line\n"[..])));
+        last.remember(&"x".repeat(MAX_TEXT + 1), b"line\n");
+        assert_eq!(last.get(), None);
+    }
+}
