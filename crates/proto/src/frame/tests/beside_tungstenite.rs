@@ -24,7 +24,7 @@ proptest! {
     fn cuts_change_nothing(
         role in role(),
         frames in stream(),
-        sizes in prop::collection::vec(1_usize..60, 1..9),
+        sizes in vec(1_usize..60, 1..9),
     ) {
         let stream = stream_of(&frames, role);
         let whole = decoded(role, &stream, &[usize::MAX]);
@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1_usize..30) {
+    fn no_bytes_panic(bytes in vec(any::<u8>(), 0..200), size in 1_usize..30) {
         decoded(Role::Server, &bytes, &[size]);
         decoded(Role::Client, &bytes, &[size]);
     }
