@@ -9,7 +9,7 @@
 //!    invisible ones are escaped ([`escape`]).
 //! 5. The reply is [`PONG`], or a text that begins with [`ping::ERROR_PREFIX`].
 //!
-//! [`path`] has the paths of the services. Nothing here does I/O, waits, or reads a clock: time is
+//! [`probe`] has the frames of `/probe`, [`path`] the paths of the services. Nothing here does I/O, waits, or reads a clock: time is
 //! an argument.
 
 pub mod escape;
@@ -18,6 +18,7 @@ pub mod limits;
 pub mod line;
 pub mod path;
 pub mod ping;
+pub mod probe;
 
 pub use line::Stamp;
 pub use ping::{PONG, Ping};
