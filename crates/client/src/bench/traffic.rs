@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proto::escape;
-use proto::frame::{CloseCode, Decoder, Mask, Message, Opcode, Role, encode};
+use proto::frame::{CloseCode, Decoder, Message, Opcode, Role, encode};
 use proto::limits::MAX_MESSAGE;
 use proto::ping::ERROR_PREFIX;
 
 use super::shared::{Phase, Plan, Shared, Work};
 use crate::net::ending::Ending;
+use crate::net::socket::mask;
 
 /// Approximate size of the frames composed for one write, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -214,9 +215,4 @@ impl Traffic {
     pub(crate) fn unanswered(&self) -> u64 {
         self.awaited.iter().map(|batch| u64::from(batch.count)).sum()
     }
-}
-
-/// An unpredictable masking key (RFC 6455, section 5.3).
-pub(crate) fn mask() -> Mask {
-    Mask(rand::random())
 }

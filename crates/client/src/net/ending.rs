@@ -27,8 +27,7 @@ pub enum Ending {
 impl Ending {
     /// The end that a Close frame of the server means.
     pub(crate) fn closed(close: Option<Close<'_>>) -> Self {
-        let owned = |Close { code, reason }| Close { code, reason: reason.into_owned().into() };
-        Self::Closed(close.map(owned))
+        Self::Closed(close.map(Close::into_owned))
     }
 
     /// The same, for a frame of tungstenite.

@@ -19,6 +19,20 @@ pub enum Message<'a> {
     Close(Option<Close<'a>>),
 }
 
+impl Message<'_> {
+    /// The same message, independent of the input.
+    #[must_use]
+    pub fn into_owned(self) -> Message<'static> {
+        match self {
+            Self::Text(text) => Message::Text(text.into_owned().into()),
+            Self::Binary(bytes) => Message::Binary(bytes.into_owned().into()),
+            Self::Ping(payload) => Message::Ping(payload.into_owned().into()),
+            Self::Pong(payload) => Message::Pong(payload.into_owned().into()),
+            Self::Close(close) => Message::Close(close.map(Close::into_owned)),
+        }
+    }
+}
+
 impl<'a> Message<'a> {
     /// The message with this payload. `opcode` is that of its first fragment.
     ///

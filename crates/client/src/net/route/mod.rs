@@ -21,7 +21,7 @@ use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
 use super::tls::{Connector, Trust};
-use super::upgrade::{RequestOptions, Upgraded, upgrade};
+use super::upgrade::{Agreed, RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
 use eyeballs::{Failure, interleaved, race};
@@ -49,8 +49,7 @@ pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded<Stream>,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
-    /// The subprotocol that the server chose.
-    pub(crate) subprotocol: Option<String>,
+    pub(crate) agreed: Agreed,
 }
 
 impl Route {
@@ -131,9 +130,9 @@ impl Route {
                     .await
                     .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
                 let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
-                let (upgraded, subprotocol) =
+                let (upgraded, agreed) =
                     self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
-                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), subprotocol })
+                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), agreed })
             }
         }
     }
@@ -163,9 +162,9 @@ impl Route {
             let share = share(deadline, addresses.len());
             let stream = Stream::Tcp(stream);
             let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
-                Ok((upgraded, subprotocol)) => {
+                Ok((upgraded, agreed)) => {
                     let address = Address::Tcp(address);
-                    return Ok(Reached { upgraded, phases, address, subprotocol });
+                    return Ok(Reached { upgraded, phases, address, agreed });
                 }
                 Err(cause) => cause,
             };
@@ -185,7 +184,7 @@ impl Route {
         tunnel: Option<(&Tunnel, &Target)>,
         phases: &mut Phases,
         deadline: Instant,
-    ) -> Result<(Upgraded<Stream>, Option<String>), ConnectError> {
+    ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
             let tunnel = tunnel.dig(stream, target);

@@ -12,9 +12,9 @@ mod spelling;
 mod switch;
 
 use std::error::Error as _;
-use std::io;
+use std::{io, mem};
 
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
 use proto::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -37,8 +37,16 @@ pub(crate) struct Upgraded<S> {
     pub(crate) early: Vec<u8>,
 }
 
-/// Asks the server at the other end of `stream` for the upgrade to WebSocket. Returns the
-/// subprotocol that it chose as well.
+/// What a server agreed to.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    /// The subprotocol that the server chose.
+    pub(crate) subprotocol: Option<String>,
+    /// The headers of the answer.
+    pub(crate) headers: HeaderMap,
+}
+
+/// Asks the server at the other end of `stream` for the upgrade to WebSocket.
 ///
 /// # Errors
 /// Why the server did not agree, or did in a way that RFC 6455 forbids.
@@ -47,18 +55,20 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     url: &ServerUrl,
     options: &RequestOptions,
     tls: Option<&Connector>,
-) -> Result<(Upgraded<S>, Option<String>), ConnectError> {
+) -> Result<(Upgraded<S>, Agreed), ConnectError> {
     let request = Request::new(url, options)?;
     let stream = Spelling::new(AlertCheck::new(stream, tls.is_none()));
     let failed = |error| ConnectError::from(explain(&error, tls));
-    let (mut exchange, answer) = Exchange::ask(stream, request.to_http()).await.map_err(failed)?;
+    let (mut exchange, mut answer) =
+        Exchange::ask(stream, request.to_http()).await.map_err(failed)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(exchange.run(refusal::explain(answer, request.has_credentials())).await);
     }
     let subprotocol = switch::check(&request, answer.version(), answer.headers())
         .map_err(|fault| ConnectError::from(format!("no valid WebSocket handshake: {fault}")))?;
     let (stream, early) = exchange.into_stream();
-    Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, subprotocol))
+    let agreed = Agreed { subprotocol, headers: mem::take(answer.headers_mut()) };
+    Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, agreed))
 }
 
 /// Why there was no answer.
