@@ -4,6 +4,7 @@
 //!
 //! 1. The client makes the text of the frame ([`Ping::to_json`]).
 //! 2. The frame is encoded, sent and decoded ([`frame`]), up to the largest message ([`limits`]).
+//!    A message may be compressed ([`deflate`]).
 //! 3. The server parses the text ([`Ping::parse`]).
 //! 4. The server appends the line of the log ([`mod@line`]), in which control characters and
 //!    invisible ones are escaped ([`escape`]).
@@ -12,6 +13,7 @@
 //! [`probe`] has the frames of `/probe`, [`path`] the paths of the services. Nothing here does I/O, waits, or reads a clock: time is
 //! an argument.
 
+pub mod deflate;
 pub mod escape;
 pub mod frame;
 pub mod limits;

@@ -159,7 +159,7 @@ impl Traffic {
                 }
             }
             Message::Ping(payload) => self.pong = Some(payload.into_owned()),
-            Message::Pong(_) => {}
+            Message::Pong(_) | Message::Deflated(..) => {}
             Message::Binary(_) => {
                 let reason = "the client takes text frames".into();
                 return Err(Ending::Refused(CloseCode::UNSUPPORTED, reason));

@@ -125,7 +125,7 @@ impl Link {
         match message {
             Message::Ping(_) => self.heard.pings += 1,
             Message::Text(_) | Message::Binary(_) => self.heard.messages += 1,
-            Message::Pong(_) | Message::Close(_) => {}
+            Message::Pong(_) | Message::Close(_) | Message::Deflated(..) => {}
         }
         Ok(message)
     }
