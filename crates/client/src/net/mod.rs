@@ -3,12 +3,14 @@
 //! [`Endpoint`] says where the server is, whom to trust, and how to get there ([`options`]).
 //! [`connect`] looks names up ([`lookup`]), makes a [`stream`] to one of the addresses (`route`),
 //! through a [`proxy`] and with [`tls`] where they are needed, and does the handshake of RFC 6455
-//! over it ([`upgrade`], `http`); it may be redirected (`redirects`). [`open`] does the same for
+//! over it ([`upgrade`], `http`); it may be redirected (`redirects`), and messages may be
+//! compressed (`deflate`). [`open`] does the same for
 //! probes, with a `socket` that shows single frames. How a connection ends is
 //! an [`ending`]; `closing` does the closing handshake.
 
 pub(crate) mod closing;
 pub mod credentials;
+mod deflate;
 pub mod ending;
 mod error;
 mod http;

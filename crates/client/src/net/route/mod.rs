@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::deflate::Params;
 use proto::limits::CONNECT_TIMEOUT;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +17,7 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
+use super::notice::Notice;
 use super::phases::{Address, Phases};
 use super::proxy::Target;
 use super::stream::Stream;
@@ -31,6 +33,7 @@ use tunnel::Tunnel;
 pub(crate) struct Route {
     url: ServerUrl,
     request: RequestOptions,
+    compression: Notice,
     first: FirstHost,
     tunnel: Option<Tunnel>,
     tls: Option<Connector>,
@@ -64,7 +67,8 @@ impl Route {
             Some(path) => (None, FirstHost::Unix(path.clone()), None),
             None => Self::find_hosts(endpoint, deadline).await?,
         };
-        Ok(Self { url: url.clone(), request: options.request.clone(), first, tunnel, tls, dns })
+        let (request, compression) = (options.request.clone(), options.notices.compression.clone());
+        Ok(Self { url: url.clone(), request, compression, first, tunnel, tls, dns })
     }
 
     /// The proxy if there is one, the first host, and what the look-up of names took.
@@ -195,7 +199,21 @@ impl Route {
             stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
         }
         let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
-        timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade).await?
+        let (upgraded, agreed) =
+            timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade)
+                .await??;
+        if self.request.compress {
+            self.tell_compression(agreed.deflate);
+        }
+        Ok((upgraded.compressed(agreed.deflate), agreed))
+    }
+
+    /// Tells what became of the offer to compress.
+    fn tell_compression(&self, agreed: Option<Params>) {
+        self.compression.tell(&match agreed {
+            Some(params) => format!("messages are compressed: {params}"),
+            None => "messages are not compressed: the server did not agree to it, or something between took the offer out".into(),
+        });
     }
 
     /// Why the first host was not reached at any address.

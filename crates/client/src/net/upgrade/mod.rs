@@ -15,17 +15,21 @@ use std::error::Error as _;
 use std::{io, mem};
 
 use hyper::{HeaderMap, StatusCode};
+use proto::deflate::Params;
 use proto::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::deflate::Deflate;
 use super::error::ConnectError;
 use super::http::Exchange;
+use super::stream::Stream;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
 use alert::AlertCheck;
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
+use switch::Answer;
 
 pub(super) use refusal::{shortened, shown};
 
@@ -37,11 +41,22 @@ pub(crate) struct Upgraded<S> {
     pub(crate) early: Vec<u8>,
 }
 
+impl Upgraded<Stream> {
+    /// The stream over which messages are compressed, if that was agreed on.
+    pub(super) fn compressed(self, agreed: Option<Params>) -> Self {
+        let Some(params) = agreed else { return self };
+        let stream = Deflate::new(self.stream, self.early, params);
+        Self { stream: Stream::Deflate(Box::new(stream)), early: Vec::new() }
+    }
+}
+
 /// What a server agreed to.
 #[derive(Debug)]
 pub(crate) struct Agreed {
     /// The subprotocol that the server chose.
     pub(crate) subprotocol: Option<String>,
+    /// How messages are compressed, if they are.
+    pub(crate) deflate: Option<Params>,
     /// The headers of the answer.
     pub(crate) headers: HeaderMap,
 }
@@ -64,10 +79,12 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(exchange.run(refusal::explain(answer, request.has_credentials())).await);
     }
-    let subprotocol = switch::check(&request, answer.version(), answer.headers())
-        .map_err(|fault| ConnectError::from(format!("no valid WebSocket handshake: {fault}")))?;
+    let Answer { subprotocol, deflate } =
+        switch::check(&request, answer.version(), answer.headers()).map_err(|fault| {
+            ConnectError::from(format!("no valid WebSocket handshake: {fault}"))
+        })?;
     let (stream, early) = exchange.into_stream();
-    let agreed = Agreed { subprotocol, headers: mem::take(answer.headers_mut()) };
+    let agreed = Agreed { subprotocol, deflate, headers: mem::take(answer.headers_mut()) };
     Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, agreed))
 }
 
