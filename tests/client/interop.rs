@@ -12,15 +12,15 @@ use crate::python::python;
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/client/server.py");
 
 /// The original server; it is killed when dropped.
-struct Original {
+pub(crate) struct Original {
     child: Child,
-    said: Lines,
-    url: String,
+    pub(crate) said: Lines,
+    pub(crate) url: String,
 }
 
 impl Original {
     /// A server that takes so many seconds for each reply.
-    fn start(delay: &str) -> Self {
+    pub(crate) fn start(delay: &str) -> Self {
         Self::start_with(delay, &[])
     }
 

@@ -9,6 +9,7 @@ mod python;
 mod bench;
 mod certificates;
 mod client;
+mod compression;
 mod documentation;
 mod fake;
 mod flood;

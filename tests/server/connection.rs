@@ -117,6 +117,7 @@ impl Driver {
             stream: Box::new(stream),
             early,
             service,
+            deflate: None,
             peer,
             place,
             is_healthcheck: false,

@@ -13,6 +13,7 @@ mod python;
 mod support;
 
 mod coming_from;
+mod compression;
 mod connection;
 mod disk;
 mod documentation;

@@ -5,7 +5,8 @@
 //!
 //! - [`ping`] pings a server for ever, through restarts and failures;
 //! - [`talk`] sends lines and prints what comes back;
-//! - [`mod@bench`] puts a server under load and measures it.
+//! - [`mod@bench`] puts a server under load and measures it;
+//! - the [`probe`]s say what happens to a connection on its way.
 //!
 //! All of them reach the server through [`net`]: name, addresses, TLS and the upgrade to WebSocket.
 //! A time in which the server was not there is an [`outage`].
@@ -22,6 +23,7 @@ mod mode;
 pub mod net;
 pub mod outage;
 pub mod ping;
+pub mod probe;
 mod record;
 pub mod settings;
 pub mod stdout;

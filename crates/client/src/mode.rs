@@ -2,6 +2,7 @@
 
 use program::stop::Stop;
 
+use crate::probe::{check, hold, idle, spread, why};
 use crate::{bench, ping, talk};
 
 /// What to do, and with which server.
@@ -13,6 +14,16 @@ pub enum Mode {
     Talk(talk::Options),
     /// Puts a server under load and measures it.
     Bench(bench::Options),
+    /// Says why a connection fails, or what the way does to a connection.
+    Why(why::Options),
+    /// Finds the idle timeout of a way, and what keeps a connection alive.
+    Idle(idle::Options),
+    /// Says over which servers connections spread.
+    Spread(spread::Options),
+    /// Holds connections through a rollout, and says which are lost.
+    Hold(hold::Options),
+    /// Checks whether a server keeps RFC 6455.
+    Check(check::Options),
 }
 
 /// What a mode found out, for the exit status.
@@ -40,6 +51,11 @@ impl Mode {
             Self::Ping(options) => ping::run(options, stop).await,
             Self::Talk(options) => Ok(good_or_bad(talk::run(options, stop).await)),
             Self::Bench(options) => Ok(good_or_bad(bench::run(options, stop).await)),
+            Self::Why(options) => why::run(options, stop).await,
+            Self::Idle(options) => idle::run(options, stop).await,
+            Self::Spread(options) => spread::run(options, stop).await,
+            Self::Hold(options) => hold::run(options, stop).await,
+            Self::Check(options) => check::run(options, stop).await,
         }
     }
 }

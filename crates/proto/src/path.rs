@@ -18,6 +18,9 @@ pub const TOTAL: &str = "/total";
 /// The state of the server as JSON, in reply to any text (WebSocket).
 pub const STATUS: &str = "/status";
 
+/// The other half of the probes of the client (WebSocket).
+pub const PROBE: &str = "/probe";
+
 /// The metrics of the server, for Prometheus (HTTP).
 pub const METRICS: &str = "/metrics";
 

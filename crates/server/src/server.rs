@@ -100,6 +100,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             services,
             default_service: settings.default_service,
+            compression: settings.compression,
             origins: settings.allowed_origins.clone(),
             proxies: settings.trusted_proxies.clone().unwrap_or_default(),
             own: addresses(&listeners).next().map_or(Ipv4Addr::LOCALHOST.into(), |own| own.ip()),

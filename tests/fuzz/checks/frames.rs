@@ -1,13 +1,14 @@
 //! What holds for the codec of frames, whatever bytes a peer sends and however they are cut.
 //!
-//! An input: one byte for the role and the longest message, one for the number of pieces, the
+//! An input: one byte for the role, the longest message and compression, one for the number of pieces, the
 //! length of each piece less one, and the bytes of the peer.
 
 use std::mem;
 
+use proto::deflate::{Deflater, Inflater, max_payload};
 use proto::frame::{
     Decoder, Error, Header, MAX_CONTROL_PAYLOAD, Mask, Message, Opcode, Role, encode, encode_close,
-    encode_header,
+    encode_deflated, encode_header,
 };
 
 /// Longest messages, around the bounds of the three forms of a length.
@@ -22,6 +23,8 @@ const KEY: Mask = Mask([0x37, 0xfa, 0x21, 0x3d]);
 struct Settings {
     role: Role,
     max_message: usize,
+    /// Whether the peer may compress its messages.
+    deflate: bool,
 }
 
 /// The messages of a stream, and the error that ended it.
@@ -34,6 +37,7 @@ struct Decoded<'a> {
 pub(crate) fn check(input: &[u8]) {
     let Some((settings, pieces, stream)) = read(input) else { return };
     check_first_header(stream, settings.role);
+    check_payload(stream, settings.max_message.min(1 << 20));
 
     let (mut whole, mut cut, mut single) = (stream.to_vec(), stream.to_vec(), stream.to_vec());
     let decoded = decode(settings, &mut whole, &[usize::MAX]);
@@ -52,21 +56,42 @@ fn read(input: &[u8]) -> Option<(Settings, Vec<usize>, &[u8])> {
     let max_message = MAX_MESSAGES[usize::from(first >> 1) % MAX_MESSAGES.len()];
     let (pieces, stream) = rest.split_at_checked(1 + usize::from(pieces) % MAX_PIECES)?;
     let pieces = pieces.iter().map(|&piece| usize::from(piece) + 1).collect();
-    Some((Settings { role, max_message }, pieces, stream))
+    let deflate = first & 0x10 != 0;
+    Some((Settings { role, max_message, deflate }, pieces, stream))
 }
 
 /// A header has one form alone, so encoding gives back what was decoded.
 fn check_first_header(stream: &[u8], role: Role) {
-    if let Ok(Some(Header { fin, opcode, mask, payload, size })) = Header::parse(stream, role) {
+    if let Ok(Some(header)) = Header::parse(stream, role, false) {
+        let Header { fin, opcode, mask, payload, size, .. } = header;
         let mut encoded = Vec::new();
         encode_header(&mut encoded, fin, opcode, usize::try_from(payload).unwrap(), mask);
         assert_eq!(encoded, stream[..size]);
     }
 }
 
+/// Whatever the payload of a compressed message holds, the message keeps to its limit, and comes
+/// back from its own compressed form.
+fn check_payload(payload: &[u8], max: usize) {
+    let mut inflater = Inflater::default();
+    let Ok(Message::Binary(message)) = inflater.message(Opcode::Binary, payload, max, None) else {
+        return;
+    };
+    assert!(message.len() <= max, "{} bytes of {max}", message.len());
+    let mut deflater = Deflater::default();
+    let payload = deflater.payload(&message, 15).unwrap();
+    assert!(payload.len() <= max_payload(message.len()), "{} bytes", payload.len());
+    let again =
+        Inflater::default().message(Opcode::Binary, payload, max, None).map(Message::into_owned);
+    assert_eq!(again, Ok(Message::Binary(message)));
+}
+
 /// Decodes a stream in pieces of these lengths, over and over.
 fn decode<'a>(settings: Settings, mut stream: &'a mut [u8], pieces: &[usize]) -> Decoded<'a> {
     let mut decoder = Decoder::new(settings.role, settings.max_message);
+    if settings.deflate {
+        decoder = decoder.with_deflate();
+    }
     let mut decoded = Decoded::default();
     let mut fed = 0;
     for &piece in pieces.iter().cycle() {
@@ -93,7 +118,9 @@ fn decode<'a>(settings: Settings, mut stream: &'a mut [u8], pieces: &[usize]) ->
 /// Memory follows what has arrived, not what was announced.
 fn check_memory(decoder: &Decoder, settings: Settings, fed: usize) {
     let (arrived, buffered) = (decoder.arrived(), decoder.buffered());
-    assert!(arrived <= fed && arrived <= settings.max_message, "{arrived} bytes of {fed}");
+    let deflated = max_payload(settings.max_message);
+    let max = if settings.deflate { deflated } else { settings.max_message };
+    assert!(arrived <= fed && arrived <= max, "{arrived} bytes of {fed}");
     assert!(buffered <= 2 * arrived + MAX_CONTROL_PAYLOAD, "{buffered} bytes for {arrived}");
     assert!(decoder.is_mid_message() || buffered == 0, "{buffered} bytes for nothing");
 }
@@ -106,6 +133,7 @@ fn encode_all(role: Role, messages: &[Message<'_>]) -> Vec<u8> {
         match message {
             Message::Text(text) => encode(&mut out, Opcode::Text, text.as_bytes(), mask),
             Message::Binary(bytes) => encode(&mut out, Opcode::Binary, bytes, mask),
+            Message::Deflated(opcode, bytes) => encode_deflated(&mut out, *opcode, bytes, mask),
             Message::Ping(bytes) => encode(&mut out, Opcode::Ping, bytes, mask),
             Message::Pong(bytes) => encode(&mut out, Opcode::Pong, bytes, mask),
             Message::Close(Some(close)) => encode_close(&mut out, close.code, &close.reason, mask),

@@ -99,6 +99,7 @@ fn http(health: Health) -> Http {
         health,
         metrics,
         default_service: Service::at(path::PING).unwrap(),
+        compression: true,
         origins: None,
         proxies: "192.0.2.1".parse().unwrap(),
         own: PEER.ip(),

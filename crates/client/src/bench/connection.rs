@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::shared::{Phase, Shared, Work};
-use super::traffic::{Traffic, mask};
+use super::traffic::Traffic;
 use crate::net::ending::Ending;
+use crate::net::socket::mask;
 
 /// Longest wait for the server to close a connection.
 pub(crate) const CLOSING: Duration = Duration::from_secs(3);

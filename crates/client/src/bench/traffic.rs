@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proto::escape;
-use proto::frame::{CloseCode, Decoder, Mask, Message, Opcode, Role, encode};
+use proto::frame::{CloseCode, Decoder, Message, Opcode, Role, encode};
 use proto::limits::MAX_MESSAGE;
 use proto::ping::ERROR_PREFIX;
 
 use super::shared::{Phase, Plan, Shared, Work};
 use crate::net::ending::Ending;
+use crate::net::socket::mask;
 
 /// Approximate size of the frames composed for one write, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -158,7 +159,7 @@ impl Traffic {
                 }
             }
             Message::Ping(payload) => self.pong = Some(payload.into_owned()),
-            Message::Pong(_) => {}
+            Message::Pong(_) | Message::Deflated(..) => {}
             Message::Binary(_) => {
                 let reason = "the client takes text frames".into();
                 return Err(Ending::Refused(CloseCode::UNSUPPORTED, reason));
@@ -214,9 +215,4 @@ impl Traffic {
     pub(crate) fn unanswered(&self) -> u64 {
         self.awaited.iter().map(|batch| u64::from(batch.count)).sum()
     }
-}
-
-/// An unpredictable masking key (RFC 6455, section 5.3).
-pub(crate) fn mask() -> Mask {
-    Mask(rand::random())
 }

@@ -27,8 +27,7 @@ pub enum Ending {
 impl Ending {
     /// The end that a Close frame of the server means.
     pub(crate) fn closed(close: Option<Close<'_>>) -> Self {
-        let owned = |Close { code, reason }| Close { code, reason: reason.into_owned().into() };
-        Self::Closed(close.map(owned))
+        Self::Closed(close.map(Close::into_owned))
     }
 
     /// The same, for a frame of tungstenite.
@@ -54,10 +53,12 @@ impl Ending {
 
     /// The end that an error of the stream means.
     pub(crate) fn of_io(error: io::Error) -> Self {
-        match error.kind() {
+        match error.downcast() {
+            // What decodes compressed messages is a stream.
+            Ok(error) => Self::of_frame(error),
             // The end of a TLS connection without a close_notify.
-            io::ErrorKind::UnexpectedEof => Self::Lost(None),
-            _ => Self::Lost(Some(error)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Lost(None),
+            Err(error) => Self::Lost(Some(error)),
         }
     }
 

@@ -3,11 +3,14 @@
 //! [`Endpoint`] says where the server is, whom to trust, and how to get there ([`options`]).
 //! [`connect`] looks names up ([`lookup`]), makes a [`stream`] to one of the addresses (`route`),
 //! through a [`proxy`] and with [`tls`] where they are needed, and does the handshake of RFC 6455
-//! over it ([`upgrade`], `http`); it may be redirected (`redirects`). How a connection ends is
+//! over it ([`upgrade`], `http`); it may be redirected (`redirects`), and messages may be
+//! compressed (`deflate`). [`open`] does the same for
+//! probes, with a `socket` that shows single frames. How a connection ends is
 //! an [`ending`]; `closing` does the closing handshake.
 
 pub(crate) mod closing;
 pub mod credentials;
+mod deflate;
 pub mod ending;
 mod error;
 mod http;
@@ -18,6 +21,7 @@ mod phases;
 pub mod proxy;
 mod redirects;
 pub(crate) mod route;
+pub(crate) mod socket;
 pub mod stream;
 pub mod tls;
 pub mod upgrade;
@@ -34,9 +38,10 @@ pub use error::ConnectError;
 use options::ConnectOptions;
 pub use phases::{Address, Phases};
 use route::{Reached, Route};
+use socket::Socket;
 use stream::Stream;
 use tls::Trust;
-use upgrade::Upgraded;
+use upgrade::{Agreed, Upgraded};
 use url::ServerUrl;
 
 /// Largest read, in bytes.
@@ -58,6 +63,15 @@ pub struct Connected<S = Stream> {
     pub phases: Phases,
     /// Where it leads.
     pub address: Address,
+}
+
+/// A connection that was made for a probe, and how that went.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) socket: Socket,
+    pub(crate) phases: Phases,
+    pub(crate) address: Address,
+    pub(crate) agreed: Agreed,
 }
 
 /// A server, and how to reach it.
@@ -103,10 +117,22 @@ impl Endpoint {
 pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
-    let Reached { upgraded: Upgraded { stream, early }, phases, address, subprotocol } = reached;
-    tell_subprotocol(&endpoint.options, subprotocol.as_deref());
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
+    tell_subprotocol(&endpoint.options, agreed.subprotocol.as_deref());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
     Ok(Connected { socket: socket.await, phases, address })
+}
+
+/// The same, with a socket that shows single frames.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let (_, reached) = redirects::reach(endpoint, deadline).await?;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
+    let socket = Socket::new(stream, early, MAX_REPLY);
+    Ok(Opened { socket, phases, address, agreed })
 }
 
 /// Finds the way to the server, or to the one that it redirects to, for many connections. That is

@@ -35,4 +35,5 @@ pub struct ConnectOptions {
 pub(crate) struct Notices {
     pub(crate) redirect: Notice,
     pub(crate) subprotocol: Notice,
+    pub(crate) compression: Notice,
 }

@@ -1,5 +1,5 @@
 //! The bytes below a WebSocket: TCP or a Unix socket, or TLS over either. With a proxy that speaks
-//! TLS, there may be TLS over TLS.
+//! TLS, there may be TLS over TLS. Over all of these, messages may be compressed.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
+
+use super::deflate::Deflate;
 
 /// A connection to a server or a proxy.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over another stream.
     Tls(Box<TlsStream<Stream>>),
+    /// Compressed messages over another stream (`--compress`).
+    Deflate(Box<Deflate<Stream>>),
 }
 
 /// Calls a method of whichever stream it is.
@@ -27,6 +31,7 @@ macro_rules! delegate {
             Stream::Tcp(stream) => Pin::new(stream).$method($($arg),*),
             Stream::Unix(stream) => Pin::new(stream).$method($($arg),*),
             Stream::Tls(stream) => Pin::new(stream).$method($($arg),*),
+            Stream::Deflate(stream) => Pin::new(stream).$method($($arg),*),
         }
     };
 }
@@ -63,6 +68,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Deflate(stream) => stream.is_write_vectored(),
         }
     }
 

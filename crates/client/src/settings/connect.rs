@@ -68,6 +68,10 @@ pub(super) struct ConnectArgs {
     #[arg(long = "subprotocol", global = true, value_name = "NAME", value_delimiter = ',', value_parser = subprotocol)]
     subprotocols: Vec<String>,
 
+    /// Offers to compress messages (permessage-deflate), and tells what became of it
+    #[arg(long, global = true)]
+    compress: bool,
+
     /// Header Origin, as a browser sends it
     #[arg(long, global = true, value_name = "URL")]
     origin: Option<String>,
@@ -108,6 +112,7 @@ impl ConnectArgs {
             headers,
             credentials: self.user.as_deref().map(credentials).transpose()?,
             subprotocols: self.subprotocols.clone(),
+            compress: self.compress,
         })
     }
 

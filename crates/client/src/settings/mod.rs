@@ -1,11 +1,16 @@
 //! The command line and the environment, made into a [`Mode`].
 
 mod bench;
+mod check;
 mod connect;
 mod header;
+mod hold;
+mod idle;
 mod ping;
 mod replica;
+mod spread;
 mod url;
+mod why;
 
 use std::time::Duration;
 
@@ -22,9 +27,14 @@ use crate::net::tls::Trust;
 use crate::net::tls::authorities::Authorities;
 use crate::talk;
 use bench::BenchArgs;
+use check::CheckArgs;
 use connect::ConnectArgs;
+use hold::HoldArgs;
+use idle::IdleArgs;
 use ping::PingArgs;
+use spread::SpreadArgs;
 use url::{Given, parse_url};
+use why::WhyArgs;
 
 /// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
 /// message.
@@ -108,6 +118,16 @@ enum Command {
     Talk(TalkArgs),
     /// Puts a server under load, and prints how fast it answers
     Bench(Box<BenchArgs>),
+    /// Says why a connection fails, or what the way does to a connection
+    Why(WhyArgs),
+    /// Finds after how long without traffic a connection is cut, and what keeps it alive
+    Idle(IdleArgs),
+    /// Says over which servers connections spread
+    Spread(SpreadArgs),
+    /// Holds connections and says which of them a rollout, a reload or a failover cuts
+    Hold(HoldArgs),
+    /// Checks whether a server keeps RFC 6455
+    Check(CheckArgs),
     /// Completions and manual pages.
     #[command(flatten)]
     Documentation(Documentation),
@@ -154,6 +174,26 @@ impl Settings {
             (Some(Command::Bench(args)), None) => {
                 let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
                 args.options(endpoint, self.client_name(), patience, self.json).map(Mode::Bench)
+            }
+            (Some(Command::Why(args)), None) => {
+                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
+                args.options(endpoint, patience, self.json).map(Mode::Why)
+            }
+            (Some(Command::Idle(args)), None) => {
+                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
+                args.options(endpoint, patience, self.json).map(Mode::Idle)
+            }
+            (Some(Command::Spread(args)), None) => {
+                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
+                args.options(endpoint, patience, self.json).map(Mode::Spread)
+            }
+            (Some(Command::Hold(args)), None) => {
+                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
+                args.options(endpoint, patience, self.json).map(Mode::Hold)
+            }
+            (Some(Command::Check(args)), None) => {
+                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
+                args.options(endpoint, patience, self.json).map(Mode::Check)
             }
             (Some(Command::Documentation(_)), None) => {
                 Err("completions and manual pages are printed without a server".into())
@@ -214,6 +254,11 @@ impl Command {
         match self {
             Self::Talk(_) => "talk",
             Self::Bench(_) => "bench",
+            Self::Why(_) => "why",
+            Self::Idle(_) => "idle",
+            Self::Spread(_) => "spread",
+            Self::Hold(_) => "hold",
+            Self::Check(_) => "check",
             Self::Documentation(Documentation::Completions { .. }) => "completions",
             Self::Documentation(Documentation::Man { .. }) => "man",
         }
@@ -248,6 +293,11 @@ mod tests {
             Mode::Ping(options) => ("ping", options.endpoint.url.to_string()),
             Mode::Talk(options) => ("talk", options.endpoint.url.to_string()),
             Mode::Bench(options) => ("bench", options.endpoint.url.to_string()),
+            Mode::Why(options) => ("why", options.endpoint.url.to_string()),
+            Mode::Idle(options) => ("idle", options.endpoint.url.to_string()),
+            Mode::Spread(options) => ("spread", options.endpoint.url.to_string()),
+            Mode::Hold(options) => ("hold", options.endpoint.url.to_string()),
+            Mode::Check(options) => ("check", options.endpoint.url.to_string()),
         }
     }
 
@@ -285,6 +335,11 @@ mod tests {
             (&["ws://own", "talk"], "talk", "ws://own"),
             (&["bench"], "bench", "ws://usual"),
             (&["bench", "ws://own"], "bench", "ws://own"),
+            (&["why", "ws://own"], "why", "ws://own"),
+            (&["idle", "ws://own"], "idle", "ws://own"),
+            (&["spread", "ws://own"], "spread", "ws://own"),
+            (&["hold", "ws://own"], "hold", "ws://own"),
+            (&["check", "ws://own"], "check", "ws://own"),
         ] {
             let expected = (mode, url.to_owned());
             assert_eq!(server(&[&usual, args].concat()), expected, "{args:?}");

@@ -50,6 +50,14 @@ impl fmt::Display for CloseCode {
     }
 }
 
+impl Close<'_> {
+    /// The same body, independent of the input.
+    #[must_use]
+    pub fn into_owned(self) -> Close<'static> {
+        Close { code: self.code, reason: self.reason.into_owned().into() }
+    }
+}
+
 impl<'a> Close<'a> {
     /// Parses the payload of a Close frame.
     pub(super) fn parse(payload: Cow<'a, [u8]>) -> Result<Option<Self>, Error> {

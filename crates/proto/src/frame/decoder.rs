@@ -5,6 +5,8 @@ use std::mem;
 
 use super::partial::Partial;
 use super::{Error, Header, Message, Opcode, Role, Violation};
+#[cfg(doc)]
+use crate::deflate;
 
 /// Decodes the frames of one peer.
 ///
@@ -13,6 +15,8 @@ use super::{Error, Header, Message, Opcode, Role, Violation};
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
+    /// Whether messages may be compressed.
+    deflate: bool,
     max_message: usize,
     /// The unfinished header, frame or message, if there is one.
     partial: Option<Box<Partial>>,
@@ -22,7 +26,14 @@ impl Decoder {
     /// A decoder for messages of at most `max_message` bytes each.
     #[must_use]
     pub fn new(role: Role, max_message: usize) -> Self {
-        Self { role, max_message, partial: None }
+        Self { role, deflate: false, max_message, partial: None }
+    }
+
+    /// The same decoder, for a peer that may compress its messages (RFC 7692). The limit on a
+    /// message then holds for what its payload decompresses to ([`deflate::max_payload`]).
+    #[must_use]
+    pub fn with_deflate(self) -> Self {
+        Self { deflate: true, ..self }
     }
 
     /// Splits the next message off the front of `input`. Returns `None` when `input` is used up and
@@ -36,7 +47,7 @@ impl Decoder {
             return Ok(None);
         }
         if self.partial.is_none()
-            && let Some(header) = Header::parse(input, self.role)?
+            && let Some(header) = Header::parse(input, self.role, self.deflate)?
             && let Some(message) = self.decode_whole(header, false, input)?
         {
             return Ok(Some(message));
@@ -52,7 +63,7 @@ impl Decoder {
         if self.partial.is_some() || expected.len() > self.max_message {
             return false;
         }
-        let Ok(Some(header)) = Header::parse(input, self.role) else { return false };
+        let Ok(Some(header)) = Header::parse(input, self.role, false) else { return false };
         let is_text = header.fin && header.opcode == Opcode::Text;
         if !is_text || header.payload != expected.len() as u64 {
             return false;
@@ -96,7 +107,8 @@ impl Decoder {
         input: &mut &'a mut [u8],
     ) -> Result<Option<Message<'a>>, Error> {
         check_sequence(header.opcode, in_message)?;
-        let len = header.payload_within(self.max_message(header.opcode), 0)?;
+        let max = self.max_message(header.opcode);
+        let len = header.payload_within(max, header.deflated, 0)?;
         let is_message = header.fin && header.opcode != Opcode::Continuation;
         if !is_message || input.len() - header.size < len {
             return Ok(None);
@@ -107,7 +119,11 @@ impl Decoder {
         if let Some(mask) = header.mask {
             mask.apply(payload);
         }
-        Message::new(header.opcode, Cow::Borrowed(payload)).map(Some)
+        let payload = Cow::Borrowed(payload);
+        if header.deflated {
+            return Ok(Some(Message::Deflated(header.opcode, payload)));
+        }
+        Message::new(header.opcode, payload).map(Some)
     }
 
     /// Continues the unfinished frame or message, or begins one.
@@ -118,15 +134,16 @@ impl Decoder {
         let mut partial = self.partial.take().unwrap_or_default();
         while !input.is_empty() {
             if !partial.is_in_frame() {
-                let Some(header) = partial.header(input, self.role)? else { break };
+                let Some(header) = partial.header(input, self.role, self.deflate)? else { break };
                 let before = partial.message_len();
                 if let Some(message) = self.decode_whole(header, before.is_some(), input)? {
                     self.keep(partial);
                     return Ok(Some(message));
                 }
                 let max = self.max_message(header.opcode);
+                let is_deflated = header.deflated || partial.is_deflated();
                 let before = if header.opcode.is_control() { 0 } else { before.unwrap_or(0) };
-                let len = header.payload_within(max, before)?;
+                let len = header.payload_within(max, is_deflated, before)?;
                 partial.begin_frame(header, len, input);
             }
             if let Some(message) = partial.advance(input)? {

@@ -1,6 +1,6 @@
 //! Encoding of frames (RFC 6455, section 5.2).
 
-use super::header::{FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER};
+use super::header::{DEFLATED, FIN, LENGTH_16, LENGTH_64, MASKED, MAX_HEADER};
 use super::{CloseCode, MAX_CONTROL_PAYLOAD, Mask, Opcode};
 
 /// Appends a frame with a complete message, or a control frame. A client has to give an
@@ -16,10 +16,27 @@ pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<Ma
     }
 }
 
+/// Appends a frame with a complete text or binary message whose `payload` is compressed (RFC 7692,
+/// section 7.2.1).
+pub fn encode_deflated(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<Mask>) {
+    let first = FIN | DEFLATED | opcode as u8;
+    push_header(out, first, payload.len(), mask);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(mask) = mask {
+        mask.apply(&mut out[start..]);
+    }
+}
+
 /// Appends the header of a frame whose payload has `len` bytes.
 #[inline]
 pub fn encode_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, mask: Option<Mask>) {
-    let first = if fin { FIN } else { 0 } | opcode as u8;
+    push_header(out, if fin { FIN } else { 0 } | opcode as u8, len, mask);
+}
+
+/// Appends the header that begins with the byte `first`.
+#[inline]
+fn push_header(out: &mut Vec<u8>, first: u8, len: usize, mask: Option<Mask>) {
     let masked = if mask.is_some() { MASKED } else { 0 };
     match len {
         ..126 => out.extend_from_slice(&[first, masked | len as u8]),

@@ -12,7 +12,10 @@ pub enum Error {
     Protocol(Violation),
     /// A text, or the reason of a Close frame, is not UTF-8 (RFC 6455, section 8.1).
     NotUtf8,
-    /// A message is longer than `max` bytes (RFC 6455, section 10.4).
+    /// A compressed message is no DEFLATE data (RFC 7692, section 7.2.2).
+    NotDeflate,
+    /// A message is longer than `max` bytes (RFC 6455, section 10.4); a compressed one, when it is
+    /// decompressed.
     TooLong {
         /// The limit, in bytes.
         max: usize,
@@ -24,6 +27,9 @@ pub enum Error {
 pub enum Violation {
     /// A reserved bit is set and no extension was agreed (section 5.2).
     ReservedBits,
+    /// A reserved bit is set that has no meaning there, although permessage-deflate was agreed
+    /// (RFC 7692, section 6).
+    ReservedBitsOfExtension,
     /// The opcode is reserved (section 5.2).
     ReservedOpcode(u8),
     /// The frame of a client is not masked (section 5.1).
@@ -52,7 +58,7 @@ impl Error {
     pub fn close_code(self) -> CloseCode {
         match self {
             Self::Protocol(_) => CloseCode::PROTOCOL,
-            Self::NotUtf8 => CloseCode::INVALID,
+            Self::NotUtf8 | Self::NotDeflate => CloseCode::INVALID,
             Self::TooLong { .. } => CloseCode::TOO_BIG,
         }
     }
@@ -77,6 +83,7 @@ impl fmt::Display for Error {
         match self {
             Self::Protocol(violation) => violation.fmt(f),
             Self::NotUtf8 => f.write_str("the text is not UTF-8"),
+            Self::NotDeflate => f.write_str("the compressed message cannot be decompressed"),
             Self::TooLong { max } => write!(f, "the message has more than {max} bytes"),
         }
     }
@@ -86,6 +93,9 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReservedBits => f.write_str("a reserved bit is set and no extension was agreed"),
+            Self::ReservedBitsOfExtension => {
+                f.write_str("a reserved bit is set that permessage-deflate gives no meaning there")
+            }
             Self::ReservedOpcode(opcode) => write!(f, "opcode {opcode:#x} is reserved"),
             Self::NotMasked => f.write_str("a frame of a client is not masked"),
             Self::Masked => f.write_str("a frame of a server is masked"),

@@ -1,12 +1,15 @@
 //! The header of a frame (RFC 6455, section 5.2).
 
 use super::{Error, MAX_CONTROL_PAYLOAD, Mask, Opcode, Role, Violation};
+use crate::deflate;
 
 /// Longest header, in bytes: two, an extended length of eight, a masking key of four.
 pub const MAX_HEADER: usize = 14;
 
 pub(super) const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
+/// RSV1: the message is compressed (RFC 7692, section 6).
+pub(super) const DEFLATED: u8 = 0x40;
 const OPCODE: u8 = 0x0f;
 pub(super) const MASKED: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
@@ -22,6 +25,8 @@ pub struct Header {
     pub fin: bool,
     /// The kind of the frame.
     pub opcode: Opcode,
+    /// Whether the frame begins a compressed message.
+    pub deflated: bool,
     /// The masking key, if the payload is masked.
     pub mask: Option<Mask>,
     /// Length of the payload, in bytes.
@@ -32,17 +37,19 @@ pub struct Header {
 
 impl Header {
     /// Parses the header at the beginning of `bytes`; `None` if a part of the header is missing.
+    /// `deflate`: compressed messages were agreed on.
     ///
     /// # Errors
     /// When the bytes break a rule, even if a part of the header is missing.
     #[inline]
-    pub fn parse(bytes: &[u8], role: Role) -> Result<Option<Self>, Violation> {
+    pub fn parse(bytes: &[u8], role: Role, deflate: bool) -> Result<Option<Self>, Violation> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let fin = first & FIN != 0;
-        if first & RESERVED != 0 {
-            return Err(Violation::ReservedBits);
-        }
+        let deflated = first & RESERVED != 0;
         let bits = first & OPCODE;
+        if deflated {
+            check_reserved(first, deflate)?;
+        }
         let opcode = Opcode::from_bits(bits).ok_or(Violation::ReservedOpcode(bits))?;
         if opcode.is_control() && !fin {
             return Err(Violation::FragmentedControl);
@@ -71,15 +78,37 @@ impl Header {
                 None => return Ok(None),
             },
         };
-        Ok(Some(Self { fin, opcode, mask, payload, size }))
+        Ok(Some(Self { fin, opcode, deflated, mask, payload, size }))
     }
 
-    /// Length of the payload, if the message of `before` bytes so far stays within `max` bytes.
-    pub(super) fn payload_within(&self, max: usize, before: usize) -> Result<usize, Error> {
+    /// Length of the payload, if the message of `before` bytes so far stays within `max` bytes; if
+    /// the message is `deflated`, within what compression may make of so many.
+    #[inline]
+    pub(super) fn payload_within(
+        &self,
+        max: usize,
+        deflated: bool,
+        before: usize,
+    ) -> Result<usize, Error> {
+        let room = if deflated { deflate::max_payload(max) } else { max };
         usize::try_from(self.payload)
             .ok()
-            .filter(|payload| payload.checked_add(before).is_some_and(|len| len <= max))
+            .filter(|payload| payload.checked_add(before).is_some_and(|len| len <= room))
             .ok_or(Error::TooLong { max })
+    }
+}
+
+/// The first byte of a frame with a reserved bit: only RSV1 has a meaning, and only at the
+/// beginning of a text or binary message (RFC 7692, section 6).
+#[cold]
+fn check_reserved(first: u8, deflate: bool) -> Result<(), Violation> {
+    let begins_message = matches!(first & OPCODE, 0x1 | 0x2);
+    if !deflate {
+        Err(Violation::ReservedBits)
+    } else if first & RESERVED != DEFLATED || !begins_message {
+        Err(Violation::ReservedBitsOfExtension)
+    } else {
+        Ok(())
     }
 }
 

@@ -11,6 +11,9 @@ pub enum Message<'a> {
     Text(Cow<'a, str>),
     /// A binary message.
     Binary(Cow<'a, [u8]>),
+    /// The payload of a compressed text or binary message, as the opcode says; only where
+    /// compression was agreed on ([`crate::deflate::Inflater::message`]).
+    Deflated(Opcode, Cow<'a, [u8]>),
     /// A Ping frame, whose payload the Pong frame in reply has to repeat.
     Ping(Cow<'a, [u8]>),
     /// A Pong frame.
@@ -19,13 +22,30 @@ pub enum Message<'a> {
     Close(Option<Close<'a>>),
 }
 
+impl Message<'_> {
+    /// The same message, independent of the input.
+    #[must_use]
+    pub fn into_owned(self) -> Message<'static> {
+        match self {
+            Self::Text(text) => Message::Text(text.into_owned().into()),
+            Self::Binary(bytes) => Message::Binary(bytes.into_owned().into()),
+            Self::Deflated(opcode, payload) => {
+                Message::Deflated(opcode, payload.into_owned().into())
+            }
+            Self::Ping(payload) => Message::Ping(payload.into_owned().into()),
+            Self::Pong(payload) => Message::Pong(payload.into_owned().into()),
+            Self::Close(close) => Message::Close(close.map(Close::into_owned)),
+        }
+    }
+}
+
 impl<'a> Message<'a> {
     /// The message with this payload. `opcode` is that of its first fragment.
     ///
     /// # Errors
     /// When the payload is not UTF-8, or no valid body of a Close frame.
     #[inline]
-    pub(super) fn new(opcode: Opcode, payload: Cow<'a, [u8]>) -> Result<Self, Error> {
+    pub(crate) fn new(opcode: Opcode, payload: Cow<'a, [u8]>) -> Result<Self, Error> {
         Ok(match opcode {
             Opcode::Text => Self::Text(text(payload)?),
             Opcode::Binary | Opcode::Continuation => Self::Binary(payload),

@@ -34,6 +34,8 @@ struct Frame {
 #[derive(Debug)]
 struct Payload {
     opcode: Opcode,
+    /// Whether the bytes are compressed.
+    deflated: bool,
     bytes: Vec<u8>,
     /// Length of the prefix of a text that is known to be UTF-8.
     valid: usize,
@@ -55,6 +57,11 @@ impl Partial {
         self.message.as_ref().map(|message| message.bytes.len())
     }
 
+    /// Whether the unfinished message is compressed.
+    pub(super) fn is_deflated(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.deflated)
+    }
+
     /// Memory of the payloads, in bytes.
     pub(super) fn buffered(&self) -> usize {
         self.message.as_ref().map_or(0, |message| message.bytes.capacity())
@@ -67,16 +74,17 @@ impl Partial {
         &mut self,
         input: &mut &mut [u8],
         role: Role,
+        deflate: bool,
     ) -> Result<Option<Header>, Violation> {
         if self.header_len == 0
-            && let Some(header) = Header::parse(input, role)?
+            && let Some(header) = Header::parse(input, role, deflate)?
         {
             return Ok(Some(header));
         }
         while let Some(byte) = split_off(input, 1).first() {
             self.header[self.header_len] = *byte;
             self.header_len += 1;
-            if let Some(header) = Header::parse(&self.header[..self.header_len], role)? {
+            if let Some(header) = Header::parse(&self.header[..self.header_len], role, deflate)? {
                 self.header_len = 0;
                 // All bytes of the header are split off `input` already.
                 return Ok(Some(Header { size: 0, ..header }));
@@ -88,9 +96,9 @@ impl Partial {
     /// Begins the payload of `len` bytes after a header.
     pub(super) fn begin_frame(&mut self, header: Header, len: usize, input: &mut &mut [u8]) {
         split_off(input, header.size);
-        let Header { opcode, fin, mask, .. } = header;
+        let Header { opcode, fin, deflated, mask, .. } = header;
         if matches!(opcode, Opcode::Text | Opcode::Binary) {
-            self.message = Some(Payload { opcode, bytes: Vec::new(), valid: 0 });
+            self.message = Some(Payload { opcode, deflated, bytes: Vec::new(), valid: 0 });
         }
         self.frame = Some(Frame { opcode, fin, mask, left: len });
     }
@@ -139,7 +147,7 @@ impl Payload {
     fn push(&mut self, bytes: &[u8], left: usize) -> Result<(), Error> {
         self.make_room(bytes.len(), left);
         self.bytes.extend_from_slice(bytes);
-        if self.opcode == Opcode::Text {
+        if self.opcode == Opcode::Text && !self.deflated {
             self.validate()?;
         }
         Ok(())
@@ -167,7 +175,11 @@ impl Payload {
     }
 
     fn finish<'a>(self) -> Result<Message<'a>, Error> {
-        Message::new(self.opcode, Cow::Owned(self.bytes))
+        let payload = Cow::Owned(self.bytes);
+        if self.deflated {
+            return Ok(Message::Deflated(self.opcode, payload));
+        }
+        Message::new(self.opcode, payload)
     }
 }
 

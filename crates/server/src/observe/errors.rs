@@ -31,6 +31,8 @@ pub enum Cause {
     TooLong,
     /// A text that is not UTF-8 (1007).
     NotUtf8,
+    /// A compressed message that cannot be decompressed (1007).
+    NotDeflate,
     /// A frame that is against the protocol (1002).
     Protocol,
     /// Too many control frames (1008).
@@ -49,7 +51,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Accept,
         Self::HandshakeTimeout,
         Self::Tls,
@@ -63,6 +65,7 @@ impl Cause {
         Self::Binary,
         Self::TooLong,
         Self::NotUtf8,
+        Self::NotDeflate,
         Self::Protocol,
         Self::ControlFlood,
         Self::Unfinished,
@@ -89,6 +92,7 @@ impl Cause {
             Self::Binary => "binary_frame",
             Self::TooLong => "message_too_long",
             Self::NotUtf8 => "invalid_utf8",
+            Self::NotDeflate => "invalid_compression",
             Self::Protocol => "protocol",
             Self::ControlFlood => "control_flood",
             Self::Unfinished => "unfinished_message",

@@ -32,8 +32,23 @@ pub struct WorkerMetrics {
     pub received_bytes: Tally,
     /// Bytes to clients, without those of the handshake.
     pub sent_bytes: Tally,
+    /// Connections so far that agreed on compression.
+    pub deflated_connections: Tally,
+    /// Compressed messages from clients.
+    pub received_deflated: Deflated,
+    /// Compressed messages to clients.
+    pub sent_deflated: Deflated,
     /// Who pings.
     pub clients: Clients,
+}
+
+/// Bytes of the messages that were compressed.
+#[derive(Debug, Default)]
+pub struct Deflated {
+    /// As they were on the way.
+    pub compressed: Tally,
+    /// Before they were compressed, or after.
+    pub plain: Tally,
 }
 
 /// A connection that counts as open.
@@ -103,6 +118,9 @@ impl WorkerMetrics {
             services: (0..services).map(|_| ServiceMetrics::default()).collect(),
             received_bytes: Tally::default(),
             sent_bytes: Tally::default(),
+            deflated_connections: Tally::default(),
+            received_deflated: Deflated::default(),
+            sent_deflated: Deflated::default(),
             clients: Clients::new(started),
         }
     }
@@ -111,6 +129,14 @@ impl WorkerMetrics {
     #[must_use]
     pub fn service(&self, number: usize) -> &ServiceMetrics {
         &self.services[number]
+    }
+}
+
+impl Deflated {
+    /// Adds a message.
+    pub fn add(&self, compressed: usize, plain: usize) {
+        self.compressed.add(compressed as u64);
+        self.plain.add(plain as u64);
     }
 }
 

@@ -7,8 +7,9 @@ use procfs::{ProcResult, WithCurrentSystemInfo};
 use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
+use super::metrics::Deflated;
 use super::{Cause, Metrics};
-use crate::tally::Histogram;
+use crate::tally::{Histogram, Tally};
 
 /// The `Content-Type` of the text.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -36,6 +37,13 @@ impl Metrics {
         let by_service = |value: fn(&Self, usize) -> Metric| {
             let services = self.services.iter().enumerate();
             services.map(move |(number, path)| labelled("service", path, value(self, number)))
+        };
+        let by_direction = |tally: fn(&Deflated) -> &Tally| {
+            [
+                ("received", self.sum(|worker| tally(&worker.received_deflated))),
+                ("sent", self.sum(|worker| tally(&worker.sent_deflated))),
+            ]
+            .map(|(direction, bytes)| labelled("direction", direction, counter(bytes as f64)))
         };
         let by_cause = Cause::ALL
             .into_iter()
@@ -83,6 +91,24 @@ impl Metrics {
                 "websockets_sent_bytes_total",
                 "Bytes to clients, without the handshakes.",
                 [counter(self.sum(|worker| &worker.sent_bytes) as f64)],
+            ),
+            family(
+                COUNTER,
+                "websockets_compressed_connections_total",
+                "Connections so far that agreed on permessage-deflate.",
+                [counter(self.sum(|worker| &worker.deflated_connections) as f64)],
+            ),
+            family(
+                COUNTER,
+                "websockets_compressed_bytes_total",
+                "Compressed messages, as they were on the way.",
+                by_direction(|deflated| &deflated.compressed),
+            ),
+            family(
+                COUNTER,
+                "websockets_uncompressed_bytes_total",
+                "The same messages before they were compressed, or after they were decompressed.",
+                by_direction(|deflated| &deflated.plain),
             ),
             family(COUNTER, "websockets_errors_total", "What went wrong, by its cause.", by_cause),
             family(

@@ -93,6 +93,19 @@ pub struct Settings {
     #[arg(long, env, value_name = "BYTES", value_parser = memory_size)]
     pub max_unfinished: Option<usize>,
 
+    /// Compresses messages (permessage-deflate) for clients that offer it
+    #[arg(
+        long,
+        env,
+        value_name = "on|off",
+        num_args = 0..=1,
+        default_value = "on",
+        default_missing_value = "on",
+        action = ArgAction::Set,
+        value_parser = switch
+    )]
+    pub compression: bool,
+
     /// Time that each reply is held back, as a slow server would
     #[arg(long, env, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     pub reply_delay: Duration,

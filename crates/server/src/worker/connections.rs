@@ -13,6 +13,7 @@ use slotmap::SlotMap;
 use tracing::{debug, error, info};
 
 use super::batch::{Batch, Group, Unsynced};
+use super::compression::Compression;
 use super::connection::{Connection, Readiness, Stream};
 use super::inbox::Arrival;
 use super::key::{Key, Token};
@@ -38,6 +39,7 @@ pub struct Connections {
     runnable: Vec<Key>,
     unfinished: UnfinishedMessages<Key>,
     buffer: Box<[u8]>,
+    compression: Compression,
     recorder: Recorder,
     batch: Batch,
     /// Batches that are written and await the disk (`LOG_SYNC=always`).
@@ -72,6 +74,7 @@ impl Connections {
             timers: Timers::new(),
             runnable: Vec::new(),
             buffer: vec![0; READ_BUFFER].into(),
+            compression: Compression::default(),
             recorder,
             batch: Batch::default(),
             unsynced: VecDeque::new(),
@@ -114,14 +117,16 @@ impl Connections {
         watch: impl FnOnce(BorrowedFd<'_>, u64) -> io::Result<()>,
         now: Instant,
     ) -> io::Result<()> {
-        let Arrival { stream, early, service, peer, place, is_healthcheck } = arrival;
+        let Arrival { stream, early, service, deflate, peer, place, is_healthcheck } = arrival;
         self.shared.counts.received_bytes.add(early.len() as u64);
+        self.shared.counts.deflated_connections.add(deflate.is_some().into());
         let open = OpenConnection::new(service.index(), &self.shared.counts);
         let max_message = self.shared.limits.max_message;
         let key = self.entries.try_insert_with_key(|key| {
             watch(stream.as_fd(), Token::from(key).0)?;
             let stream: Box<dyn Stream> = stream;
-            let connection = Connection::new(stream, early, service, peer, max_message, now);
+            let connection =
+                Connection::new(stream, early, service, deflate, peer, max_message, now);
             let connection = Box::new(connection);
             Ok::<_, io::Error>(Entry {
                 connection,
@@ -256,6 +261,7 @@ impl Connections {
             now,
             shared: &self.shared,
             buffer: &mut self.buffer,
+            compression: &mut self.compression,
             recorder: &mut self.recorder,
             replies: &mut self.batch.replies,
         };

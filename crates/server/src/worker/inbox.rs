@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use proto::deflate::Params;
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::connection::PolledStream;
@@ -22,6 +23,8 @@ pub struct Arrival {
     pub early: Vec<u8>,
     /// The service at the requested path.
     pub service: Service,
+    /// What was agreed on compression, if it was.
+    pub deflate: Option<Params>,
     /// Where the client is.
     pub peer: Peer,
     /// Its place among all connections.

@@ -5,6 +5,7 @@
 //! asynchronous, and nothing knows of HTTP or of TLS handshakes.
 
 mod batch;
+pub mod compression;
 pub mod connection;
 pub mod connections;
 mod event_loop;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use proto::frame::{Opcode, encode};
+use proto::frame::{Opcode, encode, encode_deflated};
 
 use crate::service::{Kind, Reply};
 
@@ -46,12 +46,15 @@ impl Replies {
 
     /// Adds a reply that depends on nothing.
     pub fn push(&mut self, reply: &Reply<'_>) {
-        let opcode = match reply.kind {
-            Kind::Text => Opcode::Text,
-            Kind::Binary => Opcode::Binary,
-        };
         let start = self.frames.len();
-        encode(&mut self.frames, opcode, &reply.bytes, None);
+        encode(&mut self.frames, opcode(reply.kind), &reply.bytes, None);
+        self.list.push(Pending::Encoded(start..self.frames.len()));
+    }
+
+    /// Adds a reply that depends on nothing and is compressed to `payload`.
+    pub fn push_deflated(&mut self, kind: Kind, payload: &[u8]) {
+        let start = self.frames.len();
+        encode_deflated(&mut self.frames, opcode(kind), payload, None);
         self.list.push(Pending::Encoded(start..self.frames.len()));
     }
 
@@ -111,5 +114,12 @@ impl Replies {
         self.frames.clear();
         self.frames.shrink_to(size);
         self.recorded = 0;
+    }
+}
+
+fn opcode(kind: Kind) -> Opcode {
+    match kind {
+        Kind::Text => Opcode::Text,
+        Kind::Binary => Opcode::Binary,
     }
 }

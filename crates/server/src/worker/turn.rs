@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::compression::Compression;
 use super::replies::Replies;
 use crate::journal::Recorder;
 use crate::observe::{Metrics, Throttle, WorkerMetrics};
@@ -46,6 +47,8 @@ pub struct Context<'a> {
     pub shared: &'a Shared,
     /// Room to read into.
     pub buffer: &'a mut [u8],
+    /// Compresses and decompresses.
+    pub compression: &'a mut Compression,
     /// Takes the pings.
     pub recorder: &'a mut Recorder,
     /// Takes the replies, until the pings are recorded.

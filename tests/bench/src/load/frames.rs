@@ -50,7 +50,7 @@ impl Replies {
                 Message::Text(text) => bail!("the server replied {text:?}, not {PONG}"),
                 Message::Binary(_) => bail!("the server replied in binary, not {PONG}"),
                 Message::Ping(payload) => answers.extend(masked(Opcode::Pong, &payload)),
-                Message::Pong(_) => {}
+                Message::Pong(_) | Message::Deflated(..) => {}
                 Message::Close(None) => bail!("the server closed the connection without a reason"),
                 Message::Close(Some(close)) => {
                     bail!("the server closed the connection: {} {}", close.code, close.reason)

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::deflate::Params;
 use proto::limits::CONNECT_TIMEOUT;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
@@ -16,12 +17,13 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
+use super::notice::Notice;
 use super::phases::{Address, Phases};
 use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
 use super::tls::{Connector, Trust};
-use super::upgrade::{RequestOptions, Upgraded, upgrade};
+use super::upgrade::{Agreed, RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
 use eyeballs::{Failure, interleaved, race};
@@ -31,6 +33,7 @@ use tunnel::Tunnel;
 pub(crate) struct Route {
     url: ServerUrl,
     request: RequestOptions,
+    compression: Notice,
     first: FirstHost,
     tunnel: Option<Tunnel>,
     tls: Option<Connector>,
@@ -49,8 +52,7 @@ pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded<Stream>,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
-    /// The subprotocol that the server chose.
-    pub(crate) subprotocol: Option<String>,
+    pub(crate) agreed: Agreed,
 }
 
 impl Route {
@@ -65,7 +67,8 @@ impl Route {
             Some(path) => (None, FirstHost::Unix(path.clone()), None),
             None => Self::find_hosts(endpoint, deadline).await?,
         };
-        Ok(Self { url: url.clone(), request: options.request.clone(), first, tunnel, tls, dns })
+        let (request, compression) = (options.request.clone(), options.notices.compression.clone());
+        Ok(Self { url: url.clone(), request, compression, first, tunnel, tls, dns })
     }
 
     /// The proxy if there is one, the first host, and what the look-up of names took.
@@ -131,9 +134,9 @@ impl Route {
                     .await
                     .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
                 let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
-                let (upgraded, subprotocol) =
+                let (upgraded, agreed) =
                     self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
-                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), subprotocol })
+                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), agreed })
             }
         }
     }
@@ -163,9 +166,9 @@ impl Route {
             let share = share(deadline, addresses.len());
             let stream = Stream::Tcp(stream);
             let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
-                Ok((upgraded, subprotocol)) => {
+                Ok((upgraded, agreed)) => {
                     let address = Address::Tcp(address);
-                    return Ok(Reached { upgraded, phases, address, subprotocol });
+                    return Ok(Reached { upgraded, phases, address, agreed });
                 }
                 Err(cause) => cause,
             };
@@ -185,7 +188,7 @@ impl Route {
         tunnel: Option<(&Tunnel, &Target)>,
         phases: &mut Phases,
         deadline: Instant,
-    ) -> Result<(Upgraded<Stream>, Option<String>), ConnectError> {
+    ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
             let tunnel = tunnel.dig(stream, target);
@@ -196,7 +199,21 @@ impl Route {
             stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
         }
         let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
-        timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade).await?
+        let (upgraded, agreed) =
+            timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade)
+                .await??;
+        if self.request.compress {
+            self.tell_compression(agreed.deflate);
+        }
+        Ok((upgraded.compressed(agreed.deflate), agreed))
+    }
+
+    /// Tells what became of the offer to compress.
+    fn tell_compression(&self, agreed: Option<Params>) {
+        self.compression.tell(&match agreed {
+            Some(params) => format!("messages are compressed: {params}"),
+            None => "messages are not compressed: the server did not agree to it, or something between took the offer out".into(),
+        });
     }
 
     /// Why the first host was not reached at any address.

@@ -12,20 +12,24 @@ mod spelling;
 mod switch;
 
 use std::error::Error as _;
-use std::io;
+use std::{io, mem};
 
-use hyper::StatusCode;
+use hyper::{HeaderMap, StatusCode};
+use proto::deflate::Params;
 use proto::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::deflate::Deflate;
 use super::error::ConnectError;
 use super::http::Exchange;
+use super::stream::Stream;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
 use alert::AlertCheck;
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
+use switch::Answer;
 
 pub(super) use refusal::{shortened, shown};
 
@@ -37,8 +41,27 @@ pub(crate) struct Upgraded<S> {
     pub(crate) early: Vec<u8>,
 }
 
-/// Asks the server at the other end of `stream` for the upgrade to WebSocket. Returns the
-/// subprotocol that it chose as well.
+impl Upgraded<Stream> {
+    /// The stream over which messages are compressed, if that was agreed on.
+    pub(super) fn compressed(self, agreed: Option<Params>) -> Self {
+        let Some(params) = agreed else { return self };
+        let stream = Deflate::new(self.stream, self.early, params);
+        Self { stream: Stream::Deflate(Box::new(stream)), early: Vec::new() }
+    }
+}
+
+/// What a server agreed to.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    /// The subprotocol that the server chose.
+    pub(crate) subprotocol: Option<String>,
+    /// How messages are compressed, if they are.
+    pub(crate) deflate: Option<Params>,
+    /// The headers of the answer.
+    pub(crate) headers: HeaderMap,
+}
+
+/// Asks the server at the other end of `stream` for the upgrade to WebSocket.
 ///
 /// # Errors
 /// Why the server did not agree, or did in a way that RFC 6455 forbids.
@@ -47,18 +70,22 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     url: &ServerUrl,
     options: &RequestOptions,
     tls: Option<&Connector>,
-) -> Result<(Upgraded<S>, Option<String>), ConnectError> {
+) -> Result<(Upgraded<S>, Agreed), ConnectError> {
     let request = Request::new(url, options)?;
     let stream = Spelling::new(AlertCheck::new(stream, tls.is_none()));
     let failed = |error| ConnectError::from(explain(&error, tls));
-    let (mut exchange, answer) = Exchange::ask(stream, request.to_http()).await.map_err(failed)?;
+    let (mut exchange, mut answer) =
+        Exchange::ask(stream, request.to_http()).await.map_err(failed)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(exchange.run(refusal::explain(answer, request.has_credentials())).await);
     }
-    let subprotocol = switch::check(&request, answer.version(), answer.headers())
-        .map_err(|fault| ConnectError::from(format!("no valid WebSocket handshake: {fault}")))?;
+    let Answer { subprotocol, deflate } =
+        switch::check(&request, answer.version(), answer.headers()).map_err(|fault| {
+            ConnectError::from(format!("no valid WebSocket handshake: {fault}"))
+        })?;
     let (stream, early) = exchange.into_stream();
-    Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, subprotocol))
+    let agreed = Agreed { subprotocol, deflate, headers: mem::take(answer.headers_mut()) };
+    Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, agreed))
 }
 
 /// Why there was no answer.

@@ -3,10 +3,11 @@
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::{Request as HttpRequest, Uri};
+use proto::deflate;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use crate::net::credentials::Credentials;
@@ -23,6 +24,8 @@ pub struct RequestOptions {
     pub credentials: Option<Credentials>,
     /// The subprotocols that are offered, the most wanted first (`--subprotocol`).
     pub subprotocols: Vec<String>,
+    /// Whether compression is offered (`--compress`).
+    pub compress: bool,
 }
 
 /// A request for an upgrade, with a key of its own.
@@ -66,6 +69,11 @@ impl Request {
         self.options.subprotocols.iter().any(|offered| offered == subprotocol)
     }
 
+    /// Whether the client offers compression.
+    pub(super) fn offers_compression(&self) -> bool {
+        self.options.compress
+    }
+
     /// Whether the server is told who asks.
     pub(super) fn has_credentials(&self) -> bool {
         self.authorization.is_some() || self.options.headers.contains_key(AUTHORIZATION)
@@ -83,6 +91,9 @@ impl Request {
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         if let Some(offer) = &self.offer {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, offer.clone());
+        }
+        if self.options.compress {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(deflate::OFFER));
         }
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
@@ -109,6 +120,13 @@ pub(super) mod tests {
         let url = "ws://server.example.com/chat".parse().unwrap();
         let mut request = Request::new(&url, &options).unwrap();
         request.key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        request
+    }
+
+    /// The same, with compression offered.
+    pub(in super::super) fn compressing() -> Request {
+        let mut request = example();
+        request.options.compress = true;
         request
     }
 

@@ -10,10 +10,14 @@ use hyper::header::{
     AsHeaderName, CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
+use proto::deflate::Params;
 use proto::escape;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::request::Request;
+
+/// Longest text of the server that is shown, in bytes.
+const SHOWN: usize = 200;
 
 /// What is wrong with an answer of status 101.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +28,7 @@ pub(super) enum Fault {
     NoAccept,
     WrongAccept,
     UnaskedExtension(String),
+    Compression(String),
     UnaskedSubprotocol(String),
 }
 
@@ -48,6 +53,7 @@ impl fmt::Display for Fault {
             Self::UnaskedExtension(extension) => {
                 write!(f, "the server uses an extension that nobody asked for: {extension}")
             }
+            Self::Compression(why) => write!(f, "its answer on compression: {why}"),
             Self::UnaskedSubprotocol(protocol) => {
                 write!(f, "the server chose a subprotocol that nobody offered: {protocol}")
             }
@@ -55,9 +61,14 @@ impl fmt::Display for Fault {
     }
 }
 
+/// What a server that switches protocols chose of what was offered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) subprotocol: Option<String>,
+    pub(super) deflate: Option<Params>,
+}
+
 /// Checks the answer of status 101 to `request`.
-///
-/// Returns the subprotocol that the server chose, if any.
 ///
 /// # Errors
 /// The first rule that the answer breaks.
@@ -65,7 +76,7 @@ pub(super) fn check(
     request: &Request,
     version: Version,
     headers: &HeaderMap,
-) -> Result<Option<String>, Fault> {
+) -> Result<Answer, Fault> {
     // RFC 9110, section 15.2: HTTP/1.0 has no 1xx status, and so no switch of protocols.
     if version != Version::HTTP_11 {
         return Err(Fault::Version(version));
@@ -94,19 +105,35 @@ pub(super) fn check(
     }
     // 5. "If the response includes a |Sec-WebSocket-Extensions| header field and this header field
     // indicates the use of an extension that was not present in the client's handshake ..." The
-    // client offers none.
-    if tokens(headers, SEC_WEBSOCKET_EXTENSIONS).next().is_some() {
-        return Err(Fault::UnaskedExtension(all(headers, SEC_WEBSOCKET_EXTENSIONS)));
-    }
+    // client offers none but compression.
+    let deflate = match request.offers_compression() {
+        true => agreed_deflate(headers)?,
+        false if tokens(headers, SEC_WEBSOCKET_EXTENSIONS).next().is_some() => {
+            return Err(Fault::UnaskedExtension(all(headers, SEC_WEBSOCKET_EXTENSIONS)));
+        }
+        false => None,
+    };
     // 6. "If the response includes a |Sec-WebSocket-Protocol| header field and this header field
     // indicates the use of a subprotocol that was not present in the client's handshake ..."
     // 11.3.4: it "MUST NOT appear more than once".
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let Some(subprotocol) = chosen.next() else { return Ok(None) };
+    let Some(subprotocol) = chosen.next() else {
+        return Ok(Answer { subprotocol: None, deflate });
+    };
     match subprotocol.to_str() {
-        Ok(name) if request.offers(name) && chosen.next().is_none() => Ok(Some(name.to_owned())),
+        Ok(name) if request.offers(name) && chosen.next().is_none() => {
+            Ok(Answer { subprotocol: Some(name.to_owned()), deflate })
+        }
         _ => Err(Fault::UnaskedSubprotocol(all(headers, SEC_WEBSOCKET_PROTOCOL))),
     }
+}
+
+/// What the server accepted of the offer to compress (RFC 7692, section 5).
+fn agreed_deflate(headers: &HeaderMap) -> Result<Option<Params>, Fault> {
+    let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
+    let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    Params::agreed(lines.iter().map(AsRef::as_ref))
+        .map_err(|why| Fault::Compression(escape::plain(&why[..why.floor_char_boundary(SHOWN)])))
 }
 
 /// The elements of a list header over all its lines (RFC 9110, section 5.6.1), empty ones left out.
@@ -128,7 +155,6 @@ fn shown(headers: &HeaderMap, name: impl AsHeaderName + Clone) -> Option<String>
 
 /// All values of a header, safe to print.
 fn all(headers: &HeaderMap, name: impl AsHeaderName) -> String {
-    const SHOWN: usize = 200;
     let values = tokens(headers, name).collect::<Vec<_>>().join(", ");
     escape::plain(&values[..values.floor_char_boundary(SHOWN)])
 }
@@ -154,7 +180,7 @@ mod tests {
     }
 
     /// The check of the answer of the RFC, with the lines of one header replaced.
-    fn with(name: &str, values: &[&str]) -> Result<Option<String>, Fault> {
+    fn with(name: &str, values: &[&str]) -> Result<Answer, Fault> {
         let others = ANSWER.iter().filter(|line| line.0 != name).copied();
         let lines: Vec<_> = others.chain(values.iter().map(|value| (name, *value))).collect();
         check(&example(), Version::HTTP_11, &headers(&lines))
@@ -162,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_rfc_is_accepted() {
-        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(None));
+        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(Answer::default()));
     }
 
     #[test]
@@ -177,7 +203,7 @@ mod tests {
             ("sec-websocket-extensions", &[""]),
             ("server", &["anything"]),
         ] {
-            assert_eq!(with(name, values), Ok(None), "{name}: {values:?}");
+            assert_eq!(with(name, values), Ok(Answer::default()), "{name}: {values:?}");
         }
     }
 
@@ -234,7 +260,7 @@ mod tests {
             let lines = lines.iter().map(|value| ("sec-websocket-protocol", *value));
             let lines: Vec<_> = ANSWER.into_iter().chain(lines).collect();
             let request = super::super::request::tests::offering(&["chat", "graphql-ws"]);
-            check(&request, Version::HTTP_11, &headers(&lines))
+            check(&request, Version::HTTP_11, &headers(&lines)).map(|answer| answer.subprotocol)
         };
         assert_eq!(chosen(&[]), Ok(None));
         assert_eq!(chosen(&["graphql-ws"]), Ok(Some("graphql-ws".into())));
@@ -242,6 +268,37 @@ mod tests {
             [&["Chat"][..], &["chat, graphql-ws"], &["chat", "graphql-ws"], &["mqtt"], &[""]]
         {
             assert!(matches!(chosen(wrong), Err(Fault::UnaskedSubprotocol(_))), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn compression_is_as_it_was_offered() {
+        let chosen = |lines: &[&str]| {
+            let lines = lines.iter().map(|value| ("sec-websocket-extensions", *value));
+            let lines: Vec<_> = ANSWER.into_iter().chain(lines).collect();
+            let request = super::super::request::tests::compressing();
+            check(&request, Version::HTTP_11, &headers(&lines))
+                .map(|answer| answer.deflate.map(|deflate| deflate.to_string()))
+                .map_err(|fault| fault.to_string())
+        };
+        const LIMITED: &str = "permessage-deflate; client_max_window_bits=9";
+        assert_eq!(chosen(&[]), Ok(None));
+        assert_eq!(chosen(&[LIMITED]), Ok(Some(LIMITED.into())));
+        for (wrong, told) in [
+            (
+                &["x-deflate"][..],
+                "its answer on compression: the extension \"x-deflate\" was not offered",
+            ),
+            (
+                &[LIMITED, LIMITED],
+                "its answer on compression: permessage-deflate was accepted twice",
+            ),
+            (
+                &["permessage-deflate; client_max_window_bits"],
+                "its answer on compression: the parameter \"client_max_window_bits\" of permessage-deflate is not valid",
+            ),
+        ] {
+            assert_eq!(chosen(wrong), Err(told.to_owned()));
         }
     }
 

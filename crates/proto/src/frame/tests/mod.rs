@@ -69,18 +69,6 @@ fn stream_of(frames: &[Raw], to: Role) -> Vec<u8> {
     frames.iter().flat_map(|frame| frame.bytes(to)).collect()
 }
 
-fn owned(message: Message<'_>) -> Message<'static> {
-    match message {
-        Message::Text(text) => Message::Text(text.into_owned().into()),
-        Message::Binary(bytes) => Message::Binary(bytes.into_owned().into()),
-        Message::Ping(bytes) => Message::Ping(bytes.into_owned().into()),
-        Message::Pong(bytes) => Message::Pong(bytes.into_owned().into()),
-        Message::Close(close) => Message::Close(
-            close.map(|Close { code, reason }| Close { code, reason: reason.into_owned().into() }),
-        ),
-    }
-}
-
 /// Decodes `stream` in pieces of these sizes, over and over. A text that repeats the last one is
 /// taken as such.
 fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
@@ -102,7 +90,7 @@ fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
                 continue;
             }
             match decoder.decode(&mut input) {
-                Ok(Some(message)) => messages.push(owned(message)),
+                Ok(Some(message)) => messages.push(message.into_owned()),
                 Ok(None) => break,
                 Err(error) => return Outcome { messages, failed: Some(error.close_code()) },
             }

@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
+use proto::deflate::Params;
 use proto::limits::HANDSHAKE_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
@@ -45,6 +46,8 @@ pub struct Http {
     pub services: Arc<service::State>,
     /// The service at `/` (`DEFAULT_SERVICE`).
     pub default_service: Service,
+    /// Whether messages are compressed for clients that offer it (`COMPRESSION`).
+    pub compression: bool,
     /// Which pages may connect (`ALLOWED_ORIGINS`); all if `None`.
     pub origins: Option<Origins>,
     /// The proxies whose `X-Forwarded-For` is believed (`TRUSTED_PROXIES`).
@@ -72,6 +75,7 @@ pub struct Upgrade<S> {
 #[derive(Debug)]
 pub struct UpgradeRequest {
     service: Service,
+    deflate: Option<Params>,
     peer: Peer,
     place: Place,
     is_healthcheck: bool,
@@ -80,8 +84,8 @@ pub struct UpgradeRequest {
 impl UpgradeRequest {
     /// The connection, as a worker takes it.
     pub(super) fn arrival(self, stream: Box<dyn PolledStream>, early: Vec<u8>) -> Arrival {
-        let Self { service, peer, place, is_healthcheck } = self;
-        Arrival { stream, early, service, peer, place, is_healthcheck }
+        let Self { service, deflate, peer, place, is_healthcheck } = self;
+        Arrival { stream, early, service, deflate, peer, place, is_healthcheck }
     }
 }
 

@@ -58,7 +58,7 @@ impl Http {
         service: Service,
         peer: Peer,
     ) -> Result<(Reply, UpgradeRequest), Refused> {
-        let reply = upgrade::accept(request).map_err(refused)?;
+        let (reply, deflate) = upgrade::accept(request, self.compression).map_err(refused)?;
         if let Some(allowed) = &self.origins
             && let Some(origin) = allowed.refused(request.headers())
         {
@@ -70,7 +70,7 @@ impl Http {
                 (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max).into())
             }
         })?;
-        Ok((reply, UpgradeRequest { service, peer, place, is_healthcheck: false }))
+        Ok((reply, UpgradeRequest { service, deflate, peer, place, is_healthcheck: false }))
     }
 
     fn warn_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {

@@ -3,6 +3,7 @@
 use data_encoding::BASE64;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode, Version};
+use proto::deflate::Params;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::headers::{elements, has_element, is_token};
@@ -24,11 +25,14 @@ fn has_content(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
-/// The reply that accepts an upgrade.
+/// The reply that accepts an upgrade, and what it agrees to on compression, if that is allowed.
 ///
 /// # Errors
 /// The reply that refuses one that breaks RFC 6455, section 4.2.1.
-pub(super) fn accept<B>(request: &Request<B>) -> Result<Reply, Box<Reply>> {
+pub(super) fn accept<B>(
+    request: &Request<B>,
+    compression: bool,
+) -> Result<(Reply, Option<Params>), Box<Reply>> {
     let headers = request.headers();
     // Item 1: a GET request, HTTP/1.1 or higher.
     if request.method() != Method::GET {
@@ -55,22 +59,25 @@ pub(super) fn accept<B>(request: &Request<B>) -> Result<Reply, Box<Reply>> {
     let key =
         single(headers, &header::SEC_WEBSOCKET_KEY).map_err(|why| reply::bad_upgrade(&why))?;
     if BASE64.decode(key.as_bytes()).is_ok_and(|key| key.len() == 16) {
-        Ok(switching_protocols(key, first_protocol(headers)))
+        let deflate = if compression { accepted_deflate(headers) } else { None };
+        Ok((switching_protocols(key, first_protocol(headers), deflate), deflate))
     } else {
         Err(reply::bad_upgrade("Sec-WebSocket-Key has to be 16 bytes in base64").into())
     }
 }
 
 /// The reply of section 4.2.2, item 5.
-fn switching_protocols(key: &str, protocol: Option<&str>) -> Reply {
+fn switching_protocols(key: &str, protocol: Option<&str>, deflate: Option<Params>) -> Reply {
     let mut reply = Reply::new("".into());
     *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = reply.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     let accept = derive_accept_key(key.as_bytes());
+    let extension = deflate.map(|deflate| deflate.to_string());
     let fields = [
         (header::SEC_WEBSOCKET_ACCEPT, Some(&*accept)),
+        (header::SEC_WEBSOCKET_EXTENSIONS, extension.as_deref()),
         (header::SEC_WEBSOCKET_PROTOCOL, protocol),
     ];
     for (name, value) in fields {
@@ -97,6 +104,12 @@ fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<&'a s
 /// The name of a header as people write it.
 fn title(name: &header::HeaderName) -> &'static str {
     if name == header::SEC_WEBSOCKET_KEY { "Sec-WebSocket-Key" } else { "Sec-WebSocket-Version" }
+}
+
+/// What the server accepts of the client's offers to compress (RFC 7692, section 5).
+fn accepted_deflate(headers: &HeaderMap) -> Option<Params> {
+    let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
+    Params::accepted(offers.filter_map(|offer| offer.to_str().ok()))
 }
 
 /// The subprotocol that the client prefers: a browser that offers one and gets none hangs up.

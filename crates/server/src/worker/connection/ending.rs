@@ -75,6 +75,7 @@ impl Ending {
             Self::Refused(Refusal::Silent) => Cause::Silent,
             Self::Undecodable(Error::TooLong { .. }) => Cause::TooLong,
             Self::Undecodable(Error::NotUtf8) => Cause::NotUtf8,
+            Self::Undecodable(Error::NotDeflate) => Cause::NotDeflate,
             Self::Undecodable(Error::Protocol(_)) => Cause::Protocol,
         })
     }

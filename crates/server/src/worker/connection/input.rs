@@ -25,14 +25,15 @@ pub(super) struct Input {
 
 impl Input {
     /// The input of a new connection. Nothing is readable before the first event: adding a socket
-    /// to epoll reports what is there already.
-    pub(super) fn new(early: Vec<u8>, max_message: usize) -> Self {
+    /// to epoll reports what is there already. `deflate`: messages may be compressed.
+    pub(super) fn new(early: Vec<u8>, max_message: usize, deflate: bool) -> Self {
+        let decoder = Decoder::new(Role::Server, max_message);
         Self {
             readable: false,
             hung_up: false,
             leftover: early,
             served: 0,
-            decoder: Decoder::new(Role::Server, max_message),
+            decoder: if deflate { decoder.with_deflate() } else { decoder },
             unfinished_since: None,
         }
     }

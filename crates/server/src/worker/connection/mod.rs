@@ -20,7 +20,8 @@ use std::io::ErrorKind;
 use std::mem;
 use std::time::Instant;
 
-use proto::frame::{Opcode, encode};
+use proto::deflate::Params;
+use proto::frame::{Opcode, encode, encode_deflated};
 use proto::limits::CLOSE_TIMEOUT;
 
 use super::turn::Context;
@@ -54,6 +55,8 @@ pub struct Readiness {
 pub struct Connection {
     state: State,
     service: Service,
+    /// What was agreed on compression, if it was.
+    deflate: Option<Params>,
     peer: Peer,
     input: Input,
     output: Output,
@@ -92,6 +95,7 @@ impl Connection {
         stream: Box<dyn Stream>,
         early: Vec<u8>,
         service: Service,
+        deflate: Option<Params>,
         peer: Peer,
         max_message: usize,
         now: Instant,
@@ -99,8 +103,9 @@ impl Connection {
         Self {
             state: State::Open,
             service,
+            deflate,
             peer,
-            input: Input::new(early, max_message),
+            input: Input::new(early, max_message, deflate.is_some()),
             output: Output::default(),
             delayed: Delayed::default(),
             deadlines: Deadlines::new(now),
@@ -119,7 +124,12 @@ impl Connection {
     pub fn open(&mut self, cx: &mut Context<'_>) {
         if let Some(greeting) = self.service.greeting(&cx.shared.services) {
             let mut frame = Vec::new();
-            encode(&mut frame, Opcode::Text, greeting.as_bytes(), None);
+            let is_deflated = self.deflate(greeting.as_bytes(), cx, |payload, _| {
+                encode_deflated(&mut frame, Opcode::Text, payload, None);
+            });
+            if !is_deflated {
+                encode(&mut frame, Opcode::Text, greeting.as_bytes(), None);
+            }
             if let Err(ending) = self.send(&frame, cx) {
                 return self.enter(Next::Close(ending), cx);
             }

@@ -11,6 +11,7 @@ use tracing::info;
 use super::{Connection, Ending, MAX_WAITING, Refusal};
 use crate::observe::{Cause, warn_throttled};
 use crate::service::{Answer, Incoming, InvalidMessage, Reply};
+use crate::worker::replies::Replies;
 use crate::worker::turn::Context;
 
 /// Messages of one connection that are served in one turn.
@@ -111,12 +112,62 @@ impl Connection {
         match message {
             Message::Text(text) => self.serve(Incoming::Text(&text), cx),
             Message::Binary(bytes) => self.serve(Incoming::Binary(&bytes), cx),
+            Message::Deflated(opcode, payload) => self.serve_deflated(opcode, &payload, cx),
             Message::Ping(payload) => {
                 encode(self.output.queue(), Opcode::Pong, &payload, None);
                 self.count_control_frame(cx)
             }
             Message::Pong(_) => self.count_control_frame(cx),
             Message::Close(close) => Err(Ending::Closed(close.map(|close| close.code))),
+        }
+    }
+
+    /// Serves a compressed message.
+    #[cold]
+    fn serve_deflated(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Result<(), Ending> {
+        let (max, counts) = (cx.shared.limits.max_message, &cx.shared.counts.received_deflated);
+        let mut inflater = cx.compression.take_inflater();
+        let served = match inflater.message(opcode, payload, max, None) {
+            Ok(Message::Text(text)) => {
+                counts.add(payload.len(), text.len());
+                self.serve(Incoming::Text(&text), cx)
+            }
+            Ok(Message::Binary(bytes)) => {
+                counts.add(payload.len(), bytes.len());
+                self.serve(Incoming::Binary(&bytes), cx)
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(Ending::Undecodable(error)),
+        };
+        cx.compression.put_inflater(inflater);
+        served
+    }
+
+    /// Has a reply compressed for `take`, if the peer agreed to that and it becomes smaller.
+    /// Returns whether it does.
+    #[inline]
+    pub(super) fn deflate(
+        &self,
+        reply: &[u8],
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8], &mut Replies),
+    ) -> bool {
+        let Some(agreed) = self.deflate else { return false };
+        let Context { compression, replies, shared, .. } = cx;
+        compression.deflate(reply, agreed, &shared.counts, |payload| take(payload, replies))
+    }
+
+    /// Replies with what depends on nothing.
+    fn push(&self, reply: &Reply<'_>, cx: &mut Context<'_>) {
+        let take =
+            |payload: &[u8], replies: &mut Replies| replies.push_deflated(reply.kind, payload);
+        if !self.deflate(&reply.bytes, cx, take) {
+            cx.replies.push(reply);
         }
     }
 
@@ -141,7 +192,7 @@ impl Connection {
                 cx.replies.push_recorded(PONG);
                 return Ok(());
             }
-            Ok(Answer::Reply(reply)) => cx.replies.push(&reply),
+            Ok(Answer::Reply(reply)) => self.push(&reply, cx),
             Err(InvalidMessage::Text(expected)) => self.refuse(&expected, cx),
             Err(InvalidMessage::Binary) => return Err(Ending::Refused(Refusal::Binary)),
         }
@@ -156,7 +207,7 @@ impl Connection {
         cx.shared.metrics.errors.count(Cause::InvalidMessage);
         let shown = escape::plain(expected);
         warn_throttled!(cx.shared.invalid_messages, %peer, "invalid message: {shown}");
-        cx.replies.push(&Reply::text(format!("{ERROR_PREFIX}{expected}")));
+        self.push(&Reply::text(format!("{ERROR_PREFIX}{expected}")), cx);
     }
 
     /// Logs a message as an event (`LOG_MESSAGES`).

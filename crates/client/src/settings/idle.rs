@@ -1,0 +1,31 @@
+//! The settings of `client idle`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::net::Endpoint;
+use crate::probe::idle::Options;
+
+/// The arguments of `client idle` alone.
+#[derive(Args, Clone, Debug)]
+pub(super) struct IdleArgs {
+    /// Server [default: that of --server-url]
+    #[arg(value_name = "URL")]
+    pub(super) url: Option<String>,
+}
+
+impl IdleArgs {
+    /// The probe that was asked for.
+    ///
+    /// # Errors
+    /// Which argument is wrong, with its value and what is allowed.
+    pub(super) fn options(
+        &self,
+        endpoint: Endpoint,
+        patience: Duration,
+        json: bool,
+    ) -> Result<Options, String> {
+        Ok(Options { endpoint, patience, json })
+    }
+}

@@ -1,0 +1,206 @@
+//! `--compress`: the offer, what is told about it, and compressed messages in each mode.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Output, Stdio};
+
+use rustix::process::Signal;
+
+use crate::client::{Client, command};
+use crate::fake::{Fake, Port, accept_key, drain, read_frame};
+use crate::handshake::cause;
+use crate::interop::Original;
+use crate::real_server::Running;
+
+const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits, permessage-deflate; client_no_context_takeover; client_max_window_bits";
+
+const COMPRESSED: &str = "INFO messages are compressed: permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+
+const PLAIN: &str = "INFO messages are not compressed: the server did not agree to it, or something between took the offer out";
+
+/// A client that pings without a pause.
+fn start(url: &str, flags: &[&str]) -> Client {
+    let settings = [("CLIENT_NAME", "Client-300"), ("SERVER_URL", url), ("LAG_TIME", "0")];
+    let mut command = command(&settings);
+    command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Client::of(command.spawn().unwrap())
+}
+
+/// A run of a mode on some input.
+fn run(args: &[&str], input: &str) -> Output {
+    let mut command = command(&[("CLIENT_NAME", "Client-300")]);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// A figure of the server's metrics.
+fn metric(port: &Port, name: &str) -> f64 {
+    let mut stream = TcpStream::connect(port.address()).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().parse().unwrap()
+}
+
+const RECEIVED: &str = r#"websockets_uncompressed_bytes_total{direction="received"}"#;
+const SENT: &str = r#"websockets_uncompressed_bytes_total{direction="sent"}"#;
+
+#[test]
+fn pings_are_compressed_where_the_server_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let client = start(&port.url(), &["--compress"]);
+    assert_eq!(client.stderr.next_event(), COMPRESSED);
+    for _ in 0..3 {
+        assert_eq!(client.stdout.next_reply(), "Pong!");
+    }
+    let ping = r#"{"client_name": "Client-300", "message": "Ping!"}"#.len() as f64;
+    assert!(metric(&port, RECEIVED) >= 3.0 * ping);
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", port.url()));
+    let statistics = client.stop(Signal::TERM);
+    assert!(statistics[1].contains(" 0 lost (0%), "), "{statistics:?}");
+    server.stop();
+}
+
+#[test]
+fn a_server_that_does_not_agree_gets_plain_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &["--compression=off"]);
+    let client = start(&port.url(), &["--compress"]);
+    assert_eq!(client.stderr.next_event(), PLAIN);
+    assert_eq!(client.stdout.next_reply(), "Pong!");
+    assert_eq!(metric(&port, RECEIVED), 0.0);
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", port.url()));
+    client.stop(Signal::TERM);
+    server.stop();
+}
+
+#[test]
+fn lines_are_compressed_and_so_are_their_replies() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let long = "a line that is long enough, ".repeat(1000);
+    let url = format!("{}/mirror", port.url());
+    let output = run(&["talk", &url, "--compress"], &format!("short\n{long}\n\n"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.trim_end().ends_with(COMPRESSED), "{stderr}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("short\n{long}\n\n"));
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(metric(&port, RECEIVED), ("short".len() + long.len()) as f64);
+    assert_eq!(metric(&port, SENT), long.len() as f64);
+    server.stop();
+}
+
+#[test]
+fn a_load_is_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let args = ["bench", &port.url(), "--compress", "--connections", "20", "--duration", "0.2s"];
+    let output = run(&args, "");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    // Told once, not for each connection.
+    assert_eq!(stderr.matches(COMPRESSED).count(), 1, "{stderr}");
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(metric(&port, RECEIVED) > 0.0);
+    let log = std::fs::read_to_string(folder.path().join("server_logs.txt")).unwrap();
+    assert!(log.lines().count() >= 20, "{log}");
+    server.stop();
+}
+
+#[test]
+fn the_offer_is_made_only_where_it_is_wanted() {
+    for (flags, offered) in [(&["--compress"][..], true), (&[], false)] {
+        let (server, url) = Fake::start();
+        let _client = start(&url, flags);
+        let (_stream, head) = server.accept_head();
+        let line = format!("sec-websocket-extensions: {OFFER}\r\n");
+        assert_eq!(head.to_lowercase().contains(&line), offered, "{head}");
+        assert_eq!(head.to_lowercase().contains("extensions"), offered, "{head}");
+    }
+}
+
+/// Upgrades a client with this answer to its offer, and sends bytes right behind it.
+fn answered(server: &Fake, extension: &str, behind: &[u8]) -> TcpStream {
+    let (mut stream, head) = server.accept_head();
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\nSec-WebSocket-Extensions: {extension}\r\n\r\n",
+        accept_key(&head)
+    );
+    stream.write_all(&[answer.as_bytes(), behind].concat()).unwrap();
+    stream
+}
+
+#[test]
+fn a_server_may_keep_its_window() {
+    let (server, url) = Fake::start();
+    let client = start(&url, &["--compress"]);
+    // The examples of RFC 7692, section 7.2.3.2: `Hello`, then a reference to it.
+    let hello = b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11";
+    let mut stream = answered(&server, "permessage-deflate", hello);
+    assert_eq!(client.stdout.next_reply(), "Hello");
+    stream.write_all(b"\x00\x00").unwrap();
+    assert_eq!(client.stdout.next_reply(), "Hello");
+    assert_eq!(read_frame(&mut stream).0, 0xc1);
+}
+
+#[test]
+fn an_answer_that_was_not_offered_is_refused() {
+    for (extension, why) in [
+        ("x-deflate", "the extension \"x-deflate\" was not offered"),
+        (
+            "permessage-deflate; server_max_window_bits=99",
+            "the parameter \"server_max_window_bits=99\" of permessage-deflate is not valid",
+        ),
+    ] {
+        let (server, url) = Fake::start();
+        let client = start(&url, &["--compress"]);
+        drain(answered(&server, extension, b""));
+        let told = format!("no valid WebSocket handshake: its answer on compression: {why}");
+        assert_eq!(cause(&client, &url), told);
+    }
+}
+
+#[test]
+fn a_broken_message_ends_the_connection_with_1007() {
+    let (server, url) = Fake::start();
+    let client = start(&url, &["--compress"]);
+    let mut stream = answered(&server, "permessage-deflate", b"\xc1\x02\xff\xff");
+    let lost = loop {
+        let event = client.stderr.next_event();
+        if event.contains("lost") {
+            break event;
+        }
+    };
+    assert!(lost.contains("the compressed message cannot be decompressed"), "{lost}");
+    let close = loop {
+        let (first, payload) = read_frame(&mut stream);
+        if first == 0x88 {
+            break payload;
+        }
+    };
+    assert_eq!(close[..2], 1007_u16.to_be_bytes());
+}
+
+#[test]
+#[ignore = "needs Python with websockets"]
+fn a_python_server_agrees() {
+    let server = Original::start("0");
+    let client = start(&server.url, &["--compress"]);
+    // This server has smaller windows.
+    let agreed = client.stderr.next_event();
+    let (told, params) = agreed.split_once("; ").unwrap();
+    assert_eq!(told, "INFO messages are compressed: permessage-deflate");
+    assert!(params.contains("server_no_context_takeover"), "{params}");
+    assert!(params.contains("max_window_bits="), "{params}");
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url));
+    assert_eq!(client.stdout.next_reply(), "Pong!");
+    assert_eq!(server.said.next(), "Recieved from client (\"Client-300\"): Ping!");
+    client.stop(Signal::TERM);
+}
