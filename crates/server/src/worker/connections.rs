@@ -117,7 +117,8 @@ impl Connections {
         watch: impl FnOnce(BorrowedFd<'_>, u64) -> io::Result<()>,
         now: Instant,
     ) -> io::Result<()> {
-        let Arrival { stream, early, service, deflate, peer, place, is_healthcheck } = arrival;
+        let Arrival { stream, early, service, deflate, peer, place, is_healthcheck, probe } =
+            arrival;
         self.shared.counts.received_bytes.add(early.len() as u64);
         self.shared.counts.deflated_connections.add(deflate.is_some().into());
         let open = OpenConnection::new(service.index(), &self.shared.counts);
@@ -127,7 +128,7 @@ impl Connections {
             let stream: Box<dyn Stream> = stream;
             let connection =
                 Connection::new(stream, early, service, deflate, peer, max_message, now);
-            let connection = Box::new(connection);
+            let connection = Box::new(connection.probing(probe));
             Ok::<_, io::Error>(Entry {
                 connection,
                 timer: None,

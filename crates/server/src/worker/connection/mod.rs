@@ -13,6 +13,7 @@ mod ending;
 mod input;
 mod last_ping;
 mod output;
+mod probe;
 mod serve;
 mod stream;
 
@@ -22,11 +23,12 @@ use std::time::Instant;
 
 use proto::deflate::Params;
 use proto::frame::{Opcode, encode, encode_deflated};
-use proto::limits::CLOSE_TIMEOUT;
+use proto::limits::{CLOSE_TIMEOUT, PING_AFTER};
 
 use super::turn::Context;
 use crate::observe::Peer;
 use crate::service::Service;
+use crate::service::probe::Opened;
 
 use closing::Closing;
 use deadlines::{Deadlines, Due, Pending};
@@ -34,6 +36,7 @@ use delayed::Delayed;
 use input::Input;
 use last_ping::LastPing;
 use output::Output;
+use probe::Probe;
 
 pub use ending::{Ending, Refusal};
 pub use stream::{PolledStream, Socket, Stream};
@@ -71,6 +74,9 @@ pub struct Connection {
 enum State {
     /// Messages are read and served.
     Open,
+    /// Those of a probe are. Their replies do not wait for the log, so the next state is one of the
+    /// last two.
+    Probing(Box<Probe>),
     /// Messages were served and their replies await the commit of the log. Nothing is read.
     AwaitingCommit(Next),
     /// The server stops: messages that were read are served, until then.
@@ -114,6 +120,15 @@ impl Connection {
         }
     }
 
+    /// The same connection, at `/probe` if `probe` is something.
+    #[must_use]
+    pub fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
+        if let Some(probe) = probe {
+            self.state = State::Probing(Box::new(Probe::new(*probe)));
+        }
+        self
+    }
+
     /// Where the client is.
     #[must_use]
     pub fn peer(&self) -> Peer {
@@ -122,7 +137,11 @@ impl Connection {
 
     /// Greets the client, if the service does, and serves bytes that arrived with the request.
     pub fn open(&mut self, cx: &mut Context<'_>) {
-        if let Some(greeting) = self.service.greeting(&cx.shared.services) {
+        let greeting = match &mut self.state {
+            State::Probing(probe) => Some(probe.take_hello()),
+            _ => self.service.greeting(&cx.shared.services),
+        };
+        if let Some(greeting) = greeting {
             let mut frame = Vec::new();
             let is_deflated = self.deflate(greeting.as_bytes(), cx, |payload, _| {
                 encode_deflated(&mut frame, Opcode::Text, payload, None);
@@ -147,7 +166,7 @@ impl Connection {
     pub fn advance(&mut self, cx: &mut Context<'_>) {
         let replies = cx.replies.len();
         let served = match self.state {
-            State::Open => self.receive(cx),
+            State::Open | State::Probing(_) => self.receive(cx),
             State::Finishing(_) => self.finish(cx),
             State::AwaitingCommit(_) => return,
             State::Closing(_) => return self.advance_closing(cx),
@@ -180,7 +199,7 @@ impl Connection {
     /// Does what is due by now.
     pub fn on_timer(&mut self, cx: &mut Context<'_>) {
         match self.state {
-            State::Open => {
+            State::Open | State::Probing(_) => {
                 if let Err(ending) = self.do_due(cx) {
                     self.close(ending, cx);
                 }
@@ -196,7 +215,8 @@ impl Connection {
     pub fn stop(&mut self, cx: &mut Context<'_>) {
         let until = cx.now + CLOSE_TIMEOUT;
         match &mut self.state {
-            State::Open => {
+            State::Open | State::Probing(_) => {
+                self.note_end(&Ending::Stopping, cx.now);
                 self.state = State::Finishing(until);
                 self.advance(cx);
             }
@@ -209,9 +229,10 @@ impl Connection {
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
         match &self.state {
-            State::Open => {
-                let deadline = self.deadlines.next(self.pending());
-                Some(self.delayed.next().map_or(deadline, |delayed| delayed.min(deadline)))
+            State::Open | State::Probing(_) => {
+                let deadline = self.deadlines.next(self.pending(), self.ping_after());
+                let others = [self.delayed.next(), self.next_push()];
+                Some(others.into_iter().flatten().fold(deadline, Instant::min))
             }
             State::Finishing(until) => Some(*until),
             State::AwaitingCommit(_) => None,
@@ -223,7 +244,7 @@ impl Connection {
     #[must_use]
     pub fn is_runnable(&self) -> bool {
         match &self.state {
-            State::Open => self.input.has_more() && !self.is_backlogged(),
+            State::Open | State::Probing(_) => self.input.has_more() && !self.is_backlogged(),
             State::Finishing(_) => self.output.is_empty(),
             State::AwaitingCommit(_) => false,
             State::Closing(closing) => {
@@ -245,9 +266,9 @@ impl Connection {
                 is_between_messages
                     && !has_output
                     && !self.input.has_more()
-                    && timer <= self.deadlines.silence().0
+                    && timer <= self.deadlines.silence(PING_AFTER).0
             }
-            State::Finishing(_) | State::Closing(_) => false,
+            State::Probing(_) | State::Finishing(_) | State::Closing(_) => false,
         }
     }
 
@@ -262,7 +283,7 @@ impl Connection {
         self.input.discard();
         let ending = Ending::Refused(Refusal::Overload);
         match &mut self.state {
-            State::Open | State::Finishing(_) => self.close(ending, cx),
+            State::Open | State::Probing(_) | State::Finishing(_) => self.close(ending, cx),
             State::AwaitingCommit(next) => *next = Next::Close(ending),
             State::Closing(_) => {}
         }
@@ -351,7 +372,8 @@ impl Connection {
     fn do_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         self.delayed.release(Some(cx.now), self.output.queue());
         self.flush(cx)?;
-        match self.deadlines.due(cx.now, self.pending()) {
+        self.push_due(cx)?;
+        match self.deadlines.due(cx.now, self.pending(), self.ping_after()) {
             Some(Due::Ping) => {
                 self.deadlines.pinged(cx.now);
                 let mut frame = Vec::new();
