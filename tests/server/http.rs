@@ -67,10 +67,10 @@ fn an_offered_subprotocol_is_accepted() {
 }
 
 #[test]
-fn an_offered_extension_is_not_accepted() {
+fn an_unknown_extension_is_not_accepted() {
     let server = TestServer::start();
     let mut client = RawClient::connect(server.address());
-    let header = "13\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
+    let header = "13\r\nSec-WebSocket-Extensions: bbf-usp-protocol, permessage-bzip2; level=9";
     client.send(upgrade_with("13", header).as_bytes());
     let response = client.response();
     assert_eq!(response.status, 101);
