@@ -188,3 +188,29 @@ fn is_unanswered(kind: ErrorKind) -> bool {
             | ErrorKind::NetworkDown
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_broke_was_reset_unless_nothing_was_acknowledged() {
+        let lost = |kind: ErrorKind| seen(&Ending::Lost(Some(io::Error::from(kind))));
+        for kind in [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::InvalidData] {
+            assert_eq!(lost(kind), (Seen::Rst, Some(By::Peer)), "{kind}");
+        }
+        for kind in [ErrorKind::TimedOut, ErrorKind::HostUnreachable] {
+            assert_eq!(lost(kind), (Seen::Silence, None), "{kind}");
+        }
+        let silent = Ending::Refused(Refusal::Silent);
+        for ending in [silent, Ending::NotReading] {
+            assert_eq!(seen(&ending), (Seen::Silence, Some(By::Server)), "{ending}");
+        }
+        assert_eq!(
+            seen(&Ending::Refused(Refusal::Overload)),
+            (Seen::Close(1013), Some(By::Server))
+        );
+    }
+}
