@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the compose file takes from the shell.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 19] = [
     "ALLOWED_ORIGINS",
     "BIND",
     "COMPOSE_PROFILES",
@@ -26,6 +26,7 @@ const VARIABLES: [&str; 18] = [
     "NGINX_TLS_PORT",
     "NGINX_USER",
     "PLAIN_PORT",
+    "PROBE",
     "REPLY_DELAY",
     "RUST_LOG",
     "SERVER_PORT",

@@ -88,7 +88,8 @@ fn an_unknown_path_gets_404_and_the_paths_that_there_are() {
         let paths = response.body.lines().filter_map(|line| line.strip_prefix("  /"));
         let mut paths: Vec<_> = paths.map(|line| line.split(' ').next().unwrap()).collect();
         paths.dedup();
-        let expected = ["", "echo", "ws", "mirror", "total", "status", "", "healthz", "metrics"];
+        let expected =
+            ["", "echo", "ws", "mirror", "total", "status", "probe", "", "healthz", "metrics"];
         assert_eq!(paths, expected, "{response:?}");
     }
 }

@@ -31,6 +31,7 @@ const WRONG: &[(&str, &[&str], &str)] = &[
     ("DEFAULT_SERVICE", &["echo", "/echo/x", "/metrics"], "/, /echo, /ws"),
     ("LOG_MESSAGES", &["yes", "2"], "on or off"),
     ("COMPRESSION", &["deflate", "9"], "on or off"),
+    ("PROBE", &["yes", "2"], "on or off"),
     ("MAX_PER_ADDRESS", &["0", "-1", "many"], "from 1"),
     ("MAX_UNFINISHED", &["0", "-1", "1.5M", "much"], "from 1"),
     ("MAX_UNFINISHED", &["65535"], "at least"),

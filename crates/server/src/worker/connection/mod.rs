@@ -66,6 +66,8 @@ pub struct Connection {
     delayed: Delayed,
     deadlines: Deadlines,
     last_ping: Option<Box<LastPing>>,
+    /// What `/probe` needs, until the connection ends.
+    probe: Option<Box<Probe>>,
     stream: Box<dyn Stream>,
 }
 
@@ -74,9 +76,6 @@ pub struct Connection {
 enum State {
     /// Messages are read and served.
     Open,
-    /// Those of a probe are. Their replies do not wait for the log, so the next state is one of the
-    /// last two.
-    Probing(Box<Probe>),
     /// Messages were served and their replies await the commit of the log. Nothing is read.
     AwaitingCommit(Next),
     /// The server stops: messages that were read are served, until then.
@@ -116,6 +115,7 @@ impl Connection {
             delayed: Delayed::default(),
             deadlines: Deadlines::new(now),
             last_ping: None,
+            probe: None,
             stream,
         }
     }
@@ -123,9 +123,7 @@ impl Connection {
     /// The same connection, at `/probe` if `probe` is something.
     #[must_use]
     pub fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
-        if let Some(probe) = probe {
-            self.state = State::Probing(Box::new(Probe::new(*probe)));
-        }
+        self.probe = probe.map(|probe| Box::new(Probe::new(*probe)));
         self
     }
 
@@ -137,9 +135,9 @@ impl Connection {
 
     /// Greets the client, if the service does, and serves bytes that arrived with the request.
     pub fn open(&mut self, cx: &mut Context<'_>) {
-        let greeting = match &mut self.state {
-            State::Probing(probe) => Some(probe.take_hello()),
-            _ => self.service.greeting(&cx.shared.services),
+        let greeting = match &mut self.probe {
+            Some(probe) => Some(probe.take_hello()),
+            None => self.service.greeting(&cx.shared.services),
         };
         if let Some(greeting) = greeting {
             let mut frame = Vec::new();
@@ -166,7 +164,7 @@ impl Connection {
     pub fn advance(&mut self, cx: &mut Context<'_>) {
         let replies = cx.replies.len();
         let served = match self.state {
-            State::Open | State::Probing(_) => self.receive(cx),
+            State::Open => self.receive(cx),
             State::Finishing(_) => self.finish(cx),
             State::AwaitingCommit(_) => return,
             State::Closing(_) => return self.advance_closing(cx),
@@ -199,7 +197,7 @@ impl Connection {
     /// Does what is due by now.
     pub fn on_timer(&mut self, cx: &mut Context<'_>) {
         match self.state {
-            State::Open | State::Probing(_) => {
+            State::Open => {
                 if let Err(ending) = self.do_due(cx) {
                     self.close(ending, cx);
                 }
@@ -215,7 +213,7 @@ impl Connection {
     pub fn stop(&mut self, cx: &mut Context<'_>) {
         let until = cx.now + CLOSE_TIMEOUT;
         match &mut self.state {
-            State::Open | State::Probing(_) => {
+            State::Open => {
                 self.note_end(&Ending::Stopping, cx.now);
                 self.state = State::Finishing(until);
                 self.advance(cx);
@@ -229,7 +227,7 @@ impl Connection {
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
         match &self.state {
-            State::Open | State::Probing(_) => {
+            State::Open => {
                 let deadline = self.deadlines.next(self.pending(), self.ping_after());
                 let others = [self.delayed.next(), self.next_push()];
                 Some(others.into_iter().flatten().fold(deadline, Instant::min))
@@ -244,7 +242,7 @@ impl Connection {
     #[must_use]
     pub fn is_runnable(&self) -> bool {
         match &self.state {
-            State::Open | State::Probing(_) => self.input.has_more() && !self.is_backlogged(),
+            State::Open => self.input.has_more() && !self.is_backlogged(),
             State::Finishing(_) => self.output.is_empty(),
             State::AwaitingCommit(_) => false,
             State::Closing(closing) => {
@@ -267,8 +265,9 @@ impl Connection {
                     && !has_output
                     && !self.input.has_more()
                     && timer <= self.deadlines.silence(PING_AFTER).0
+                    && self.probe.is_none()
             }
-            State::Probing(_) | State::Finishing(_) | State::Closing(_) => false,
+            State::Finishing(_) | State::Closing(_) => false,
         }
     }
 
@@ -283,7 +282,7 @@ impl Connection {
         self.input.discard();
         let ending = Ending::Refused(Refusal::Overload);
         match &mut self.state {
-            State::Open | State::Probing(_) | State::Finishing(_) => self.close(ending, cx),
+            State::Open | State::Finishing(_) => self.close(ending, cx),
             State::AwaitingCommit(next) => *next = Next::Close(ending),
             State::Closing(_) => {}
         }

@@ -8,7 +8,7 @@ use proto::frame::{Opcode, encode};
 use proto::limits::{PING_AFTER, PROBE_PING_AFTER};
 use proto::probe::{By, Pong, Pushed, Request, Schedule};
 
-use super::{Connection, Ending, Refusal, State};
+use super::{Connection, Ending, Refusal};
 use crate::service::json;
 use crate::service::probe::{Opened, Seen, Tracked};
 use crate::worker::turn::Context;
@@ -100,7 +100,7 @@ impl Connection {
             Request::Push(schedule) => (schedule, Opcode::Text),
             Request::Pings(schedule) => (schedule, Opcode::Ping),
         };
-        if let State::Probing(probe) = &mut self.state {
+        if let Some(probe) = &mut self.probe {
             probe.follow(schedule, opcode, cx.now);
         }
     }
@@ -118,8 +118,7 @@ impl Connection {
 
     /// Sends what a schedule has due.
     pub(super) fn push_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        let State::Probing(probe) = &mut self.state else { return Ok(()) };
-        match probe.take_due(cx.now) {
+        match self.probe.as_mut().and_then(|probe| probe.take_due(cx.now)) {
             Some(frame) => self.send(&frame, cx),
             None => Ok(()),
         }
@@ -127,25 +126,26 @@ impl Connection {
 
     /// When a schedule has the next thing due.
     pub(super) fn next_push(&self) -> Option<Instant> {
-        let State::Probing(probe) = &self.state else { return None };
-        probe.pushes.as_ref().map(|pushes| pushes.next)
+        let pushes = self.probe.as_ref()?.pushes.as_ref();
+        pushes.map(|pushes| pushes.next)
     }
 
     /// Silence after which the peer is pinged.
     pub(super) fn ping_after(&self) -> Duration {
-        if let State::Probing(_) = self.state { PROBE_PING_AFTER } else { PING_AFTER }
+        if self.probe.is_some() { PROBE_PING_AFTER } else { PING_AFTER }
     }
 
     /// Takes note of a frame from a probe.
     pub(super) fn note_frame(&self, now: Instant) {
-        if let State::Probing(probe) = &self.state {
+        if let Some(probe) = &self.probe {
             probe.tracked.heard(now);
         }
     }
 
-    /// Takes note of how a probe ends. The state that follows is for the caller to set.
+    /// Takes note of how a probe ends.
+    #[cold]
     pub(super) fn note_end(&mut self, ending: &Ending, now: Instant) {
-        if let State::Probing(probe) = mem::replace(&mut self.state, State::Open) {
+        if let Some(probe) = self.probe.take() {
             let (seen, by) = seen(ending);
             probe.tracked.end(seen, by, now);
         }

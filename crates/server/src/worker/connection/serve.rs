@@ -8,7 +8,7 @@ use proto::frame::{Message, Opcode, encode};
 use proto::ping::ERROR_PREFIX;
 use tracing::info;
 
-use super::{Connection, Ending, MAX_WAITING, Refusal, State};
+use super::{Connection, Ending, MAX_WAITING, Refusal};
 use crate::observe::{Cause, warn_throttled};
 use crate::service::{Answer, Incoming, InvalidMessage, Reply};
 use crate::worker::replies::Replies;
@@ -210,12 +210,11 @@ impl Connection {
         let shown = escape::plain(expected);
         warn_throttled!(cx.shared.invalid_messages, %peer, "invalid message: {shown}");
         let error = format!("{ERROR_PREFIX}{expected}");
-        match self.state {
-            State::Probing(_) => {
-                self.note_frame(cx.now);
-                self.reply_to_probe(&error, cx);
-            }
-            _ => self.push(&Reply::text(error), cx),
+        if self.probe.is_some() {
+            self.note_frame(cx.now);
+            self.reply_to_probe(&error, cx);
+        } else {
+            self.push(&Reply::text(error), cx);
         }
     }
 
