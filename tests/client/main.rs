@@ -5,10 +5,15 @@
 
 #[path = "../middle/mod.rs"]
 mod middle;
+#[path = "../torture/network.rs"]
+mod network;
 #[path = "../python.rs"]
 mod python;
+#[path = "../websocat.rs"]
+mod websocat;
 
 mod bench;
+mod capture;
 mod certificates;
 mod client;
 mod documentation;
@@ -27,12 +32,14 @@ mod reconnect;
 mod records;
 mod secure;
 mod settings;
+mod silent_way;
 mod stop;
 mod talk;
 mod terminal;
 mod tls;
 mod trust;
 mod way;
+mod websocat_server;
 
 use std::time::Duration;
 

@@ -1,13 +1,12 @@
 //! What stands between client and server: nginx, HAProxy, Apache and Caddy.
 
-use std::fs;
-use std::process::Stdio;
+use std::{fs, thread};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::{Client, command};
+use crate::client::{Client, command, json, next, seconds};
 use crate::fake::Port;
 use crate::middle::{Kind, Middle};
 use crate::real_server::Running;
@@ -32,28 +31,6 @@ impl Way {
         drop(self.middle);
         self.server.stop();
     }
-}
-
-/// A client that prints JSON.
-fn json(url: &str, args: &[&str]) -> Client {
-    let mut command = command(&[]);
-    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Client::of(command.spawn().unwrap())
-}
-
-/// The next object of this type.
-#[track_caller]
-fn next(client: &Client, name: &str) -> Value {
-    loop {
-        let object: Value = serde_json::from_str(&client.stdout.next()).unwrap();
-        if object["type"] == name {
-            return object;
-        }
-    }
-}
-
-fn seconds(object: &Value, name: &str) -> f64 {
-    object[name].as_f64().unwrap_or_else(|| panic!("{name} in {object}"))
 }
 
 /// The verdict of a client that is stopped.
@@ -85,19 +62,32 @@ fn pings_pass_whatever_stands_between() {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_cut_after_idle_seconds_is_told_as_an_idle_timeout() {
-    for kind in Kind::ALL {
-        let way = Way::lay(kind, 1);
-        let client = json(&way.middle.url(), &["-i", "30"]);
-        for _ in 0..2 {
-            let outage = next(&client, "outage");
-            assert_eq!(outage["seen"], "fin", "{kind:?}: {outage}");
-            let silent = seconds(&outage, "silent_received");
-            // Apache looks at its connections once a second only.
-            assert!((0.9..10.0).contains(&silent), "{kind:?}: {outage}");
+    thread::scope(|scope| {
+        for kind in Kind::ALL {
+            scope.spawn(move || assert_idle_timeout(kind));
         }
-        assert_eq!(verdict(&client)["cause"], "idle", "{kind:?}");
-        way.end();
+    });
+}
+
+fn assert_idle_timeout(kind: Kind) {
+    let way = Way::lay(kind, 2);
+    let client = json(&way.middle.url(), &["-i", "30"]);
+    // Two of three are enough for the verdict, on a machine that is busy for a moment.
+    for _ in 0..3 {
+        let outage = next(&client, "outage");
+        assert_eq!(outage["seen"], "fin", "{kind:?}: {outage}");
+        let silent = seconds(&outage, "silent_received");
+        assert!((1.9..12.0).contains(&silent), "{kind:?}: {outage}");
     }
+    let verdict = verdict(&client);
+    assert_eq!(verdict["cause"], "idle", "{kind:?}: {verdict}");
+    way.end();
+}
+
+/// Whether Caddy has closed the connection. Caddy tells both ends, the server without a mask (2.6);
+/// what the server says to that, 1002, may reach the client first.
+fn is_goodbye_of_caddy(seen: &str) -> bool {
+    ["close-1001", "close-1002"].contains(&seen)
 }
 
 #[test]
@@ -110,9 +100,11 @@ fn a_restart_of_the_middle_is_an_outage() {
         way.middle.stop();
         way.middle.start_again();
         let outage = next(&client, "outage");
-        // Caddy says goodbye for the server.
-        let seen = if kind == Kind::Caddy { "close-1001" } else { "fin" };
-        assert_eq!(outage["seen"], seen, "{kind:?}: {outage}");
+        let seen = outage["seen"].as_str().unwrap();
+        match kind {
+            Kind::Caddy => assert!(is_goodbye_of_caddy(seen), "{outage}"),
+            _ => assert_eq!(seen, "fin", "{kind:?}: {outage}"),
+        }
         assert_eq!(outage["over"], true, "{kind:?}: {outage}");
         let verdict = verdict(&client);
         assert_eq!(verdict["outages"], 1, "{kind:?}: {verdict}");
@@ -138,7 +130,11 @@ fn a_reload_cuts_as_the_middle_is_told_to() {
         match kind {
             // Apache keeps the connection for as long as its ends do.
             Kind::Apache => (0..10).for_each(|_| _ = next(&client, "reply")),
-            Kind::Caddy => assert_eq!(next(&client, "outage")["seen"], "close-1001"),
+            Kind::Caddy => {
+                let outage = next(&client, "outage");
+                let seen = outage["seen"].as_str().unwrap();
+                assert!(is_goodbye_of_caddy(seen), "{outage}");
+            }
             Kind::Nginx | Kind::Haproxy => {
                 let outage = next(&client, "outage");
                 assert_eq!(outage["seen"], "fin", "{kind:?}: {outage}");
