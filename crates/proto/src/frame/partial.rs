@@ -55,15 +55,15 @@ impl Partial {
         self.message.as_ref().map(|message| message.bytes.len())
     }
 
-    /// Whether the unfinished message is binary.
-    pub(super) fn is_binary(&self) -> bool {
-        self.message.as_ref().is_some_and(|message| message.opcode == Opcode::Binary)
-    }
-
     /// Memory of the payloads, in bytes.
     pub(super) fn buffered(&self) -> usize {
         self.message.as_ref().map_or(0, |message| message.bytes.capacity())
             + self.control.capacity()
+    }
+
+    /// Whether the unfinished message is binary.
+    pub(super) fn is_binary(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.opcode == Opcode::Binary)
     }
 
     /// The next header. A header that is completely at the front of `input` stays there; of any

@@ -18,7 +18,7 @@ const SHOWN: usize = 60;
 
 /// A stream that takes an answer for an error which is no HTTP, or an alert of TLS.
 #[derive(Debug)]
-pub(super) struct AnswerCheck<S> {
+pub(in crate::net) struct AnswerCheck<S> {
     stream: S,
     is_plain: bool,
     /// How much of [`HTTP`] was received.
@@ -27,11 +27,11 @@ pub(super) struct AnswerCheck<S> {
 
 impl<S> AnswerCheck<S> {
     /// A stream on which nothing was received yet; `is_plain` without TLS on it.
-    pub(super) fn new(stream: S, is_plain: bool) -> Self {
+    pub(in crate::net) fn new(stream: S, is_plain: bool) -> Self {
         Self { stream, is_plain, received: 0 }
     }
 
-    pub(super) fn into_inner(self) -> S {
+    pub(in crate::net) fn into_inner(self) -> S {
         self.stream
     }
 

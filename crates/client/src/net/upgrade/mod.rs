@@ -22,11 +22,11 @@ use super::error::ConnectError;
 use super::http::Exchange;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
-use answer::AnswerCheck;
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
 
+pub(super) use answer::AnswerCheck;
 pub(super) use refusal::{shortened, shown};
 
 /// A stream after the upgrade.
