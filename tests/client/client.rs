@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::DEADLINE;
 
@@ -22,6 +23,30 @@ pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
     command.env_clear().envs(settings.iter().copied()).stdin(Stdio::null());
     command
+}
+
+/// A client that prints JSON.
+pub(crate) fn json(url: &str, args: &[&str]) -> Client {
+    let mut command = command(&[]);
+    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Client::of(command.spawn().unwrap())
+}
+
+/// The next object of this type that a client prints.
+#[track_caller]
+pub(crate) fn next(client: &Client, name: &str) -> Value {
+    loop {
+        let object: Value = serde_json::from_str(&client.stdout.next()).unwrap();
+        if object["type"] == name {
+            return object;
+        }
+    }
+}
+
+/// A time of an object.
+#[track_caller]
+pub(crate) fn seconds(object: &Value, name: &str) -> f64 {
+    object[name].as_f64().unwrap_or_else(|| panic!("{name} in {object}"))
 }
 
 impl Client {

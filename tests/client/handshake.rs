@@ -42,7 +42,7 @@ fn a_server_of_another_kind_is_told() {
     stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").unwrap();
     drain(stream);
     let cause = cause(&client, &url);
-    assert!(cause.starts_with("no WebSocket server: "), "{cause}");
+    assert_eq!(cause, "no HTTP server is there: it answered \"SSH-2.0-OpenSSH\"");
     let mut stream = server.accept_tcp();
     read_head(&mut stream);
     drain(stream);
@@ -197,7 +197,7 @@ fn a_path_that_is_not_there_is_told_in_whole_sentences() {
     let client = Client::start(&url, &[]);
     assert_eq!(
         cause(&client, &url),
-        "the server answered 404 Not Found: There is no /nowhere here."
+        "the server answered 404 Not Found: There is no /nowhere here"
     );
     server.stop();
 }

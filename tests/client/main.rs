@@ -3,10 +3,17 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../middle/mod.rs"]
+mod middle;
+#[path = "../torture/network.rs"]
+mod network;
 #[path = "../python.rs"]
 mod python;
+#[path = "../websocat.rs"]
+mod websocat;
 
 mod bench;
+mod capture;
 mod certificates;
 mod client;
 mod compression;
@@ -17,6 +24,7 @@ mod handshake;
 mod interop;
 mod live;
 mod metrics;
+mod middles;
 mod outages;
 mod ping_options;
 mod pings;
@@ -25,12 +33,14 @@ mod reconnect;
 mod records;
 mod secure;
 mod settings;
+mod silent_way;
 mod stop;
 mod talk;
 mod terminal;
 mod tls;
 mod trust;
 mod way;
+mod websocat_server;
 
 use std::time::Duration;
 

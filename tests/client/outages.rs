@@ -8,30 +8,12 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
-use crate::client::{Client, Lines, command};
+use crate::client::{Client, Lines, json, next, seconds};
 use crate::fake::{Fake, read_frame};
 use crate::python::python;
 
 const PONG: &[u8] = b"\x81\x05Pong!";
-
-/// A client that prints JSON.
-fn start(url: &str, args: &[&str]) -> Client {
-    let mut command = command(&[]);
-    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Client::of(command.spawn().unwrap())
-}
-
-/// The next object of this type.
-fn next(client: &Client, name: &str) -> Value {
-    loop {
-        let object: Value = serde_json::from_str(&client.stdout.next()).unwrap();
-        if object["type"] == name {
-            return object;
-        }
-    }
-}
 
 /// Answers one ping over the next connection.
 fn answer(server: &Fake) -> TcpStream {
@@ -42,14 +24,10 @@ fn answer(server: &Fake) -> TcpStream {
     stream
 }
 
-fn seconds(object: &Value, name: &str) -> f64 {
-    object[name].as_f64().unwrap_or_else(|| panic!("{name} in {object}"))
-}
-
 #[test]
 fn the_end_of_each_connection_is_told_as_it_was_seen() {
     let (server, url) = Fake::start();
-    let client = start(&url, &["-i", "0.05", "-W", "0.5"]);
+    let client = json(&url, &["-i", "0.05", "-W", "0.5"]);
     // A FIN without a Close frame.
     let stream = answer(&server);
     stream.shutdown(Shutdown::Write).unwrap();
@@ -96,7 +74,7 @@ fn cut(server: Fake, after: Duration, count: usize, is_busy: bool) {
 fn the_same_silence_before_each_cut_is_an_idle_timeout() {
     let (server, url) = Fake::start();
     cut(server, Duration::from_secs(1), 2, false);
-    let client = start(&url, &["-i", "60"]);
+    let client = json(&url, &["-i", "60"]);
     (0..2).for_each(|_| _ = next(&client, "outage"));
     client.signal(Signal::INT);
     let verdict = next(&client, "verdict");
@@ -107,7 +85,7 @@ fn the_same_silence_before_each_cut_is_an_idle_timeout() {
 fn the_same_age_of_busy_connections_is_a_limit_of_their_lifetime() {
     let (server, url) = Fake::start();
     cut(server, Duration::from_secs(2), 2, true);
-    let client = start(&url, &["-i", "0.05"]);
+    let client = json(&url, &["-i", "0.05"]);
     (0..2).for_each(|_| _ = next(&client, "outage"));
     client.signal(Signal::INT);
     let verdict = next(&client, "verdict");
@@ -151,7 +129,7 @@ fn a_stopped_process_is_silence_and_its_return_ends_the_outage() {
     let mut server = command.env("DELAY", "0").stdout(Stdio::piped()).spawn().unwrap();
     let said = Lines::of("stdout", server.stdout.take().unwrap());
     let url = format!("ws://127.0.0.1:{}", said.next());
-    let client = start(&url, &["-i", "0.1", "-W", "1"]);
+    let client = json(&url, &["-i", "0.1", "-W", "1"]);
     next(&client, "reply");
     let signal = |signal| kill_process(Pid::from_child(&server), signal).unwrap();
     signal(Signal::STOP);

@@ -172,7 +172,10 @@ fn tries_that_fail_use_the_count_up() {
     assert_eq!(output.status.code(), Some(1));
     let lines = lines(&output);
     assert!(lines.iter().any(|line| line == "2 tries to connect failed"), "{lines:?}");
-    assert!(told(&output).contains("Connection refused"), "{output:?}");
+    assert!(told(&output).ends_with(": Connection refused (os error 111); trying again\n"));
+    // There is no further try to announce.
+    let output = command(&[]).args([&port.url(), "-c", "1"]).output().unwrap();
+    assert!(told(&output).ends_with(": Connection refused (os error 111)\n"), "{output:?}");
 }
 
 #[test]

@@ -104,7 +104,9 @@ fn an_error_is_shown_and_counts_as_lost() {
     assert_eq!(u16::from(peer.closed().code), 1000);
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
     let statistics = client.stopped();
-    assert!(statistics[1].starts_with("2 sent, 1 received, 1 lost (50%), 1 error, 0 reconnects, "));
+    assert!(
+        statistics[1].starts_with("3 sent, 1 received, 2 lost (66.7%), 1 error, 0 reconnects, ")
+    );
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_full_server_says_so_and_takes_the_client_later() {
     assert_eq!(first.stdout.next_reply(), "Pong!");
     let second = Client::start(&port.url(), &[]);
     let event = second.stderr.next_event();
-    let reason = "the server answered 503 Service Unavailable: All 1 connections of this server (MAX_CONNECTIONS) are taken; try again later.";
+    let reason = "the server answered 503 Service Unavailable: All 1 connections of this server (MAX_CONNECTIONS) are taken; try again later; trying again";
     assert!(event.contains(reason), "{event}");
     drop(first);
     assert_eq!(second.stdout.next_reply(), "Pong!");

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::client::Client;
 use crate::fake::{Fake, Peer, Port, drain, read_frame};
 
-/// Lets a client ping once and stops it; returns the line with the counts.
+/// Lets a client ping once and stops it; returns the line with the counts, with that ping as lost.
 fn finish(mut client: Client, mut peer: Peer) -> String {
     peer.ping();
     client.signal(Signal::TERM);
@@ -31,7 +31,7 @@ fn a_client_that_starts_first_waits_for_its_server() {
     peer.pong();
     let event = client.stderr.next_event();
     assert!(event.starts_with(&format!("INFO connected to {url} after ")), "{event}");
-    assert!(finish(client, peer).starts_with("1 sent, 1 received, 0 lost (0%), 0 reconnects, "));
+    assert!(finish(client, peer).starts_with("2 sent, 1 received, 1 lost (50%), 0 reconnects, "));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
     peer.pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
     assert!(client.stderr.next_event().starts_with("INFO connected again after "));
-    assert!(finish(client, peer).starts_with("3 sent, 2 received, 1 lost (33.3%), 1 reconnect, "));
+    assert!(finish(client, peer).starts_with("4 sent, 2 received, 2 lost (50%), 1 reconnect, "));
 }
 
 #[test]

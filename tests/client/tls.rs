@@ -412,7 +412,7 @@ fn the_server_of_this_project_is_understood_at_either_port() {
     let url = format!("ws://{listen}");
     assert_eq!(
         cause(&client(&url, "/dev/null", ""), &url),
-        "the server answered 400 Bad Request: This port speaks TLS: use wss:// or https://."
+        "the server answered 400 Bad Request: This port speaks TLS: use wss:// or https://"
     );
     let url = plain.url().replace("ws", "wss");
     assert_eq!(

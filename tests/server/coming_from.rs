@@ -4,13 +4,12 @@
 //! The pages among them are tested in Chromium (`tests/browser/coming_from.rs`), the ping/pong
 //! client in `interop`.
 
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::python::python;
 use crate::support::TestServer;
+use crate::websocat::websocat;
 
 const TOTAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/total.py");
 
@@ -76,11 +75,4 @@ impl Drop for Websocat {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// websocat, from the environment of the tests if it is there.
-fn websocat() -> OsString {
-    let python = PathBuf::from(python("").get_program());
-    let own = python.with_file_name("websocat");
-    if own.exists() { own.into() } else { "websocat".into() }
 }

@@ -84,6 +84,8 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
     let half_request = UPGRADE.as_bytes()[..60].to_vec();
     let text = frame(first::TEXT, &[b'x'; 1000]);
     let binary = frame(first::BINARY, &[b'x'; 1000]);
+    let mirror = UPGRADE.replacen("GET / ", "GET /mirror ", 1);
+    let to_mirror = [mirror.as_bytes(), &binary[..8]].concat();
     let begun = after_upgrade(&frame(first::TEXT_BEGINS, b"{"));
     let nothing = frame(first::GOES_ON, b"");
     // An error is the longest reply, so that few messages fill the socket buffers.
@@ -96,7 +98,7 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
         Peer::endless("a handshake byte by byte", half_request, 5, 100, b"x".to_vec()),
         Peer::silent("the first byte of a frame", after_upgrade(&text[..1]), 10),
         Peer::silent("half a frame", after_upgrade(&text[..500]), 10),
-        Peer::endless("a frame byte by byte", after_upgrade(&binary[..8]), 10, 100, b"x".to_vec()),
+        Peer::endless("a frame byte by byte", to_mirror, 10, 100, b"x".to_vec()),
         Peer::silent("half a ping frame", after_upgrade(&frame(first::PING, b"x")[..3]), 10),
         Peer::silent("half a message", begun.clone(), 10),
         Peer::endless("empty fragments for ever", begun.clone(), 10, 0, nothing.repeat(100)),

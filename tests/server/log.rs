@@ -154,7 +154,10 @@ fn without_its_folder_a_server_does_not_start() {
     let finished = builder.env("LOG_FILE", &missing).run();
     assert_eq!(finished.status, Some(1), "{finished:?}");
     assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    let advice =
+        format!("; make the folder first: mkdir -p {}\n", missing.parent().unwrap().display());
     assert!(finished.stderr.contains("LOG_FILE"), "{finished:?}");
+    assert!(finished.stderr.ends_with(&advice), "{finished:?}");
     assert!(finished.stderr.contains(missing.to_str().unwrap()), "{finished:?}");
 }
 

@@ -11,6 +11,8 @@
 mod python;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../websocat.rs"]
+mod websocat;
 
 mod coming_from;
 mod compression;

@@ -226,6 +226,9 @@ fn a_binary_frame_is_closed_with_1003() {
     let server = TestServer::start();
     assert_closed_with(&server, 1003, "text in a binary frame", &frame(first::BINARY, b"{}"));
     assert_closed_with(&server, 1003, "an empty binary frame", &frame(first::BINARY, b""));
+    // The payload need not come.
+    let header = &frame(first::BINARY, &[0; 1000])[..8];
+    assert_closed_with(&server, 1003, "the header of a binary frame", header);
     server.assert_serves();
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Escaped are control characters, the separators of lines and paragraphs, and the characters of
 //! Unicode that are invisible or change the direction of text: zero-width characters,
-//! bidirectional controls, tags, fillers, soft hyphens. Variation selectors and joiners are among
+//! bidirectional controls, tags, fillers, soft hyphens, the blank of Braille. Variation selectors and joiners are among
 //! them, so that two names that look the same are the same. An emoji that is composed with joiners
 //! is shown in its parts.
 //!
@@ -27,7 +27,8 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a character is a control, is invisible or changes the direction of text: the general
 /// categories Cc, Zl, Zp and Cf without the visible ones of Cf (`Prepended_Concatenation_Mark`),
-/// and the property `Default_Ignorable_Code_Point`.
+/// and the property `Default_Ignorable_Code_Point`; and U+2800, a Braille pattern without dots, which
+/// looks like a space and is none.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -40,6 +41,7 @@ fn is_unsafe(c: char) -> bool {
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
             | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
@@ -132,12 +134,13 @@ mod tests {
     fn each_invisible_character_is_escaped() {
         assert_eq!(escaped("a\u{202e}b\u{2066}c\u{200b}d"), r"a\u202eb\u2066c\u200bd");
         assert_eq!(escaped("\u{feff}x\u{ad}\u{fe0f}\u{3164}"), r"\ufeffx\u00ad\ufe0f\u3164");
+        assert_eq!(escaped("a\u{2800}b\u{2801}"), "a\\u2800b\u{2801}");
         assert_eq!(plain("A\u{e0041}B\u{1d173}"), r"A\udb40\udc41B\ud834\udd73");
     }
 
     #[test]
     fn escaped_are_the_invisible_and_control_characters_of_unicode() {
-        let unsafe_ones = r"[\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}--\p{Prepended_Concatenation_Mark}]";
+        let unsafe_ones = r"[\u{2800}\p{Cc}\p{Zl}\p{Zp}\p{Cf}\p{Default_Ignorable_Code_Point}--\p{Prepended_Concatenation_Mark}]";
         let unsafe_ones = regex::Regex::new(unsafe_ones).unwrap();
         for c in '\0'..=char::MAX {
             let text = c.to_string();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,10 +78,8 @@ impl Server {
         let tls = open_tls(settings)?;
         let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
         let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), stdout).map_err(|error| {
-            let path = settings.log_file.display();
-            Failure::Run(format!("LOG_FILE {path} cannot be opened for writing: {error}; name a file in a folder that this user may write to"))
-        })?;
+        let (journal, closer) = Journal::open(&settings.journal(), stdout)
+            .map_err(|error| Failure::Run(unopened(&settings.log_file, &error)))?;
         let (stopper, stop) = stop::channel();
         let (failing, failures) = mpsc::channel(1);
         let occupancy = Arc::new(Occupancy::new(max_connections, settings.max_per_address));
@@ -184,6 +183,16 @@ impl Server {
 /// The part of `DRAIN_TIMEOUT` that connections leave for the last sync of the log.
 fn last_sync(drain_timeout: Duration) -> Duration {
     (drain_timeout / 4).min(Duration::from_secs(1))
+}
+
+/// Why there is no log, and what to do.
+fn unopened(path: &Path, error: &io::Error) -> String {
+    let folder = path.parent().filter(|folder| *folder != Path::new("") && !folder.exists());
+    let advice = match folder {
+        Some(folder) => format!("make the folder first: mkdir -p {}", folder.display()),
+        None => "name a file in a folder that this user may write to".into(),
+    };
+    format!("LOG_FILE {} cannot be opened for writing: {error}; {advice}", path.display())
 }
 
 fn check_log_file(settings: &Settings) -> Result<(), Failure> {

@@ -196,7 +196,7 @@ fn a_proxy_that_refuses_is_told_with_what_to_do() {
             "HTTP/1.1 502 Bad Gateway\r\n\r\n",
             "it answered 502 Bad Gateway to CONNECT TARGET: it could not reach the server: is its name and port right for the proxy?",
         ),
-        ("", "SSH-2.0-OpenSSH\r\n\r\n", "no HTTP proxy answers there: "),
+        ("", "SSH-2.0-OpenSSH\r\n\r\n", "no HTTP server is there: it answered \"SSH-2.0-OpenSSH\""),
         ("", "", "it hung up without an answer to CONNECT: "),
         (
             "",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto::escape;
 use proto::frame::{self, Close, CloseCode};
-use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// Why a connection ends.
@@ -45,7 +45,7 @@ impl Ending {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Lost(None),
             Error::Io(error) => Self::of_io(error),
-            Error::Capacity(error) => Self::Refused(CloseCode::TOO_BIG, error.to_string()),
+            Error::Capacity(error) => Self::Refused(CloseCode::TOO_BIG, too_big(&error)),
             Error::Utf8(_) => Self::of_frame(frame::Error::NotUtf8),
             error => Self::Refused(CloseCode::PROTOCOL, error.to_string()),
         }
@@ -76,6 +76,16 @@ impl Ending {
             Self::Stopped => (CloseCode::NORMAL, String::new()),
         };
         Some(Close { code, reason: reason.into() })
+    }
+}
+
+/// Names the limit, which no setting changes.
+fn too_big(error: &CapacityError) -> String {
+    match error {
+        CapacityError::MessageTooLong { size, max_size } => {
+            format!("a message of {size} bytes, and this client takes {max_size} at most")
+        }
+        error => error.to_string(),
     }
 }
 
@@ -127,6 +137,15 @@ mod tests {
         assert_eq!(code(Ending::of(ProtocolError::MaskedFrameFromServer.into())), Some(1002));
         assert_eq!(code(Ending::of(ProtocolError::ResetWithoutClosingHandshake.into())), None);
         assert_eq!(code(Ending::Closed(None)), None);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_told_with_both_figures() {
+        let error = CapacityError::MessageTooLong { size: 17, max_size: 16 };
+        assert_eq!(
+            Ending::of(error.into()).to_string(),
+            "closed with 1009: a message of 17 bytes, and this client takes 16 at most"
+        );
     }
 
     #[test]

@@ -180,10 +180,7 @@ where
 {
     /// Connects and pings, over one connection after another, until `over` completes, and returns
     /// its output; `None` when all pings of `--count` are completed.
-    async fn ping_until<E: Ends>(
-        &mut self,
-        mut over: Pin<&mut impl Future<Output = E>>,
-    ) -> Option<E> {
+    async fn ping_until<E>(&mut self, mut over: Pin<&mut impl Future<Output = E>>) -> Option<E> {
         loop {
             let connected = select! {
                 biased;
@@ -212,7 +209,7 @@ where
     }
 
     /// Pings over one connection until its end. Returns an outcome if `over` completed.
-    async fn run_connection<E: Ends>(
+    async fn run_connection<E>(
         &mut self,
         connected: Connected<S>,
         over: Pin<&mut impl Future<Output = E>>,
@@ -224,10 +221,7 @@ where
         let ending = select! {
             biased;
             outcome = over => {
-                let is_unanswered = session.close(&Ending::Stopped, &mut self.reporter).await;
-                if is_unanswered && outcome.is_late() {
-                    self.reporter.lost_ping();
-                }
+                session.close(&Ending::Stopped, &mut self.reporter).await;
                 return Some(outcome);
             }
             ending = session.run(&mut self.reporter) => ending,
@@ -240,18 +234,6 @@ where
         }
         session.close(&ending, &mut self.reporter).await;
         None
-    }
-}
-
-/// The reason for the end of a run.
-trait Ends {
-    /// Whether a ping in flight then counts as lost, rather than as never sent.
-    fn is_late(&self) -> bool;
-}
-
-impl Ends for (RunEnd, Option<io::Error>) {
-    fn is_late(&self) -> bool {
-        self.0 == RunEnd::Deadline
     }
 }
 

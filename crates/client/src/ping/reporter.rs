@@ -182,7 +182,7 @@ impl Reporter {
             Some(asked) if !asked.is_zero() => {
                 format!("trying again after {}, as the server asks", seconds(asked))
             }
-            _ => "trying again until it works".into(),
+            _ => self.next_try().into(),
         };
         self.lost(&event, &next);
     }
@@ -198,8 +198,19 @@ impl Reporter {
         }
         let was_up = self.link.is_up();
         let event = format!("lost the connection to {}: {ending}", self.url);
-        self.lost(&event, "trying again until it works");
+        self.lost(&event, self.next_try());
         was_up
+    }
+
+    /// What comes after a failure.
+    fn next_try(&self) -> &'static str {
+        if self.is_complete() {
+            ""
+        } else if self.limits.are_any() {
+            "trying again"
+        } else {
+            "trying again until it works"
+        }
     }
 
     /// Shows an outage, if one began since the count was `before`.
@@ -214,10 +225,15 @@ impl Reporter {
 
     fn lost(&mut self, event: &str, next: &str) {
         self.metrics.up(false);
+        // What a server says about itself may be a sentence with a full stop.
+        let told = match next {
+            "" => event.to_owned(),
+            next => format!("{}; {next}", event.trim_end_matches('.')),
+        };
         if self.link.lost(Instant::now()) {
-            warn!("{event}; {next}");
+            warn!("{told}");
         } else {
-            debug!("{event}; {next}");
+            debug!("{told}");
         }
     }
 

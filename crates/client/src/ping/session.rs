@@ -264,10 +264,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Closes the connection in the way that `ending` requires, within
-    /// [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT). A ping in flight is lost, unless the client
-    /// itself stops: then a late answer still counts, and without one the ping counts as never
-    /// sent. Returns whether such a ping is left.
-    pub async fn close(mut self, ending: &Ending, reporter: &mut Reporter) -> bool {
+    /// [`CLOSE_TIMEOUT`](proto::limits::CLOSE_TIMEOUT). A ping in flight is lost; where the client
+    /// itself stops, an answer that comes meanwhile still counts.
+    pub async fn close(mut self, ending: &Ending, reporter: &mut Reporter) {
         let stopped = matches!(ending, Ending::Stopped);
         if self.awaited.is_some() && !stopped {
             self.awaited = None;
@@ -289,7 +288,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             reporter.received(&text, sent.elapsed());
         };
         closing::close(socket, ending, late).await;
-        awaited.is_some()
+        if awaited.is_some() {
+            reporter.lost_ping();
+        }
     }
 }
 

@@ -15,13 +15,6 @@ fn endpoint() -> Endpoint {
     Endpoint::new("ws://server".parse().unwrap())
 }
 
-/// The limit of an hour does not count a ping as lost.
-impl Ends for () {
-    fn is_late(&self) -> bool {
-        false
-    }
-}
-
 /// Pings for an hour of paused time over the connections of `connect`. Returns the time of each
 /// attempt.
 async fn hour_with<C>(lag: Duration, connect: C) -> Vec<Duration>

@@ -85,6 +85,12 @@ impl Decoder {
         self.partial.is_some()
     }
 
+    /// Whether a binary message has begun and is unfinished.
+    #[must_use]
+    pub fn is_mid_binary(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.is_binary())
+    }
+
     /// Length of the unfinished message so far, in bytes.
     #[must_use]
     pub fn arrived(&self) -> usize {

@@ -68,6 +68,11 @@ impl Partial {
             + self.control.capacity()
     }
 
+    /// Whether the unfinished message is binary.
+    pub(super) fn is_binary(&self) -> bool {
+        self.message.as_ref().is_some_and(|message| message.opcode == Opcode::Binary)
+    }
+
     /// The next header. A header that is completely at the front of `input` stays there; of any
     /// other header the bytes are split off `input`.
     pub(super) fn header(

@@ -4,11 +4,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use crate::observe::network;
 
 /// Handshakes that may be under way after their first byte. Each takes up to some 40 kB: the head
 /// of the request, and buffers of TLS.
@@ -159,15 +161,6 @@ impl Queue {
     }
 }
 
-/// What counts as one address: a host has one of IPv4, or a network of 64 bits of IPv6, in which it
-/// takes addresses as it likes (RFC 7934, section 6).
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-    }
-}
-
 /// The rank of an address; `None` without handshakes.
 fn rank(address: IpAddr, tasks: &BTreeMap<u64, AbortHandle>) -> Option<Rank> {
     let (&oldest, _) = tasks.first_key_value()?;
@@ -237,14 +230,6 @@ mod tests {
             assert!(task.is_finished());
         }
         assert!(!newcomer.is_finished());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        let of = |address: &str| network(address.parse().unwrap());
-        assert_eq!(of("2001:db8::1"), of("2001:db8:0:0:ffff::2"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[tokio::test]

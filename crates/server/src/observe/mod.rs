@@ -12,7 +12,7 @@ pub use clients::{Client, Clients, Known};
 pub use errors::{Cause, Errors};
 pub use health::Health;
 pub use metrics::{Metrics, OpenConnection, ServiceMetrics, WorkerMetrics};
-pub use occupancy::{Full, Occupancy, Place};
+pub use occupancy::{Full, Occupancy, Place, network};
 pub use peer::Peer;
 pub use text::CONTENT_TYPE;
 

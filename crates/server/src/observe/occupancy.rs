@@ -2,7 +2,7 @@
 //! on those of one address (`MAX_PER_ADDRESS`).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +15,7 @@ pub struct Occupancy {
     per_address: Option<PerAddress>,
 }
 
+/// Places by [`network`].
 #[derive(Debug)]
 struct PerAddress {
     max: usize,
@@ -72,6 +73,7 @@ impl Occupancy {
         self.taken
             .try_update(Ordering::Relaxed, Ordering::Relaxed, is_full)
             .map_err(|_| Full::All(self.max))?;
+        let address = network(address);
         // From here on the place gives back what it has taken.
         if let Some(places) = &self.per_address
             && let Err(full) = places.enter(address)
@@ -80,6 +82,16 @@ impl Occupancy {
             return Err(full);
         }
         Ok(Place { occupancy: Arc::clone(self), address })
+    }
+}
+
+/// What counts as one address: a host has one of IPv4, or a network of 64 bits of IPv6, in which it
+/// takes addresses as it likes (RFC 7934, section 6).
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -131,6 +143,22 @@ mod tests {
         drop(first);
         assert_eq!(occupancy.taken(), 1);
         assert!(occupancy.enter(B).is_ok());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let of = |address: &str| network(address.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8:0:0:ffff::2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+
+        let occupancy = Arc::new(Occupancy::new(10, Some(1)));
+        let enter = |address: &str| occupancy.enter(address.parse().unwrap());
+        let place = enter("2001:db8::1").unwrap();
+        assert_eq!(enter("2001:db8::2").unwrap_err(), Full::Address(1));
+        assert!(enter("2001:db8:0:1::1").is_ok());
+        drop(place);
+        assert!(enter("2001:db8::2").is_ok());
     }
 
     #[test]

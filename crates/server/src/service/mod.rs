@@ -229,6 +229,12 @@ impl Service {
         TABLE[self.0].greeting.map(|greeting| greeting(state))
     }
 
+    /// Whether binary messages have a meaning.
+    #[must_use]
+    pub fn takes_binary(self) -> bool {
+        matches!(TABLE[self.0].rule, Rule::Any(_))
+    }
+
     /// Answers a text or binary message.
     ///
     /// # Errors

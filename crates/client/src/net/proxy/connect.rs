@@ -16,7 +16,7 @@ use crate::net::credentials::Credentials;
 use crate::net::http::Exchange;
 use crate::net::stream::Stream;
 use crate::net::tls::hung_up;
-use crate::net::upgrade::shown;
+use crate::net::upgrade::{AnswerCheck, shown};
 
 /// Has the HTTP proxy at the other end connect to a server.
 ///
@@ -28,6 +28,8 @@ pub(super) async fn tunnel(
     credentials: Option<&Credentials>,
 ) -> Result<Stream, String> {
     let request = request(&target.to_string(), credentials)?;
+    // TLS to a proxy is spoken below this.
+    let stream = AnswerCheck::new(stream, false);
     let (exchange, answer) =
         Exchange::ask(stream, request).await.map_err(|error| unanswered(&error))?;
     if !answer.status().is_success() {
@@ -39,7 +41,7 @@ pub(super) async fn tunnel(
             "what answers at {target} speaks before it is asked, as no WebSocket server does"
         ));
     }
-    Ok(stream)
+    Ok(stream.into_inner())
 }
 
 fn request(

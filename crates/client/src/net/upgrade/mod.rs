@@ -5,7 +5,7 @@
 //! `switch` checks what a server that agrees has to say, and `refusal` puts any other answer
 //! into words.
 
-mod alert;
+mod answer;
 mod refusal;
 mod request;
 mod spelling;
@@ -25,12 +25,12 @@ use super::http::Exchange;
 use super::stream::Stream;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
-use alert::AlertCheck;
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
 use switch::Answer;
 
+pub(super) use answer::AnswerCheck;
 pub(super) use refusal::{shortened, shown};
 
 /// A stream after the upgrade.
@@ -72,7 +72,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     tls: Option<&Connector>,
 ) -> Result<(Upgraded<S>, Agreed), ConnectError> {
     let request = Request::new(url, options)?;
-    let stream = Spelling::new(AlertCheck::new(stream, tls.is_none()));
+    let stream = Spelling::new(AnswerCheck::new(stream, tls.is_none()));
     let failed = |error| ConnectError::from(explain(&error, tls));
     let (mut exchange, mut answer) =
         Exchange::ask(stream, request.to_http()).await.map_err(failed)?;

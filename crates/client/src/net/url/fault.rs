@@ -35,6 +35,10 @@ impl Fault {
         };
         match self {
             Self::NoScheme if text.is_empty() => ALLOWED.into(),
+            Self::NoScheme if let Some(rest) = behind_slashes(text) => {
+                let scheme = text.split(':').next().unwrap_or_default();
+                format!("\"://\" stands behind the scheme: write {scheme}://{}", part(rest))
+            }
             Self::NoScheme => {
                 format!("the scheme is missing: write ws://{}, or wss:// for TLS", part(text))
             }
@@ -79,6 +83,16 @@ impl Fault {
             Self::Credentials(fault) => fault.clone(),
         }
     }
+}
+
+/// What stands behind `ws:` or `ws:/`, and the like.
+fn behind_slashes(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_known =
+        ["ws", "wss", "http", "https"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
+    // `ws:8765` is a host that is called ws.
+    (is_known && !rest.starts_with(|c: char| c.is_ascii_digit()))
+        .then(|| rest.trim_start_matches('/'))
 }
 
 /// The ASCII form of a host (RFC 5891, section 4.4): lower case, and Punycode for labels with

@@ -83,6 +83,10 @@ impl Connection {
                         break Err(ending);
                     }
                 }
+                // What the service does not take is refused before all of it has come.
+                Ok(None) if self.input.decoder.is_mid_binary() && !self.service.takes_binary() => {
+                    break Err(Ending::Refused(Refusal::Binary));
+                }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(Ending::Undecodable(error)),
             }

@@ -1,0 +1,152 @@
+//! The same outages, as the client tells them and as a packet capture shows them.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::{Lines, json, next, seconds};
+use crate::fake::{Fake, read_frame};
+
+/// How much the clocks of the two may differ, on a busy machine.
+const APART: f64 = 0.3;
+
+/// How long a server lets the first ping of a connection wait.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// tcpdump at work on a port of the loopback interface.
+struct Capture {
+    child: Child,
+    port: u16,
+    lines: Lines,
+}
+
+/// A TCP segment.
+#[derive(Debug)]
+struct Segment {
+    /// Seconds since 1970.
+    at: f64,
+    is_from_server: bool,
+    /// The port of the client, which differs from connection to connection.
+    connection: u16,
+    flags: String,
+    /// Length of the payload.
+    length: usize,
+}
+
+/// What a capture shows of an outage between two connections.
+#[derive(Debug)]
+struct Shown {
+    seen: &'static str,
+    begun: f64,
+    ended: f64,
+}
+
+impl Capture {
+    fn start(port: u16) -> Self {
+        let mut command = Command::new("tcpdump");
+        command.args(["-i", "lo", "-n", "-tt", "-l", "--immediate-mode"]);
+        command.arg(format!("tcp port {port}")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("tcpdump is there; .ci/setup installs it");
+        let told = Lines::of("stderr", child.stderr.take().unwrap());
+        while !told.next().contains("listening on lo") {}
+        Self { lines: Lines::of("stdout", child.stdout.take().unwrap()), port, child }
+    }
+
+    /// Ends the capture: the segments in their order.
+    fn end(mut self) -> Vec<Segment> {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        let lines = self.lines.rest();
+        self.child.wait().unwrap();
+        let segments = lines.iter().filter(|line| line.contains(" Flags ["));
+        segments.map(|line| self.segment(line)).collect()
+    }
+
+    /// Reads `TIME IP 127.0.0.1.PORT > 127.0.0.1.PORT: Flags [P.], …, length 7`.
+    fn segment(&self, line: &str) -> Segment {
+        let mut words = line.split(' ');
+        let at = words.next().unwrap().parse().unwrap();
+        let mut port = || {
+            words.next();
+            let end = words.next().unwrap().trim_end_matches(':');
+            end.rsplit('.').next().unwrap().parse::<u16>().unwrap()
+        };
+        let [from, to] = [port(), port()];
+        let is_from_server = from == self.port;
+        let (_, flags) = line.split_once("Flags [").unwrap();
+        let (_, length) = line.rsplit_once("length ").unwrap();
+        Segment {
+            at,
+            is_from_server,
+            connection: if is_from_server { to } else { from },
+            flags: flags.split(']').next().unwrap().into(),
+            length: length.split(':').next().unwrap().parse().unwrap(),
+        }
+    }
+}
+
+/// What the segments show of the outage between two connections.
+fn outage(before: &[&Segment], after: &[&Segment]) -> Shown {
+    // The client closes too; what the server does before that counts.
+    let is_end = |segment: &&&Segment| segment.flags.contains(['F', 'R']);
+    let end = before.iter().find(is_end).filter(|segment| segment.is_from_server);
+    let last_sign = before.iter().rfind(|segment| segment.is_from_server && segment.length > 0);
+    let (seen, begun) = match end {
+        Some(end) if end.flags.contains('R') => ("rst", end.at),
+        Some(end) => ("fin", end.at),
+        None => ("silence", last_sign.unwrap().at),
+    };
+    // The answer to the handshake, and then the reply.
+    let mut data = after.iter().filter(|segment| segment.is_from_server && segment.length > 0);
+    Shown { seen, begun, ended: data.nth(1).unwrap().at }
+}
+
+/// Answers the first ping of the next connection, late if the server is slow.
+fn answer(server: &Fake, is_slow: bool) -> TcpStream {
+    let (mut stream, _) = server.accept_raw();
+    read_frame(&mut stream);
+    if is_slow {
+        thread::sleep(SLOW);
+    }
+    stream.write_all(b"\x81\x05Pong!").unwrap();
+    stream
+}
+
+#[test]
+#[ignore = "needs tcpdump and root"]
+fn a_packet_capture_shows_the_same_outages() {
+    let (server, url) = Fake::start();
+    let capture = Capture::start(server.address().port());
+    let client = json(&url, &["-i", "0.2", "-W", "3"]);
+    let ended = answer(&server, false);
+    drop(ended);
+    let reset = answer(&server, true);
+    set_socket_linger(reset.as_fd(), Some(Duration::ZERO)).unwrap();
+    drop(reset);
+    let _silent = answer(&server, true);
+    let _last = answer(&server, true);
+    let told = [(); 3].map(|()| next(&client, "outage"));
+    let segments = capture.end();
+
+    let mut connections: Vec<(u16, Vec<&Segment>)> = Vec::new();
+    for segment in &segments {
+        match connections.iter_mut().find(|(port, _)| *port == segment.connection) {
+            Some((_, segments)) => segments.push(segment),
+            None => connections.push((segment.connection, vec![segment])),
+        }
+    }
+    assert_eq!(connections.len(), 4, "{segments:?}");
+    for ((pair, told), seen) in connections.windows(2).zip(&told).zip(["fin", "rst", "silence"]) {
+        let shown = outage(&pair[0].1, &pair[1].1);
+        assert_eq!((shown.seen, told["seen"].as_str()), (seen, Some(seen)), "{shown:?} {told}");
+        let begun = seconds(told, "at") - shown.begun;
+        let length = seconds(told, "length") - (shown.ended - shown.begun);
+        assert!(begun.abs() < APART && length.abs() < APART, "{shown:?} {told}");
+        assert!(seconds(told, "length") >= 1.0, "{told}");
+    }
+}
