@@ -176,7 +176,13 @@ impl Observed {
                 shown(fewest.0)
             ),
             Pattern::One => {
-                format!("one only: {} answered all {connections}, by {by}", shown(most.0))
+                let hint = match self.by {
+                    Some(By::Greeting) => {
+                        " (servers with the same host name look like one there; /probe tells them apart)"
+                    }
+                    _ => "",
+                };
+                format!("one only: {} answered all {connections}, by {by}{hint}", shown(most.0))
             }
         }
     }
