@@ -18,6 +18,9 @@ use crate::probe::crowd::instance::Instance;
 /// Time after which a ping without a reply is told.
 const STALL: Duration = Duration::from_secs(1);
 
+/// Longest pause between two tries: gaps are to tell of the server, and not of the pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 /// A connection of the fleet.
 pub(super) struct Member {
     shared: Rc<Shared>,
@@ -86,7 +89,8 @@ impl Member {
                     self.shared.fleet.borrow_mut().refuse(cause.to_string(), self.was_held);
                 }
             }
-            sleep(backoff.next(rand::random(), asked)).await;
+            let pause = backoff.next(rand::random(), None).min(LONGEST_PAUSE);
+            sleep(pause + asked.unwrap_or_default()).await;
         }
     }
 
