@@ -1,6 +1,7 @@
 //! A probe as a process, and the objects that it prints.
 
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,19 @@ use crate::support::process::Process;
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Held by a probe that takes a whole machine, and shared by all others.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// A probe that runs.
-pub(crate) struct Probe(Process);
+pub(crate) struct Probe {
+    process: Process,
+    _turn: Turn,
+}
+
+enum Turn {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+}
 
 /// What a probe printed.
 pub(crate) struct Outcome {
@@ -28,23 +40,16 @@ impl Probe {
         Self::start_by(&[], args)
     }
 
-    /// The same, by another command.
+    /// The same, while no other probe runs.
+    pub(crate) fn start_alone(args: &[&str]) -> Self {
+        let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        Self { process: spawn(&[], args), _turn: Turn::Alone { _guard: guard } }
+    }
+
+    /// Starts a probe by another command.
     pub(crate) fn start_by(wrapper: &[&str], args: &[&str]) -> Self {
-        let program = programs::folder().join("client");
-        let line = [wrapper, &[program.to_str().unwrap()], args, &["--json"]].concat();
-        let child = Command::new(line[0])
-            .args(&line[1..])
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot run {line:?}: {error}"));
-        let process = Process::new(child);
-        process.read_stdout();
-        process.read_stderr();
-        Self(process)
+        let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        Self { process: spawn(wrapper, args), _turn: Turn::Shared { _guard: guard } }
     }
 
     /// Runs a probe to its end.
@@ -55,7 +60,7 @@ impl Probe {
 
     /// The objects so far.
     pub(crate) fn objects(&self) -> Vec<Value> {
-        let stdout = self.0.stdout();
+        let stdout = self.process.stdout();
         let whole = stdout.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let lines = stdout[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
@@ -90,13 +95,13 @@ impl Probe {
 
     /// Processor time so far.
     pub(crate) fn cpu(&self) -> Duration {
-        self.0.cpu()
+        self.process.cpu()
     }
 
     /// Stops it as Ctrl-C does.
     #[track_caller]
     pub(crate) fn interrupt(self) -> Outcome {
-        self.0.signal(Signal::INT);
+        self.process.signal(Signal::INT);
         self.wait()
     }
 
@@ -108,7 +113,7 @@ impl Probe {
             assert!(begun.elapsed() < PATIENCE, "no verdict: {:?}", self.objects().last());
             thread::sleep(Duration::from_millis(20));
         }
-        let status = self.0.wait().code();
+        let status = self.process.wait().code();
         Outcome { status, objects: self.objects() }
     }
 }
@@ -141,4 +146,22 @@ impl Outcome {
             .iter()
             .for_each(|part| assert!(self.text().contains(part), "{part:?}: {}", self.text()));
     }
+}
+
+fn spawn(wrapper: &[&str], args: &[&str]) -> Process {
+    let program = programs::folder().join("client");
+    let line = [wrapper, &[program.to_str().unwrap()], args, &["--json"]].concat();
+    let child = Command::new(line[0])
+        .args(&line[1..])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run {line:?}: {error}"));
+    let process = Process::new(child);
+    process.read_stdout();
+    process.read_stderr();
+    process
 }

@@ -18,8 +18,12 @@ use crate::probe::crowd::instance::Instance;
 /// Time after which a ping without a reply is told.
 const STALL: Duration = Duration::from_secs(1);
 
-/// Longest pause between two tries: gaps are to tell of the server, and not of the pauses.
+/// Longest pause between two tries of up to [`FEW`] connections, and of others in proportion: gaps
+/// are to tell of the server rather than of the pauses, and a server is not to be flooded.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// See [`LONGEST_PAUSE`].
+const FEW: u64 = 1000;
 
 /// A connection of the fleet.
 pub(super) struct Member {
@@ -89,7 +93,8 @@ impl Member {
                     self.shared.fleet.borrow_mut().refuse(cause.to_string(), self.was_held);
                 }
             }
-            let pause = backoff.next(rand::random(), None).min(LONGEST_PAUSE);
+            let longest = longest_pause(self.shared.options.connections);
+            let pause = backoff.next(rand::random(), None).min(longest);
             sleep(pause + asked.unwrap_or_default()).await;
         }
     }
@@ -204,6 +209,11 @@ impl Member {
     }
 }
 
+/// Longest pause between two tries, of so many connections.
+fn longest_pause(connections: u64) -> Duration {
+    LONGEST_PAUSE.mul_f64((connections as f64 / FEW as f64).max(1.0))
+}
+
 /// Counts a connection among those that wait for a reply.
 struct Waiting<'a>(&'a Shared);
 
@@ -217,5 +227,17 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fleet.borrow_mut().wait(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_connections_pause_longer() {
+        for (connections, seconds) in [(1, 2), (1000, 2), (10_000, 20)] {
+            assert_eq!(longest_pause(connections), Duration::from_secs(seconds));
+        }
     }
 }
