@@ -39,7 +39,7 @@ fn upper_tail(statistic: f64, freedom: u64) -> f64 {
 /// The natural logarithm of the gamma function at half of `twice`, which recursion leads back to
 /// the values at 1/2 or 1.
 fn ln_gamma(twice: u64) -> f64 {
-    let first = if twice % 2 == 0 { 0.0 } else { PI.sqrt().ln() };
+    let first = if twice.is_multiple_of(2) { 0.0 } else { PI.sqrt().ln() };
     let smaller = (1..twice).rev().skip(1).step_by(2).map(|twice| twice as f64 / 2.0);
     first + smaller.filter(|&factor| factor > 0.0).map(f64::ln).sum::<f64>()
 }

@@ -162,9 +162,8 @@ pub(crate) fn choose(answers: &[Evidence]) -> Option<By> {
     let first = answers.first()?;
     let message = By::Message(Pattern::whole());
     let certain = certain(first);
-    match certain {
-        Some(By::Hello | By::Greeting) => return certain,
-        _ => {}
+    if let Some(By::Hello | By::Greeting) = certain {
+        return certain;
     }
     let headers = || first.headers.keys().filter(|name| !differs_otherwise(name)).cloned();
     let (naming, others): (Vec<_>, Vec<_>) = headers().partition(names_instance);

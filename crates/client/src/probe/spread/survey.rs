@@ -113,7 +113,7 @@ impl Survey {
         }
         let instances = held.iter().filter_map(|held| held.instance(observed.by.as_ref()));
         instances.for_each(|instance| observed.shares.add(&instance));
-        observed.shown = held.first().map(|held| header_names(held)).unwrap_or_default();
+        observed.shown = held.first().map(header_names).unwrap_or_default();
         observed.sets_cookies = held.iter().any(|held| held.evidence.cookies().next().is_some());
     }
 

@@ -14,7 +14,7 @@ fn observed(counts: &[(&str, u64)]) -> Observed {
     let shares = shares(counts);
     let (answered, by) = (shares.total(), Some(By::Hello));
     let (asked, expect, is_whole) = (answered, 2, true);
-    Observed { asked, answered, shares, by, expect, is_whole, ..Observed::default() }
+    Observed { asked, answered, is_whole, by, shares, expect, ..Observed::default() }
 }
 
 /// Connections with keys; each letter is the instance that one of them went to.
