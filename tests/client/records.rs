@@ -42,7 +42,7 @@ fn fields(object: &Value) -> BTreeSet<String> {
     for (name, value) in object.as_object().unwrap() {
         match value {
             // What the causes and the ends are is up to the server.
-            Value::Object(_) if !name.ends_with("_by_cause") && name != "seen" => {
+            Value::Object(_) if !name.ends_with("_by_cause") && !name.starts_with("seen") => {
                 names.extend(fields(value).iter().map(|inner| format!("{name}.{inner}")));
             }
             _ => _ = names.insert(name.clone()),

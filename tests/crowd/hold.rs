@@ -235,7 +235,8 @@ fn five_hundred_connections_are_cheap() {
 #[ignore = "takes a while, and needs 10,100 descriptors"]
 fn ten_thousand_connections_are_held() {
     let mut server = TestServer::start();
-    let probe = Probe::start(&["hold", &format!("ws://{}/probe", server.address()), "-n", "10000"]);
+    let probe =
+        Probe::start_alone(&["hold", &format!("ws://{}/probe", server.address()), "-n", "10000"]);
     probe.holds(10_000);
     server.stop();
     probe.until("all are lost", |object| object["lost"] == 10_000);

@@ -120,10 +120,14 @@ fn a_reload_is_told_from_a_restart_of_the_servers() {
             ("not_back", 0.into()),
             ("even_after", true.into()),
         ]);
-        assert_eq!(outcome.verdict()["seen"][seen], 40, "{kind:?}: {}", outcome.verdict());
+        // To servers, Caddy sends a Close frame that is not masked. Their protest may come first.
+        let seen = [seen, "close-1002"].map(|seen| outcome.verdict()["seen"][seen].as_u64());
+        assert_eq!(seen.iter().flatten().sum::<u64>(), 40, "{kind:?}: {}", outcome.verdict());
+        assert!(seen[0] > Some(10), "{kind:?}: {}", outcome.verdict());
         outcome.assert_says(&[
             "They were connections to all servers",
             "The same servers still answer and were not started anew",
+            "that was not this client, so it was something between",
         ]);
     }
 }

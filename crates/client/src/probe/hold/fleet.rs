@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::moment::{End, Moment, moment};
+use super::told::Told;
 use crate::outage::activity::Cut;
 use crate::outage::cause::Ended;
 use crate::outage::seen::Seen;
@@ -53,6 +54,8 @@ pub(super) struct Fleet {
     pub(super) longest_stall: Duration,
     /// Connections that could not be made.
     pub(super) refused: Causes,
+    /// How connections ended for the servers that were asked about it.
+    pub(super) told: Told,
     ends: VecDeque<End>,
     survived: Duration,
     oldest: Duration,
@@ -86,6 +89,7 @@ impl Fleet {
             stalls: 0,
             longest_stall: Duration::ZERO,
             refused: Causes::default(),
+            told: Told::default(),
             ends: VecDeque::new(),
             survived: Duration::ZERO,
             oldest: Duration::ZERO,
@@ -180,6 +184,12 @@ impl Fleet {
             self.changed = Some(Instant::now());
         }
         push(&mut self.newcomers, instance, NEWCOMERS);
+    }
+
+    /// A server told how a connection ended, as JSON of [`Ended`](proto::probe::Ended), which the
+    /// client may have given up itself.
+    pub(super) fn heard(&mut self, end: &str, is_given_up: bool) {
+        self.told.add(end, is_given_up);
     }
 
     /// A connection survived a silence.

@@ -46,6 +46,10 @@ struct Gap {
     /// The last reply before.
     since: Instant,
     before: Option<Instance>,
+    /// The number of the connection before, at a server with `/probe`.
+    number: Option<String>,
+    /// Whether the client gave the connection up.
+    is_given_up: bool,
 }
 
 impl Member {
@@ -105,8 +109,10 @@ impl Member {
             if let Err(ending) = self.ping().await {
                 return ending;
             }
-            if !self.is_held {
-                self.joined().await;
+            if !self.is_held
+                && let Err(ending) = self.joined().await
+            {
+                return ending;
             }
             let next = self.shared.next_ping(self.number, Instant::now());
             let Some(Made { link, .. }) = &mut self.made else { return Ending::Stopped };
@@ -141,9 +147,11 @@ impl Member {
     }
 
     /// The first reply over a connection came.
-    async fn joined(&mut self) {
+    async fn joined(&mut self) -> Result<(), Ending> {
         let now = Instant::now();
-        let Some(Made { connection, instance, .. }) = &self.made else { return };
+        let Some(Made { link, connection, instance }) = &mut self.made else {
+            return Err(Ending::Stopped);
+        };
         self.is_held = true;
         self.last_reply = now;
         let gap = self.gap.take();
@@ -154,12 +162,16 @@ impl Member {
         let url = options.endpoint.url.to_string();
         let fields = connection.fields_of(&url, Some(connection.age()), instance.as_deref());
         printer.record_at("connection", connection.at(), &fields).await;
-        if let Some(Gap { mut outage, before, .. }) = gap {
-            outage.length = now.duration_since(outage.began);
-            outage.is_over = true;
-            let fields = outage.fields_between(before.as_deref(), instance.as_deref());
-            printer.record_at("outage", outage.began_at(), &fields).await;
+        let Some(Gap { mut outage, before, number, is_given_up, .. }) = gap else { return Ok(()) };
+        outage.length = now.duration_since(outage.began);
+        outage.is_over = true;
+        let fields = outage.fields_between(before.as_deref(), instance.as_deref());
+        printer.record_at("outage", outage.began_at(), &fields).await;
+        if let Some(number) = number.filter(|_| before == *instance) {
+            let end = link.ask_for_end(&number, options.patience).await?;
+            self.shared.fleet.borrow_mut().heard(&end, is_given_up);
         }
+        Ok(())
     }
 
     /// The present connection ended.
@@ -179,7 +191,10 @@ impl Member {
                 let began = now.checked_sub(silent).unwrap_or(now);
                 let (length, is_over) = (Duration::ZERO, false);
                 let outage = Outage { seen, reason, began, length, cut: Some(cut), is_over };
-                self.gap = Some(Gap { outage, since: self.last_reply, before: instance });
+                let number = link.hello().map(|hello| hello.connection.into_owned());
+                let (since, before) = (self.last_reply, instance);
+                let is_given_up = ending.close().is_some();
+                self.gap = Some(Gap { outage, since, before, number, is_given_up });
             }
             // Connected, and never answered.
             _ => fleet.refuse(reason, self.was_held),
@@ -192,7 +207,7 @@ impl Member {
     /// Ends the connection, and what is told of it.
     async fn end(mut self) {
         let now = Instant::now();
-        if let Some(Gap { mut outage, since, before }) = self.gap.take() {
+        if let Some(Gap { mut outage, since, before, .. }) = self.gap.take() {
             outage.length = now.duration_since(outage.began);
             self.shared.fleet.borrow_mut().unfinished(now.duration_since(since));
             let fields = outage.fields_between(before.as_deref(), None);

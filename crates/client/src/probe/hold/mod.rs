@@ -10,6 +10,7 @@ mod member;
 mod moment;
 mod newcomer;
 mod shared;
+mod told;
 mod verdict;
 mod watch;
 

@@ -28,6 +28,7 @@ pub(super) struct Fields {
     /// Ends of connections, of which one may have had several.
     losses: u64,
     seen: BTreeMap<String, u64>,
+    seen_by_server: BTreeMap<String, u64>,
     worst_gap: Option<f64>,
     median_gap: Option<f64>,
     refused: u64,
@@ -73,6 +74,7 @@ impl Story<'_> {
             lost: fleet.lost,
             losses: fleet.losses(),
             seen: fleet.seen.iter().map(|(seen, count)| (seen.to_string(), *count)).collect(),
+            seen_by_server: fleet.told.fields(),
             worst_gap: fleet.worst_gap.map(record::seconds),
             median_gap: fleet.median_gap().map(record::seconds),
             refused: fleet.refused.total(),
@@ -115,6 +117,7 @@ impl Story<'_> {
             Some(self.losses()),
             self.never(),
             self.owners(),
+            fleet.told.sentence(),
             self.moment(),
             self.gaps(),
             self.stalls(),
