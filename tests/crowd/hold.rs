@@ -1,6 +1,8 @@
 //! `client hold`: what becomes of connections when something happens.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use serde_json::Value;
 use crate::balancer::{Balancer, Policy};
 use crate::network::{Cut, Network};
 use crate::probe::{Outcome, Probe};
+use crate::programs;
 use crate::support::TestServer;
 
 /// Two servers behind a balancer, and a probe that holds connections to both.
@@ -204,6 +207,21 @@ fn servers_of_any_kind_are_pinged_with_ping_frames() {
     assert_eq!(outcome.status, Some(0));
     outcome.assert(&[("even_after", Value::Null), ("shares_after", serde_json::json!([]))]);
     assert_eq!(outcome.text().split(" in ").next(), Some("none of 10 connections was lost"));
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it() {
+    let server = TestServer::start();
+    let mut command = Command::new(programs::folder().join("client"));
+    command.args(["hold", &format!("ws://{}/probe", server.address()), "-n", "10", "--json"]);
+    let mut client = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(client.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    let output = client.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code().is_some_and(|status| status != 101), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
 }
 
 #[test]

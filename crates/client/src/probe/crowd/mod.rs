@@ -5,5 +5,6 @@ pub(super) mod causes;
 pub(super) mod chance;
 pub mod instance;
 pub mod pattern;
+pub(super) mod sentences;
 pub(super) mod shares;
 pub(super) mod way;

@@ -10,6 +10,7 @@ use super::fleet::Fleet;
 use super::moment::Moment;
 use crate::outage::seen::Seen;
 use crate::probe::crowd::instance::By;
+use crate::probe::crowd::sentences::joined;
 use crate::probe::crowd::shares::{Share, Shares, probability, shown};
 use crate::probe::report::Finding;
 use crate::record;
@@ -57,7 +58,8 @@ pub(super) fn ended(seen: Seen) -> String {
 /// The verdict.
 pub(super) fn finding(fleet: &Fleet, options: &Options) -> Finding<Fields> {
     let story = Story { fleet, max_gap: options.max_gap };
-    Finding { probe: "hold", ok: story.is_ok(), text: story.text(), fields: story.fields() }
+    let text = joined(&story.sentences(), options.json);
+    Finding { probe: "hold", ok: story.is_ok(), text, fields: story.fields() }
 }
 
 struct Story<'a> {
@@ -104,13 +106,13 @@ impl Story<'_> {
         }
     }
 
-    fn text(&self) -> String {
+    fn sentences(&self) -> Vec<String> {
         let fleet = self.fleet;
         let refusals = self.refusals();
         if fleet.ever == 0 {
             return match refusals {
-                None => "stopped before a connection was made".into(),
-                Some(refusals) => format!("no connection could be made. {refusals}"),
+                None => vec!["stopped before a connection was made".into()],
+                Some(refusals) => vec!["no connection could be made".into(), refusals],
             };
         }
         let sentences = [
@@ -125,7 +127,7 @@ impl Story<'_> {
             self.load(),
             self.bound(),
         ];
-        sentences.into_iter().flatten().collect::<Vec<_>>().join(". ")
+        sentences.into_iter().flatten().collect()
     }
 
     fn losses(&self) -> String {

@@ -48,11 +48,12 @@ pub struct Options {
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let mut report = Report::open(options.json)?;
+    let is_json = options.json;
     let mut survey = Survey::new(options, report.printer());
     select! {
         () = survey.run() => {}
         () = report.over(&mut stop) => {}
     }
     let observed = survey.finish().await;
-    report.finish(verdict::finding(&observed)).await
+    report.finish(verdict::finding(&observed, is_json)).await
 }

@@ -7,6 +7,7 @@ use crate::net::ConnectError;
 use crate::probe::crowd::causes::Causes;
 use crate::probe::crowd::chance::{FEWEST_EACH, SIGNIFICANT};
 use crate::probe::crowd::instance::By;
+use crate::probe::crowd::sentences::joined;
 use crate::probe::crowd::shares::{Share, Shares, probability, shown};
 use crate::probe::report::Finding;
 use crate::words::{counted, percent};
@@ -133,10 +134,10 @@ impl Observed {
         Some(pattern != Pattern::Skewed && are_enough && self.refused == 0)
     }
 
-    fn text(&self) -> String {
+    fn sentences(&self) -> Vec<String> {
         let sentences = match self.pattern() {
             _ if self.answered == 0 && self.refused == 0 => {
-                return "stopped before a server answered".into();
+                vec!["stopped before a server answered".into()]
             }
             _ if self.answered == 0 => vec!["no connection could be made".into(), self.refusals()],
             None => vec![self.unnamed(), self.refusals()],
@@ -148,7 +149,7 @@ impl Observed {
                 self.cut_short(),
             ],
         };
-        sentences.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(". ")
+        sentences.into_iter().filter(|text| !text.is_empty()).collect()
     }
 
     fn spread(&self, pattern: Pattern) -> String {
@@ -285,8 +286,9 @@ fn addresses(number: u64) -> String {
     if number == 1 { "1 address".into() } else { format!("{number} addresses") }
 }
 
-/// The verdict.
-pub(super) fn finding(observed: &Observed) -> Finding<Fields> {
+/// The verdict, for a program or a person.
+pub(super) fn finding(observed: &Observed, is_json: bool) -> Finding<Fields> {
+    let text = joined(&observed.sentences(), is_json);
     let fields = Fields {
         connections: observed.answered,
         refused: observed.refused,
@@ -297,7 +299,7 @@ pub(super) fn finding(observed: &Observed) -> Finding<Fields> {
         by: observed.by.as_ref().map(ToString::to_string),
         instances: observed.all().instances(),
     };
-    Finding { probe: "spread", ok: observed.is_ok(), text: observed.text(), fields }
+    Finding { probe: "spread", ok: observed.is_ok(), text, fields }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn judged(fleet: &Fleet, max_gap: Option<u64>) -> (Option<bool>, String) {
     let story = Story { fleet, max_gap: max_gap.map(Duration::from_secs) };
-    (story.is_ok(), story.text())
+    (story.is_ok(), joined(&story.sentences(), true))
 }
 
 /// Two servers with fifty connections each; those of the first end within half a second.
@@ -29,7 +29,7 @@ fn back(fleet: &mut Fleet, name: &str) {
 fn connections_that_held_are_good() {
     let (ok, text) = judged(&fleet(&"ab".repeat(50)), None);
     assert_eq!(ok, Some(true));
-    assert_eq!(text, "none of 100 connections was lost in 0.0 s. The load is even: a 50, b 50");
+    assert_eq!(text, "none of 100 connections was lost in 0.0 s. The load is even: a 50, b 50.");
     let mut nameless = fleet("aa");
     nameless.shares = Shares::default();
     assert_eq!(judged(&nameless, None).1, "none of 2 connections was lost in 0.0 s");
@@ -55,7 +55,7 @@ fn a_server_that_stops_is_told() {
     assert_eq!(judged(&fleet, Some(2)).0, Some(true));
     let (ok, text) = judged(&fleet, Some(1));
     assert_eq!(ok, Some(false));
-    assert!(text.ends_with(". That is longer than 1.00 s (--max-gap)"), "{text}");
+    assert!(text.ends_with(". That is longer than 1.00 s (--max-gap)."), "{text}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn without_connections_there_is_little_to_tell() {
     fleet.refuse("full".into(), false);
     let (ok, text) = judged(&fleet, None);
     assert_eq!(ok, Some(false));
-    assert_eq!(text, "no connection could be made. 1 refusal of new connections (1 time: full)");
+    assert_eq!(text, "no connection could be made. 1 refusal of new connections (1 time: full).");
     fleet.tried();
     fleet.joined(None, true, None);
     let (ok, text) = judged(&fleet, None);

@@ -1,6 +1,10 @@
 use super::*;
 use crate::probe::crowd::instance::Instance;
 
+fn finding(observed: &Observed) -> Finding<Fields> {
+    super::finding(observed, true)
+}
+
 fn shares(counts: &[(&str, u64)]) -> Shares {
     let mut shares = Shares::default();
     for &(name, count) in counts {
@@ -118,7 +122,7 @@ fn refused_connections_and_missing_servers_are_no_good() {
     };
     let found = finding(&refused(observed(&[("a", 100), ("b", 100)])));
     assert_eq!((found.ok, found.fields.refused), (Some(false), 1));
-    assert!(found.text.ends_with("1 connection refused (1 time: Connection refused)"));
+    assert!(found.text.ends_with("1 connection refused (1 time: Connection refused)."));
 
     let found = finding(&Observed { expect: 3, ..observed(&[("a", 100), ("b", 100)]) });
     assert_eq!(found.ok, Some(false));
@@ -149,5 +153,5 @@ fn a_verdict_of_few_says_so() {
     let text = finding(&observed(&[("a", 3), ("b", 2)])).text;
     assert!(text.contains("so few show a strong skew only: try -n 100"), "{text}");
     let early = Observed { asked: 200, is_whole: false, ..observed(&[("a", 30), ("b", 27)]) };
-    assert!(finding(&early).text.ends_with("That is after 57 of 200"));
+    assert!(finding(&early).text.ends_with("That is after 57 of 200."));
 }
