@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::client::{Client, command};
 use crate::fake::{Fake, Port};
+use crate::real_server::Running;
 
 const README: &str = include_str!("../../crates/client/README.md");
 
@@ -40,8 +41,8 @@ fn fields(object: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (name, value) in object.as_object().unwrap() {
         match value {
-            // What the causes are is up to the server.
-            Value::Object(_) if !name.ends_with("_by_cause") => {
+            // What the causes and the ends are is up to the server.
+            Value::Object(_) if !name.ends_with("_by_cause") && !name.starts_with("seen") => {
                 names.extend(fields(value).iter().map(|inner| format!("{name}.{inner}")));
             }
             _ => _ = names.insert(name.clone()),
@@ -261,4 +262,54 @@ fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
         // The binary frame counts as the reply to the third line.
         assert_eq!((&verdict["missing"], output.status.success()), (&missing.into(), missing == 0));
     }
+}
+
+/// The objects of a probe of `/probe` on a server, which is started anew once so many connections
+/// are there.
+fn probed(args: &[&str], restart_after: Option<usize>) -> (Option<i32>, Vec<Value>) {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let url = format!("{}/probe", port.url());
+    let mut command = command(&[]);
+    command.args(args).args([url.as_str(), "--json"]);
+    let mut client =
+        Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = Vec::new();
+    let mut server = Some(server);
+    if let Some(number) = restart_after {
+        let is_connection = |line: &&String| line.contains("\"type\":\"connection\"");
+        while lines.iter().filter(is_connection).count() < number {
+            lines.push(client.stdout.next());
+        }
+        server.take().unwrap().stop();
+        lines.push(client.stdout.next());
+        server = Some(Running::start(port.address(), &folder, &[]));
+    }
+    lines.extend(client.stdout.rest());
+    let status = client.wait().code();
+    server.unwrap().stop();
+    (status, checked(lines.join("\n").as_bytes()))
+}
+
+#[test]
+fn the_spread_of_connections_has_an_object_for_each_and_a_verdict() {
+    let (status, objects) = probed(&["spread", "-n", "10"], None);
+    assert_eq!((status, of_type(&objects, "connection").len()), (Some(1), 10));
+    let verdict = objects.last().unwrap();
+    assert_eq!((&verdict["pattern"], &verdict["connections"]), (&"one".into(), &10.into()));
+    assert_eq!(verdict["shares"][0]["instance"], of_type(&objects, "connection")[0]["instance"]);
+}
+
+#[test]
+fn held_connections_have_samples_outages_and_a_verdict() {
+    let args = ["hold", "-n", "5", "--until-quiet", "2s"];
+    let (status, objects) = probed(&args, Some(5));
+    assert_eq!(status, Some(1));
+    let outages = of_type(&objects, "outage");
+    assert_eq!(outages.len(), 5);
+    assert!(outages.iter().all(|outage| outage["before"] != outage["after"]), "{outages:?}");
+    assert!(of_type(&objects, "sample").len() > 1);
+    let verdict = objects.last().unwrap();
+    assert_eq!(verdict["seen"]["close-1001"], 5, "{verdict}");
 }

@@ -184,6 +184,40 @@ fn an_update_loses_no_acknowledged_ping_and_a_bad_one_is_rolled_back() {
     assert!(by_clients.iter().all(|away| *away < MOST_AWAY_WITH_PAUSES), "{by_clients:?}");
 }
 
+#[test]
+#[ignore = "needs Docker"]
+fn hold_tells_what_an_update_does_to_connections() {
+    let stack = Stack::deploy(1);
+    let url = format!("ws://{}/probe", stack.nginx);
+    let run = ["run", "--rm", "--network", "host", "websockets-client"];
+    let hold = ["hold", &url, "-n", "60", "--until-quiet", "30s", "--json"];
+    let mut probe =
+        Command::new("docker").args(run).args(hold).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(probe.stdout.take().unwrap()).lines();
+    let mut objects =
+        lines.map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap());
+    let all = objects.find(|object| object["type"] == "sample" && object["held"] == 60);
+    assert_eq!(all.unwrap()["shares"].as_array().unwrap().len(), 3);
+
+    update(&["--force"], "completed");
+    let verdict = objects.find(|object| object["type"] == "verdict").expect("a verdict");
+    assert_eq!(probe.wait().unwrap().code(), Some(1), "{verdict}");
+    // Every connection had to move, some of them from one replica to the next that goes.
+    for (name, number) in [("connections", 60), ("lost", 60), ("not_back", 0)] {
+        assert_eq!(verdict[name], number, "{name} in {verdict}");
+    }
+    assert_eq!(verdict["seen"]["close-1001"], verdict["losses"], "{verdict}");
+    assert!(verdict["worst_gap"].as_f64() < Some(MOST_AWAY.as_secs_f64() + 1.0), "{verdict}");
+    // None of the replicas is one of those before.
+    let names = |which: &str| -> Vec<String> {
+        let shares = verdict[which].as_array().unwrap().iter();
+        shares.map(|share| share["instance"].as_str().unwrap().to_owned()).collect()
+    };
+    let (before, after) = (names("shares_before"), names("shares_after"));
+    assert_eq!((before.len(), after.len()), (3, 3), "{verdict}");
+    assert!(after.iter().all(|name| !before.contains(name)), "{verdict}");
+}
+
 /// Updates the servers, and waits for what comes of it.
 #[track_caller]
 fn update(change: &[&str], end: &str) {

@@ -104,7 +104,7 @@ fn tolerance(time: Duration) -> Duration {
 }
 
 /// Whether at least two thirds of the connections ended within [`INSTANT`].
-fn are_at_once(ends: &[Ended]) -> bool {
+pub(crate) fn are_at_once(ends: &[Ended]) -> bool {
     let mut times: Vec<_> = ends.iter().map(|end| end.at).collect();
     times.sort();
     let within = |first: Duration| {

@@ -30,13 +30,22 @@ pub(crate) struct Fields<'a> {
     silent_sent: Option<f64>,
     /// The instances that answered before and after; `None` for servers that do not name their
     /// instance.
-    before: Option<String>,
-    after: Option<String>,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
 }
 
 impl Outage {
     /// The outage as a JSON object.
     pub(crate) fn fields(&self) -> Fields<'_> {
+        self.fields_between(None, None)
+    }
+
+    /// The same, with the instances that answered before and after, if they are known.
+    pub(crate) fn fields_between<'a>(
+        &'a self,
+        before: Option<&'a str>,
+        after: Option<&'a str>,
+    ) -> Fields<'a> {
         let cut = |time: fn(&super::activity::Cut) -> Duration| {
             self.cut.as_ref().map(|cut| record::seconds(time(cut)))
         };
@@ -49,8 +58,8 @@ impl Outage {
             age: cut(|cut| cut.age),
             silent_received: cut(|cut| cut.silent_received),
             silent_sent: cut(|cut| cut.silent_sent),
-            before: None,
-            after: None,
+            before,
+            after,
         }
     }
 

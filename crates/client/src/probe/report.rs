@@ -18,6 +18,8 @@ use crate::stdout::{self, Output, Writer};
 pub(super) struct Report {
     output: Output,
     writer: Writer,
+    /// Why stdout cannot be written, once that is known.
+    unwritable: Option<io::Error>,
     is_json: bool,
     is_live: bool,
 }
@@ -46,7 +48,7 @@ impl Report {
             start().map_err(|error| format!("cannot write to stdout: {error}"))?;
         let is_smart = env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"));
         let is_live = !is_json && is_smart && io::stdout().is_terminal();
-        Ok(Self { output, writer, is_json, is_live })
+        Ok(Self { output, writer, unwritable: None, is_json, is_live })
     }
 
     /// Another handle, for tasks of the probe.
@@ -59,7 +61,7 @@ impl Report {
     pub(super) async fn over(&mut self, stop: &mut Stop) {
         select! {
             () = stop.wait() => {}
-            _ = self.writer.failed() => {}
+            error = self.writer.failed() => self.unwritable = Some(error),
         }
     }
 
@@ -78,7 +80,11 @@ impl Report {
             // The exit says why.
             (false, None) => String::new(),
         };
-        stdout::unless_closed(self.output.finish(last, self.writer).await)
+        let written = match self.unwritable {
+            Some(error) => Err(error),
+            None => self.output.finish(last, self.writer).await,
+        };
+        stdout::unless_closed(written)
             .map_err(|error| format!("cannot write to stdout: {error}"))?;
         Ok(match ok {
             Some(true) => Verdict::Good,
@@ -106,8 +112,18 @@ impl Printer {
 
     /// Prints an object for a program.
     pub(super) async fn record(&self, r#type: &'static str, fields: &impl Serialize) {
+        self.record_at(r#type, SystemTime::now(), fields).await;
+    }
+
+    /// Prints an object for a program, of something that happened then.
+    pub(super) async fn record_at(
+        &self,
+        r#type: &'static str,
+        at: SystemTime,
+        fields: &impl Serialize,
+    ) {
         if self.is_json
-            && let Ok(line) = record::line(r#type, SystemTime::now(), fields)
+            && let Ok(line) = record::line(r#type, at, fields)
         {
             self.output.print(line).await;
         }

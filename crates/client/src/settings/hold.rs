@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::crowd::{SourceArgs, check, connections, duration};
 use crate::net::Endpoint;
+use crate::probe::crowd::instance::By;
 use crate::probe::hold::Options;
 
 /// The arguments of `client hold` alone.
@@ -13,10 +15,35 @@ pub(super) struct HoldArgs {
     /// Server [default: that of --server-url]
     #[arg(value_name = "URL")]
     pub(super) url: Option<String>,
+
+    /// Connections to hold
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value = "500", value_parser = connections)]
+    connections: u64,
+
+    /// How long to hold them [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    limit: Option<Duration>,
+
+    /// Ends when nothing has changed for this long after a change [60s without a TIME]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60s", value_parser = duration)]
+    until_quiet: Option<Duration>,
+
+    /// Longest time without a reply for a good verdict [default: no connection may be lost]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    max_gap: Option<Duration>,
+
+    /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
+    /// of the first message where PATTERN has a *, as in message:[*]
+    /// [default: the hello of /probe, the greeting of /ws, or a header that names one]
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<By>)]
+    by: Option<By>,
+
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 impl HoldArgs {
-    /// The probe that was asked for.
+    /// The probe that was asked for. Raises the descriptor limit of the process as far as allowed.
     ///
     /// # Errors
     /// Which argument is wrong, with its value and what is allowed.
@@ -26,6 +53,18 @@ impl HoldArgs {
         patience: Duration,
         json: bool,
     ) -> Result<Options, String> {
-        Ok(Options { endpoint, patience, json })
+        // One more for those that are made once a second.
+        check(self.connections + 1)?;
+        Ok(Options {
+            endpoint,
+            patience,
+            json,
+            connections: self.connections,
+            by: self.by.clone(),
+            sources: self.source.sources(self.connections),
+            limit: self.limit,
+            quiet: self.until_quiet,
+            max_gap: self.max_gap,
+        })
     }
 }

@@ -1,0 +1,180 @@
+//! What the ends of connections have in common.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::outage::cause::{Cause, Ended, Observed, are_at_once, cause};
+use crate::probe::crowd::instance::Instance;
+
+/// The end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) ended: Ended,
+    /// The instance at the other end.
+    pub(super) instance: Option<Instance>,
+}
+
+/// What ends of connections have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The time without traffic before.
+    Idle(Duration),
+    /// Their age.
+    Lifetime(Duration),
+    /// The instant.
+    Instant,
+    /// The instant, among those of each of so many instances.
+    Rolling(usize),
+    /// Nothing.
+    None,
+}
+
+impl Moment {
+    /// The name in JSON.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Idle(_) => "idle",
+            Self::Lifetime(_) => "lifetime",
+            Self::Instant => "instant",
+            Self::Rolling(_) => "rolling",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What the ends have in common; `None` without ends. `survived` is the longest silence that a
+/// connection survived, `oldest` the age of the oldest one that was not lost.
+pub(super) fn moment(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Moment> {
+    let common = of_all(ends, survived, oldest)?;
+    if common != Moment::None {
+        return Some(common);
+    }
+    let mut groups: BTreeMap<&str, Vec<&End>> = BTreeMap::new();
+    for end in ends {
+        groups.entry(end.instance.as_deref().unwrap_or_default()).or_default().push(end);
+    }
+    let is_instant = |group: &Vec<&End>| {
+        let common = of_all(group, survived, oldest);
+        // One alone is at one instant in any case.
+        group.len() == 1 || common == Some(Moment::Instant)
+    };
+    let is_rolling = groups.len() > 1
+        && groups.values().all(is_instant)
+        && groups.values().any(|group| group.len() > 1);
+    Some(if is_rolling { Moment::Rolling(groups.len()) } else { Moment::None })
+}
+
+fn of_all(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Moment> {
+    let times: Vec<_> = ends.iter().map(|end| end.ended).collect();
+    Some(match cause(Observed { ends: &times, survived, oldest })? {
+        Cause::Idle(time) => Moment::Idle(time),
+        Cause::Lifetime(_) if is_at_one_instant(&times) => Moment::Instant,
+        Cause::Lifetime(age) => Moment::Lifetime(age),
+        Cause::Instant => Moment::Instant,
+        Cause::Unknown => Moment::None,
+    })
+}
+
+/// Whether ends at the same age are rather ends at the same instant. Connections that were made
+/// within a second have both in common: a limit of the age ends them as far apart as they were
+/// made, and an instant ends them closer together than their ages are.
+fn is_at_one_instant(ends: &[Ended]) -> bool {
+    are_at_once(ends)
+        && spread(ends.iter().map(|end| end.at)) <= spread(ends.iter().map(|end| end.age))
+}
+
+/// The range of the middle 80% of the times.
+fn spread(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    let Some(last) = times.len().checked_sub(1) else { return Duration::ZERO };
+    times[last - last / 10].saturating_sub(times[last / 10])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(time: f64) -> Duration {
+        Duration::from_secs_f64(time)
+    }
+
+    /// Ends of connections that were made at these times and ended at those, with a ping once a
+    /// second.
+    fn ends(times: &[(f64, f64, &str)]) -> Vec<End> {
+        let end = |(number, &(made, at, name)): (usize, &(f64, f64, &str))| End {
+            ended: Ended {
+                at: seconds(at),
+                age: seconds(at - made),
+                silent: seconds((number * 37 % 100) as f64 / 100.0),
+            },
+            instance: Some(name.into()),
+        };
+        times.iter().enumerate().map(end).collect()
+    }
+
+    fn of(times: &[(f64, f64, &str)], oldest: f64) -> Option<Moment> {
+        let ends = ends(times);
+        moment(&ends.iter().collect::<Vec<_>>(), seconds(1.0), seconds(oldest))
+    }
+
+    /// Fifty connections made within a second, which end as `end` says.
+    fn fifty(
+        end: impl Fn(usize, f64) -> f64,
+        name: impl Fn(usize) -> &'static str,
+    ) -> Vec<(f64, f64, &'static str)> {
+        let made = |number: usize| number as f64 / 50.0;
+        (0..50).map(|number| (made(number), end(number, made(number)), name(number))).collect()
+    }
+
+    #[test]
+    fn each_pattern_is_told() {
+        let jitter = |number: usize| (number * 7 % 10) as f64 / 100.0;
+        let one = |_| "a";
+        assert_eq!(of(&[], 60.0), None);
+        let reload = fifty(|number, _| 60.0 + jitter(number), one);
+        assert_eq!(of(&reload, 0.0), Some(Moment::Instant));
+        // Others go on, and are as old.
+        assert_eq!(of(&reload, 90.0), Some(Moment::Instant));
+        let limit = fifty(|number, made| made + 60.0 + jitter(number) / 10.0, one);
+        assert!(matches!(of(&limit, 0.0), Some(Moment::Lifetime(_))));
+        // Two generations.
+        let mut twice = limit.clone();
+        twice.extend(limit.iter().map(|&(_, end, name)| (end + 0.1, end + 60.1, name)));
+        assert!(matches!(of(&twice, 5.0), Some(Moment::Lifetime(_))));
+        let slowly = fifty(|number, _| 60.0 + number as f64, one);
+        assert_eq!(of(&slowly, 90.0), Some(Moment::None));
+        assert_eq!(of(&[(0.0, 60.0, "a")], 90.0), Some(Moment::None));
+    }
+
+    #[test]
+    fn one_server_after_the_other_is_a_rolling_update() {
+        let name = |number: usize| ["a", "b", "c"][number % 3];
+        let rolling = fifty(|number, _| 60.0 + (number % 3) as f64 * 10.0, name);
+        assert_eq!(of(&rolling, 90.0), Some(Moment::Rolling(3)));
+        // The last one is lost alone.
+        let mut alone =
+            fifty(|number, _| 60.0 + (number % 2) as f64 * 10.0, |number| ["a", "b"][number % 2]);
+        alone.push((60.1, 80.0, "c"));
+        assert_eq!(of(&alone, 90.0), Some(Moment::Rolling(3)));
+        // Now and then, of any server.
+        let slowly = fifty(|number, _| 60.0 + number as f64, name);
+        assert_eq!(of(&slowly, 200.0), Some(Moment::None));
+        let each = [(0.0, 10.0, "a"), (0.0, 50.0, "b"), (0.0, 90.0, "c")];
+        assert_eq!(of(&each, 200.0), Some(Moment::None));
+    }
+
+    #[test]
+    fn an_idle_timeout_shorter_than_a_second_is_told() {
+        let ends: Vec<_> = (0..20)
+            .map(|number| {
+                let at = seconds(f64::from(number) * 3.0 + 0.8);
+                let ended =
+                    Ended { at, age: seconds(0.8 + f64::from(number % 3)), silent: seconds(0.8) };
+                End { ended, instance: None }
+            })
+            .collect();
+        let moment = moment(&ends.iter().collect::<Vec<_>>(), seconds(0.1), seconds(2.0));
+        assert_eq!(moment, Some(Moment::Idle(seconds(0.8))));
+    }
+}

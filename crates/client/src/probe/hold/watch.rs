@@ -1,0 +1,182 @@
+//! Looks at the fleet once a second, and tells what changed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::Local;
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
+
+use super::fleet::Fleet;
+use super::shared::Shared;
+use super::verdict::ended;
+use crate::outage::seen::Seen;
+use crate::probe::crowd::shares::Share;
+use crate::words::{counted, seconds};
+
+/// Time between two looks.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The counts at a look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    held: u64,
+    waiting: u64,
+    losses: u64,
+    back: u64,
+    refused: u64,
+    /// How the connections spread.
+    shares: String,
+    seen: BTreeMap<Seen, u64>,
+}
+
+/// A sample in JSON.
+#[derive(Debug, Serialize)]
+struct Sample {
+    held: u64,
+    waiting: u64,
+    lost: u64,
+    refused: u64,
+    shares: Vec<Share>,
+}
+
+/// Watches until the probe is to end by itself.
+pub(super) async fn watch(shared: &Shared) {
+    let mut last = Counts::default();
+    let mut next = Instant::now() + PERIOD;
+    loop {
+        sleep_until(next).await;
+        next += PERIOD;
+        let (counts, sample) = {
+            let fleet = shared.fleet.borrow();
+            (Counts::of(&fleet), Sample::of(&fleet))
+        };
+        if counts != last {
+            let stamp = Local::now().format("%d-%m-%Y %H:%M:%S");
+            let news = counts.news(&last, shared.options.connections);
+            shared.printer.line(&format!("[{stamp}] {news}")).await;
+            shared.printer.record("sample", &sample).await;
+        }
+        last = counts;
+        let now = Instant::now();
+        let elapsed = now.duration_since(shared.started);
+        let quiet = shared.fleet.borrow().quiet(now);
+        if is_over(elapsed, shared.options.limit)
+            || is_over(quiet.unwrap_or_default(), shared.options.quiet)
+        {
+            return;
+        }
+        shared.printer.live(live(&last, elapsed, quiet, shared));
+    }
+}
+
+fn is_over(time: Duration, limit: Option<Duration>) -> bool {
+    limit.is_some_and(|limit| time >= limit)
+}
+
+impl Counts {
+    fn of(fleet: &Fleet) -> Self {
+        Self {
+            held: fleet.held,
+            waiting: fleet.waiting,
+            losses: fleet.losses(),
+            back: fleet.back,
+            refused: fleet.refused.total(),
+            shares: fleet.shares.words(),
+            seen: fleet.seen.clone(),
+        }
+    }
+
+    /// What is different from the look before.
+    fn news(&self, before: &Self, asked: u64) -> String {
+        let mut parts = Vec::new();
+        if self.losses > before.losses {
+            let new = |(seen, count): (&Seen, &u64)| {
+                let new = count - before.seen.get(seen).copied().unwrap_or_default();
+                (new > 0).then(|| format!("{new} {}", ended(*seen)))
+            };
+            parts.push(self.seen.iter().filter_map(new).collect::<Vec<_>>().join(", "));
+        }
+        if self.waiting > 0 || before.waiting > 0 {
+            parts.push(format!("{} without a reply for over a second", self.waiting));
+        }
+        if self.refused > before.refused {
+            parts.push(counted(self.refused - before.refused, "refusal"));
+        }
+        if self.back > before.back {
+            parts.push(format!("{} back", self.back - before.back));
+        }
+        let spread = match self.shares.as_str() {
+            "" => String::new(),
+            shares => format!(" ({shares})"),
+        };
+        parts.push(format!("{} of {} held{spread}", self.held, counted(asked, "connection")));
+        parts.join("; ")
+    }
+}
+
+impl Sample {
+    fn of(fleet: &Fleet) -> Self {
+        Self {
+            held: fleet.held,
+            waiting: fleet.waiting,
+            lost: fleet.losses(),
+            refused: fleet.refused.total(),
+            shares: fleet.shares.fields(),
+        }
+    }
+}
+
+fn live(counts: &Counts, elapsed: Duration, quiet: Option<Duration>, shared: &Shared) -> String {
+    let Counts { held, losses, .. } = counts;
+    let mut text = format!(
+        "{held} of {} held, {losses} lost, {}",
+        counted(shared.options.connections, "connection"),
+        seconds(elapsed)
+    );
+    if let Some(limit) = shared.options.limit {
+        text.push_str(&format!(", {} to go", seconds(limit.saturating_sub(elapsed))));
+    }
+    match (shared.options.quiet, quiet) {
+        (Some(limit), Some(quiet)) => text.push_str(&format!(
+            ", ends in {} unless something changes",
+            seconds(limit.saturating_sub(quiet))
+        )),
+        (Some(_), None) => text.push_str(", waiting for a change"),
+        (None, _) if shared.options.limit.is_none() => text.push_str(", Ctrl-C ends"),
+        (None, _) => {}
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told() {
+        let start = Counts { held: 500, shares: "a 250, b 250".into(), ..Counts::default() };
+        assert_eq!(
+            start.news(&Counts::default(), 500),
+            "500 of 500 connections held (a 250, b 250)"
+        );
+        let lost = Counts {
+            held: 251,
+            losses: 250,
+            back: 1,
+            refused: 3,
+            shares: "b 251".into(),
+            seen: [(Seen::Fin, 249), (Seen::Close(1001), 1)].into(),
+            ..start.clone()
+        };
+        assert_eq!(
+            lost.news(&start, 500),
+            "1 drained (Close 1001), 249 cut (FIN without a Close); 3 refusals; 1 back; 251 of 500 connections held (b 251)"
+        );
+        let waiting = Counts { waiting: 7, ..lost.clone() };
+        assert!(
+            waiting.news(&lost, 500).starts_with("7 without a reply for over a second; 251 of")
+        );
+        assert!(lost.news(&waiting, 500).starts_with("0 without a reply"));
+    }
+}

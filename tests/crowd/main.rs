@@ -1,0 +1,27 @@
+//! The probes with many connections, `client spread` and `client hold`: the real client and real
+//! servers, with something between them that balances, is reloaded, cuts or loses.
+
+// The lints know tests by their attribute only, not the functions that they share.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+// The other tests use the rest.
+#[allow(dead_code, unused_imports)]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[allow(dead_code)]
+#[path = "../middle/mod.rs"]
+mod middle;
+
+#[allow(dead_code)]
+#[path = "../torture/network.rs"]
+mod network;
+
+#[path = "../programs.rs"]
+mod programs;
+
+mod balancer;
+mod hold;
+mod middles;
+mod probe;
+mod spread;
