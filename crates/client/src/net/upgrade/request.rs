@@ -6,12 +6,15 @@ use hyper::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::{Request as HttpRequest, Uri};
+use hyper::Uri;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use crate::net::credentials::Credentials;
 use crate::net::error::ConnectError;
 use crate::net::url::ServerUrl;
+
+/// A request as hyper sends it.
+pub(crate) type HttpRequest = hyper::Request<Empty<Bytes>>;
 
 /// What a request holds beside what every upgrade needs.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +75,7 @@ impl Request {
     }
 
     /// The request as hyper sends it.
-    pub(super) fn to_http(&self) -> HttpRequest<Empty<Bytes>> {
+    pub(super) fn to_http(&self) -> HttpRequest {
         let mut request = HttpRequest::new(Empty::new());
         *request.uri_mut() = self.target.clone();
         let headers = request.headers_mut();
