@@ -23,9 +23,9 @@ use super::http::Exchange;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
 use alert::AlertCheck;
+pub(crate) use request::HttpRequest;
 use request::Request;
 pub use request::RequestOptions;
-pub(crate) use request::HttpRequest;
 use spelling::Spelling;
 
 pub(super) use refusal::{shortened, shown};

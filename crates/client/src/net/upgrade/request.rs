@@ -1,12 +1,12 @@
 //! What a client asks for (RFC 6455, section 4.1, requirements 1 to 12 of the request).
 
 use http_body_util::Empty;
+use hyper::Uri;
 use hyper::body::Bytes;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::Uri;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use crate::net::credentials::Credentials;
