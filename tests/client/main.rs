@@ -10,6 +10,7 @@ mod python;
 
 mod bench;
 mod certificates;
+mod check;
 mod client;
 mod documentation;
 mod fake;

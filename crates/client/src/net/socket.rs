@@ -200,6 +200,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_close_frame_is_sent_and_the_end_awaited() {
+        let (mut socket, mut far) = pair(b"");
+        socket.send(Opcode::Close, b"\x03\xe8").await.unwrap();
+        far.write_all(b"\x88\x02\x03\xe8rest").await.unwrap();
+        let ending = socket.receive().await.unwrap_err();
+        assert_eq!(ending.to_string(), "closed by the server (1000)");
+        far.shutdown().await.unwrap();
+        socket.end().await.unwrap();
+        socket.close(&Ending::Stopped).await;
+        let mut sent = Vec::new();
+        far.read_to_end(&mut sent).await.unwrap();
+        assert_eq!((sent.len(), &sent[..2]), (8, &b"\x88\x82"[..]));
+    }
+
+    #[tokio::test]
     async fn a_receive_that_is_dropped_loses_nothing() {
         let (mut socket, mut far) = pair(b"\x81\x02h");
         assert!(timeout(std::time::Duration::from_millis(1), socket.receive()).await.is_err());

@@ -1,9 +1,11 @@
 //! Whether a server keeps RFC 6455.
 //!
 //! A check is a row of a table ([`list`]): what is sent, and what has to come of it. [`trial`]
-//! carries each out on a connection of its own, some of them at once; the opening handshake is
-//! written by hand ([`request`]). [`judge`] says what an answer means, and [`tally`] counts.
+//! carries each out on a connection of its own, some of them at once: the opening handshake,
+//! written by hand ([`request`]), and a [`conversation`] in frames. [`judge`] says what an answer
+//! means, and [`tally`] counts.
 
+mod conversation;
 mod judge;
 mod list;
 mod request;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use program::stop::Stop;
-use proto::limits::CONNECT_TIMEOUT;
+use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
 use serde::Serialize;
 use tokio::select;
 use tokio::time::Instant;
@@ -24,7 +26,7 @@ use crate::mode::Verdict;
 use crate::net::ending::Ending;
 use crate::net::socket::Socket;
 use crate::net::{self, ConnectError, Endpoint};
-use list::{CHECKS, Check};
+use list::{Check, ILL_FORMED, WELL_FORMED};
 use tally::Tally;
 use trial::Target;
 
@@ -62,8 +64,8 @@ enum Outcome {
 /// Why the client itself cannot do it.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
-    let checks: Vec<_> =
-        CHECKS.iter().filter(|check| check.is_well_formed || !options.well_formed).collect();
+    let ill_formed = if options.well_formed { &[] } else { ILL_FORMED };
+    let checks: Vec<_> = WELL_FORMED.iter().chain(ill_formed).collect();
     let mut report = Report::open(options.json)?;
     let mut tally = Tally::new(report.printer(), checks.len());
     let unreached = select! {
@@ -89,7 +91,7 @@ async fn run_all(
         // The usual way says why.
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let upgraded = route.connect(deadline, |_| None).await?.upgraded;
-        Socket::new(upgraded.stream, upgraded.early, 0).close(&Ending::Stopped).await;
+        Socket::new(upgraded.stream, upgraded.early, MAX_REPLY).close(&Ending::Stopped).await;
     }
     let trials = checks.iter().enumerate().map(async |(number, check)| {
         let (outcome, detail) = target.run(check).await;

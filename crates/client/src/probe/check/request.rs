@@ -1,9 +1,11 @@
 //! The opening handshake by hand: requests that no library writes, and each line of the answer.
 
-use std::io;
+use std::time::Duration;
+use std::{fmt, io};
 
 use proto::escape;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::sleep;
 
 use crate::net::upgrade::HttpRequest;
 
@@ -12,6 +14,9 @@ const MAX_HEAD: usize = 64 * 1024;
 
 /// How much of a line of the server is shown, in bytes.
 const SHOWN: usize = 200;
+
+/// The pause between two bytes that are to arrive apart.
+pub(super) const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 
 /// What differs from the request that every client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,27 @@ pub(super) enum Answer {
     Other(Vec<u8>),
     /// The end of the stream.
     End(Option<io::Error>),
+}
+
+impl Change {
+    /// Whether the request is one that the server has to upgrade.
+    pub(super) fn is_to_be_served(self) -> bool {
+        matches!(self, Self::None | Self::Spelling | Self::Pieces)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("the usual request"),
+            Self::Method(method) => write!(f, "a {method}"),
+            Self::Http(version) => write!(f, "a request in {version}"),
+            Self::Without(name) => write!(f, "a request without {name}"),
+            Self::Value(name, value) => write!(f, "{name}: {value}"),
+            Self::Spelling => f.write_str("upgrade: WebSocket and connection: keep-alive, upgrade"),
+            Self::Pieces => f.write_str("the usual request byte by byte"),
+        }
+    }
 }
 
 impl Request {
@@ -144,10 +170,14 @@ impl Request {
 
     async fn send<S: AsyncWrite + Unpin>(&self, stream: &mut S) -> io::Result<()> {
         let bytes = self.to_bytes();
-        let size = if self.in_pieces { 1 } else { bytes.len() };
-        for piece in bytes.chunks(size) {
-            stream.write_all(piece).await?;
+        if !self.in_pieces {
+            stream.write_all(&bytes).await?;
+            return stream.flush().await;
+        }
+        for byte in bytes {
+            stream.write_all(&[byte]).await?;
             stream.flush().await?;
+            sleep(BETWEEN_PIECES).await;
         }
         Ok(())
     }
@@ -180,7 +210,7 @@ fn spelled(name: &str) -> String {
 
 impl Head {
     /// Parses a status line and the header lines below.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
         let mut lines = text.split("\r\n");
         let line = lines.next()?.to_owned();
@@ -278,7 +308,7 @@ mod tests {
         assert!(matches!(answered(&endless).await, Answer::Other(_)));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_request_in_pieces_is_the_same_request() {
         let (mut near, mut far) = duplex(4096);
         let request = Request::new(&usual(), Change::Pieces);
