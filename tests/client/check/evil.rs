@@ -1,13 +1,14 @@
 //! A server that keeps RFC 6455 in all points but one. It reads and writes bits by itself, so
 //! that it shares no error with the codec of the client.
 
+mod handshake;
+
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-
 use crate::DEADLINE;
+use handshake::{answer, read_head};
 
 /// Longest message, in bytes.
 const MAX_MESSAGE: u64 = 1 << 20;
@@ -43,24 +44,12 @@ fn serve(mut stream: TcpStream, fault: &'static str) -> io::Result<()> {
         return io::copy(&mut stream, &mut io::sink()).map(|_| ());
     }
     let (message, opcode, skips) = (Vec::new(), None, false);
-    Connection { stream, fault, message, opcode, skips }.serve()
-}
-
-/// A request up to its empty line; `None` if it is refused as too slow.
-fn read_head(stream: &mut TcpStream, fault: &str) -> io::Result<Option<String>> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut bytes = [0; 4096];
-        let read = stream.read(&mut bytes)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        head.extend_from_slice(&bytes[..read]);
-        if fault == "request-in-pieces" && !head.ends_with(b"\r\n\r\n") {
-            return Ok(None);
-        }
+    let mut connection = Connection { stream, fault, message, opcode, skips };
+    match connection.serve() {
+        Ok(()) => Ok(()),
+        Err(Over::Left(error)) => Err(error),
+        Err(Over::Fail(code)) => connection.fail(code),
     }
-    Ok(Some(String::from_utf8(head).unwrap()))
 }
 
 /// Refuses a request, and waits for the client to leave.
@@ -74,69 +63,6 @@ fn finish(stream: &mut TcpStream) -> io::Result<()> {
     io::copy(stream, &mut io::sink()).map(|_| ())
 }
 
-/// The answer to a request: 101, or the status and the headers of a refusal.
-fn answer(head: &str, fault: &str) -> Result<String, (&'static str, &'static str)> {
-    const BAD: (&str, &str) = ("400 Bad Request", "");
-    let is = |name| fault == name;
-    let (start, lines) = head.split_once("\r\n").unwrap();
-    let value = |wanted: &str| {
-        let mut lines = lines.split("\r\n").filter_map(|line| line.split_once(": "));
-        let is_wanted = |name: &str| match is("spelling") {
-            true => name == wanted,
-            false => name.eq_ignore_ascii_case(wanted),
-        };
-        lines.find(|(name, _)| is_wanted(name)).map(|(_, value)| value)
-    };
-    let has = |name, token: &str| {
-        value(name).is_some_and(|list| {
-            list.split(',').any(|element| element.trim().eq_ignore_ascii_case(token))
-        })
-    };
-    if !start.starts_with("GET ") && !is("post") {
-        return Err(("405 Method Not Allowed", "Allow: GET\r\n"));
-    }
-    if !start.ends_with(" HTTP/1.1") && !is("http-1.0") || value("Host").is_none() && !is("no-host")
-    {
-        return Err(BAD);
-    }
-    if !has("Upgrade", "websocket") && !is("other-upgrade") {
-        return Err(("200 OK", ""));
-    }
-    if !has("Connection", "upgrade") && !is("no-connection") {
-        return Err(BAD);
-    }
-    match value("Sec-WebSocket-Version") {
-        Some("13") => {}
-        None if is("no-version") => {}
-        Some(_) if is("version") => return Err(("426 Upgrade Required", "")),
-        _ => return Err(("426 Upgrade Required", "Sec-WebSocket-Version: 13, 8\r\n")),
-    }
-    let key = value("Sec-WebSocket-Key").unwrap_or_default();
-    let is_base64 =
-        key.trim_end_matches('=').bytes().all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b));
-    match key {
-        "" => is("no-key"),
-        _ if !is_base64 => is("key-not-base64"),
-        _ if key.len() != 24 => is("key-short"),
-        _ => true,
-    }
-    .then_some(())
-    .ok_or(BAD)?;
-    let line = |name, line: &str| if is(name) { String::new() } else { format!("{line}\r\n") };
-    let broken = |name, line: &str| if is(name) { format!("{line}\r\n") } else { String::new() };
-    let accept = derive_accept_key(if is("accept") { b"other" } else { key.as_bytes() });
-    Ok([
-        format!("HTTP/1.{} 101 Switching Protocols\r\n", if is("status") { 0 } else { 1 }),
-        line("upgrade", "Upgrade: websocket"),
-        line("connection", "Connection: Upgrade"),
-        format!("Sec-WebSocket-Accept: {accept}\r\n"),
-        broken("subprotocol", "Sec-WebSocket-Protocol: chat"),
-        broken("extension", "Sec-WebSocket-Extensions: permessage-deflate"),
-        "\r\n".into(),
-    ]
-    .concat())
-}
-
 struct Connection {
     stream: TcpStream,
     fault: &'static str,
@@ -147,111 +73,113 @@ struct Connection {
     skips: bool,
 }
 
-/// Why a connection fails.
-struct Fail(u16);
+/// Why frames are read no further.
+enum Over {
+    /// The client left.
+    Left(io::Error),
+    /// The connection fails, with this code.
+    Fail(u16),
+}
+
+impl From<io::Error> for Over {
+    fn from(error: io::Error) -> Self {
+        Self::Left(error)
+    }
+}
 
 impl Connection {
     fn is(&self, fault: &str) -> bool {
         self.fault == fault
     }
 
-    fn serve(mut self) -> io::Result<()> {
+    /// Fails the connection with this code, if it is so, unless the server has this fault.
+    fn fail_if(&self, is_so: bool, code: u16, fault: &str) -> Result<(), Over> {
+        if is_so && !self.is(fault) { Err(Over::Fail(code)) } else { Ok(()) }
+    }
+
+    fn serve(&mut self) -> Result<(), Over> {
         loop {
-            let (first, length, mask) = match self.header()? {
-                Ok(header) => header,
-                Err(Fail(code)) => return self.fail(code, true),
-            };
+            let (first, length, mask) = self.header()?;
             let mut payload = vec![0; length];
             self.stream.read_exact(&mut payload)?;
             payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
             if first & 0x0f == 8 {
                 return self.close(&payload);
             }
-            if let Err(Fail(code)) = self.take(first, payload)? {
-                return self.fail(code, true);
-            }
+            self.take(first, &payload)?;
         }
     }
 
     /// The first byte of the next frame, the length of its payload, and its masking key.
-    fn header(&mut self) -> io::Result<Result<(u8, usize, [u8; 4]), Fail>> {
+    fn header(&mut self) -> Result<(u8, usize, [u8; 4]), Over> {
         let [first, second] = self.read()?;
-        if let Some(code) = self.first_fault(first) {
-            if self.is("fail-end") && first == 0xf3 {
-                self.fail(code, false)?;
-            }
-            return Ok(Err(Fail(code)));
-        }
-        if second & 0x80 == 0 && !self.is("no-mask") {
-            return Ok(Err(Fail(1002)));
-        }
-        let (mut length, least) = match second & 0x7f {
-            126 => (u16::from_be_bytes(self.read()?).into(), 126),
-            127 => (u64::from_be_bytes(self.read()?), 1 << 16),
-            short => (u64::from(short), 0),
-        };
-        if length >> 63 != 0 {
-            if !self.is("length-highest-bit") {
-                return Ok(Err(Fail(1002)));
-            }
-            length &= u64::MAX >> 1;
-        } else if length < least {
-            let taken = if least == 126 { "length-16-long" } else { "length-64-long" };
-            if !self.is(taken) {
-                return Ok(Err(Fail(1002)));
-            }
-        } else if least == 126 && self.is("length-16") || length == 65_536 && self.is("length-64") {
-            return Ok(Err(Fail(1002)));
-        }
-        if first & 8 != 0 && length > 125 && !self.is("control-long") {
-            return Ok(Err(Fail(1002)));
-        }
+        self.check_first(first)?;
+        let is_masked = second & 0x80 != 0;
+        self.fail_if(!is_masked, 1002, "no-mask")?;
+        let length = self.length(second & 0x7f)?;
+        self.fail_if(first & 8 != 0 && length > 125, 1002, "control-long")?;
         if length > MAX_MESSAGE {
             let waits = if self.opcode.is_some() { "limit-message" } else { "limit-frame" };
-            if !self.is(waits) {
-                return Ok(Err(Fail(1009)));
-            }
-            finish(&mut self.stream)?;
+            self.fail_if(true, 1009, waits)?;
+            io::copy(&mut self.stream, &mut io::sink())?;
         }
-        let mask = if second & 0x80 == 0 { [0; 4] } else { self.read()? };
-        Ok(Ok((first, usize::try_from(length).unwrap(), mask)))
+        let mask = if is_masked { self.read()? } else { [0; 4] };
+        Ok((first, usize::try_from(length).unwrap(), mask))
     }
 
-    /// What is wrong with the first byte of a frame.
-    fn first_fault(&self, first: u8) -> Option<u16> {
+    fn check_first(&mut self, first: u8) -> Result<(), Over> {
+        if first == 0xf3 && self.is("fail-end") {
+            self.send(0x88, &1002_u16.to_be_bytes())?;
+            io::copy(&mut self.stream, &mut io::sink())?;
+        }
         for (bit, name) in [(0x40, "rsv1"), (0x20, "rsv2"), (0x10, "rsv3")] {
-            if first & bit != 0 && !self.is(name) {
-                return Some(1002);
-            }
+            self.fail_if(first & bit != 0, 1002, name)?;
         }
-        let opcode = first & 0x0f;
+        let (opcode, is_last) = (first & 0x0f, first & 0x80 != 0);
         let is_reserved = matches!(opcode, 3..=7 | 0xb..=0xf);
-        if is_reserved && !self.is(&format!("opcode-{opcode:x}")) {
-            return Some(1002);
-        }
-        if opcode & 8 != 0 && first & 0x80 == 0 && !self.is("control-fragmented") {
-            return Some(1002);
-        }
-        match opcode {
-            0 if self.opcode.is_none() && !self.skips && !self.is("continuation-alone") => {
-                Some(1002)
+        self.fail_if(is_reserved, 1002, &format!("opcode-{opcode:x}"))?;
+        self.fail_if(opcode & 8 != 0 && !is_last, 1002, "control-fragmented")?;
+        let is_alone = opcode == 0 && self.opcode.is_none() && !self.skips;
+        self.fail_if(is_alone, 1002, "continuation-alone")?;
+        let is_within = matches!(opcode, 1 | 2) && self.opcode.is_some();
+        self.fail_if(is_within, 1002, "message-within")
+    }
+
+    fn length(&mut self, short: u8) -> Result<u64, Over> {
+        let length = match short {
+            126 => {
+                let length = u16::from_be_bytes(self.read()?).into();
+                self.fail_if(length < 126, 1002, "length-16-long")?;
+                if length >= 126 && self.is("length-16") {
+                    return Err(Over::Fail(1002));
+                }
+                length
             }
-            1 | 2 if self.opcode.is_some() && !self.is("message-within") => Some(1002),
-            _ => None,
-        }
+            127 => {
+                let length = u64::from_be_bytes(self.read()?);
+                self.fail_if(length < 1 << 16, 1002, "length-64-long")?;
+                if length == 1 << 16 && self.is("length-64") {
+                    return Err(Over::Fail(1002));
+                }
+                length
+            }
+            short => short.into(),
+        };
+        self.fail_if(length >> 63 != 0, 1002, "length-highest-bit")?;
+        Ok(length & (u64::MAX >> 1))
     }
 
     /// Takes a frame that is no Close frame.
-    fn take(&mut self, first: u8, payload: Vec<u8>) -> io::Result<Result<(), Fail>> {
+    fn take(&mut self, first: u8, payload: &[u8]) -> Result<(), Over> {
         match first & 0x0f {
             9 if first & 0x80 == 0 => self.skips = true,
-            9 => self.pong(&payload)?,
-            10 if self.is("pong-unasked") => return Ok(Err(Fail(1002))),
+            9 => self.pong(payload)?,
+            10 if self.is("pong-unasked") => return Err(Over::Fail(1002)),
             0 if self.opcode.is_none() => self.skips = false,
-            opcode @ 0..=2 => return self.take_fragment(first, opcode, payload),
+            opcode @ 0..=2 => self.take_fragment(opcode, first & 0x80 != 0, payload)?,
             _ => {}
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn pong(&mut self, payload: &[u8]) -> io::Result<()> {
@@ -268,96 +196,71 @@ impl Connection {
         }
     }
 
-    fn take_fragment(
-        &mut self,
-        first: u8,
-        opcode: u8,
-        payload: Vec<u8>,
-    ) -> io::Result<Result<(), Fail>> {
-        let is_last = first & 0x80 != 0;
-        if payload.starts_with(b"a text") && self.is("text") {
-            return Ok(Err(Fail(1002)));
-        }
-        if !is_last && payload.is_empty() && self.is("fragments-empty")
-            || self.is("fragments-empty") && opcode == 0 && payload.is_empty()
+    fn take_fragment(&mut self, opcode: u8, is_last: bool, payload: &[u8]) -> Result<(), Over> {
+        let is_fragment = opcode == 0 || !is_last;
+        if payload.starts_with(b"a text") && self.is("text")
+            || is_fragment && payload.is_empty() && self.is("fragments-empty")
         {
-            return Ok(Err(Fail(1002)));
+            return Err(Over::Fail(1002));
         }
-        if self.is("utf8-between") && str::from_utf8(&payload).is_err() {
-            return Ok(Err(Fail(1007)));
+        if self.is("utf8-between") && str::from_utf8(payload).is_err() {
+            return Err(Over::Fail(1007));
         }
-        let is_dropped =
-            self.is("fragments") && opcode == 0 && !is_last && !self.message.is_empty();
         if opcode != 0 {
             self.opcode = Some(opcode);
         }
-        if !is_dropped {
-            self.message.extend_from_slice(&payload);
+        let is_within = opcode == 0 && !is_last && !self.message.is_empty();
+        if !(is_within && self.is("fragments")) {
+            self.message.extend_from_slice(payload);
         }
-        if is_last {
-            let message = std::mem::take(&mut self.message);
-            let opcode = self.opcode.take().unwrap();
-            if opcode == 1 && str::from_utf8(&message).is_err() {
-                let names = [
-                    (&b"byte"[..], "utf8"),
-                    (b"overlong", "utf8-overlong"),
-                    (b"surrogate", "utf8-surrogate"),
-                    (b"cut", "utf8-cut"),
-                    (b"first", "utf8-fragment"),
-                ];
-                let name = names.iter().find(|(word, _)| message.starts_with(word));
-                if !name.is_some_and(|(_, name)| self.is(name)) {
-                    return Ok(Err(Fail(1007)));
-                }
-            }
-            // What is not UTF-8 is taken, and goes no further.
-            if str::from_utf8(&message).is_ok() {
-                self.send(0x80 | opcode, &message)?;
-            }
+        if !is_last {
+            return Ok(());
         }
-        Ok(Ok(()))
+        let message = std::mem::take(&mut self.message);
+        let opcode = self.opcode.take().unwrap();
+        if str::from_utf8(&message).is_err() {
+            let name = match message.split(|byte| *byte == b' ').next().unwrap() {
+                b"byte" => "utf8",
+                b"overlong" => "utf8-overlong",
+                b"surrogate" => "utf8-surrogate",
+                b"cut" => "utf8-cut",
+                b"first" => "utf8-fragment",
+                _ => "none",
+            };
+            // It is taken, and goes no further.
+            return self.fail_if(true, 1007, name);
+        }
+        Ok(self.send(0x80 | opcode, &message)?)
     }
 
-    fn close(mut self, payload: &[u8]) -> io::Result<()> {
-        let code = match *payload {
-            [] if self.is("close-empty") => return finish(&mut self.stream),
-            [] => {
-                self.send(0x88, b"")?;
-                return finish(&mut self.stream);
-            }
-            [byte] if self.is("close-one-byte") => {
-                self.send(0x88, &[byte])?;
-                return finish(&mut self.stream);
-            }
-            [_] => return self.fail(1002, true),
-            [high, low, ..] => u16::from_be_bytes([high, low]),
+    fn close(&mut self, payload: &[u8]) -> Result<(), Over> {
+        if let [high, low, reason @ ..] = payload {
+            let code = u16::from_be_bytes([*high, *low]);
+            let is_allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+            self.fail_if(!is_allowed, 1002, &format!("close-{code}"))?;
+            self.fail_if(str::from_utf8(reason).is_err(), 1007, "close-utf8")?;
+        }
+        self.fail_if(payload.len() == 1, 1002, "close-one-byte")?;
+        let answer = &payload[..payload.len().min(2)];
+        let unanswered = match answer {
+            b"" => "close-empty",
+            b"\x03\xe8" => "close",
+            b"\x0f\xa1" => "close-private",
+            _ => "none",
         };
-        let is_allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
-        if !is_allowed && !self.is(&format!("close-{code}")) {
-            return self.fail(1002, true);
+        if !self.is(unanswered) || unanswered == "none" {
+            self.send(0x88, answer)?;
         }
-        if str::from_utf8(&payload[2..]).is_err() && !self.is("close-utf8") {
-            return self.fail(1007, true);
+        if answer == b"\x03\xe9" && self.is("close-end") {
+            io::copy(&mut self.stream, &mut io::sink())?;
         }
-        match code {
-            1000 if self.is("close") => {}
-            4001 if self.is("close-private") => {}
-            1001 if self.is("close-end") => {
-                self.send(0x88, &payload[..2])?;
-                io::copy(&mut self.stream, &mut io::sink())?;
-            }
-            _ => self.send(0x88, &payload[..2])?,
-        }
-        finish(&mut self.stream)
+        Ok(finish(&mut self.stream)?)
     }
 
     /// Fails the connection (RFC 6455, section 7.1.7).
-    fn fail(&mut self, code: u16, ends_tcp: bool) -> io::Result<()> {
+    fn fail(&mut self, code: u16) -> io::Result<()> {
         self.send(0x88, &code.to_be_bytes())?;
-        match ends_tcp {
-            true => finish(&mut self.stream),
-            false => io::copy(&mut self.stream, &mut io::sink()).map(|_| ()),
-        }
+        finish(&mut self.stream)
     }
 
     fn send(&mut self, first: u8, payload: &[u8]) -> io::Result<()> {

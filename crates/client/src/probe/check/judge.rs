@@ -132,10 +132,9 @@ pub(super) fn frames(wanted: &Wanted, seen: &Seen) -> Judged {
         }
         Wanted::Closed(code) => closed(*code, seen),
         Wanted::End | Wanted::FailedEnd => match (&seen.end, wanted) {
-            (Some(End::Fin), _) => Passed,
             // The server need not wait for the Close frame that answers its own, and then that
             // resets the connection.
-            (Some(End::Broken(_)), Wanted::FailedEnd) => Passed,
+            (Some(End::Fin), _) | (Some(End::Broken(_)), Wanted::FailedEnd) => Passed,
             (Some(End::Broken(_)), _) => Warned,
             (Some(End::Open) | None, _) => Failed,
         },
@@ -183,10 +182,9 @@ fn closed(code: Option<u16>, seen: &Seen) -> Outcome {
 
 fn fails(failure: &Failure, seen: &Seen) -> Outcome {
     match &seen.ending {
-        None => failure.taken,
+        // A frame that answers has to keep the rules itself, the code of a Close frame included.
+        None | Some(Ending::Refused(..)) => failure.taken,
         Some(Ending::Closed(Some(close))) if failure.codes.contains(&close.code.0) => Passed,
-        // The frame that answers has to keep the rules itself, the code of a Close frame included.
-        Some(Ending::Refused(..)) => failure.taken,
         Some(Ending::Closed(_)) => Warned,
         Some(_) => failure.bare,
     }

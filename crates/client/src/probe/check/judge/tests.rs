@@ -84,8 +84,8 @@ fn broken() -> Option<Ending> {
     Some(Ending::Refused(CloseCode::PROTOCOL, "opcode 0x3 is reserved".into()))
 }
 
-fn judged(wanted: Wanted, seen: Seen) -> Outcome {
-    frames(&wanted, &seen).0
+fn judged(wanted: &Wanted, seen: &Seen) -> Outcome {
+    frames(wanted, seen).0
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_connection_fails_with_the_right_code_or_is_warned_about() {
         (Wanted::Limit, broken(), Failed),
     ] {
         let shown = format!("{wanted:?} {ending:?}");
-        assert_eq!(judged(wanted, Seen { ending, ..Seen::default() }), outcome, "{shown}");
+        assert_eq!(judged(&wanted, &Seen { ending, ..Seen::default() }), outcome, "{shown}");
     }
 }
 
@@ -129,14 +129,14 @@ fn a_message_is_taken_if_the_server_goes_on_and_returns_it_whole_or_not_at_all()
         let shown = format!("{goes_on} {came_back:?} {ending:?}");
         let seen = || Seen { goes_on, came_back, ..Seen::default() };
         let ended = Seen { ending, ..seen() };
-        assert_eq!(judged(Wanted::Taken("x", None), ended), outcome, "{shown}");
+        assert_eq!(judged(&Wanted::Taken("x", None), &ended), outcome, "{shown}");
     }
     let seen = |pongs| Seen { goes_on: true, pongs, ..Seen::default() };
     let wanted = Wanted::Taken("x", Some(b"between"));
-    assert_eq!(judged(wanted, seen(vec![b"next".to_vec()])), Failed);
-    assert_eq!(judged(wanted, seen(vec![b"between".to_vec(), b"next".to_vec()])), Passed);
-    assert_eq!(judged(Wanted::Pong(b"a"), seen(vec![b"b".to_vec(), b"a".to_vec()])), Passed);
-    assert_eq!(judged(Wanted::Pong(b"a"), seen(vec![b"ab".to_vec()])), Failed);
+    assert_eq!(judged(&wanted, &seen(vec![b"next".to_vec()])), Failed);
+    assert_eq!(judged(&wanted, &seen(vec![b"between".to_vec(), b"next".to_vec()])), Passed);
+    assert_eq!(judged(&Wanted::Pong(b"a"), &seen(vec![b"b".to_vec(), b"a".to_vec()])), Passed);
+    assert_eq!(judged(&Wanted::Pong(b"a"), &seen(vec![b"ab".to_vec()])), Failed);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_close_frame_is_answered_and_tcp_ends() {
         (None, broken(), Failed),
     ] {
         let shown = format!("{code:?} {ending:?}");
-        assert_eq!(judged(wanted(code), Seen { ending, ..Seen::default() }), outcome, "{shown}");
+        assert_eq!(judged(&wanted(code), &Seen { ending, ..Seen::default() }), outcome, "{shown}");
     }
     let reset = || Some(End::Broken(std::io::ErrorKind::ConnectionReset.into()));
     for (wanted, end, outcome) in [
@@ -168,7 +168,7 @@ fn a_close_frame_is_answered_and_tcp_ends() {
     ] {
         let shown = format!("{wanted:?} {end:?}");
         let ending = closed(1000);
-        assert_eq!(judged(wanted, Seen { ending, end, ..Seen::default() }), outcome, "{shown}");
+        assert_eq!(judged(&wanted, &Seen { ending, end, ..Seen::default() }), outcome, "{shown}");
     }
 }
 
