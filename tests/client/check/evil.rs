@@ -5,6 +5,8 @@ mod handshake;
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::DEADLINE;
@@ -14,29 +16,39 @@ use handshake::{answer, read_head};
 const MAX_MESSAGE: u64 = 1 << 20;
 
 /// Starts a server that returns each message, and breaks the rule of this name alone, or is
-/// `silent` after the upgrade; returns its URL. It listens as long as the tests run.
+/// `silent` after the upgrade, or `small`, with room for two connections; returns its URL. It
+/// listens as long as the tests run.
 pub(super) fn start(fault: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
+        let guests = Arc::new(AtomicUsize::new(0));
         for stream in listener.incoming() {
-            let stream = stream.unwrap();
+            let (stream, guests) = (stream.unwrap(), Arc::clone(&guests));
             thread::spawn(move || {
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
                 // A client that leaves is no error.
-                let _ = serve(stream, fault);
+                let _ = serve(stream, fault, &guests);
             });
         }
     });
     url
 }
 
-fn serve(mut stream: TcpStream, fault: &'static str) -> io::Result<()> {
+fn serve(mut stream: TcpStream, fault: &'static str, guests: &AtomicUsize) -> io::Result<()> {
     let Some(head) = read_head(&mut stream, fault)? else {
         return refuse(&mut stream, "400 Bad Request", "");
     };
-    match answer(&head, fault) {
+    let is_full = guests.fetch_add(1, Ordering::Relaxed) >= 2 && fault == "small";
+    let result = if is_full { Ok(()) } else { host(&stream, &head, fault) };
+    guests.fetch_sub(1, Ordering::Relaxed);
+    if is_full { refuse(&mut stream, "503 Service Unavailable", "") } else { result }
+}
+
+fn host(stream: &TcpStream, head: &str, fault: &'static str) -> io::Result<()> {
+    let mut stream = stream.try_clone()?;
+    match answer(head, fault) {
         Ok(answer) => stream.write_all(answer.as_bytes())?,
         Err((status, headers)) => return refuse(&mut stream, status, headers),
     }

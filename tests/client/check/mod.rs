@@ -113,6 +113,12 @@ fn a_server_that_breaks_a_rule_fails_that_check_alone() {
 }
 
 #[test]
+fn a_server_with_room_for_few_connections_is_asked_again() {
+    let verdict = verdict(&evil::start("small"), &["-W", "60"]);
+    assert_eq!(not_passed(&verdict), []);
+}
+
+#[test]
 fn a_rule_that_is_broken_is_shown_with_what_was_sent_and_what_came() {
     for (fault, told) in [
         ("rsv1", "sent c1 \"rsv1\"; came a Pong to the next Ping: the connection goes on"),

@@ -145,14 +145,14 @@ impl Conversation {
 
     /// Whether the text came, or comes yet.
     async fn comes_back(&mut self, wanted: &str) {
-        let is_it = |text: &str| text == wanted;
-        if !self.seen.texts.iter().any(|text| is_it(text)) && self.seen.goes_on {
-            self.until(self.patience, |message| matches!(message, Message::Text(_))).await;
+        let is_it =
+            |message: &Message<'_>| matches!(message, Message::Text(text) if text == wanted);
+        let mut came_back = self.seen.texts.iter().any(|text| text == wanted);
+        if !came_back && self.seen.goes_on {
+            came_back = self.until(self.patience, is_it).await;
         }
-        let last = self.seen.texts.last().cloned();
-        let came_back = self.seen.texts.iter().any(|text| is_it(text));
         self.seen.came_back = Some(came_back);
-        self.seen.cut = last.filter(|_| !came_back);
+        self.seen.cut = self.seen.texts.last().cloned().filter(|_| !came_back);
     }
 
     async fn until_pong(&mut self, payload: &[u8], patience: Duration) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Outcome::{Failed, Warned};
 use super::conversation::Conversation;
@@ -19,6 +19,9 @@ use crate::words::seconds;
 
 /// How many bytes of an answer that is no HTTP are shown.
 const SHOWN: usize = 64;
+
+/// The pause before a server is asked again that had no room.
+const FULL: Duration = Duration::from_millis(200);
 
 /// A server to check.
 #[derive(Clone, Copy)]
@@ -54,8 +57,24 @@ impl Target<'_> {
         matches!(self.exchange(Change::None).await, Ok((_, _, Answer::Head(head, _))) if head.status == 101)
     }
 
-    /// Sends a request; returns the stream, the request and the answer.
+    /// Sends a request; returns the stream, the request and the answer. Where the server has no
+    /// room for one more connection, or more a second, it is asked again.
     async fn exchange(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
+        let begun = Instant::now();
+        loop {
+            let exchanged = self.exchange_once(change).await?;
+            match &exchanged.2 {
+                Answer::Head(head, _)
+                    if matches!(head.status, 429 | 503) && begun.elapsed() < self.patience =>
+                {
+                    sleep(FULL).await;
+                }
+                _ => return Ok(exchanged),
+            }
+        }
+    }
+
+    async fn exchange_once(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
         let cannot = |error: ConnectError| format!("no connection: {error}");
         let request = Request::new(&self.route.request().map_err(cannot)?, change);
         let deadline = Instant::now() + CONNECT_TIMEOUT;
