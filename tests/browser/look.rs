@@ -24,6 +24,9 @@ fn busy(server: &TestServer, size: Size) -> Browser {
     browser.fill("#message", &"long".repeat(300));
     browser.press_enter();
     browser.wait_for_entry("received", "[RE]: long");
+    browser.fill("#idle-most", "1");
+    browser.press_enter();
+    browser.wait_for_text("#idle-verdict", "Nothing cuts");
     browser.fill("#ping-interval", "0.05");
     browser.press_enter();
     browser.wait_for("Number(document.getElementById('ping-received').textContent) >= 20");
@@ -78,7 +81,7 @@ fn a_finger_hits_every_control_of_a_phone() {
     let server = TestServer::start();
     let mut browser = busy(&server, PHONE);
     let sizes = browser.eval(&format!(
-        "[...document.querySelectorAll('{CONTROLS}')].map((control) => {{
+        "[...document.querySelectorAll('{CONTROLS}')].filter((control) => control.checkVisibility()).map((control) => {{
             const {{ width, height }} = control.getBoundingClientRect();
             return [control.id || control.href, width, height];
         }})"
@@ -126,6 +129,7 @@ fn texts_stand_out_in_light_and_dark() {
         .reduce((sum, part) => sum + part, 0) / 3";
     for (scheme, is_dark) in [("light", false), ("dark", true)] {
         browser.prefer("prefers-color-scheme", scheme);
+        browser.wait_for("!document.getAnimations().some((one) => one instanceof CSSTransition)");
         let brightness = browser.eval(ground).as_f64().unwrap();
         assert!(if is_dark { brightness < 48.0 } else { brightness > 208.0 }, "{brightness}");
         let contrasts = contrasts(&mut browser);
@@ -156,7 +160,7 @@ fn the_keyboard_alone_is_enough() {
     let server = TestServer::start();
     let mut browser = Browser::at(&server);
     let mut order = Vec::new();
-    while order.last().map(String::as_str) != Some("clients-scroll") {
+    while order.last().map(String::as_str) != Some("idle-start") {
         browser.press_tab();
         let focused = browser.eval("document.activeElement.id");
         order.push(focused.as_str().unwrap().to_owned());
@@ -180,6 +184,8 @@ fn the_keyboard_alone_is_enough() {
         "log-clear",
         "log",
         "clients-scroll",
+        "idle-most",
+        "idle-start",
     ];
     assert_eq!(order, expected);
 
@@ -264,5 +270,5 @@ fn a_picture_is_taken_of_the_page_at_work() {
     }
     let picture = browser.picture("page");
     let size = std::fs::metadata(picture).unwrap().len();
-    assert!((20_000..150_000).contains(&size), "{size} bytes");
+    assert!((20_000..200_000).contains(&size), "{size} bytes");
 }

@@ -17,6 +17,7 @@ mod fake;
 mod look;
 mod page;
 mod ping;
+mod probe;
 mod secure;
 mod state;
 mod talk;

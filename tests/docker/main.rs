@@ -9,6 +9,7 @@
 #[path = "../python.rs"]
 mod python;
 
+mod both_ends;
 mod compose;
 mod first_hour;
 mod images;

@@ -57,7 +57,7 @@ impl Visitor {
     }
 
     /// The next text.
-    fn text(&mut self) -> Result<String, Error> {
+    pub(crate) fn text(&mut self) -> Result<String, Error> {
         loop {
             match self.0.read()? {
                 Message::Text(text) => return Ok(text.as_str().to_owned()),

@@ -58,7 +58,7 @@ fn each_service_of_the_server_passes_all() {
     let folder = tempfile::tempdir().unwrap();
     let port = Port::reserve();
     let server = Running::start(port.address(), &folder, &[]);
-    for path in ["", "/echo", "/ws", "/mirror", "/total", "/status"] {
+    for path in ["", "/echo", "/ws", "/mirror", "/total", "/status", "/probe"] {
         let output = check(&format!("{}{path}", port.url()), &["-W", PATIENCE]);
         let lines = lines(&output);
         let (sum, checks) = lines.split_last().unwrap();

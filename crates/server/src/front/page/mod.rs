@@ -20,6 +20,8 @@ const SCRIPT: Part = Part {
         include_str!("script/ping.js"),
         include_str!("script/charts.js"),
         include_str!("script/state.js"),
+        include_str!("script/hello.js"),
+        include_str!("script/idle.js"),
         include_str!("script/main.js"),
     ),
 };

@@ -95,7 +95,7 @@ const draft = {
 
   suggest(path) {
     if (this.isOwn) return;
-    const known = { '/': pingText('Browser'), '/total': '1' };
+    const known = { '/': pingText('Browser'), '/total': '1', '/probe': '{"ping": 1}' };
     this.field.value = known[path] ?? 'Hello!';
   },
 

@@ -21,6 +21,7 @@ function main() {
   fields.fill();
   remember($('ping-name'));
   remember($('ping-interval'));
+  remember($('idle-most'));
   fields.service.addEventListener('input', () => fields.takeService());
   fields.host.addEventListener('change', () => fields.takeApart());
   $('connect-form').addEventListener('input', showChoice);
@@ -29,6 +30,7 @@ function main() {
   onSubmit($('connect-form'), () => talk.toggle());
   onSubmit($('send-form'), () => talk.send());
   onSubmit($('ping-form'), () => pinging.toggle());
+  onSubmit($('idle-form'), () => idle.toggle());
   $('log-copy').addEventListener('click', () => log.copy());
   $('log-clear').addEventListener('click', () => log.clear());
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => charts.redraw());

@@ -35,7 +35,7 @@ const state = {
   answered(text) {
     this.isWaiting = false;
     this.next = setTimeout(() => this.ask(), ASK_EVERY);
-    const status = readStatus(text);
+    const status = readJson(text);
     if (status) this.show(status);
   },
 
@@ -67,14 +67,6 @@ const state = {
     return rate;
   },
 };
-
-function readStatus(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
 
 function showServer(status, rate) {
   const open = status.services.reduce((sum, service) => sum + service.open, 0);

@@ -47,6 +47,8 @@ const talk = {
   },
 
   received(data) {
+    const hello = typeof data === 'string' && readHello(data);
+    if (hello) showHello(hello);
     if (typeof data === 'string') log.add(isRefusal(data) ? 'refused' : 'received', shortened(data));
     else log.add('received', hexBeginning(data));
   },

@@ -61,3 +61,12 @@ function hexBeginning(buffer) {
   const more = buffer.byteLength > bytes.length ? ' …' : '';
   return `${wholeNumber.format(buffer.byteLength)} bytes, binary: ${hex}${more}`;
 }
+
+/** The value of a text in JSON, or null. */
+function readJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
