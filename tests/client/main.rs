@@ -15,6 +15,7 @@ mod websocat;
 mod bench;
 mod capture;
 mod certificates;
+mod check;
 mod client;
 mod compression;
 mod documentation;

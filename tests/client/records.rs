@@ -313,3 +313,28 @@ fn held_connections_have_samples_outages_and_a_verdict() {
     let verdict = objects.last().unwrap();
     assert_eq!(verdict["seen"]["close-1001"], 5, "{verdict}");
 }
+
+#[test]
+fn a_check_has_an_object_for_each_rule_and_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = Port::reserve();
+    let server = Running::start(port.address(), &folder, &[]);
+    let args = ["check", &port.url(), "--json", "-W", "10"];
+    let output = command(&[]).args(args).output().unwrap();
+    server.stop();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let objects = checked(&output.stdout);
+    let (verdict, checks) = objects.split_last().unwrap();
+    assert_eq!((&verdict["ok"], &verdict["passed"]), (&true.into(), &checks.len().into()));
+    assert_eq!(verdict["text"], format!("{} passed, 0 warned, 0 failed", checks.len()));
+    let listed = verdict["checks"].as_array().unwrap();
+    assert_eq!(listed.len(), checks.len());
+    for (check, listed) in checks.iter().zip(listed) {
+        for name in ["id", "section", "outcome", "detail"] {
+            assert_eq!(check[name], listed[name]);
+        }
+    }
+    assert_eq!((&checks[0]["id"], &checks[0]["section"]), (&"status".into(), &"4.2.2".into()));
+    let detail = "sent the usual request; came HTTP/1.1 101 Switching Protocols";
+    assert_eq!((&checks[0]["outcome"], &checks[0]["detail"]), (&"passed".into(), &detail.into()));
+}

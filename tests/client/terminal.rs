@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
-use vt100::Parser;
+use vt100::{Color, Parser};
 
 use crate::DEADLINE;
 
@@ -94,6 +94,13 @@ impl Terminal {
         let screen = screen.lock().unwrap();
         let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, is_other).unwrap();
         assert!(!result.timed_out(), "{:?}", screen.lines());
+    }
+
+    /// The color of the first letter of a line.
+    pub(crate) fn color(&self, line: usize) -> Color {
+        let screen = self.screen.0.lock().unwrap();
+        let row = u16::try_from(line).unwrap();
+        screen.terminal.screen().cell(row, 0).map_or(Color::Default, vt100::Cell::fgcolor)
     }
 
     /// What the screen shows now.

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::some_seconds;
 use crate::net::Endpoint;
 use crate::probe::check::Options;
+
+/// Longest wait of a check, unless set: most of them have an answer within a round trip.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The arguments of `client check` alone.
 #[derive(Args, Clone, Debug)]
@@ -13,19 +17,20 @@ pub(super) struct CheckArgs {
     /// Server [default: that of --server-url]
     #[arg(value_name = "URL")]
     pub(super) url: Option<String>,
+
+    /// Leaves out what breaks RFC 6455 itself: for a server that others use meanwhile
+    #[arg(long)]
+    well_formed: bool,
+
+    /// Longest wait for each answer [default: 2, or --pong-timeout where that is shorter]
+    #[arg(short = 'W', long, value_name = "SECONDS", value_parser = some_seconds)]
+    wait: Option<Duration>,
 }
 
 impl CheckArgs {
     /// The probe that was asked for.
-    ///
-    /// # Errors
-    /// Which argument is wrong, with its value and what is allowed.
-    pub(super) fn options(
-        &self,
-        endpoint: Endpoint,
-        patience: Duration,
-        json: bool,
-    ) -> Result<Options, String> {
-        Ok(Options { endpoint, patience, json })
+    pub(super) fn options(&self, endpoint: Endpoint, patience: Duration, json: bool) -> Options {
+        let patience = self.wait.unwrap_or(patience.min(PATIENCE));
+        Options { endpoint, patience, well_formed: self.well_formed, json }
     }
 }

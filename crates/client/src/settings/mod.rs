@@ -194,7 +194,7 @@ impl Settings {
             }
             (Some(Command::Check(args)), None) => {
                 let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Check)
+                Ok(Mode::Check(args.options(endpoint, patience, self.json)))
             }
             (Some(Command::Documentation(_)), None) => {
                 Err("completions and manual pages are printed without a server".into())

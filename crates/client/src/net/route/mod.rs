@@ -23,7 +23,7 @@ use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
 use super::tls::{Connector, Trust};
-use super::upgrade::{Agreed, RequestOptions, Upgraded, upgrade};
+use super::upgrade::{self, Agreed, HttpRequest, RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
 use eyeballs::{Failure, interleaved, race};
@@ -102,13 +102,45 @@ impl Route {
         deadline: Instant,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
     ) -> Result<Reached, ConnectError> {
+        let upgrade = async |stream, phases: &mut Phases, deadline| {
+            self.upgrade(stream, phases, deadline).await
+        };
+        let ((upgraded, agreed), phases, address) = self.lead(deadline, &source, &upgrade).await?;
+        Ok(Reached { upgraded, phases, address, agreed })
+    }
+
+    /// Makes a stream to the server, through proxy and TLS, on which nothing was asked for yet.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(crate) async fn stream(&self, deadline: Instant) -> Result<Stream, ConnectError> {
+        let as_it_is = async |stream, _: &mut Phases, _| Ok(stream);
+        let (stream, _, _) = self.lead(deadline, &|_| None, &as_it_is).await?;
+        Ok(stream)
+    }
+
+    /// The request for the upgrade that [`Self::connect`] sends, with a key of its own.
+    ///
+    /// # Errors
+    /// When the URL cannot be put into a request, which its parser rules out.
+    pub(crate) fn request(&self) -> Result<HttpRequest, ConnectError> {
+        upgrade::request(&self.url, &self.request)
+    }
+
+    /// Makes a stream to the server and does `last` over it.
+    async fn lead<T>(
+        &self,
+        deadline: Instant,
+        source: &impl Fn(IpAddr) -> Option<IpAddr>,
+        last: &impl AsyncFn(Stream, &mut Phases, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Phases, Address), ConnectError> {
         let Some(tunnel) = &self.tunnel else {
-            return self.reach(None, deadline, &source).await;
+            return self.reach(None, deadline, source, last).await;
         };
         let mut cause = "the proxy has no address to connect to".into();
         for (left, target) in (1..=tunnel.targets.len()).rev().zip(&tunnel.targets) {
             let share = share(deadline, left);
-            match self.reach(Some((tunnel, target)), share, &source).await {
+            match self.reach(Some((tunnel, target)), share, source, last).await {
                 Err(error) if error.redirect().is_none() => cause = error,
                 outcome => return outcome,
             }
@@ -118,15 +150,16 @@ impl Route {
     }
 
     /// The server over the first host, directly or through a tunnel.
-    async fn reach(
+    async fn reach<T>(
         &self,
         tunnel: Option<(&Tunnel, &Target)>,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Reached, ConnectError> {
+        last: &impl AsyncFn(Stream, &mut Phases, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Phases, Address), ConnectError> {
         match &self.first {
             FirstHost::Tcp(addresses) => {
-                self.reach_one_of(addresses.clone(), tunnel, deadline, source).await
+                self.reach_one_of(addresses.clone(), tunnel, deadline, source, last).await
             }
             FirstHost::Unix(path) => {
                 let begun = Instant::now();
@@ -134,23 +167,25 @@ impl Route {
                     .await
                     .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
                 let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
-                let (upgraded, agreed) =
-                    self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
-                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), agreed })
+                let stream =
+                    self.secure(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
+                let outcome = last(stream, &mut phases, deadline).await?;
+                Ok((outcome, phases, Address::Unix(path.clone())))
             }
         }
     }
 
     /// The server at one of these addresses. Each has its share of the time up to `deadline`, so
     /// that one that accepts and is silent leaves time to the others.
-    async fn reach_one_of(
+    async fn reach_one_of<T>(
         &self,
         mut addresses: Vec<SocketAddr>,
         tunnel: Option<(&Tunnel, &Target)>,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Reached, ConnectError> {
-        let mut last: Option<ConnectError> = None;
+        last: &impl AsyncFn(Stream, &mut Phases, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Phases, Address), ConnectError> {
+        let mut furthest: Option<ConnectError> = None;
         loop {
             let begun = Instant::now();
             let attempt = async |address: SocketAddr| tcp(address, source(address.ip())).await;
@@ -158,18 +193,19 @@ impl Route {
                 Ok(connected) => connected,
                 // An address that got further has more to tell.
                 Err(failures) => {
-                    return Err(last.unwrap_or_else(|| self.unreachable(&failures).into()));
+                    return Err(furthest.unwrap_or_else(|| self.unreachable(&failures).into()));
                 }
             };
             let mut phases =
                 Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
             let share = share(deadline, addresses.len());
-            let stream = Stream::Tcp(stream);
-            let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
-                Ok((upgraded, agreed)) => {
-                    let address = Address::Tcp(address);
-                    return Ok(Reached { upgraded, phases, address, agreed });
-                }
+            let outcome = async {
+                let stream = Stream::Tcp(stream);
+                let stream = self.secure(stream, tunnel, &mut phases, share).await?;
+                last(stream, &mut phases, share).await
+            };
+            let cause = match outcome.await {
+                Ok(outcome) => return Ok((outcome, phases, Address::Tcp(address))),
                 Err(cause) => cause,
             };
             debug!(%address, "{cause}");
@@ -177,18 +213,18 @@ impl Route {
             if addresses.is_empty() || cause.redirect().is_some() {
                 return Err(cause);
             }
-            last = Some(cause);
+            furthest = Some(cause);
         }
     }
 
-    /// What is left to do over a stream to the first host.
-    async fn upgrade(
+    /// The stream to the server over one to the first host: the tunnel, and TLS in it.
+    async fn secure(
         &self,
         mut stream: Stream,
         tunnel: Option<(&Tunnel, &Target)>,
         phases: &mut Phases,
         deadline: Instant,
-    ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
+    ) -> Result<Stream, ConnectError> {
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
             let tunnel = tunnel.dig(stream, target);
@@ -198,6 +234,15 @@ impl Route {
             let handshake = tls.secure(stream);
             stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
         }
+        Ok(stream)
+    }
+
+    async fn upgrade(
+        &self,
+        stream: Stream,
+        phases: &mut Phases,
+        deadline: Instant,
+    ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
         let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
         let (upgraded, agreed) =
             timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade)

@@ -25,6 +25,7 @@ use super::http::Exchange;
 use super::stream::Stream;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
+pub(crate) use request::HttpRequest;
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
@@ -59,6 +60,17 @@ pub(crate) struct Agreed {
     pub(crate) deflate: Option<Params>,
     /// The headers of the answer.
     pub(crate) headers: HeaderMap,
+}
+
+/// The request for an upgrade at this URL, with a key of its own, to be written by hand.
+///
+/// # Errors
+/// When the URL cannot be put into a request, which its parser rules out.
+pub(crate) fn request(
+    url: &ServerUrl,
+    options: &RequestOptions,
+) -> Result<HttpRequest, ConnectError> {
+    Ok(Request::new(url, options)?.to_http())
 }
 
 /// Asks the server at the other end of `stream` for the upgrade to WebSocket.

@@ -1,28 +1,105 @@
 //! Whether a server keeps RFC 6455.
+//!
+//! A check is a row of a table ([`list`]): what is sent, and what has to come of it. [`trial`]
+//! carries each out on a connection of its own, some of them at once: the opening handshake,
+//! written by hand ([`request`]), and a [`conversation`] in frames. [`judge`] says what an answer
+//! means, and [`tally`] counts.
+
+mod conversation;
+mod judge;
+mod list;
+mod request;
+mod tally;
+mod trial;
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use program::stop::Stop;
+use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
+use serde::Serialize;
+use tokio::select;
+use tokio::time::Instant;
 
+use super::report::{Printer, Report};
 use crate::mode::Verdict;
-use crate::net::Endpoint;
+use crate::net::ending::Ending;
+use crate::net::socket::Socket;
+use crate::net::{self, ConnectError, Endpoint};
+use list::{Check, ILL_FORMED, WELL_FORMED};
+use tally::Tally;
+use trial::Target;
+
+/// How many connections are open at once.
+const AT_ONCE: usize = 16;
 
 /// What to probe, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server.
     pub endpoint: Endpoint,
-    /// Longest wait for an answer (`PONG_TIMEOUT`).
+    /// Longest wait for an answer.
     pub patience: Duration,
+    /// Leaves out what breaks the RFC itself.
+    pub well_formed: bool,
     /// Prints one JSON object per line.
     pub json: bool,
+}
+
+/// What a check found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    /// The server keeps the rule.
+    Passed,
+    /// The server does what the RFC advises against, or nothing can be said.
+    Warned,
+    /// The server breaks the rule.
+    Failed,
 }
 
 /// Runs the probe.
 ///
 /// # Errors
 /// Why the client itself cannot do it.
-pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
-    let _ = (options, stop);
-    Ok(Verdict::Unknown("not built".into()))
+pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
+    options.endpoint.warn_if_unchecked();
+    let ill_formed = if options.well_formed { &[] } else { ILL_FORMED };
+    let checks: Vec<_> = WELL_FORMED.iter().chain(ill_formed).collect();
+    let mut report = Report::open(options.json)?;
+    let mut tally = Tally::new(report.printer(), checks.len());
+    let unreached = select! {
+        result = run_all(&options, &checks, &mut tally) => result.err(),
+        () = report.over(&mut stop) => None,
+    };
+    let unreached =
+        unreached.map(|error| format!("cannot connect to {}: {error}", options.endpoint.url));
+    report.finish(tally.finding(unreached)).await
+}
+
+/// # Errors
+/// Why the server cannot be reached at all.
+async fn run_all(
+    options: &Options,
+    checks: &[&'static Check],
+    tally: &mut Tally,
+) -> Result<(), ConnectError> {
+    tally.show().await;
+    let route = net::find_route(&options.endpoint).await?;
+    let target = Target { route: &route, patience: options.patience };
+    if !target.is_there().await {
+        // The usual way says why.
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let upgraded = route.connect(deadline, |_| None).await?.upgraded;
+        Socket::new(upgraded.stream, upgraded.early, MAX_REPLY).close(&Ending::Stopped).await;
+    }
+    let trials = checks.iter().enumerate().map(async |(number, check)| {
+        let (outcome, detail) = target.run(check).await;
+        (number, *check, outcome, detail)
+    });
+    let mut done = stream::iter(trials).buffer_unordered(AT_ONCE);
+    while let Some((number, check, outcome, detail)) = done.next().await {
+        tally.add(number, check, outcome, detail).await;
+    }
+    Ok(())
 }

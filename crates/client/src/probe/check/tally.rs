@@ -1,0 +1,129 @@
+//! The checks that are done: their lines in the order of the list, their number, and the verdict.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
+
+use program::events::wants_colors;
+use serde::Serialize;
+
+use super::list::Check;
+use super::{Outcome, Printer};
+use crate::probe::report::Finding;
+
+/// Counts the checks and prints them.
+#[derive(Debug)]
+pub(super) struct Tally {
+    printer: Printer,
+    is_colored: bool,
+    /// How many checks there are in all.
+    all: usize,
+    done: Vec<Done>,
+    /// Those whose predecessors are not done yet, by their place in the list.
+    early: BTreeMap<usize, Done>,
+}
+
+/// A check that is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Done {
+    id: &'static str,
+    section: &'static str,
+    outcome: Outcome,
+    detail: String,
+    #[serde(skip)]
+    rule: &'static str,
+}
+
+/// The fields of the verdict.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Sum {
+    passed: usize,
+    warned: usize,
+    failed: usize,
+    checks: Vec<Done>,
+}
+
+impl Tally {
+    pub(super) fn new(printer: Printer, all: usize) -> Self {
+        let is_colored = io::stdout().is_terminal() && wants_colors();
+        Self { printer, is_colored, all, done: Vec::new(), early: BTreeMap::new() }
+    }
+
+    /// Shows how far the run is.
+    pub(super) async fn show(&self) {
+        let done = self.done.len() + self.early.len();
+        self.printer.live(format!("checking: {done} of {}", self.all));
+    }
+
+    /// Adds the check with this place in the list, and prints what is next in order.
+    pub(super) async fn add(
+        &mut self,
+        number: usize,
+        check: &Check,
+        outcome: Outcome,
+        detail: String,
+    ) {
+        let Check { id, section, rule, .. } = *check;
+        self.early.insert(number, Done { id, section, outcome, detail, rule });
+        while let Some(done) = self.early.remove(&self.done.len()) {
+            self.printer.line(&done.line(self.is_colored)).await;
+            self.printer.record("check", &done).await;
+            self.done.push(done);
+        }
+        self.show().await;
+    }
+
+    /// The verdict; `unreached` is why the server could not be reached.
+    pub(super) fn finding(self, unreached: Option<String>) -> Finding<Sum> {
+        let Self { all, done, early, .. } = self;
+        let sum = Sum::of(done.into_iter().chain(early.into_values()).collect());
+        let ok = match (sum.failed, &unreached) {
+            (_, Some(_)) => None,
+            (0, None) if sum.checks.len() < all => None,
+            (failed, None) => Some(failed == 0),
+        };
+        let text = unreached.unwrap_or_else(|| sum.told(all));
+        Finding { probe: "check", ok, text, fields: sum }
+    }
+}
+
+impl Done {
+    /// The line for a person, with what was sent and what came below it unless the check passed.
+    fn line(&self, is_colored: bool) -> String {
+        let Self { id, section, outcome, detail, rule } = self;
+        let (word, color) = match outcome {
+            Outcome::Passed => ("passed", 32),
+            Outcome::Warned => ("warned", 33),
+            Outcome::Failed => ("failed", 31),
+        };
+        let word = match is_colored {
+            true => format!("\x1b[{color}m{word}\x1b[0m"),
+            false => word.to_owned(),
+        };
+        let line = format!("{word}  {section:<6} {id}: {rule}");
+        match outcome {
+            Outcome::Passed => line,
+            Outcome::Warned | Outcome::Failed => format!("{line}\n               {detail}"),
+        }
+    }
+}
+
+impl Sum {
+    fn of(checks: Vec<Done>) -> Self {
+        let count = |outcome| checks.iter().filter(|done| done.outcome == outcome).count();
+        Self {
+            passed: count(Outcome::Passed),
+            warned: count(Outcome::Warned),
+            failed: count(Outcome::Failed),
+            checks,
+        }
+    }
+
+    fn told(&self, all: usize) -> String {
+        let Self { passed, warned, failed, checks } = self;
+        let counts = format!("{passed} passed, {warned} warned, {failed} failed");
+        match checks.len() {
+            done if done < all => format!("stopped after {done} of {all} checks: {counts}"),
+            _ => counts,
+        }
+    }
+}

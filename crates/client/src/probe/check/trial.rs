@@ -1,0 +1,141 @@
+//! Carries a check out, on a connection of its own.
+
+use std::time::Duration;
+
+use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Outcome::{Failed, Warned};
+use super::conversation::Conversation;
+use super::judge::{self, Judged};
+use super::list::{Check, Sent, Trial, Wanted};
+use super::request::{Answer, Change, Head, Request, shortened};
+use crate::net::ConnectError;
+use crate::net::ending::Ending;
+use crate::net::route::Route;
+use crate::net::socket::Socket;
+use crate::net::stream::Stream;
+use crate::words::seconds;
+
+/// How many bytes of an answer that is no HTTP are shown.
+const SHOWN: usize = 64;
+
+/// The pause before a server is asked again that had no room.
+const FULL: Duration = Duration::from_millis(200);
+
+/// A server to check.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) route: &'a Route,
+    /// Longest wait for an answer.
+    pub(super) patience: Duration,
+}
+
+/// The end of an opening handshake.
+struct Upgraded {
+    socket: Socket,
+    /// How long the answer took.
+    time: Duration,
+}
+
+impl Target<'_> {
+    /// Carries a check out. The text is what was sent and what came.
+    pub(super) async fn run(&self, check: &Check) -> Judged {
+        match &check.trial {
+            Trial::Answer(part) => {
+                self.request(Change::None, |request, head| judge::part(*part, request, head)).await
+            }
+            Trial::Request(change, due) => {
+                self.request(*change, |_, head| judge::answer(*due, head)).await
+            }
+            Trial::Frames(sent, wanted) => self.frames(*sent, wanted).await,
+        }
+    }
+
+    /// Whether the server answers the usual request with 101.
+    pub(super) async fn is_there(&self) -> bool {
+        matches!(self.exchange(Change::None).await, Ok((_, _, Answer::Head(head, _))) if head.status == 101)
+    }
+
+    /// Sends a request; returns the stream, the request and the answer. Where the server has no
+    /// room for one more connection, or more a second, it is asked again.
+    async fn exchange(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
+        let begun = Instant::now();
+        loop {
+            let exchanged = self.exchange_once(change).await?;
+            match &exchanged.2 {
+                Answer::Head(head, _)
+                    if matches!(head.status, 429 | 503) && begun.elapsed() < self.patience =>
+                {
+                    sleep(FULL).await;
+                }
+                _ => return Ok(exchanged),
+            }
+        }
+    }
+
+    async fn exchange_once(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
+        let cannot = |error: ConnectError| format!("no connection: {error}");
+        let request = Request::new(&self.route.request().map_err(cannot)?, change);
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let mut stream = self.route.stream(deadline).await.map_err(cannot)?;
+        let answer = timeout(self.patience, request.exchange(&mut stream)).await;
+        let answer = answer.map_err(|_| format!("nothing within {}", seconds(self.patience)))?;
+        Ok((stream, request, answer))
+    }
+
+    async fn request(
+        &self,
+        change: Change,
+        judge: impl FnOnce(&Request, &Head) -> Judged,
+    ) -> Judged {
+        let (outcome, came) = match self.exchange(change).await {
+            Ok((stream, request, Answer::Head(head, early))) => {
+                if head.status == 101 {
+                    Socket::new(stream, early, MAX_REPLY).close(&Ending::Stopped).await;
+                }
+                judge(&request, &head)
+            }
+            Ok((_, _, Answer::End(error))) => {
+                // Section 10.7: a server may drop the connection.
+                let outcome = if change.is_to_be_served() { Failed } else { Warned };
+                let how = error.map_or_else(|| "the end of TCP".into(), |error| error.to_string());
+                (outcome, format!("{how} without an answer"))
+            }
+            Ok((_, _, Answer::Other(bytes))) => (Failed, no_http(&bytes)),
+            Err(cause) => (Failed, cause),
+        };
+        (outcome, format!("sent {change}; came {came}"))
+    }
+
+    async fn upgrade(&self) -> Result<Upgraded, String> {
+        let begun = Instant::now();
+        match self.exchange(Change::None).await? {
+            (stream, _, Answer::Head(head, early)) if head.status == 101 => {
+                let socket = Socket::new(stream, early, MAX_REPLY);
+                Ok(Upgraded { socket, time: begun.elapsed() })
+            }
+            (_, _, Answer::Head(head, _)) => Err(shortened(&head.line)),
+            (_, _, Answer::Other(bytes)) => Err(no_http(&bytes)),
+            (_, _, Answer::End(_)) => Err("the end of TCP".into()),
+        }
+    }
+
+    async fn frames(&self, sent: Sent, wanted: &Wanted) -> Judged {
+        let Upgraded { socket, time } = match self.upgrade().await {
+            Ok(upgraded) => upgraded,
+            Err(came) => {
+                let detail = format!("sent the usual request; came {came} in place of an upgrade");
+                return (Failed, detail);
+            }
+        };
+        let seen = Conversation::new(socket, time, self.patience).hold(sent, wanted).await;
+        let (outcome, came) = judge::frames(wanted, &seen);
+        (outcome, format!("sent {sent}; came {came}"))
+    }
+}
+
+fn no_http(bytes: &[u8]) -> String {
+    let beginning = &bytes[..bytes.len().min(SHOWN)];
+    format!("no HTTP: {:?}", shortened(&String::from_utf8_lossy(beginning)))
+}
