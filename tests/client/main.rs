@@ -3,6 +3,8 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+#[path = "../middle/mod.rs"]
+mod middle;
 #[path = "../python.rs"]
 mod python;
 
@@ -16,6 +18,7 @@ mod handshake;
 mod interop;
 mod live;
 mod metrics;
+mod middles;
 mod outages;
 mod ping_options;
 mod pings;
