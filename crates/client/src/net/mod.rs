@@ -11,6 +11,7 @@ pub(crate) mod closing;
 pub mod credentials;
 pub mod ending;
 mod error;
+pub(crate) mod fault;
 mod http;
 pub mod lookup;
 mod notice;
@@ -38,7 +39,7 @@ pub use phases::{Address, Phases};
 use route::{Reached, Route};
 use socket::Socket;
 use stream::Stream;
-use tls::Trust;
+use tls::{Session, Trust};
 use upgrade::{Agreed, Upgraded};
 use url::ServerUrl;
 
@@ -69,6 +70,8 @@ pub(crate) struct Opened {
     pub(crate) socket: Socket,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
+    /// TLS with the server.
+    pub(crate) session: Option<Session>,
     pub(crate) agreed: Agreed,
 }
 
@@ -115,7 +118,7 @@ impl Endpoint {
 pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
-    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed, .. } = reached;
     tell_subprotocol(&endpoint.options, agreed.subprotocol.as_deref());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
     Ok(Connected { socket: socket.await, phases, address })
@@ -128,9 +131,10 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
 pub(crate) async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
-    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, session, agreed } =
+        reached;
     let socket = Socket::new(stream, early, MAX_REPLY);
-    Ok(Opened { socket, phases, address, agreed })
+    Ok(Opened { socket, phases, address, session, agreed })
 }
 
 /// Finds the way to the server, or to the one that it redirects to, for many connections. That is

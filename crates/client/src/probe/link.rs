@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::net::ending::Ending;
 use crate::net::socket::Socket;
+use crate::net::tls::Session;
 use crate::net::upgrade::Agreed;
 use crate::net::{self, Address, ConnectError, Endpoint, Opened, Phases};
 use crate::outage::activity::Activity;
@@ -18,6 +19,8 @@ use crate::outage::activity::Activity;
 pub(super) struct Link {
     pub(super) address: Address,
     pub(super) phases: Phases,
+    /// TLS with the server.
+    pub(super) session: Option<Session>,
     pub(super) agreed: Agreed,
     socket: Socket,
     activity: Activity,
@@ -56,10 +59,11 @@ impl Link {
         endpoint: &Endpoint,
         patience: Duration,
     ) -> Result<Self, ConnectError> {
-        let Opened { socket, phases, address, agreed } = net::open(endpoint).await?;
+        let Opened { socket, phases, address, session, agreed } = net::open(endpoint).await?;
         let activity = Activity::new(Instant::now());
         let (hello, heard) = (None, Heard::default());
-        let mut link = Self { address, phases, agreed, socket, activity, hello, heard, number: 0 };
+        let mut link =
+            Self { address, phases, session, agreed, socket, activity, hello, heard, number: 0 };
         if endpoint.url.path().trim_end_matches('/').ends_with(path::PROBE) {
             link.read_hello(patience).await.map_err(|ending| ending.to_string())?;
         }

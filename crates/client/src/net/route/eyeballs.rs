@@ -16,8 +16,16 @@ const DELAY: Duration = Duration::from_millis(250);
 /// Most addresses of a failure that are shown.
 const SHOWN: usize = 4;
 
+/// The beginning of the cause of an address that did not answer.
+const SILENCE: &str = "no answer within ";
+
 /// Why an address cannot be used.
 pub(super) type Failure = (SocketAddr, String);
+
+/// Whether an address did not answer.
+pub(super) fn is_silence(cause: &str) -> bool {
+    cause.starts_with(SILENCE)
+}
 
 /// The addresses in the order of their attempts: the family of the first, which the system prefers,
 /// takes turns with the other (section 4).
@@ -69,7 +77,7 @@ pub(super) async fn race<T>(
                 let is_pending =
                     |address: &&SocketAddr| !failures.iter().any(|(failed, _)| failed == *address);
                 let pending: Vec<_> = addresses[..tried].iter().filter(is_pending).copied().collect();
-                let cause = format!("no answer within {}", seconds(begun.elapsed()));
+                let cause = format!("{SILENCE}{}", seconds(begun.elapsed()));
                 failures.extend(pending.into_iter().map(|address| (address, cause.clone())));
                 return Err(failures);
             }

@@ -16,11 +16,13 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
+use super::fault::{Fault, Progress};
+use super::lookup::Found;
 use super::phases::{Address, Phases};
 use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
-use super::tls::{Connector, Trust};
+use super::tls::{Connector, Session, Trust};
 use super::upgrade::{Agreed, RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
@@ -49,6 +51,8 @@ pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded<Stream>,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
+    /// TLS with the server.
+    pub(crate) session: Option<Session>,
     pub(crate) agreed: Agreed,
 }
 
@@ -82,9 +86,9 @@ impl Route {
             (host, port) = (proxy.host(), proxy.port());
         }
         let found =
-            options.lookup.find(host, port, deadline).await.map_err(|cause| match &tunnel {
-                Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
-                None => cause,
+            looked_up(endpoint, (host, port), deadline).await.map_err(|error| match &tunnel {
+                Some(tunnel) => error.after(&tunnel.proxy.to_string()),
+                None => error,
             })?;
         Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), sum(dns, found.time)))
     }
@@ -126,15 +130,33 @@ impl Route {
             }
             FirstHost::Unix(path) => {
                 let begun = Instant::now();
-                let stream = UnixStream::connect(path)
-                    .await
-                    .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
-                let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
-                let (upgraded, agreed) =
-                    self.upgrade(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
-                Ok(Reached { upgraded, phases, address: Address::Unix(path.clone()), agreed })
+                let stream = UnixStream::connect(path).await;
+                let address = Address::Unix(path.clone());
+                let progress = self.progress(Some(address), begun, tunnel);
+                match stream {
+                    Ok(stream) => {
+                        self.upgrade(Stream::Unix(stream), tunnel, progress, deadline).await
+                    }
+                    Err(error) => {
+                        let cause = format!("the Unix socket {}: {error}", path.display());
+                        let fault = Fault::Unreachable { is_silent: false };
+                        Err(ConnectError::from(cause).of(fault).at(progress))
+                    }
+                }
             }
         }
+    }
+
+    /// How far a connection came whose TCP began then, and is over now.
+    fn progress(
+        &self,
+        address: Option<Address>,
+        begun: Instant,
+        tunnel: Option<(&Tunnel, &Target)>,
+    ) -> Progress {
+        let phases = Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
+        let proxy = tunnel.map(|(tunnel, _)| tunnel.proxy.to_string());
+        Progress { phases, address, proxy, session: None }
     }
 
     /// The server at one of these addresses. Each has its share of the time up to `deadline`, so
@@ -154,18 +176,18 @@ impl Route {
                 Ok(connected) => connected,
                 // An address that got further has more to tell.
                 Err(failures) => {
-                    return Err(last.unwrap_or_else(|| self.unreachable(&failures).into()));
+                    let error = || {
+                        let address = failures.first().map(|(address, _)| Address::Tcp(*address));
+                        let progress = self.progress(address, begun, tunnel);
+                        self.unreachable(&failures).at(progress)
+                    };
+                    return Err(last.unwrap_or_else(error));
                 }
             };
-            let mut phases =
-                Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
+            let progress = self.progress(Some(Address::Tcp(address)), begun, tunnel);
             let share = share(deadline, addresses.len());
-            let stream = Stream::Tcp(stream);
-            let cause = match self.upgrade(stream, tunnel, &mut phases, share).await {
-                Ok((upgraded, agreed)) => {
-                    let address = Address::Tcp(address);
-                    return Ok(Reached { upgraded, phases, address, agreed });
-                }
+            let cause = match self.upgrade(Stream::Tcp(stream), tunnel, progress, share).await {
+                Ok(reached) => return Ok(reached),
                 Err(cause) => cause,
             };
             debug!(%address, "{cause}");
@@ -180,18 +202,37 @@ impl Route {
     /// What is left to do over a stream to the first host.
     async fn upgrade(
         &self,
+        stream: Stream,
+        tunnel: Option<(&Tunnel, &Target)>,
+        mut progress: Progress,
+        deadline: Instant,
+    ) -> Result<Reached, ConnectError> {
+        match self.switch(stream, tunnel, &mut progress, deadline).await {
+            Ok((upgraded, agreed)) => {
+                let Progress { phases, address, session, .. } = progress;
+                // Each stream has come from an address.
+                let address = address.unwrap_or_else(|| Address::Unix(PathBuf::new()));
+                Ok(Reached { upgraded, phases, address, session, agreed })
+            }
+            Err(error) => Err(error.at(progress)),
+        }
+    }
+
+    async fn switch(
+        &self,
         mut stream: Stream,
         tunnel: Option<(&Tunnel, &Target)>,
-        phases: &mut Phases,
+        progress: &mut Progress,
         deadline: Instant,
     ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
+        let Progress { phases, session, .. } = progress;
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
             let tunnel = tunnel.dig(stream, target);
             stream = timed(tunnel, &step, deadline, &mut phases.proxy).await??;
         }
         if let Some(tls) = &self.tls {
-            let handshake = tls.secure(stream);
+            let handshake = tls.secure(stream, session);
             stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
         }
         let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
@@ -199,21 +240,40 @@ impl Route {
     }
 
     /// Why the first host was not reached at any address.
-    fn unreachable(&self, failures: &[Failure]) -> String {
+    fn unreachable(&self, failures: &[Failure]) -> ConnectError {
+        let is_silent = failures.iter().all(|(_, cause)| eyeballs::is_silence(cause));
         let cause = match failures {
             // The address is that in the URL.
             [(address, cause)] if self.first_host().parse() == Ok(address.ip()) => cause.clone(),
             failures => eyeballs::told(failures),
         };
+        let error = ConnectError::from(cause).of(Fault::Unreachable { is_silent });
         match &self.tunnel {
-            Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
-            None => cause,
+            Some(tunnel) => error.after(&tunnel.proxy.to_string()),
+            None => error,
         }
     }
 
     fn first_host(&self) -> &str {
         self.tunnel.as_ref().map_or(self.url.host(), |tunnel| tunnel.proxy.host())
     }
+}
+
+/// The addresses of a host.
+///
+/// # Errors
+/// Why there is none.
+async fn looked_up(
+    endpoint: &Endpoint,
+    (host, port): (&str, u16),
+    deadline: Instant,
+) -> Result<Found, ConnectError> {
+    let begun = Instant::now();
+    endpoint.options.lookup.find(host, port, deadline).await.map_err(|cause| {
+        let phases = Phases { dns: Some(begun.elapsed()), ..Phases::default() };
+        let progress = Progress { phases, ..Progress::default() };
+        ConnectError::from(cause).of(Fault::NoName).at(progress)
+    })
 }
 
 /// What makes connections to a host of this name secure, if they are to be.
@@ -249,13 +309,14 @@ async fn timed<T>(
     name: &str,
     deadline: Instant,
     time: &mut Option<Duration>,
-) -> Result<T, String> {
+) -> Result<T, ConnectError> {
     let begun = Instant::now();
-    let outcome = timeout_at(deadline, step)
-        .await
-        .map_err(|_| format!("no answer {name} within {}", seconds(begun.elapsed())))?;
+    let outcome = timeout_at(deadline, step).await;
     *time = Some(begun.elapsed());
-    Ok(outcome)
+    outcome.map_err(|_| {
+        let cause = format!("no answer {name} within {}", seconds(begun.elapsed()));
+        ConnectError::from(cause).of(Fault::Silent)
+    })
 }
 
 async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, String> {

@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// First byte of an alert (RFC 8446, section 5.1), which no answer to a plain request begins with.
 const ALERT: u8 = 21;
 
+/// What the error says.
+pub(super) const SPEAKS_TLS: &str = "the server speaks TLS there: use wss:// for it";
+
 /// A plain stream that takes an alert of TLS as its first answer for an error.
 #[derive(Debug)]
 pub(super) struct AlertCheck<S> {
@@ -36,8 +39,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for AlertCheck<S> {
         let start = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if std::mem::take(&mut self.is_unanswered) && buf.filled().get(start) == Some(&ALERT) {
-            let cause = "the server speaks TLS there: use wss:// for it";
-            return Poll::Ready(Err(io::Error::other(cause)));
+            return Poll::Ready(Err(io::Error::other(SPEAKS_TLS)));
         }
         Poll::Ready(Ok(()))
     }
@@ -85,8 +87,7 @@ mod tests {
                 Ok(length) => assert!(!noticed && length == 1, "{answers:?}"),
                 Err(error) => {
                     assert!(noticed, "{answers:?}");
-                    let told = "the server speaks TLS there: use wss:// for it";
-                    assert_eq!(error.to_string(), told);
+                    assert_eq!(error.to_string(), SPEAKS_TLS);
                 }
             }
         }

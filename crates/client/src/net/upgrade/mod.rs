@@ -10,6 +10,7 @@ mod refusal;
 mod request;
 mod spelling;
 mod switch;
+mod transcript;
 
 use std::error::Error as _;
 use std::{io, mem};
@@ -19,15 +20,18 @@ use proto::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error::ConnectError;
+use super::fault::{Fault, Refusal};
 use super::http::Exchange;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
-use alert::AlertCheck;
+use alert::{AlertCheck, SPEAKS_TLS};
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
+pub(crate) use transcript::Transcript;
+use transcript::{Noted, Notes};
 
-pub(super) use refusal::{shortened, shown};
+pub(super) use refusal::{refusal, shortened, shown};
 
 /// A stream after the upgrade.
 #[derive(Debug)]
@@ -44,6 +48,8 @@ pub(crate) struct Agreed {
     pub(crate) subprotocol: Option<String>,
     /// The headers of the answer.
     pub(crate) headers: HeaderMap,
+    /// Request and answer as they went over the wire.
+    pub(crate) transcript: Transcript,
 }
 
 /// Asks the server at the other end of `stream` for the upgrade to WebSocket.
@@ -57,33 +63,71 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     tls: Option<&Connector>,
 ) -> Result<(Upgraded<S>, Agreed), ConnectError> {
     let request = Request::new(url, options)?;
-    let stream = Spelling::new(AlertCheck::new(stream, tls.is_none()));
-    let failed = |error| ConnectError::from(explain(&error, tls));
+    let notes = Notes::default();
+    let stream = Noted::new(AlertCheck::new(stream, tls.is_none()), notes.clone());
+    let failed = |error| {
+        ConnectError::from(explain(&error, tls)).of(fault(&error, || notes.take().received))
+    };
     let (mut exchange, mut answer) =
-        Exchange::ask(stream, request.to_http()).await.map_err(failed)?;
+        Exchange::ask(Spelling::new(stream), request.to_http()).await.map_err(failed)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(exchange.run(refusal::explain(answer, request.has_credentials())).await);
     }
-    let subprotocol = switch::check(&request, answer.version(), answer.headers())
-        .map_err(|fault| ConnectError::from(format!("no valid WebSocket handshake: {fault}")))?;
+    let checked = switch::check(&request, answer.version(), answer.headers());
+    let subprotocol = match checked {
+        Ok(subprotocol) => subprotocol,
+        Err(fault) => {
+            let cause = format!("no valid WebSocket handshake: {fault}");
+            let refusal = Refusal {
+                version: answer.version(),
+                status: answer.status(),
+                headers: mem::take(answer.headers_mut()),
+                body: String::new(),
+            };
+            return Err(ConnectError::from(cause).of(Fault::BadSwitch(refusal.into())));
+        }
+    };
     let (stream, early) = exchange.into_stream();
-    let agreed = Agreed { subprotocol, headers: mem::take(answer.headers_mut()) };
-    Ok((Upgraded { stream: stream.into_inner().into_inner(), early }, agreed))
+    let headers = mem::take(answer.headers_mut());
+    let agreed = Agreed { subprotocol, headers, transcript: notes.take() };
+    let stream = stream.into_inner().into_inner().into_inner();
+    Ok((Upgraded { stream, early }, agreed))
+}
+
+/// The innermost error of hyper: what ends the connection before the request is sent cancels the
+/// request.
+fn innermost(error: &hyper::Error) -> &hyper::Error {
+    match error.source().and_then(|source| source.downcast_ref::<hyper::Error>()) {
+        Some(cause) => innermost(cause),
+        None => error,
+    }
+}
+
+/// What kind of error it is; `received` is what the server said.
+fn fault(error: &hyper::Error, received: impl FnOnce() -> Vec<u8>) -> Fault {
+    let error = innermost(error);
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match io {
+        Some(io) if hung_up(io) => Fault::HungUp,
+        Some(io) if io.get_ref().is_some_and(|error| error.to_string() == SPEAKS_TLS) => Fault::Tls,
+        Some(_) => Fault::Other,
+        None if has_hung_up(error) => Fault::HungUp,
+        None => Fault::NotHttp(received()),
+    }
+}
+
+fn has_hung_up(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
 }
 
 /// Why there was no answer.
 fn explain(error: &hyper::Error, tls: Option<&Connector>) -> String {
-    // What ends the connection before the request is sent cancels the request.
-    if let Some(cause) = error.source().and_then(|source| source.downcast_ref::<hyper::Error>()) {
-        return explain(cause, tls);
-    }
+    let error = innermost(error);
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match io {
         Some(io) if hung_up(io) => left(tls),
         Some(io) => tls.and_then(|tls| tls.explain(io)).unwrap_or_else(|| io.to_string()),
-        None if error.is_incomplete_message() || error.is_canceled() || error.is_closed() => {
-            left(tls)
-        }
+        None if has_hung_up(error) => left(tls),
         None => format!("no WebSocket server: {}", escape::plain(&error.to_string())),
     }
 }
