@@ -16,7 +16,6 @@ use std::sync::{Arc, PoisonError};
 use rustls_native_certs::load_native_certs;
 use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
@@ -67,7 +66,7 @@ impl Trust {
         let provider = Arc::new(ring::default_provider());
         let verification = provider.signature_verification_algorithms;
         let certificate = identity.map(|identity| identity.load(&provider)).transpose()?;
-        let config = ClientConfig::builder_with_provider(provider.clone())
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
         let mut asked =
@@ -82,11 +81,8 @@ impl Trust {
                     roots.extend(authorities.roots()?.roots);
                     asked.tls_ca = Some(authorities.path);
                 }
-                let verifier =
-                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
                 config.dangerous().with_custom_certificate_verifier(Arc::new(Watching {
-                    // Fails without any authority alone.
-                    verifier: verifier.build().ok(),
+                    roots,
                     algorithms: verification,
                     presented: presented.clone(),
                 }))

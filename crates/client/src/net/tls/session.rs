@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
+use tokio_rustls::rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme, crypto,
+    DigitallySignedStruct, Error, ProtocolVersion, RootCertStore, SignatureScheme, crypto,
 };
 
 /// TLS with a server, as far as the handshake came.
@@ -45,11 +46,10 @@ impl fmt::Debug for Session {
 /// The last certificate that a server has shown.
 pub(super) type Presented = Arc<Mutex<Option<CertificateDer<'static>>>>;
 
-/// Keeps each certificate, accepted or not, and leaves the check to another verifier.
+/// Keeps each certificate, accepted or not, and checks it as the usual verifier of rustls does.
 #[derive(Debug)]
 pub(super) struct Watching {
-    /// `None` without any authority, so that no certificate is accepted.
-    pub(super) verifier: Option<Arc<WebPkiServerVerifier>>,
+    pub(super) roots: RootCertStore,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) presented: Presented,
 }
@@ -60,17 +60,22 @@ impl ServerCertVerifier for Watching {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
-        ocsp: &[u8],
+        _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let presented = end_entity.clone().into_owned();
         *self.presented.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
-        match &self.verifier {
-            Some(verifier) => {
-                verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now)
-            }
-            None => Err(CertificateError::UnknownIssuer.into()),
-        }
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &self.roots,
+            intermediates,
+            now,
+            algorithms,
+        )?;
+        verify_server_name(&certificate, name)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
