@@ -103,7 +103,8 @@ fn try_thread() -> Result<(), String> {
 }
 
 /// Whether the environment lets a terminal have colors (<https://no-color.org>).
-fn wants_colors() -> bool {
+#[must_use]
+pub fn wants_colors() -> bool {
     let no_color = env::var_os("NO_COLOR").unwrap_or_default();
     no_color.is_empty() && env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"))
 }

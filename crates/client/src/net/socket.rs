@@ -1,7 +1,7 @@
 //! A WebSocket over the codec of `proto`: for what tungstenite hides, such as single frames, the
 //! bytes of a frame, and the exact end of a connection.
 
-use std::io;
+use std::{io, mem};
 
 use proto::frame::{Close, CloseCode, Decoder, Mask, Message, Opcode, Role, encode, encode_close};
 use proto::limits::CLOSE_TIMEOUT;
@@ -24,6 +24,8 @@ pub(crate) struct Socket<S = Stream> {
     start: usize,
     /// Bytes that the stream has not taken yet.
     output: Vec<u8>,
+    /// Whether a Close frame was sent, which is the last frame (RFC 6455, section 5.5.1).
+    is_closing: bool,
 }
 
 /// An unpredictable masking key (RFC 6455, section 5.3).
@@ -36,7 +38,7 @@ impl<S> Socket<S> {
     /// behind the answer; messages may have `max_message` bytes.
     pub(crate) fn new(stream: S, early: Vec<u8>, max_message: usize) -> Self {
         let decoder = Decoder::new(Role::Client, max_message);
-        Self { stream, decoder, input: early, start: 0, output: Vec::new() }
+        Self { stream, decoder, input: early, start: 0, output: Vec::new(), is_closing: false }
     }
 
     /// The stream below.
@@ -86,10 +88,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// A Close frame is answered with the same status code (RFC 6455, section 5.5.1).
+    /// A Close frame that answers none is answered with the same status code (RFC 6455, section
+    /// 5.5.1).
     async fn answer_close(&mut self, close: Option<Close<'static>>) -> Ending {
-        let code = close.as_ref().map_or(CloseCode::NORMAL, |close| close.code);
-        encode_close(&mut self.output, code, "", Some(mask()));
+        if !mem::replace(&mut self.is_closing, true) {
+            let code = close.as_ref().map_or(CloseCode::NORMAL, |close| close.code);
+            encode_close(&mut self.output, code, "", Some(mask()));
+        }
         // The server may be gone already; its Close frame is how the connection ended.
         let _ = timeout(CLOSE_TIMEOUT, self.flush()).await;
         Ending::Closed(close)
@@ -100,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// # Errors
     /// How the connection ended.
     pub(crate) async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Ending> {
+        self.is_closing |= opcode == Opcode::Close;
         encode(&mut self.output, opcode, payload, Some(mask()));
         self.flush().await.map_err(Ending::of_io)
     }
@@ -124,9 +130,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.stream.flush().await
     }
 
+    /// Waits until the server ends the stream, and drops what it still sends.
+    ///
+    /// # Errors
+    /// When the stream ends in another way, such as a reset.
+    pub(crate) async fn end(&mut self) -> io::Result<()> {
+        copy(&mut self.stream, &mut sink()).await.map(|_| ())
+    }
+
     /// Closes the connection as its ending asks for; takes [`CLOSE_TIMEOUT`] at most.
     pub(crate) async fn close(mut self, ending: &Ending) {
-        if let Some(Close { code, reason }) = ending.close() {
+        if let Some(Close { code, reason }) = ending.close()
+            && !mem::replace(&mut self.is_closing, true)
+        {
             encode_close(&mut self.output, code, &reason, Some(mask()));
         }
         // Whatever fails here, the connection is over.
@@ -136,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             // To close a socket with unread bytes in it resets the connection, and the Close frame
             // may then be lost on its way.
             self.stream.shutdown().await?;
-            copy(&mut self.stream, &mut sink()).await
+            self.end().await
         })
         .await;
     }

@@ -23,7 +23,7 @@ use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
 use super::tls::{Connector, Session, Trust};
-use super::upgrade::{Agreed, RequestOptions, Upgraded, upgrade};
+use super::upgrade::{self, Agreed, HttpRequest, RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
 use eyeballs::{Failure, interleaved, race};
@@ -102,13 +102,48 @@ impl Route {
         deadline: Instant,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
     ) -> Result<Reached, ConnectError> {
+        let upgrade = async |stream, progress: &mut Progress, deadline| {
+            self.upgrade(stream, &mut progress.phases, deadline).await
+        };
+        let ((upgraded, agreed), progress) = self.lead(deadline, &source, &upgrade).await?;
+        let Progress { phases, address, session, .. } = progress;
+        // Each stream comes from an address.
+        let address = address.unwrap_or_else(|| Address::Unix(PathBuf::new()));
+        Ok(Reached { upgraded, phases, address, session, agreed })
+    }
+
+    /// Makes a stream to the server, through proxy and TLS, on which nothing was asked for yet.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(crate) async fn stream(&self, deadline: Instant) -> Result<Stream, ConnectError> {
+        let as_it_is = async |stream, _: &mut Progress, _| Ok(stream);
+        let (stream, _) = self.lead(deadline, &|_| None, &as_it_is).await?;
+        Ok(stream)
+    }
+
+    /// The request for the upgrade that [`Self::connect`] sends, with a key of its own.
+    ///
+    /// # Errors
+    /// When the URL cannot be put into a request, which its parser rules out.
+    pub(crate) fn request(&self) -> Result<HttpRequest, ConnectError> {
+        upgrade::request(&self.url, &self.request)
+    }
+
+    /// Makes a stream to the server and does `last` over it.
+    async fn lead<T>(
+        &self,
+        deadline: Instant,
+        source: &impl Fn(IpAddr) -> Option<IpAddr>,
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
         let Some(tunnel) = &self.tunnel else {
-            return self.reach(None, deadline, &source).await;
+            return self.reach(None, deadline, source, last).await;
         };
         let mut cause = "the proxy has no address to connect to".into();
         for (left, target) in (1..=tunnel.targets.len()).rev().zip(&tunnel.targets) {
             let share = share(deadline, left);
-            match self.reach(Some((tunnel, target)), share, &source).await {
+            match self.reach(Some((tunnel, target)), share, source, last).await {
                 Err(error) if error.redirect().is_none() => cause = error,
                 outcome => return outcome,
             }
@@ -118,24 +153,24 @@ impl Route {
     }
 
     /// The server over the first host, directly or through a tunnel.
-    async fn reach(
+    async fn reach<T>(
         &self,
         tunnel: Option<(&Tunnel, &Target)>,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Reached, ConnectError> {
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
         match &self.first {
             FirstHost::Tcp(addresses) => {
-                self.reach_one_of(addresses.clone(), tunnel, deadline, source).await
+                self.reach_one_of(addresses.clone(), tunnel, deadline, source, last).await
             }
             FirstHost::Unix(path) => {
                 let begun = Instant::now();
                 let stream = UnixStream::connect(path).await;
-                let address = Address::Unix(path.clone());
-                let progress = self.progress(Some(address), begun, tunnel);
+                let progress = self.progress(Some(Address::Unix(path.clone())), begun, tunnel);
                 match stream {
                     Ok(stream) => {
-                        self.upgrade(Stream::Unix(stream), tunnel, progress, deadline).await
+                        self.go_on(Stream::Unix(stream), tunnel, progress, deadline, last).await
                     }
                     Err(error) => {
                         let cause = format!("the Unix socket {}: {error}", path.display());
@@ -161,14 +196,15 @@ impl Route {
 
     /// The server at one of these addresses. Each has its share of the time up to `deadline`, so
     /// that one that accepts and is silent leaves time to the others.
-    async fn reach_one_of(
+    async fn reach_one_of<T>(
         &self,
         mut addresses: Vec<SocketAddr>,
         tunnel: Option<(&Tunnel, &Target)>,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-    ) -> Result<Reached, ConnectError> {
-        let mut last: Option<ConnectError> = None;
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
+        let mut furthest: Option<ConnectError> = None;
         loop {
             let begun = Instant::now();
             let attempt = async |address: SocketAddr| tcp(address, source(address.ip())).await;
@@ -178,16 +214,16 @@ impl Route {
                 Err(failures) => {
                     let error = || {
                         let address = failures.first().map(|(address, _)| Address::Tcp(*address));
-                        let progress = self.progress(address, begun, tunnel);
-                        self.unreachable(&failures).at(progress)
+                        self.unreachable(&failures).at(self.progress(address, begun, tunnel))
                     };
-                    return Err(last.unwrap_or_else(error));
+                    return Err(furthest.unwrap_or_else(error));
                 }
             };
             let progress = self.progress(Some(Address::Tcp(address)), begun, tunnel);
             let share = share(deadline, addresses.len());
-            let cause = match self.upgrade(Stream::Tcp(stream), tunnel, progress, share).await {
-                Ok(reached) => return Ok(reached),
+            let stream = Stream::Tcp(stream);
+            let cause = match self.go_on(stream, tunnel, progress, share, last).await {
+                Ok(outcome) => return Ok(outcome),
                 Err(cause) => cause,
             };
             debug!(%address, "{cause}");
@@ -195,36 +231,37 @@ impl Route {
             if addresses.is_empty() || cause.redirect().is_some() {
                 return Err(cause);
             }
-            last = Some(cause);
+            furthest = Some(cause);
         }
     }
 
     /// What is left to do over a stream to the first host.
-    async fn upgrade(
+    async fn go_on<T>(
         &self,
         stream: Stream,
         tunnel: Option<(&Tunnel, &Target)>,
         mut progress: Progress,
         deadline: Instant,
-    ) -> Result<Reached, ConnectError> {
-        match self.switch(stream, tunnel, &mut progress, deadline).await {
-            Ok((upgraded, agreed)) => {
-                let Progress { phases, address, session, .. } = progress;
-                // Each stream has come from an address.
-                let address = address.unwrap_or_else(|| Address::Unix(PathBuf::new()));
-                Ok(Reached { upgraded, phases, address, session, agreed })
-            }
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
+        let outcome = async {
+            let stream = self.secure(stream, tunnel, &mut progress, deadline).await?;
+            last(stream, &mut progress, deadline).await
+        };
+        match outcome.await {
+            Ok(outcome) => Ok((outcome, progress)),
             Err(error) => Err(error.at(progress)),
         }
     }
 
-    async fn switch(
+    /// The stream to the server over one to the first host: the tunnel, and TLS in it.
+    async fn secure(
         &self,
         mut stream: Stream,
         tunnel: Option<(&Tunnel, &Target)>,
         progress: &mut Progress,
         deadline: Instant,
-    ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
+    ) -> Result<Stream, ConnectError> {
         let Progress { phases, session, .. } = progress;
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
@@ -235,6 +272,15 @@ impl Route {
             let handshake = tls.secure(stream, session);
             stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
         }
+        Ok(stream)
+    }
+
+    async fn upgrade(
+        &self,
+        stream: Stream,
+        phases: &mut Phases,
+        deadline: Instant,
+    ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
         let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
         timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade).await?
     }

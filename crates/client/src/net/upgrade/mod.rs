@@ -25,6 +25,7 @@ use super::http::Exchange;
 use super::tls::{Connector, hung_up};
 use super::url::ServerUrl;
 use alert::{AlertCheck, SPEAKS_TLS};
+pub(crate) use request::HttpRequest;
 use request::Request;
 pub use request::RequestOptions;
 use spelling::Spelling;
@@ -50,6 +51,17 @@ pub(crate) struct Agreed {
     pub(crate) headers: HeaderMap,
     /// Request and answer as they went over the wire.
     pub(crate) transcript: Transcript,
+}
+
+/// The request for an upgrade at this URL, with a key of its own, to be written by hand.
+///
+/// # Errors
+/// When the URL cannot be put into a request, which its parser rules out.
+pub(crate) fn request(
+    url: &ServerUrl,
+    options: &RequestOptions,
+) -> Result<HttpRequest, ConnectError> {
+    Ok(Request::new(url, options)?.to_http())
 }
 
 /// Asks the server at the other end of `stream` for the upgrade to WebSocket.

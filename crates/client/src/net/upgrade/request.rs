@@ -1,17 +1,20 @@
 //! What a client asks for (RFC 6455, section 4.1, requirements 1 to 12 of the request).
 
 use http_body_util::Empty;
+use hyper::Uri;
 use hyper::body::Bytes;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use hyper::{Request as HttpRequest, Uri};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use crate::net::credentials::Credentials;
 use crate::net::error::ConnectError;
 use crate::net::url::ServerUrl;
+
+/// A request as hyper sends it.
+pub(crate) type HttpRequest = hyper::Request<Empty<Bytes>>;
 
 /// What a request holds beside what every upgrade needs.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +75,7 @@ impl Request {
     }
 
     /// The request as hyper sends it.
-    pub(super) fn to_http(&self) -> HttpRequest<Empty<Bytes>> {
+    pub(super) fn to_http(&self) -> HttpRequest {
         let mut request = HttpRequest::new(Empty::new());
         *request.uri_mut() = self.target.clone();
         let headers = request.headers_mut();
