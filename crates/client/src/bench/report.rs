@@ -270,7 +270,7 @@ mod tests {
             duration: Duration::from_secs(2),
             rate,
             threads: 1,
-            sources: vec![],
+            sources: crate::net::source::Sources::default(),
             reconnects: true,
             json: false,
         }

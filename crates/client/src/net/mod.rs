@@ -30,13 +30,15 @@ pub mod url;
 use std::net::IpAddr;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::warn;
 
 use ending::Ending;
 pub use error::ConnectError;
+use fault::Refusal;
+use http::Exchange;
 use options::ConnectOptions;
 pub use phases::{Address, Phases};
 use route::{Reached, Route};
@@ -155,6 +157,27 @@ fn opened(reached: Reached) -> Opened {
         reached;
     let socket = Socket::new(stream, early, MAX_REPLY);
     Opened { socket, phases, address, session, agreed }
+}
+
+/// The answer of a server to the same request without the upgrade. Redirects are not followed.
+///
+/// # Errors
+/// Why there is no answer.
+pub(crate) async fn get(endpoint: &Endpoint) -> Result<Box<Refusal>, ConnectError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let route = Route::find(endpoint, deadline).await?;
+    let mut request = route.request()?;
+    for name in upgrade::OWN_HEADERS {
+        request.headers_mut().remove(name);
+    }
+    let stream = route.stream(deadline).await?;
+    let ask = async {
+        let asked = Exchange::ask(stream, request).await;
+        let (mut exchange, answer) = asked.map_err(|error| error.to_string())?;
+        Ok::<_, String>(exchange.run(upgrade::refusal(answer)).await)
+    };
+    let answer = timeout_at(deadline, ask).await;
+    Ok(answer.map_err(|_| format!("no answer within {CONNECT_TIMEOUT:?}"))??)
 }
 
 /// Finds the way to the server, or to the one that it redirects to, for many connections. That is

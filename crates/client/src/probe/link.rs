@@ -123,6 +123,15 @@ impl Link {
         self.socket.send(opcode, payload).await
     }
 
+    /// Sends bytes as they are, which may be several frames.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+        self.activity.asked(Instant::now());
+        self.socket.send_bytes(bytes).await
+    }
+
     /// Sends a request to a server at `/probe`.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use program::stop::Stop;
 use serde::Serialize;
@@ -12,6 +12,9 @@ use tokio::select;
 use crate::mode::Verdict;
 use crate::record;
 use crate::stdout::{self, Output, Writer};
+
+/// Longest wait for a slow reader at the end: what a probe prints last is what it is for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Stdout of a probe.
 #[derive(Debug)]
@@ -78,7 +81,8 @@ impl Report {
             // The exit says why.
             (false, None) => String::new(),
         };
-        stdout::unless_closed(self.output.finish(last, self.writer).await)
+        let finished = self.output.finish_within(PATIENCE, last, self.writer);
+        stdout::unless_closed(finished.await)
             .map_err(|error| format!("cannot write to stdout: {error}"))?;
         Ok(match ok {
             Some(true) => Verdict::Good,

@@ -15,7 +15,11 @@ mod transcript;
 use std::error::Error as _;
 use std::{io, mem};
 
-use hyper::{HeaderMap, StatusCode};
+use hyper::StatusCode;
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 use proto::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -33,6 +37,16 @@ pub(crate) use transcript::Transcript;
 use transcript::{Noted, Notes};
 
 pub(super) use refusal::{refusal, shortened, shown};
+
+/// The headers that make a request one for an upgrade.
+pub(super) const OWN_HEADERS: [HeaderName; 6] = [
+    CONNECTION,
+    SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+];
 
 /// A stream after the upgrade.
 #[derive(Debug)]

@@ -16,11 +16,11 @@ pub fn row(number: u8) -> Option<&'static Row> {
 }
 
 impl Row {
-    /// What to change, in plain text: for `middle` alone if the row knows that, else for all that
-    /// the row names.
+    /// What to change, in plain text: at these programs and services if the row knows one of them,
+    /// else at all that it names.
     #[must_use]
-    pub fn advice(&self, middle: Option<Middle>) -> String {
-        let is_for = |change: &&Change| change.at.is_some() && change.at == middle;
+    pub fn advice(&self, middles: &[Middle]) -> String {
+        let is_for = |change: &&Change| change.at.is_some_and(|middle| middles.contains(&middle));
         let own: Vec<_> = self.changes.iter().filter(is_for).collect();
         let chosen = if own.is_empty() { self.changes.iter().collect() } else { own };
         plain(&joined(&chosen))
@@ -79,11 +79,11 @@ mod tests {
     #[test]
     fn advice_is_for_the_program_at_hand() {
         let row = row(1).unwrap();
-        let nginx = row.advice(Some(Middle::Nginx));
+        let nginx = row.advice(&[Middle::CloudFront, Middle::Nginx]);
         assert!(nginx.starts_with("nginx: proxy_http_version 1.1"), "{nginx}");
         assert!(!nginx.contains("Apache"), "{nginx}");
-        for middle in [None, Some(Middle::CloudFront)] {
-            let all = row.advice(middle);
+        for middles in [&[][..], &[Middle::CloudFront]] {
+            let all = row.advice(middles);
             assert!(all.contains("nginx: ") && all.contains("; Apache: "), "{all}");
         }
     }
