@@ -33,6 +33,7 @@ mod terminal;
 mod tls;
 mod trust;
 mod way;
+mod why;
 
 use std::time::Duration;
 

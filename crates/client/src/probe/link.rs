@@ -132,6 +132,12 @@ impl Link {
         self.socket.send_bytes(bytes).await
     }
 
+    /// The end that the server told before it broke the connection off, while this end was still
+    /// sending; `None` if it told none.
+    pub(super) async fn last_close(&mut self) -> Option<Ending> {
+        self.socket.last_close().await
+    }
+
     /// Sends a request to a server at `/probe`.
     ///
     /// # Errors

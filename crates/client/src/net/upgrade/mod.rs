@@ -91,9 +91,8 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     let request = Request::new(url, options)?;
     let notes = Notes::default();
     let stream = Noted::new(AlertCheck::new(stream, tls.is_none()), notes.clone());
-    let failed = |error| {
-        ConnectError::from(explain(&error, tls)).of(fault(&error, || notes.take().received))
-    };
+    let failed =
+        |error| ConnectError::from(explain(&error, tls)).of(fault(&error, notes.take().received));
     let (mut exchange, mut answer) =
         Exchange::ask(Spelling::new(stream), request.to_http()).await.map_err(failed)?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -130,15 +129,17 @@ fn innermost(error: &hyper::Error) -> &hyper::Error {
 }
 
 /// What kind of error it is; `received` is what the server said.
-fn fault(error: &hyper::Error, received: impl FnOnce() -> Vec<u8>) -> Fault {
+fn fault(error: &hyper::Error, received: Vec<u8>) -> Fault {
     let error = innermost(error);
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match io {
-        Some(io) if hung_up(io) => Fault::HungUp,
         Some(io) if io.get_ref().is_some_and(|error| error.to_string() == SPEAKS_TLS) => Fault::Tls,
-        Some(_) => Fault::Other,
+        Some(io) if !hung_up(io) => Fault::Other,
+        // Who says something else than HTTP mostly hangs up as well.
+        _ if !received.is_empty() => Fault::NotHttp(received),
+        Some(_) => Fault::HungUp,
         None if has_hung_up(error) => Fault::HungUp,
-        None => Fault::NotHttp(received()),
+        None => Fault::NotHttp(received),
     }
 }
 

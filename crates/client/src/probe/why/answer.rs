@@ -105,7 +105,8 @@ pub(super) fn author(refusal: &Refusal) -> Option<Middle> {
 }
 
 fn page(body: &str) -> Option<Middle> {
-    let body = body.trim_start().to_ascii_lowercase();
+    let words: Vec<_> = body.split_ascii_whitespace().collect();
+    let body = words.join(" ").to_ascii_lowercase();
     let is_of = |text: &str| match text.starts_with("<html><body>") {
         true => body.starts_with(text),
         false => body.contains(text),
@@ -244,6 +245,12 @@ pub(super) mod tests {
             let answer = answer(503, lines, body);
             assert_eq!(middles(&answer.headers, body), found, "{lines:?} {body}");
         }
+    }
+
+    #[test]
+    fn a_page_may_break_its_lines_anywhere() {
+        let page = "<p>The server is temporarily unable to service your\nrequest due to maintenance downtime or capacity\nproblems.";
+        assert_eq!(author(&answer(503, &[], page)), Some(Middle::Apache));
     }
 
     #[test]

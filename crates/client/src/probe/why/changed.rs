@@ -103,7 +103,10 @@ pub(super) fn in_request(sent: &Head, arrived: &Head) -> Vec<Change> {
         match same.or(named.first().copied()) {
             Some(at) => {
                 let other = left.remove(at);
-                if other != header {
+                // These values have no case.
+                let is_token = ["connection", "upgrade"].iter().any(|own| bare(name) == *own);
+                let is_same = other.1 == *value || is_token && other.1.eq_ignore_ascii_case(value);
+                if other.0 != *name || !is_same {
                     changes.push(change(name, Some(value), Some(&other.1), Some(&other.0)));
                 }
             }
@@ -219,6 +222,7 @@ mod tests {
         assert_eq!(changes(SENT, SENT), [""; 0]);
         let in_other_order = "GET /probe HTTP/1.1\r\nX-A:2\r\nX-A:  1\r\nX_Id: 7\r\nUpgrade: websocket\r\nAuthorization: Basic dTpw\r\nHost: a";
         assert_eq!(changes(SENT, in_other_order), [""; 0]);
+        assert_eq!(changes(SENT, &SENT.replace("websocket", "WebSocket")), [""; 0]);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use super::trials::{Compression, Largest, Outcome, Trials};
 use super::verdict::{Fields, Fit, Limits, either};
 use super::{MAX_SIZE, NAME, Options, Teller, answer};
 use crate::connection::Connection;
-use crate::net::ending::Ending;
 use crate::net::fault::Progress;
 use crate::net::{ConnectError, Opened};
 use crate::probe::diagnosis::row;
@@ -102,7 +101,6 @@ async fn try_all(options: &Options, link: Link, found: &mut Found, teller: &Tell
             found.ended("with compression offered there is no connection", &error.to_string());
         }
     }
-    trials.close().await;
 }
 
 /// What the way changed, and from where the server is asked.
@@ -200,7 +198,7 @@ async fn try_frames(
             teller.live(&format!("sending a message of {size} bytes"));
         };
         let largest = trials.largest(max, tell).await;
-        size(options, largest, max, found, teller).await;
+        size(options, largest, found, teller).await;
     }
     let outcome = trials.message(Opcode::Binary, 30).await?;
     // Which kinds of message a service takes is its own affair.
@@ -227,13 +225,7 @@ async fn kind(name: &str, outcome: Outcome, found: &mut Found, teller: &Teller<'
 }
 
 /// Tells which is the largest message.
-async fn size(
-    options: &Options,
-    largest: Largest,
-    max: usize,
-    found: &mut Found,
-    teller: &Teller<'_>,
-) {
+async fn size(options: &Options, largest: Largest, found: &mut Found, teller: &Teller<'_>) {
     let Largest { passed, failed, broken_off } = largest;
     found.limits.message = Some(passed);
     let mut lines = match &failed {
@@ -249,22 +241,14 @@ async fn size(
     if let Some(error) = broken_off {
         lines.push(format!("between them is not known: {error}"));
     }
-    // A limit is one of the server's settings, unless somebody needs more.
-    let is_wanted = options.max_size.is_some() && passed < max;
-    match failed {
-        Some((size, ending)) if is_wanted || !is_too_big(&ending) => {
-            let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
-            found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
-        }
-        _ => {}
+    // A limit is one of the settings of a server, unless somebody needs more.
+    if let Some((size, ending)) = failed
+        && (options.max_size.is_some() || passed == 0)
+    {
+        let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
+        found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
     }
     teller.told("message", &lines).await;
-}
-
-/// Whether the server said that a message is too big.
-fn is_too_big(ending: &Ending) -> bool {
-    use proto::frame::CloseCode;
-    matches!(ending, Ending::Closed(Some(close)) if close.code == CloseCode::TOO_BIG)
 }
 
 fn judge(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {

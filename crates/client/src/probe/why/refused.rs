@@ -117,7 +117,7 @@ fn judge(
             Some(origin) => format!(
                 "--origin {origin}; or let the server allow other origins (ALLOWED_ORIGINS of this project's)"
             ),
-            None => "let the server allow the one in --origin, or leave that out".into(),
+            None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
         };
     }
     let answer = answer_of(error.fault());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use proto::frame::{Message, Opcode, encode_header};
+use proto::limits::CLOSE_TIMEOUT;
 use proto::probe::{Request, Schedule};
 use tokio::time::{Instant, timeout};
 
@@ -91,7 +92,12 @@ impl<'a> Trials<'a> {
                 }
             }
         };
-        let outcome = timeout(patience, ping).await.unwrap_or(Err(Ending::NoPong(patience)));
+        let mut outcome = timeout(patience, ping).await.unwrap_or(Err(Ending::NoPong(patience)));
+        if let Err(Ending::Lost(Some(_))) = &outcome
+            && let Ok(Some(told)) = timeout(CLOSE_TIMEOUT, link.last_close()).await
+        {
+            outcome = Err(told);
+        }
         if let Err(ending) = &outcome
             && let Some(link) = self.link.take()
         {
@@ -181,11 +187,15 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// Offers compression over a connection of its own.
+    /// Offers compression over a connection of its own, after the other one: a server may allow one
+    /// at a time.
     ///
     /// # Errors
     /// Why there is no such connection.
-    pub(super) async fn compression(&self) -> Result<Compression, ConnectError> {
+    pub(super) async fn compression(self) -> Result<Compression, ConnectError> {
+        if let Some(link) = self.link {
+            link.close(&Ending::Stopped).await;
+        }
         let mut endpoint = self.endpoint.clone();
         let headers = &mut endpoint.options.request.headers;
         headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(EXTENSION));
@@ -210,13 +220,6 @@ impl<'a> Trials<'a> {
         };
         link.close(&Ending::Stopped).await;
         Ok(compression)
-    }
-
-    /// Closes the connection.
-    pub(super) async fn close(self) {
-        if let Some(link) = self.link {
-            link.close(&Ending::Stopped).await;
-        }
     }
 }
 
