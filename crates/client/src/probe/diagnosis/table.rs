@@ -218,10 +218,10 @@ pub const ROWS: &[Row] = &[
         "1009, or cut from one size on",
         "a limit for messages on the way",
         &[
-            at(AwsApiGateway, "smaller messages: frames of 32 KB, messages of 128 KB"),
             anyhow(
-                "`MAX_MESSAGE` of this project's server; `max_size`, `maxPayload` and the like of others",
+                "`MAX_MESSAGE` of this project's server, `max_size`, `maxPayload` and the like of others",
             ),
+            at(AwsApiGateway, "smaller messages: frames of 32 KB, messages of 128 KB"),
         ],
         "64 KiB at this project's server",
         "AWS quotas",

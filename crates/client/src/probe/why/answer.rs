@@ -1,6 +1,6 @@
 //! What an answer says, and who has answered.
 
-use hyper::header::{HeaderMap, HeaderName, LOCATION, SERVER, VIA};
+use hyper::header::{HeaderMap, HeaderName, LOCATION, VIA};
 use program::redacted;
 use proto::escape;
 
@@ -10,7 +10,7 @@ use crate::probe::diagnosis::Middle;
 /// Most of a text of the server that is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// Headers that are shown, beside `Location`.
+/// Headers that are shown, beside `Location`; those that tell who answers first.
 const TOLD: [&str; 7] = [
     "server",
     "via",
@@ -127,14 +127,18 @@ pub(super) fn lines(refusal: &Refusal) -> Vec<String> {
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
         lines.push(format!("Location: {}", short(&redacted(&location))));
     }
-    lines.extend(headers_told(headers));
+    lines.extend(headers_told(headers, &TOLD));
     lines.extend(first_line(body));
     lines
 }
 
-/// The headers that tell who answers.
-pub(super) fn headers_told(headers: &HeaderMap) -> Vec<String> {
-    let told = TOLD.iter().map(|name| HeaderName::from_static(name));
+/// `Server` and `Via` of an answer.
+pub(super) fn who(headers: &HeaderMap) -> Vec<String> {
+    headers_told(headers, &TOLD[..2])
+}
+
+fn headers_told(headers: &HeaderMap, names: &[&'static str]) -> Vec<String> {
+    let told = names.iter().map(|name| HeaderName::from_static(name));
     let lines = told.flat_map(|name| {
         let values = headers.get_all(&name).iter();
         values.map(move |value| {
@@ -146,13 +150,6 @@ pub(super) fn headers_told(headers: &HeaderMap) -> Vec<String> {
         })
     });
     lines.collect()
-}
-
-/// `Server` and `Via` of an answer in one line.
-pub(super) fn who(headers: &HeaderMap) -> Option<String> {
-    let told: Vec<_> = [SERVER, VIA].iter().filter_map(|name| headers.get(name)).collect();
-    let told = told.iter().map(|value| short(&String::from_utf8_lossy(value.as_bytes())));
-    Some(told.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
 }
 
 /// A name in the usual spelling: `content-type` as `Content-Type`.

@@ -181,6 +181,9 @@ impl Change {
                 format!("{in} {name} arrives as {other}")
             }
             (Some(sent), Some(arrived)) => format!("{in} {name}: {sent} arrives as {arrived}"),
+            (Some(sent), None) if name.contains('_') => format!(
+                "{in} {name}: {sent} is dropped (nginx drops names with _ unless underscores_in_headers is on)"
+            ),
             (Some(sent), None) => format!("{in} {name}: {sent} is dropped"),
             (None, arrived) => {
                 format!("{in} {name}: {} is added", arrived.as_deref().unwrap_or_default())
@@ -229,7 +232,16 @@ mod tests {
     fn each_kind_of_change_is_told() {
         for (from, to, told) in [
             ("Host: a", "Host: backends", "request Host: a arrives as backends"),
-            ("X_Id: 7\r\n", "", "request X_Id: 7 is dropped"),
+            (
+                "X_Id: 7\r\n",
+                "",
+                "request X_Id: 7 is dropped (nginx drops names with _ unless underscores_in_headers is on)",
+            ),
+            (
+                "Authorization: Basic dTpw\r\n",
+                "",
+                "request Authorization: (10-byte-secret) is dropped",
+            ),
             ("X_Id: 7", "X-Id: 7", "request X_Id arrives as X-Id"),
             ("Host: a", "host: a", "request Host arrives as host"),
             ("Host: a", "host: b", "request Host: a arrives as b"),

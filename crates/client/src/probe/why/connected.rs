@@ -233,7 +233,7 @@ async fn size(options: &Options, largest: Largest, found: &mut Found, teller: &T
         Some((size, ending)) => vec![
             format!("{passed} bytes pass, and {size} do not: {ending}"),
             format!(
-                "limits are set with: {}",
+                "where it is set: {}",
                 row(TOO_LARGE).map_or_else(String::new, |row| row.advice(&[]))
             ),
         ],

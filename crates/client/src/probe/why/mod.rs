@@ -62,6 +62,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
         },
     };
     teller.printer.live(String::new());
+    teller.line("").await;
     report.finish(finding).await
 }
 
