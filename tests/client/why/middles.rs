@@ -62,8 +62,8 @@ fn an_upgrade_that_is_not_passed_on_is_told_with_the_setting() {
             told.is_diagnosis(1, change);
             assert!(told.text("text").contains("was not asked for an upgrade"), "{kind:?}");
         }
-        // The server's page could be the page of a wrong path.
-        assert_eq!(way.why("", &[]).rows(), [1, 23], "{kind:?}");
+        // The page for browsers.
+        way.why("", &[]).is_diagnosis(1, change);
         way.end();
     }
 }
@@ -181,7 +181,9 @@ fn refusals_of_nginx_itself_are_told() {
     for (line, rows) in [
         ("return 301 https://example.com$request_uri;".to_owned(), &[20][..]),
         (format!("auth_basic x; auth_basic_user_file {};", users.path().display()), &[21]),
-        ("deny all;".into(), &[22]),
+        ("deny all;".into(), &[38]),
+        ("proxy_set_header Sec-WebSocket-Key \"\";".into(), &[37]),
+        ("proxy_set_header Sec-WebSocket-Version 8;".into(), &[37]),
         ("return 429;".into(), &[25]),
         ("return 503;".into(), &[25, 26]),
         ("return 418;".into(), &[]),

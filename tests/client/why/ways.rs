@@ -8,7 +8,9 @@ use rcgen::IsCa;
 use super::{shown, why, why_with};
 use crate::certificates::{Authority, self_signed, valid};
 use crate::fake::{Fake, Port, drain, read_head};
+use crate::real_server::Running;
 use crate::secure::Secure;
+use crate::way::real_proxies::Proxy;
 
 /// Fails at the TLS handshake, with what is shown of the certificate.
 #[track_caller]
@@ -137,4 +139,37 @@ fn what_fails_at_the_client_itself_cannot_be_told() {
     let url = Port::reserve().url().replace("ws://", "wss://");
     let told = why_with(&url, &[], &[("TLS_CA", "/no/such/file.pem")]);
     assert_eq!(told.status, Some(3), "{}", told.verdict);
+}
+
+#[test]
+fn the_server_of_this_project_is_understood_at_either_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, secure) = (Port::reserve(), Port::reserve());
+    let tls = folder.path().join("tls").display().to_string();
+    let listen = secure.address().to_string();
+    let settings = ["--tls-dir", &tls, "--tls-listen", &listen];
+    let server = Running::start(plain.address(), &folder, &settings);
+    let ca = format!("{tls}/ca.pem");
+    let told = why(&format!("ws://{listen}/echo"), &[]);
+    told.is_diagnosis(30, "the other scheme");
+    why(&plain.url().replace("ws", "wss"), &[]).is_diagnosis(30, "the other scheme");
+    why(&format!("wss://{listen}/echo"), &[]).is_diagnosis(31, "--cacert");
+    let told = why(&format!("wss://{listen}/probe"), &["--cacert", &ca]);
+    assert_eq!((told.status, &told.verdict["changed"]), (Some(0), &serde_json::json!([])));
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs tinyproxy"]
+fn a_port_that_tinyproxy_forbids_is_told() {
+    let ((server, url), port) = (Fake::start(), Port::reserve());
+    let settings = format!("Port {}\nListen 127.0.0.1\nConnectPort 443\n", port.address().port());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), settings).unwrap();
+    let path = file.path().display().to_string();
+    let proxy = Proxy::start(&port, "tinyproxy", &["-d", "-c", &path]);
+    let told = why(&url, &["-x", &format!("http://{}", port.address())]);
+    told.is_diagnosis(28, "tinyproxy: ConnectPort");
+    assert_eq!(told.verdict["status"], 403);
+    drop((server, proxy));
 }

@@ -15,8 +15,8 @@ pub(super) const MAX_BODY: usize = 1024;
 pub(crate) enum Fault {
     /// The name has no address.
     NoName,
-    /// No address accepts a connection; whether all of them were silent.
-    Unreachable { is_silent: bool },
+    /// No address accepts a connection; whether one of them refuses it.
+    Unreachable { is_refused: bool },
     /// The proxy answered CONNECT, and does not connect.
     ProxyRefused(Box<Refusal>),
     /// The server speaks no TLS.

@@ -16,15 +16,12 @@ const DELAY: Duration = Duration::from_millis(250);
 /// Most addresses of a failure that are shown.
 const SHOWN: usize = 4;
 
-/// The beginning of the cause of an address that did not answer.
-const SILENCE: &str = "no answer within ";
-
 /// Why an address cannot be used.
 pub(super) type Failure = (SocketAddr, String);
 
-/// Whether an address did not answer.
-pub(super) fn is_silence(cause: &str) -> bool {
-    cause.starts_with(SILENCE)
+/// Whether an address refuses connections: somebody is there, and does not listen.
+pub(super) fn is_refusal(cause: &str) -> bool {
+    cause.contains("refused")
 }
 
 /// The addresses in the order of their attempts: the family of the first, which the system prefers,
@@ -77,7 +74,7 @@ pub(super) async fn race<T>(
                 let is_pending =
                     |address: &&SocketAddr| !failures.iter().any(|(failed, _)| failed == *address);
                 let pending: Vec<_> = addresses[..tried].iter().filter(is_pending).copied().collect();
-                let cause = format!("{SILENCE}{}", seconds(begun.elapsed()));
+                let cause = format!("no answer within {}", seconds(begun.elapsed()));
                 failures.extend(pending.into_iter().map(|address| (address, cause.clone())));
                 return Err(failures);
             }

@@ -174,7 +174,7 @@ impl Route {
                     }
                     Err(error) => {
                         let cause = format!("the Unix socket {}: {error}", path.display());
-                        let fault = Fault::Unreachable { is_silent: false };
+                        let fault = Fault::Unreachable { is_refused: true };
                         Err(ConnectError::from(cause).of(fault).at(progress))
                     }
                 }
@@ -287,13 +287,13 @@ impl Route {
 
     /// Why the first host was not reached at any address.
     fn unreachable(&self, failures: &[Failure]) -> ConnectError {
-        let is_silent = failures.iter().all(|(_, cause)| eyeballs::is_silence(cause));
+        let is_refused = failures.iter().any(|(_, cause)| eyeballs::is_refusal(cause));
         let cause = match failures {
             // The address is that in the URL.
             [(address, cause)] if self.first_host().parse() == Ok(address.ip()) => cause.clone(),
             failures => eyeballs::told(failures),
         };
-        let error = ConnectError::from(cause).of(Fault::Unreachable { is_silent });
+        let error = ConnectError::from(cause).of(Fault::Unreachable { is_refused });
         match &self.tunnel {
             Some(tunnel) => error.after(&tunnel.proxy.to_string()),
             None => error,

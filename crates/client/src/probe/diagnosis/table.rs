@@ -289,7 +289,7 @@ pub const ROWS: &[Row] = &[
         &[
             at(
                 Nginx,
-                "start the server of `proxy_pass`, or correct its port; `proxy_connect_timeout`",
+                "start the server of `proxy_pass`, or correct its scheme and port; `proxy_connect_timeout`",
             ),
             at(
                 Haproxy,
@@ -344,7 +344,9 @@ pub const ROWS: &[Row] = &[
         30,
         "an error of TLS about the version, or a plain answer to TLS",
         "`ws://` at a TLS port, or `wss://` at a plain one",
-        &[anyhow("the other scheme in the URL")],
+        &[anyhow(
+            "the other scheme in the URL; or, behind a proxy, in its address of the server (`proxy_pass https://`)",
+        )],
         "",
         "seen",
     ),
@@ -376,8 +378,8 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         34,
-        "TCP is not answered",
-        "a firewall drops it, or the host is down",
+        "TCP is not answered, or the network is not reached",
+        "a firewall drops or rejects it, or the host is down",
         &[anyhow("let the port through in firewall or security group, or correct the address")],
         "",
         "seen",
@@ -395,6 +397,30 @@ pub const ROWS: &[Row] = &[
         "hung up without an answer",
         "a port of another protocol, such as TLS, or something that drops the request",
         &[anyhow("the port in the URL, or `wss://`; else the log of what listens there")],
+        "",
+        "seen",
+    ),
+    row(
+        37,
+        "400, 426 or 101 without a right `Sec-WebSocket-Key`, `-Version` or `-Accept`",
+        "a rule on the way drops or changes headers of the handshake, or the server breaks RFC 6455",
+        &[anyhow(
+            "no rule for the headers `Sec-WebSocket-*`; a library for the server that keeps the RFC",
+        )],
+        "",
+        "seen",
+    ),
+    row(
+        38,
+        "403 of the proxy itself",
+        "a rule of the proxy forbids it",
+        &[
+            at(Nginx, "`allow` and `deny`, `return 403`"),
+            at(Haproxy, "`http-request deny`"),
+            at(Apache, "`Require`"),
+            at(Caddy, "`respond 403`, `abort`"),
+            anyhow("its rules for address, path or country"),
+        ],
         "",
         "seen",
     ),

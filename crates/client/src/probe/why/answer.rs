@@ -57,7 +57,9 @@ const MARKS: [(&str, &str, Middle); 30] = [
 ];
 
 /// What the pages contain that a proxy makes itself, in lower case.
-const PAGES: [(&str, Middle); 14] = [
+const PAGES: [(&str, Middle); 16] = [
+    ("<title>welcome to nginx!</title>", Middle::Nginx),
+    ("apache2 debian default page: it works", Middle::Apache),
     ("<center>nginx", Middle::Nginx),
     ("<center>openresty", Middle::Nginx),
     ("<address>apache", Middle::Apache),

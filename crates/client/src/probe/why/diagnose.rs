@@ -1,6 +1,9 @@
 //! From what a client sees to the row of the table.
 
-use hyper::header::{HeaderMap, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::header::{
+    ACCEPT_RANGES, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
 
 use super::answer::{author, lower, middles};
 use crate::net::fault::{Fault, Refusal};
@@ -50,8 +53,8 @@ pub(super) fn diagnose(case: Case<'_>) -> Diagnosis {
 fn without_answer(fault: &Fault) -> Found {
     let rows: &[u8] = match fault {
         Fault::NoName => &[32],
-        Fault::Unreachable { is_silent: false } => &[33],
-        Fault::Unreachable { is_silent: true } => &[34],
+        Fault::Unreachable { is_refused: true } => &[33],
+        Fault::Unreachable { is_refused: false } => &[34],
         Fault::Silent => &[35],
         Fault::HungUp => &[36],
         Fault::NotTls | Fault::Tls => &[30],
@@ -89,7 +92,7 @@ fn refused_by_proxy(refusal: &Refusal) -> &'static [u8] {
 
 /// An answer of status 101 that breaks a rule.
 fn badly_switched(refusal: &Refusal) -> &'static [u8] {
-    if refusal.headers.contains_key("sec-websocket-extensions") { &[29] } else { &[] }
+    if refusal.headers.contains_key("sec-websocket-extensions") { &[29] } else { &[37] }
 }
 
 fn refused(refusal: &Refusal, case: Case<'_>) -> Found {
@@ -108,17 +111,19 @@ fn refused(refusal: &Refusal, case: Case<'_>) -> Found {
         502 | 504 | 520..=524 => (&[26], None),
         503 => unavailable(refusal, &body),
         400 if body.contains("session id unknown") => (&[24], None),
-        200 | 400 | 426 | 501 | 505 => without_upgrade(refusal, &body, case),
+        200 | 400 | 426 | 505 => without_upgrade(refusal, &body, case),
         _ => (&[], None),
     }
 }
 
-/// Whether a page says that it is for TLS: nginx, Apache, and programs in Go.
+/// Whether a page says that it is for TLS: those of nginx, Apache, and programs in Go.
 fn speaks_tls(body: &str) -> bool {
     [
         "plain http request was sent to https port",
         "speaking plain http to an ssl-enabled server port",
         "sent an http request to an https server",
+        // This project's server.
+        "this port speaks tls",
     ]
     .iter()
     .any(|text| body.contains(text))
@@ -165,30 +170,58 @@ fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
     if misses_upgrade(body) {
         return (&[1], Some(MISSED));
     }
+    if body.contains("<title>websocket ping/pong</title>") {
+        return (&[1], Some("the answer is the page for browsers, which ask for no upgrade"));
+    }
+    if is_about_handshake(body) {
+        return (
+            &[37],
+            Some("the answer is about a header of the handshake, which was sent right"),
+        );
+    }
     let is_same = case.plain.is_some_and(|plain| is_same(refusal, plain));
+    let is_behind = !middles(&refusal.headers, &refusal.body).is_empty();
     match refusal.status.as_u16() {
-        426 if !is_about_websocket(&refusal.headers) => {
+        426 if !offers(&refusal.headers, UPGRADE, "websocket") => {
             (&[27], Some("the server wants an upgrade to another protocol"))
         }
-        // Some other version of WebSocket than 13, of 2011, is wanted, or arrived.
-        426 if body.contains("version") => (&[], None),
-        // A proxy's own error is about something else in the request.
-        400 if author(refusal).is_some() => (&[], None),
+        426 if !offers(&refusal.headers, SEC_WEBSOCKET_VERSION, "13") => {
+            (&[37], Some("the server wants another version of WebSocket"))
+        }
+        // What a server, or the proxy itself, explains is about something else.
+        400 if author(refusal).is_some() || !is_mute(body) || !is_behind => (&[], None),
         505 => (&[1], Some("the server does not take the HTTP version that it is asked with")),
+        // A page of the proxy, or a file.
+        200 if author(refusal).is_some() => (&[23], None),
+        200 if is_same && is_file(&refusal.headers) => (&[23, 1], Some(SAME)),
         // Where no WebSocket is, the answer is the same, too.
-        200 if is_same => (&[1, 23], Some(SAME)),
+        200 if is_same && is_behind => (&[1, 23], Some(SAME)),
+        200 if is_same => (&[23, 1], Some(SAME)),
         _ if is_same => (&[1], Some(SAME)),
         _ => (&[], None),
     }
 }
 
-/// Whether the protocols of `Upgrade`, and the versions, are such as this client speaks.
-fn is_about_websocket(headers: &HeaderMap) -> bool {
-    let of = |name| headers.get_all(name).iter().map(|value| lower(value.as_bytes()));
-    let (upgrades, versions): (Vec<_>, Vec<_>) =
-        (of(UPGRADE).collect(), of(SEC_WEBSOCKET_VERSION).collect());
-    (upgrades.is_empty() || upgrades.iter().any(|value| value.contains("websocket")))
-        && (versions.is_empty() || versions.iter().any(|value| value.contains("13")))
+/// Whether a server misses another header of the handshake, or wants another value.
+fn is_about_handshake(body: &str) -> bool {
+    ["sec-websocket-key", "sec-websocket-version", "speaks version 13", "websocket version"]
+        .iter()
+        .any(|text| body.contains(text))
+}
+
+/// Whether an error has no explanation.
+fn is_mute(body: &str) -> bool {
+    ["", "bad request", "400 bad request", "400: bad request"].contains(&body.trim())
+}
+
+fn is_file(headers: &HeaderMap) -> bool {
+    headers.contains_key(LAST_MODIFIED) || headers.contains_key(ACCEPT_RANGES)
+}
+
+/// Whether a list header of an answer holds that, or is not there.
+fn offers(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    let mut values = headers.get_all(&name).iter();
+    !headers.contains_key(&name) || values.any(|value| lower(value.as_bytes()).contains(wanted))
 }
 
 fn not_found(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
@@ -223,7 +256,7 @@ fn forbidden(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
     if is_of(Middle::CloudFront) && body.contains("could not be satisfied") {
         return (&[22, 27], None);
     }
-    (&[22], None)
+    if author(refusal).is_some() { (&[38], None) } else { (&[22], None) }
 }
 
 fn unavailable(refusal: &Refusal, body: &str) -> Found {

@@ -13,7 +13,7 @@ use crate::probe::link::Link;
 use crate::probe::report::Finding;
 
 /// Answers for which one to a request without the upgrade tells more.
-const COMPARED: [u16; 6] = [200, 400, 404, 426, 501, 505];
+const COMPARED: [u16; 5] = [200, 400, 404, 426, 505];
 
 /// First bytes of something else than HTTP that are shown.
 const SHOWN: usize = 60;

@@ -49,7 +49,6 @@ fn answers_to_an_upgrade_that_was_lost() {
         (200, "<!doctype html><title>Shop</title>", &[1, 23], &[]),
         (404, "{\"detail\":\"Not Found\"}", &[23, 1], &[23]),
         (505, "", &[1], &[1]),
-        (501, "", &[1], &[]),
     ] {
         let refusal = answer(status, &[NGINX], body);
         assert_eq!(rows(refusal.clone(), Some(&refusal)), same, "{status}");
@@ -67,9 +66,14 @@ fn what_looks_like_a_lost_upgrade_and_is_none() {
             426,
             &[("upgrade", "websocket"), ("sec-websocket-version", "13")][..],
             "This server speaks version 13 of WebSocket (RFC 6455).\n",
-            &[][..],
+            &[37][..],
         ),
-        (426, &[("sec-websocket-version", "8, 7")], "", &[27]),
+        (426, &[("sec-websocket-version", "8, 7")], "", &[37]),
+        (400, &[], "This is no valid WebSocket upgrade: Sec-WebSocket-Key is missing.\n", &[37]),
+        // Pages, and files, of the proxy itself.
+        (200, &[NGINX], "<title>Welcome to nginx!</title>", &[23]),
+        (200, &[("server", "Caddy")], "", &[23]),
+        (200, &[NGINX, ("last-modified", "x")], "<title>Shop</title>", &[23, 1]),
         (426, &[("upgrade", "HTTP/2.0")], "", &[27]),
         // The path is wrong, behind nginx and without.
         (404, &[NGINX], "There is no /x here. The paths of this server:\n  /  pings\n", &[23]),
@@ -79,6 +83,12 @@ fn what_looks_like_a_lost_upgrade_and_is_none() {
         (405, &[NGINX], "", &[]),
         (500, &[NGINX], &page("500 Internal Server Error"), &[]),
         (418, &[], "short and stout", &[]),
+        (501, &[NGINX], "", &[]),
+        // An error that has nothing to do with the upgrade is the same without one.
+        (400, &[NGINX], "which room?", &[]),
+        (400, &[], "Bad Request", &[]),
+        (200, &[], "<title>Shop</title>", &[23, 1]),
+        (400, &[], "This port speaks TLS: use wss:// or https://.\n", &[30]),
         (204, &[], "", &[]),
     ] {
         let refusal = answer(status, headers, body);
@@ -98,7 +108,8 @@ fn refusals_of_other_kinds() {
         (401, &[("www-authenticate", "Basic")], "", &[21]),
         (407, &[], "", &[21]),
         (403, &[], "Pages of http://a may not connect here; ALLOWED_ORIGINS is http://b.\n", &[22]),
-        (403, &[NGINX], &page("403 Forbidden"), &[22]),
+        (403, &[NGINX], &page("403 Forbidden"), &[38]),
+        (403, &[NGINX], "no entry", &[22]),
         (403, &[("server", "envoy")], "", &[1]),
         (403, &[("server", "envoy")], "RBAC: access denied", &[22]),
         (
@@ -137,8 +148,8 @@ fn failures_without_an_answer_from_the_server() {
     let switched = |headers| Fault::BadSwitch(answer(101, headers, "").into());
     for (fault, expected) in [
         (Fault::NoName, &[32][..]),
-        (Fault::Unreachable { is_silent: false }, &[33]),
-        (Fault::Unreachable { is_silent: true }, &[34]),
+        (Fault::Unreachable { is_refused: true }, &[33]),
+        (Fault::Unreachable { is_refused: false }, &[34]),
         (Fault::Silent, &[35]),
         (Fault::HungUp, &[36]),
         (Fault::Tls, &[30]),
@@ -156,7 +167,7 @@ fn failures_without_an_answer_from_the_server() {
         (proxied(502), &[26]),
         (proxied(500), &[]),
         (switched(&[("sec-websocket-extensions", "permessage-deflate")][..]), &[29]),
-        (switched(&[]), &[]),
+        (switched(&[]), &[37]),
         (Fault::Other, &[]),
     ] {
         let case = Case { fault: &fault, plain: None, origin_helps: false };
