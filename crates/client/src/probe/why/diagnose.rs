@@ -182,10 +182,10 @@ fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
     let is_same = case.plain.is_some_and(|plain| is_same(refusal, plain));
     let is_behind = !middles(&refusal.headers, &refusal.body).is_empty();
     match refusal.status.as_u16() {
-        426 if !offers(&refusal.headers, UPGRADE, "websocket") => {
+        426 if !offers(&refusal.headers, &UPGRADE, "websocket") => {
             (&[27], Some("the server wants an upgrade to another protocol"))
         }
-        426 if !offers(&refusal.headers, SEC_WEBSOCKET_VERSION, "13") => {
+        426 if !offers(&refusal.headers, &SEC_WEBSOCKET_VERSION, "13") => {
             (&[37], Some("the server wants another version of WebSocket"))
         }
         // What a server, or the proxy itself, explains is about something else.
@@ -219,9 +219,9 @@ fn is_file(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a list header of an answer holds that, or is not there.
-fn offers(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
-    let mut values = headers.get_all(&name).iter();
-    !headers.contains_key(&name) || values.any(|value| lower(value.as_bytes()).contains(wanted))
+fn offers(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let mut values = headers.get_all(name).iter();
+    !headers.contains_key(name) || values.any(|value| lower(value.as_bytes()).contains(wanted))
 }
 
 fn not_found(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
