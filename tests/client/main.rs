@@ -42,6 +42,7 @@ mod tls;
 mod trust;
 mod way;
 mod websocat_server;
+mod why;
 
 use std::time::Duration;
 

@@ -13,6 +13,8 @@ use crate::record::seconds;
 pub(crate) struct Connection {
     pub(crate) address: String,
     pub(crate) phases: Phases,
+    /// Which of several servers it is. Only a server that tells it has one.
+    pub(crate) instance: Option<String>,
     made: Instant,
     at: SystemTime,
 }
@@ -22,7 +24,6 @@ pub(crate) struct Connection {
 pub(crate) struct Fields<'a> {
     url: &'a str,
     address: String,
-    /// Which of several servers it is. Only a server that tells it has one.
     instance: Option<&'a str>,
     phases: PhaseFields,
 }
@@ -40,7 +41,8 @@ struct PhaseFields {
 impl Connection {
     /// A connection that has just been made.
     pub(crate) fn new(address: String, phases: Phases) -> Self {
-        Self { address, phases, made: Instant::now(), at: SystemTime::now() }
+        let (made, at) = (Instant::now(), SystemTime::now());
+        Self { address, phases, instance: None, made, at }
     }
 
     /// When it was made.
@@ -70,20 +72,10 @@ impl Connection {
     }
 
     /// The object, with the time to the first reply, if there is one.
-    pub(crate) fn fields<'a>(&self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
-        self.fields_of(url, first_reply, None)
-    }
-
-    /// The same, with the instance that answered, if it is known.
-    pub(crate) fn fields_of<'a>(
-        &self,
-        url: &'a str,
-        first_reply: Option<Duration>,
-        instance: Option<&'a str>,
-    ) -> Fields<'a> {
+    pub(crate) fn fields<'a>(&'a self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
         let [dns, proxy, tcp, tls, upgrade, first_reply] =
             self.phases(first_reply).map(|(_, time)| time.map(seconds));
         let phases = PhaseFields { dns, proxy, tcp, tls, upgrade, first_reply };
-        Fields { url, address: self.address.clone(), instance, phases }
+        Fields { url, address: self.address.clone(), instance: self.instance.as_deref(), phases }
     }
 }

@@ -121,12 +121,25 @@ impl Output {
     /// # Errors
     /// Why some lines could not be written.
     pub async fn finish(self, last: String, writer: Writer) -> io::Result<()> {
+        self.finish_within(PATIENCE, last, writer).await
+    }
+
+    /// The same, with another time limit.
+    ///
+    /// # Errors
+    /// Why some lines could not be written.
+    pub(crate) async fn finish_within(
+        self,
+        patience: Duration,
+        last: String,
+        writer: Writer,
+    ) -> io::Result<()> {
         let rest = async {
             let _ = self.0.send(Item::Live(String::new())).await;
             self.print(last).await;
             self.complete(writer).await
         };
-        timeout(PATIENCE, rest).await.unwrap_or(Ok(()))
+        timeout(patience, rest).await.unwrap_or(Ok(()))
     }
 
     /// Returns when all lines are written, without a time limit.

@@ -5,7 +5,7 @@ mod dead_address;
 mod fake_proxy;
 mod identity;
 mod proxies;
-mod real_proxies;
+pub(crate) mod real_proxies;
 mod redirects;
 mod request;
 mod unix_socket;

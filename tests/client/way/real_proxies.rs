@@ -11,13 +11,13 @@ use crate::fake::{Fake, Port};
 use crate::handshake::cause;
 
 /// A proxy as a process; it is killed when dropped.
-struct Proxy {
+pub(crate) struct Proxy {
     child: Child,
     address: SocketAddr,
 }
 
 impl Proxy {
-    fn start(port: &Port, program: &str, args: &[&str]) -> Self {
+    pub(crate) fn start(port: &Port, program: &str, args: &[&str]) -> Self {
         let mut command = Command::new(program);
         let child = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let address = port.address();

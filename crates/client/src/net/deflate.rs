@@ -73,6 +73,11 @@ struct Sent {
 }
 
 impl<S> Deflate<S> {
+    /// The stream below.
+    pub(super) fn get_ref(&self) -> &S {
+        &self.stream
+    }
+
     /// Over a stream whose upgrade is complete. `early` are the bytes that came right behind the
     /// answer.
     pub(super) fn new(stream: S, mut early: Vec<u8>, agreed: Params) -> Self {

@@ -5,12 +5,22 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
+use super::fault::{Fault, Progress};
+
 /// Why a connection could not be made, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectError {
     cause: String,
     retry_after: Option<Duration>,
     redirect: Option<Redirect>,
+    details: Box<Details>,
+}
+
+/// What a program can tell from an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
+    fault: Fault,
+    progress: Progress,
 }
 
 /// Where a server redirects to.
@@ -24,7 +34,29 @@ pub(crate) struct Redirect {
 impl ConnectError {
     /// An error of a server that asks for this much time before the next try (`Retry-After`).
     pub(crate) fn refused(cause: String, retry_after: Option<Duration>) -> Self {
-        Self { cause, retry_after, redirect: None }
+        Self { retry_after, ..cause.into() }
+    }
+
+    /// The same error, of this kind.
+    pub(crate) fn of(mut self, fault: Fault) -> Self {
+        self.details.fault = fault;
+        self
+    }
+
+    /// The same error, of a connection that came so far.
+    pub(crate) fn at(mut self, progress: Progress) -> Self {
+        self.details.progress = progress;
+        self
+    }
+
+    /// What kind of error it is.
+    pub(crate) fn fault(&self) -> &Fault {
+        &self.details.fault
+    }
+
+    /// How far the connection came.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.details.progress
     }
 
     /// The same error, of a server that redirects to another place.
@@ -51,7 +83,7 @@ impl ConnectError {
 
 impl From<String> for ConnectError {
     fn from(cause: String) -> Self {
-        Self { cause, retry_after: None, redirect: None }
+        Self { cause, retry_after: None, redirect: None, details: Box::default() }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod credentials;
 mod deflate;
 pub mod ending;
 mod error;
+pub(crate) mod fault;
 mod http;
 pub mod lookup;
 mod notice;
@@ -31,19 +32,21 @@ pub mod url;
 use std::net::IpAddr;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::warn;
 
 use ending::Ending;
 pub use error::ConnectError;
+use fault::Refusal;
+use http::Exchange;
 use options::ConnectOptions;
 pub use phases::{Address, Phases};
 use route::{Reached, Route};
 use socket::Socket;
 use stream::Stream;
-use tls::Trust;
+use tls::{Session, Trust};
 use upgrade::{Agreed, Upgraded};
 use url::ServerUrl;
 
@@ -74,6 +77,8 @@ pub(crate) struct Opened {
     pub(crate) socket: Socket,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
+    /// TLS with the server.
+    pub(crate) session: Option<Session>,
     pub(crate) agreed: Agreed,
 }
 
@@ -126,7 +131,7 @@ impl Endpoint {
 pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
-    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed, .. } = reached;
     tell_subprotocol(&endpoint.options, agreed.subprotocol.as_deref());
     let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
     Ok(Connected { socket: socket.await, phases, address })
@@ -156,9 +161,31 @@ pub(crate) async fn open_by(
 }
 
 fn opened(reached: Reached) -> Opened {
-    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
+    let Reached { upgraded: Upgraded { stream, early }, phases, address, session, agreed } =
+        reached;
     let socket = Socket::new(stream, early, MAX_REPLY);
-    Opened { socket, phases, address, agreed }
+    Opened { socket, phases, address, session, agreed }
+}
+
+/// The answer of a server to the same request without the upgrade. Redirects are not followed.
+///
+/// # Errors
+/// Why there is no answer.
+pub(crate) async fn get(endpoint: &Endpoint) -> Result<Box<Refusal>, ConnectError> {
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let route = Route::find(endpoint, deadline).await?;
+    let mut request = route.request()?;
+    for name in upgrade::OWN_HEADERS {
+        request.headers_mut().remove(name);
+    }
+    let stream = route.stream(deadline).await?;
+    let ask = async {
+        let asked = Exchange::ask(stream, request).await;
+        let (mut exchange, answer) = asked.map_err(|error| error.to_string())?;
+        Ok::<_, String>(exchange.run(upgrade::refusal(answer)).await)
+    };
+    let answer = timeout_at(deadline, ask).await;
+    Ok(answer.map_err(|_| format!("no answer within {CONNECT_TIMEOUT:?}"))??)
 }
 
 /// Finds the way to the server, or to the one that it redirects to, for many connections. That is

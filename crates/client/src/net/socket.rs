@@ -124,6 +124,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.flush().await.map_err(Ending::of_io)
     }
 
+    /// The end that the server told before it broke the connection off, while this end was still
+    /// sending; `None` if it told none.
+    pub(crate) async fn last_close(&mut self) -> Option<Ending> {
+        self.output.clear();
+        loop {
+            match self.decode() {
+                Ok(Some(Message::Close(close))) => return Some(Ending::Closed(close)),
+                Ok(Some(_)) => {}
+                Ok(None) => self.read().await.ok()?,
+                Err(_) => return None,
+            }
+        }
+    }
+
     async fn flush(&mut self) -> io::Result<()> {
         while !self.output.is_empty() {
             let written = self.stream.write(&self.output).await?;
@@ -217,6 +231,18 @@ mod tests {
         let mut sent = Vec::new();
         far.read_to_end(&mut sent).await.unwrap();
         assert_eq!((sent.len(), &sent[..2]), (8, &b"\x88\x82"[..]));
+    }
+
+    #[tokio::test]
+    async fn what_the_server_told_before_it_broke_off_is_heard() {
+        for (told, heard) in [(&b"\x81\x01x\x88\x02\x03\xf1"[..], true), (b"\x81\x01x", false)] {
+            let (mut socket, mut far) = pair(b"");
+            far.write_all(told).await.unwrap();
+            drop(far);
+            assert!(matches!(socket.send(Opcode::Text, b"x").await, Err(Ending::Lost(_))));
+            let close = socket.last_close().await.map(|ending| ending.to_string());
+            assert_eq!(close.as_deref(), heard.then_some("closed by the server (1009)"));
+        }
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::net::ending::Ending;
 use crate::net::socket::Socket;
+use crate::net::tls::Session;
 use crate::net::upgrade::Agreed;
 use crate::net::url::ServerUrl;
 use crate::net::{self, Address, ConnectError, Endpoint, Opened, Phases};
@@ -19,6 +20,8 @@ use crate::outage::activity::Activity;
 pub(super) struct Link {
     pub(super) address: Address,
     pub(super) phases: Phases,
+    /// TLS with the server.
+    pub(super) session: Option<Session>,
     pub(super) agreed: Agreed,
     socket: Socket,
     activity: Activity,
@@ -69,10 +72,11 @@ impl Link {
         url: &ServerUrl,
         patience: Duration,
     ) -> Result<Self, ConnectError> {
-        let Opened { socket, phases, address, agreed } = opened;
+        let Opened { socket, phases, address, session, agreed } = opened;
         let activity = Activity::new(Instant::now());
         let (hello, heard) = (None, Heard::default());
-        let mut link = Self { address, phases, agreed, socket, activity, hello, heard, number: 0 };
+        let mut link =
+            Self { address, phases, session, agreed, socket, activity, hello, heard, number: 0 };
         if url.path().trim_end_matches('/').ends_with(path::PROBE) {
             link.read_hello(patience).await.map_err(|ending| ending.to_string())?;
         }
@@ -117,6 +121,21 @@ impl Link {
     pub(super) async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Ending> {
         self.activity.asked(Instant::now());
         self.socket.send(opcode, payload).await
+    }
+
+    /// Sends bytes as they are, which may be several frames.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+        self.activity.asked(Instant::now());
+        self.socket.send_bytes(bytes).await
+    }
+
+    /// The end that the server told before it broke the connection off, while this end was still
+    /// sending; `None` if it told none.
+    pub(super) async fn last_close(&mut self) -> Option<Ending> {
+        self.socket.last_close().await
     }
 
     /// Sends a request to a server at `/probe`.

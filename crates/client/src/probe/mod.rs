@@ -8,6 +8,7 @@
 
 pub mod check;
 pub mod crowd;
+pub mod diagnosis;
 pub mod hold;
 pub mod idle;
 mod link;

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use program::stop::Stop;
 use serde::Serialize;
@@ -12,6 +12,9 @@ use tokio::select;
 use crate::mode::Verdict;
 use crate::record;
 use crate::stdout::{self, Output, Writer};
+
+/// Longest wait for a slow reader at the end: what a probe prints last is what it is for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Stdout of a probe.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ impl Report {
         };
         let written = match self.unwritable {
             Some(error) => Err(error),
-            None => self.output.finish(last, self.writer).await,
+            None => self.output.finish_within(PATIENCE, last, self.writer).await,
         };
         stdout::unless_closed(written)
             .map_err(|error| format!("cannot write to stdout: {error}"))?;

@@ -69,7 +69,7 @@ impl Proxies {
     }
 
     /// The proxy that leads to `host`, if any does.
-    pub(in crate::net) fn proxy_for(&self, host: &str, is_secure: bool) -> Option<&Proxy> {
+    pub(crate) fn proxy_for(&self, host: &str, is_secure: bool) -> Option<&Proxy> {
         let proxy = if is_secure { &self.secure } else { &self.plain };
         proxy.as_ref().filter(|_| !self.bypass.has(host))
     }

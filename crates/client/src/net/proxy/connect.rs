@@ -13,10 +13,12 @@ use proto::escape;
 
 use super::Target;
 use crate::net::credentials::Credentials;
+use crate::net::error::ConnectError;
+use crate::net::fault::Fault;
 use crate::net::http::Exchange;
 use crate::net::stream::Stream;
 use crate::net::tls::hung_up;
-use crate::net::upgrade::{AnswerCheck, shown};
+use crate::net::upgrade::{AnswerCheck, refusal, shown};
 
 /// Has the HTTP proxy at the other end connect to a server.
 ///
@@ -26,20 +28,23 @@ pub(super) async fn tunnel(
     stream: Stream,
     target: &Target,
     credentials: Option<&Credentials>,
-) -> Result<Stream, String> {
+) -> Result<Stream, ConnectError> {
     let request = request(&target.to_string(), credentials)?;
     // TLS to a proxy is spoken below this.
     let stream = AnswerCheck::new(stream, false);
-    let (exchange, answer) =
+    let (mut exchange, answer) =
         Exchange::ask(stream, request).await.map_err(|error| unanswered(&error))?;
     if !answer.status().is_success() {
-        return Err(told(answer.status(), answer.headers(), target, credentials.is_some()));
+        let cause = told(answer.status(), answer.headers(), target, credentials.is_some());
+        let refusal = exchange.run(refusal(answer)).await;
+        return Err(ConnectError::from(cause).of(Fault::ProxyRefused(refusal)));
     }
     let (stream, early) = exchange.into_stream();
     if !early.is_empty() {
-        return Err(format!(
+        let cause = format!(
             "what answers at {target} speaks before it is asked, as no WebSocket server does"
-        ));
+        );
+        return Err(cause.into());
     }
     Ok(stream.into_inner())
 }

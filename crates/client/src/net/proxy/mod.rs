@@ -12,6 +12,7 @@ use program::redacted;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::credentials::Credentials;
+use super::error::ConnectError;
 use super::stream::Stream;
 use super::url::{host_and_port, parse_port};
 
@@ -78,13 +79,19 @@ impl Proxy {
     ///
     /// # Errors
     /// Why it did not, and what to do.
-    pub(super) async fn tunnel(&self, stream: Stream, target: &Target) -> Result<Stream, String> {
+    pub(super) async fn tunnel(
+        &self,
+        stream: Stream,
+        target: &Target,
+    ) -> Result<Stream, ConnectError> {
         let credentials = self.credentials.as_ref();
         let tunnel = match self.protocol {
             Protocol::Http(_) => connect::tunnel(stream, target, credentials).await,
-            Protocol::Socks { .. } => socks::tunnel(stream, target, credentials).await,
+            Protocol::Socks { .. } => {
+                socks::tunnel(stream, target, credentials).await.map_err(ConnectError::from)
+            }
         };
-        tunnel.map_err(|cause| format!("{self}: {cause}"))
+        tunnel.map_err(|error| error.after(&self.to_string()))
     }
 }
 

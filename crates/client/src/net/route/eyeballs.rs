@@ -19,6 +19,11 @@ const SHOWN: usize = 4;
 /// Why an address cannot be used.
 pub(super) type Failure = (SocketAddr, String);
 
+/// Whether an address refuses connections: somebody is there, and does not listen.
+pub(super) fn is_refusal(cause: &str) -> bool {
+    cause.contains("refused")
+}
+
 /// The addresses in the order of their attempts: the family of the first, which the system prefers,
 /// takes turns with the other (section 4).
 pub(super) fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {

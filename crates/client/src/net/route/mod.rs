@@ -17,12 +17,14 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
+use super::fault::{Fault, Progress};
+use super::lookup::Found;
 use super::notice::Notice;
 use super::phases::{Address, Phases};
 use super::proxy::Target;
 use super::stream::Stream;
 use super::tls::identity::Identity;
-use super::tls::{Connector, Trust};
+use super::tls::{Connector, Session, Trust};
 use super::upgrade::{self, Agreed, HttpRequest, RequestOptions, Upgraded, upgrade};
 use super::url::ServerUrl;
 use crate::words::seconds;
@@ -52,6 +54,8 @@ pub(crate) struct Reached {
     pub(crate) upgraded: Upgraded<Stream>,
     pub(crate) phases: Phases,
     pub(crate) address: Address,
+    /// TLS with the server.
+    pub(crate) session: Option<Session>,
     pub(crate) agreed: Agreed,
 }
 
@@ -86,9 +90,9 @@ impl Route {
             (host, port) = (proxy.host(), proxy.port());
         }
         let found =
-            options.lookup.find(host, port, deadline).await.map_err(|cause| match &tunnel {
-                Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
-                None => cause,
+            looked_up(endpoint, (host, port), deadline).await.map_err(|error| match &tunnel {
+                Some(tunnel) => error.after(&tunnel.proxy.to_string()),
+                None => error,
             })?;
         Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), sum(dns, found.time)))
     }
@@ -102,11 +106,14 @@ impl Route {
         deadline: Instant,
         source: impl Fn(IpAddr) -> Option<IpAddr>,
     ) -> Result<Reached, ConnectError> {
-        let upgrade = async |stream, phases: &mut Phases, deadline| {
-            self.upgrade(stream, phases, deadline).await
+        let upgrade = async |stream, progress: &mut Progress, deadline| {
+            self.upgrade(stream, &mut progress.phases, deadline).await
         };
-        let ((upgraded, agreed), phases, address) = self.lead(deadline, &source, &upgrade).await?;
-        Ok(Reached { upgraded, phases, address, agreed })
+        let ((upgraded, agreed), progress) = self.lead(deadline, &source, &upgrade).await?;
+        let Progress { phases, address, session, .. } = progress;
+        // Each stream comes from an address.
+        let address = address.unwrap_or_else(|| Address::Unix(PathBuf::new()));
+        Ok(Reached { upgraded, phases, address, session, agreed })
     }
 
     /// Makes a stream to the server, through proxy and TLS, on which nothing was asked for yet.
@@ -114,8 +121,8 @@ impl Route {
     /// # Errors
     /// As [`Self::connect`].
     pub(crate) async fn stream(&self, deadline: Instant) -> Result<Stream, ConnectError> {
-        let as_it_is = async |stream, _: &mut Phases, _| Ok(stream);
-        let (stream, _, _) = self.lead(deadline, &|_| None, &as_it_is).await?;
+        let as_it_is = async |stream, _: &mut Progress, _| Ok(stream);
+        let (stream, _) = self.lead(deadline, &|_| None, &as_it_is).await?;
         Ok(stream)
     }
 
@@ -132,8 +139,8 @@ impl Route {
         &self,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-        last: &impl AsyncFn(Stream, &mut Phases, Instant) -> Result<T, ConnectError>,
-    ) -> Result<(T, Phases, Address), ConnectError> {
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
         let Some(tunnel) = &self.tunnel else {
             return self.reach(None, deadline, source, last).await;
         };
@@ -155,24 +162,40 @@ impl Route {
         tunnel: Option<(&Tunnel, &Target)>,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-        last: &impl AsyncFn(Stream, &mut Phases, Instant) -> Result<T, ConnectError>,
-    ) -> Result<(T, Phases, Address), ConnectError> {
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
         match &self.first {
             FirstHost::Tcp(addresses) => {
                 self.reach_one_of(addresses.clone(), tunnel, deadline, source, last).await
             }
             FirstHost::Unix(path) => {
                 let begun = Instant::now();
-                let stream = UnixStream::connect(path)
-                    .await
-                    .map_err(|error| format!("the Unix socket {}: {error}", path.display()))?;
-                let mut phases = Phases { tcp: Some(begun.elapsed()), ..Phases::default() };
-                let stream =
-                    self.secure(Stream::Unix(stream), tunnel, &mut phases, deadline).await?;
-                let outcome = last(stream, &mut phases, deadline).await?;
-                Ok((outcome, phases, Address::Unix(path.clone())))
+                let stream = UnixStream::connect(path).await;
+                let progress = self.progress(Some(Address::Unix(path.clone())), begun, tunnel);
+                match stream {
+                    Ok(stream) => {
+                        self.go_on(Stream::Unix(stream), tunnel, progress, deadline, last).await
+                    }
+                    Err(error) => {
+                        let cause = format!("the Unix socket {}: {error}", path.display());
+                        let fault = Fault::Unreachable { is_refused: true };
+                        Err(ConnectError::from(cause).of(fault).at(progress))
+                    }
+                }
             }
         }
+    }
+
+    /// How far a connection came whose TCP began then, and is over now.
+    fn progress(
+        &self,
+        address: Option<Address>,
+        begun: Instant,
+        tunnel: Option<(&Tunnel, &Target)>,
+    ) -> Progress {
+        let phases = Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
+        let proxy = tunnel.map(|(tunnel, _)| tunnel.proxy.to_string());
+        Progress { phases, address, proxy, session: None }
     }
 
     /// The server at one of these addresses. Each has its share of the time up to `deadline`, so
@@ -183,8 +206,8 @@ impl Route {
         tunnel: Option<(&Tunnel, &Target)>,
         deadline: Instant,
         source: &impl Fn(IpAddr) -> Option<IpAddr>,
-        last: &impl AsyncFn(Stream, &mut Phases, Instant) -> Result<T, ConnectError>,
-    ) -> Result<(T, Phases, Address), ConnectError> {
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
         let mut furthest: Option<ConnectError> = None;
         loop {
             let begun = Instant::now();
@@ -193,19 +216,18 @@ impl Route {
                 Ok(connected) => connected,
                 // An address that got further has more to tell.
                 Err(failures) => {
-                    return Err(furthest.unwrap_or_else(|| self.unreachable(&failures).into()));
+                    let error = || {
+                        let address = failures.first().map(|(address, _)| Address::Tcp(*address));
+                        self.unreachable(&failures).at(self.progress(address, begun, tunnel))
+                    };
+                    return Err(furthest.unwrap_or_else(error));
                 }
             };
-            let mut phases =
-                Phases { dns: self.dns, tcp: Some(begun.elapsed()), ..Phases::default() };
+            let progress = self.progress(Some(Address::Tcp(address)), begun, tunnel);
             let share = share(deadline, addresses.len());
-            let outcome = async {
-                let stream = Stream::Tcp(stream);
-                let stream = self.secure(stream, tunnel, &mut phases, share).await?;
-                last(stream, &mut phases, share).await
-            };
-            let cause = match outcome.await {
-                Ok(outcome) => return Ok((outcome, phases, Address::Tcp(address))),
+            let stream = Stream::Tcp(stream);
+            let cause = match self.go_on(stream, tunnel, progress, share, last).await {
+                Ok(outcome) => return Ok(outcome),
                 Err(cause) => cause,
             };
             debug!(%address, "{cause}");
@@ -217,21 +239,41 @@ impl Route {
         }
     }
 
+    /// What is left to do over a stream to the first host.
+    async fn go_on<T>(
+        &self,
+        stream: Stream,
+        tunnel: Option<(&Tunnel, &Target)>,
+        mut progress: Progress,
+        deadline: Instant,
+        last: &impl AsyncFn(Stream, &mut Progress, Instant) -> Result<T, ConnectError>,
+    ) -> Result<(T, Progress), ConnectError> {
+        let outcome = async {
+            let stream = self.secure(stream, tunnel, &mut progress, deadline).await?;
+            last(stream, &mut progress, deadline).await
+        };
+        match outcome.await {
+            Ok(outcome) => Ok((outcome, progress)),
+            Err(error) => Err(error.at(progress)),
+        }
+    }
+
     /// The stream to the server over one to the first host: the tunnel, and TLS in it.
     async fn secure(
         &self,
         mut stream: Stream,
         tunnel: Option<(&Tunnel, &Target)>,
-        phases: &mut Phases,
+        progress: &mut Progress,
         deadline: Instant,
     ) -> Result<Stream, ConnectError> {
+        let Progress { phases, session, .. } = progress;
         if let Some((tunnel, target)) = tunnel {
             let step = format!("from {}", tunnel.proxy);
             let tunnel = tunnel.dig(stream, target);
             stream = timed(tunnel, &step, deadline, &mut phases.proxy).await??;
         }
         if let Some(tls) = &self.tls {
-            let handshake = tls.secure(stream);
+            let handshake = tls.secure(stream, session);
             stream = timed(handshake, "to the TLS handshake", deadline, &mut phases.tls).await??;
         }
         Ok(stream)
@@ -262,21 +304,40 @@ impl Route {
     }
 
     /// Why the first host was not reached at any address.
-    fn unreachable(&self, failures: &[Failure]) -> String {
+    fn unreachable(&self, failures: &[Failure]) -> ConnectError {
+        let is_refused = failures.iter().any(|(_, cause)| eyeballs::is_refusal(cause));
         let cause = match failures {
             // The address is that in the URL.
             [(address, cause)] if self.first_host().parse() == Ok(address.ip()) => cause.clone(),
             failures => eyeballs::told(failures),
         };
+        let error = ConnectError::from(cause).of(Fault::Unreachable { is_refused });
         match &self.tunnel {
-            Some(tunnel) => format!("{}: {cause}", tunnel.proxy),
-            None => cause,
+            Some(tunnel) => error.after(&tunnel.proxy.to_string()),
+            None => error,
         }
     }
 
     fn first_host(&self) -> &str {
         self.tunnel.as_ref().map_or(self.url.host(), |tunnel| tunnel.proxy.host())
     }
+}
+
+/// The addresses of a host.
+///
+/// # Errors
+/// Why there is none.
+async fn looked_up(
+    endpoint: &Endpoint,
+    (host, port): (&str, u16),
+    deadline: Instant,
+) -> Result<Found, ConnectError> {
+    let begun = Instant::now();
+    endpoint.options.lookup.find(host, port, deadline).await.map_err(|cause| {
+        let phases = Phases { dns: Some(begun.elapsed()), ..Phases::default() };
+        let progress = Progress { phases, ..Progress::default() };
+        ConnectError::from(cause).of(Fault::NoName).at(progress)
+    })
 }
 
 /// What makes connections to a host of this name secure, if they are to be.
@@ -312,13 +373,14 @@ async fn timed<T>(
     name: &str,
     deadline: Instant,
     time: &mut Option<Duration>,
-) -> Result<T, String> {
+) -> Result<T, ConnectError> {
     let begun = Instant::now();
-    let outcome = timeout_at(deadline, step)
-        .await
-        .map_err(|_| format!("no answer {name} within {}", seconds(begun.elapsed())))?;
+    let outcome = timeout_at(deadline, step).await;
     *time = Some(begun.elapsed());
-    Ok(outcome)
+    outcome.map_err(|_| {
+        let cause = format!("no answer {name} within {}", seconds(begun.elapsed()));
+        ConnectError::from(cause).of(Fault::Silent)
+    })
 }
 
 async fn tcp(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, String> {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::connector;
 use super::eyeballs::interleaved;
+use super::{connector, looked_up};
 use crate::net::Endpoint;
 use crate::net::error::ConnectError;
+use crate::net::fault::Fault;
 use crate::net::proxy::{Proxy, Target};
 use crate::net::stream::Stream;
 use crate::net::tls::{Connector, Trust};
@@ -39,7 +40,7 @@ impl Tunnel {
             .map_err(|cause| format!("{proxy}: {cause}"))?;
         let target = |host: &dyn ToString| Target { host: host.to_string(), port: url.port() };
         let (targets, time) = if proxy.wants_addresses() {
-            let found = options.lookup.find(url.host(), url.port(), deadline).await?;
+            let found = looked_up(endpoint, (url.host(), url.port()), deadline).await?;
             let addresses = interleaved(found.addresses);
             (addresses.iter().map(|address| target(&address.ip())).collect(), found.time)
         } else {
@@ -49,10 +50,20 @@ impl Tunnel {
     }
 
     /// Has the proxy at the other end of `stream` connect to `target`.
-    pub(super) async fn dig(&self, mut stream: Stream, target: &Target) -> Result<Stream, String> {
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub(super) async fn dig(
+        &self,
+        mut stream: Stream,
+        target: &Target,
+    ) -> Result<Stream, ConnectError> {
         if let Some(tls) = &self.tls {
-            let secure = tls.secure(stream).await;
-            stream = secure.map_err(|cause| format!("{}: {cause}", self.proxy))?;
+            let secure = tls.secure(stream, &mut None).await;
+            // Of what kind the error is, is about the server.
+            let failed =
+                |error: ConnectError| error.of(Fault::Other).after(&self.proxy.to_string());
+            stream = secure.map_err(failed)?;
         }
         self.proxy.tunnel(stream, target).await
     }

@@ -12,6 +12,8 @@ use tokio_rustls::rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
 };
 
+use crate::net::fault::Fault;
+
 /// Most names of a certificate that are shown.
 const SHOWN: usize = 10;
 
@@ -62,6 +64,23 @@ pub(crate) fn explain(error: &io::Error, asked: &Asked) -> Option<String> {
 pub(crate) fn hung_up(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// What kind of error it is of a TLS stream.
+pub(super) fn fault(error: &io::Error) -> Fault {
+    use PeerIncompatible as Peer;
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(Error::InvalidCertificate(_)) => Fault::Certificate,
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Fault::NotTls,
+        Some(
+            Error::AlertReceived(AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(
+                Peer::ServerDoesNotSupportTls12Or13 | Peer::ServerTlsVersionIsDisabledByOurConfig,
+            ),
+        ) => Fault::OldTls,
+        None if hung_up(error) => Fault::HungUp,
+        _ => Fault::Other,
+    }
 }
 
 fn handshake(error: &Error, asked: &Asked) -> String {

@@ -7,10 +7,11 @@
 pub mod authorities;
 mod cause;
 pub mod identity;
+mod session;
 mod unchecked;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use rustls_native_certs::load_native_certs;
 use tokio::task::spawn_blocking;
@@ -21,11 +22,14 @@ use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use authorities::Authorities;
-use cause::{Asked, explain};
+use cause::{Asked, explain, fault};
 use identity::Identity;
 
+use super::error::ConnectError;
 use super::stream::Stream;
 pub(crate) use cause::hung_up;
+pub(crate) use session::Session;
+use session::{Presented, Watching};
 use unchecked::Unchecked;
 
 /// Which server certificates the client accepts.
@@ -67,6 +71,7 @@ impl Trust {
             .map_err(|error| error.to_string())?;
         let mut asked =
             Asked { name, tls_ca: None, has_system_roots: false, has_identity: identity.is_some() };
+        let presented = Presented::default();
         let config = match self {
             Self::Known(authorities) => {
                 let mut roots = RootCertStore::empty();
@@ -76,7 +81,11 @@ impl Trust {
                     roots.extend(authorities.roots()?.roots);
                     asked.tls_ca = Some(authorities.path);
                 }
-                config.with_root_certificates(roots)
+                config.dangerous().with_custom_certificate_verifier(Arc::new(Watching {
+                    roots,
+                    algorithms: verification,
+                    presented: presented.clone(),
+                }))
             }
             Self::Everyone => config
                 .dangerous()
@@ -88,7 +97,7 @@ impl Trust {
             }
             None => config.with_no_client_auth(),
         };
-        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), asked })
+        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), asked, presented })
     }
 }
 
@@ -96,17 +105,31 @@ impl Trust {
 pub(crate) struct Connector {
     connector: TlsConnector,
     asked: Asked,
+    presented: Presented,
 }
 
 impl Connector {
-    /// Does the TLS handshake over `stream`.
+    /// Does the TLS handshake over `stream`, and sets `session` to what that showed, also where
+    /// the handshake fails.
     ///
     /// # Errors
     /// Why the handshake failed, in one line.
-    pub(crate) async fn secure(&self, stream: Stream) -> Result<Stream, String> {
+    pub(crate) async fn secure(
+        &self,
+        stream: Stream,
+        session: &mut Option<Session>,
+    ) -> Result<Stream, ConnectError> {
         match self.connector.connect(self.asked.name.clone(), stream).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
-            Err(error) => Err(self.explain(&error).unwrap_or_else(|| error.to_string())),
+            Ok(stream) => {
+                *session = Some(Session::of(&stream));
+                Ok(Stream::Tls(Box::new(stream)))
+            }
+            Err(error) => {
+                let certificate = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
+                *session = Some(Session { version: None, certificate: certificate.clone() });
+                let cause = self.explain(&error).unwrap_or_else(|| error.to_string());
+                Err(ConnectError::from(cause).of(fault(&error)))
+            }
         }
     }
 

@@ -10,6 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// First byte of an alert (RFC 8446, section 5.1), which no answer to a plain request begins with.
 const ALERT: u8 = 21;
 
+/// What the error of an alert says.
+pub(super) const SPEAKS_TLS: &str = "the server speaks TLS there: use wss:// for it";
+
 /// What an answer begins with (RFC 9112, section 4).
 const HTTP: &[u8] = b"HTTP/";
 
@@ -46,7 +49,7 @@ impl<S> AnswerCheck<S> {
             return Ok(());
         }
         if self.is_plain && self.received == 0 && bytes[0] == ALERT {
-            return Err(io::Error::other("the server speaks TLS there: use wss:// for it"));
+            return Err(io::Error::other(SPEAKS_TLS));
         }
         let text = [&HTTP[..self.received], &bytes[..bytes.len().min(SHOWN)]].concat();
         let text = String::from_utf8_lossy(&text);

@@ -6,15 +6,19 @@ use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::http::response::Parts;
 use program::redacted;
 use proto::escape;
 use tokio::time::timeout;
 
 use crate::net::error::{ConnectError, Redirect};
+use crate::net::fault::{Fault, MAX_BODY, Refusal};
 use crate::net::http::Answer;
 
-/// How much of a server's explanation is read, and of each text of a server shown, in bytes.
+/// How much of each text of a server is shown, in bytes.
 const SHOWN: usize = 200;
 
 /// How long the explanation may take once the status is there.
@@ -25,17 +29,40 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// Why the server did not agree: status, where it redirects to, and what it says about it.
 pub(super) async fn explain(answer: Answer, has_credentials: bool) -> ConnectError {
-    let (head, body) = answer.into_parts();
-    let is_text = head
-        .headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"text/plain"));
-    let body = if is_text { beginning(body).await } else { Vec::new() };
+    let refusal = refusal(answer).await;
+    let Refusal { status, headers, body, .. } = &*refusal;
+    // A page in HTML has no first sentence.
+    let body = if kind(headers).starts_with(b"text/plain") { shortest(body) } else { "" };
     ConnectError::refused(
-        told(head.status, &head.headers, &body, has_credentials),
-        retry_after(head.status, &head.headers, Utc::now()),
+        told(*status, headers, body.as_bytes(), has_credentials),
+        retry_after(*status, headers, Utc::now()),
     )
-    .redirecting(redirect(head.status, &head.headers))
+    .redirecting(redirect(*status, headers))
+    .of(Fault::Refused(refusal))
+}
+
+/// An answer, with the beginning of its body if that is text. The connection has to be run
+/// meanwhile.
+pub(in crate::net) async fn refusal(answer: Answer) -> Box<Refusal> {
+    let (Parts { version, status, headers, .. }, body) = answer.into_parts();
+    let kind = kind(&headers);
+    let is_text = [&b"text/"[..], b"application/json", b"application/problem+json"]
+        .iter()
+        .any(|text| kind.starts_with(text));
+    let is_readable = (is_text || kind.is_empty()) && !headers.contains_key(CONTENT_ENCODING);
+    let body = if is_readable { beginning(body).await } else { Vec::new() };
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Box::new(Refusal { version, status, headers, body })
+}
+
+/// The type of a body, in lower case.
+fn kind(headers: &HeaderMap) -> Vec<u8> {
+    headers.get(CONTENT_TYPE).map_or_else(Vec::new, |kind| kind.as_bytes().to_ascii_lowercase())
+}
+
+/// As much of a body as is shown.
+fn shortest(body: &str) -> &str {
+    &body[..body.floor_char_boundary(SHOWN)]
 }
 
 /// Where the answer redirects to, if the client may ask there in the same way (RFC 9110, section
@@ -49,11 +76,11 @@ fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<Redirect> {
 async fn beginning(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = async {
-        while bytes.len() < SHOWN
+        while bytes.len() < MAX_BODY
             && let Some(Ok(frame)) = body.frame().await
         {
             if let Some(data) = frame.data_ref() {
-                bytes.extend_from_slice(&data[..data.len().min(SHOWN - bytes.len())]);
+                bytes.extend_from_slice(&data[..data.len().min(MAX_BODY - bytes.len())]);
             }
         }
     };

@@ -160,7 +160,8 @@ impl Member {
         self.was_held = true;
         let Shared { options, printer, .. } = &*self.shared;
         let url = options.endpoint.url.to_string();
-        let fields = connection.fields_of(&url, Some(connection.age()), instance.as_deref());
+        connection.instance = instance.as_deref().map(str::to_owned);
+        let fields = connection.fields(&url, Some(connection.age()));
         printer.record_at("connection", connection.at(), &fields).await;
         let Some(Gap { mut outage, before, number, is_given_up, .. }) = gap else { return Ok(()) };
         outage.length = now.duration_since(outage.began);

@@ -220,10 +220,11 @@ impl Survey {
     async fn print(&self) {
         let url = self.options.endpoint.url.to_string();
         for held in &self.held {
-            let instance = held.instance(self.observed.by.as_ref());
             let Held { link, at, .. } = held;
-            let connection = Connection::new(link.address.to_string(), link.phases);
-            let fields = connection.fields_of(&url, None, instance.as_deref());
+            let mut connection = Connection::new(link.address.to_string(), link.phases);
+            let instance = held.instance(self.observed.by.as_ref());
+            connection.instance = instance.as_deref().map(str::to_owned);
+            let fields = connection.fields(&url, None);
             self.printer.record_at("connection", *at, &fields).await;
         }
         for line in self.observed.shares.lines() {

@@ -1,0 +1,272 @@
+//! There is a connection: what passes over it, and what the way changes.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use proto::frame::Opcode;
+
+use super::changed::{Change, Head, final_head, in_answer, in_request, told};
+use super::diagnose::Diagnosis;
+use super::trials::{Compression, Largest, Outcome, Trials};
+use super::verdict::{Fields, Fit, Limits, either};
+use super::{MAX_SIZE, NAME, Options, Teller, answer};
+use crate::connection::Connection;
+use crate::net::fault::Progress;
+use crate::net::{ConnectError, Opened};
+use crate::probe::diagnosis::row;
+use crate::probe::link::Link;
+use crate::probe::report::Finding;
+
+/// Longest wait for the hello of a server at `/probe`.
+const HELLO: Duration = Duration::from_secs(3);
+
+/// The row of messages that are too large, and that of extensions that nobody speaks.
+const TOO_LARGE: u8 = 19;
+const EXTENSION: u8 = 29;
+
+/// What is found out.
+#[derive(Debug, Default)]
+struct Found {
+    limits: Limits,
+    changed: Vec<Change>,
+    /// What is broken, in sentences, and the rows of the table that it fits.
+    broken: Vec<String>,
+    rows: Vec<u8>,
+}
+
+impl Found {
+    fn broken(&mut self, what: String, row: Option<u8>) {
+        self.broken.push(what);
+        self.rows.extend(row);
+    }
+
+    /// An end that no trial asked for.
+    fn ended(&mut self, when: &str, ending: &str) {
+        let row = ending.contains("reserved bit").then_some(EXTENSION);
+        self.broken(format!("{when}: {ending}"), row);
+    }
+}
+
+pub(super) async fn probe(
+    options: &Options,
+    opened: Opened,
+    teller: &Teller<'_>,
+) -> Finding<Fields> {
+    let progress = Progress {
+        phases: opened.phases,
+        address: Some(opened.address.clone()),
+        session: opened.session.clone(),
+        proxy: None,
+    };
+    let headers = opened.agreed.headers.clone();
+    let mut connection = Connection::new(opened.address.to_string(), opened.phases);
+    let patience = options.patience.min(HELLO);
+    let link = Link::over(opened, &options.endpoint.url, patience).await;
+    connection.instance =
+        link.as_ref().ok().and_then(|link| Some(link.hello()?.instance.into_owned()));
+    teller.connection(&connection, &progress, false).await;
+    let mut lines = vec!["HTTP/1.1 101 Switching Protocols".to_owned()];
+    lines.extend(answer::who(&headers));
+    teller.told("answer", &lines).await;
+    let mut found = Found::default();
+    match link {
+        Ok(link) => try_all(options, link, &mut found, teller).await,
+        Err(error) => found.ended("it ended right after the upgrade", &error.to_string()),
+    }
+    let middles = answer::middles(&headers, "");
+    judge(options, found, Diagnosis { middles, ..Diagnosis::default() })
+}
+
+async fn try_all(options: &Options, link: Link, found: &mut Found, teller: &Teller<'_>) {
+    compare(&link, found, teller).await;
+    subprotocol(options, &link, found, teller).await;
+    let mut trials = Trials::new(&options.endpoint, options.patience, link);
+    if let Err(error) = try_frames(options, &mut trials, found, teller).await {
+        found.ended("no further connection", &error.to_string());
+    }
+    teller.live("offering compression");
+    match trials.compression().await {
+        Ok(compression) => {
+            let (name, text) = match compression {
+                Compression::Agreed => ("agreed", "permessage-deflate is agreed on when offered"),
+                Compression::Declined => ("declined", "not agreed on when offered"),
+                Compression::Dropped => {
+                    ("dropped", "the offer is dropped on the way to the server")
+                }
+            };
+            found.limits.compression = Some(name);
+            teller.told("compression", &[text.to_owned()]).await;
+        }
+        Err(error) => {
+            found.ended("with compression offered there is no connection", &error.to_string());
+        }
+    }
+}
+
+/// What the way changed, and from where the server is asked.
+async fn compare(link: &Link, found: &mut Found, teller: &Teller<'_>) {
+    let Some(hello) = link.hello() else { return };
+    let transcript = &link.agreed.transcript;
+    let sent = Head::of(&transcript.sent);
+    let arrived = Head::arrived(&hello.request);
+    found.changed = in_request(&sent, &arrived);
+    found.changed.extend(in_answer(&final_head(&transcript.received)));
+    let lines = match told(&found.changed) {
+        lines if lines.is_empty() => vec!["nothing, in request and answer".to_owned()],
+        lines => lines,
+    };
+    teller.told("changed", &lines).await;
+    let own = link.stream().tcp().and_then(|stream| stream.local_addr().ok());
+    let direct = match own {
+        Some(own) if own.to_string() == hello.peer => ", which is this client: nothing is between",
+        Some(_) => ", which is not this client: something is between",
+        None => "",
+    };
+    let tls = match (hello.tls, link.session.is_some()) {
+        (true, _) => "with TLS",
+        (false, true) => "without TLS, which ends on the way",
+        (false, false) => "without TLS",
+    };
+    let line = format!("the server is asked from {}{direct}; {tls}", hello.peer);
+    teller.told("seen", &[line]).await;
+}
+
+async fn subprotocol(options: &Options, link: &Link, found: &mut Found, teller: &Teller<'_>) {
+    let offered = &options.endpoint.options.request.subprotocols;
+    if offered.is_empty() {
+        return teller.told("subprotocol", &["none offered (--subprotocol)".to_owned()]).await;
+    }
+    found.limits.subprotocol.clone_from(&link.agreed.subprotocol);
+    let offered = offered.join(", ");
+    let has_arrived = link
+        .hello()
+        .is_none_or(|hello| Head::arrived(&hello.request).get("sec-websocket-protocol").is_some());
+    let line = match &link.agreed.subprotocol {
+        Some(chosen) => format!("{chosen}, of those that were offered ({offered})"),
+        None if has_arrived => format!("none of those that were offered ({offered})"),
+        None => {
+            let what = "the offer of subprotocols is dropped on the way to the server";
+            found.broken(what.into(), None);
+            what.into()
+        }
+    };
+    teller.told("subprotocol", &[line]).await;
+}
+
+async fn try_frames(
+    options: &Options,
+    trials: &mut Trials<'_>,
+    found: &mut Found,
+    teller: &Teller<'_>,
+) -> Result<(), ConnectError> {
+    teller.live("sending Ping frames");
+    let outcome = trials.ping().await?;
+    found.limits.protocol_ping = Some(outcome.is_ok());
+    let mut lines = vec![match &outcome {
+        Ok(time) => format!("answered after {:.2} ms", time.as_secs_f64() * 1e3),
+        Err(ending) => format!("not answered: {ending}"),
+    }];
+    if let Err(ending) = &outcome {
+        found.ended("a Ping frame is not answered", &ending.to_string());
+        teller.told("Ping frames", &lines).await;
+        // Each trial has a Ping frame at its end.
+        return Ok(());
+    }
+    found.limits.server_ping = trials.ping_of_server().await?;
+    match found.limits.server_ping {
+        Some(true) => lines.push("those of the server arrive".into()),
+        Some(false) => {
+            lines.push("those of the server do not arrive".into());
+            found.broken("Ping frames of the server do not arrive".into(), None);
+        }
+        None => lines.push("those of the server are not known: it cannot be asked for one".into()),
+    }
+    teller.told("Ping frames", &lines).await;
+    if options.max_size == Some(0) {
+        return Ok(());
+    }
+    teller.live("sending messages");
+    let outcome = trials.message(Opcode::Text, 30).await?;
+    found.limits.text = Some(kind("text", outcome, found, teller).await);
+    let outcome = trials.fragments().await?;
+    found.limits.fragments = Some(kind("fragments", outcome, found, teller).await);
+    if found.limits.text == Some(true) {
+        let max = options.max_size.unwrap_or(MAX_SIZE);
+        let sent = Cell::new(0);
+        let tell = |size| {
+            sent.set(size);
+            teller.live(&format!("sending a message of {size} bytes"));
+        };
+        let largest = trials.largest(max, tell).await;
+        size(options, largest, found, teller).await;
+    }
+    let outcome = trials.message(Opcode::Binary, 30).await?;
+    // Which kinds of message a service takes is its own affair.
+    let line = match &outcome {
+        Ok(_) => "passes".to_owned(),
+        Err(ending) => format!("not taken: {ending}"),
+    };
+    found.limits.binary = Some(outcome.is_ok());
+    teller.told("binary", &[line]).await;
+    Ok(())
+}
+
+/// Tells how a message of some kind did.
+async fn kind(name: &str, outcome: Outcome, found: &mut Found, teller: &Teller<'_>) -> bool {
+    let line = match &outcome {
+        Ok(_) => "passes".to_owned(),
+        Err(ending) => {
+            found.ended(&format!("{name} does not pass"), &ending.to_string());
+            format!("does not pass: {ending}")
+        }
+    };
+    teller.told(name, &[line]).await;
+    outcome.is_ok()
+}
+
+/// Tells which is the largest message.
+async fn size(options: &Options, largest: Largest, found: &mut Found, teller: &Teller<'_>) {
+    let Largest { passed, failed, broken_off } = largest;
+    found.limits.message = Some(passed);
+    let mut lines = match &failed {
+        None => vec![format!("{passed} bytes pass, and more were not tried")],
+        Some((size, ending)) => vec![
+            format!("{passed} bytes pass, and {size} do not: {ending}"),
+            format!(
+                "where it is set: {}",
+                row(TOO_LARGE).map_or_else(String::new, |row| row.advice(&[]))
+            ),
+        ],
+    };
+    if let Some(error) = broken_off {
+        lines.push(format!("between them is not known: {error}"));
+    }
+    // A limit is one of the settings of a server, unless somebody needs more.
+    if let Some((size, ending)) = failed
+        && (options.max_size.is_some() || passed == 0)
+    {
+        let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
+        found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
+    }
+    teller.told("message", &lines).await;
+}
+
+fn judge(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
+    let Found { limits, changed, broken, rows } = found;
+    let fits = Fit::all(&Diagnosis { rows, ..diagnosis });
+    let is_ok = broken.is_empty();
+    let mut lines = match is_ok {
+        true => vec!["connected, and nothing on the way is broken".to_owned()],
+        false => vec![format!("connected, but {}", broken.join("; "))],
+    };
+    for Fit { cause, change, .. } in &fits {
+        lines.push(format!("cause: {cause}"));
+        lines.push(format!("change: {change}"));
+    }
+    let cause = either(fits.iter().map(|fit| fit.cause.clone()))
+        .or_else(|| Some(broken.join("; ")).filter(|text| !text.is_empty()));
+    let change = either(fits.iter().map(|fit| fit.change.clone()));
+    let text = lines.join(if options.json { "; " } else { "\n" });
+    let fields = Fields { status: Some(101), cause, change, fits, changed, limits };
+    Finding { probe: NAME, ok: Some(is_ok), text, fields }
+}

@@ -1,0 +1,276 @@
+//! From what a client sees to the row of the table.
+
+use hyper::header::{
+    ACCEPT_RANGES, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+
+use super::answer::{author, lower, middles};
+use crate::net::fault::{Fault, Refusal};
+use crate::probe::diagnosis::Middle;
+
+/// What is known of a failure.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Case<'a> {
+    pub(super) fault: &'a Fault,
+    /// The answer to a request without the upgrade.
+    pub(super) plain: Option<&'a Refusal>,
+    /// Whether another `Origin` was tried, and connected.
+    pub(super) origin_helps: bool,
+}
+
+/// What a failure means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Diagnosis {
+    /// Rows of the table, the likeliest first; none if the failure is not known.
+    pub(super) rows: Vec<u8>,
+    /// The programs and services that the answer shows.
+    pub(super) middles: Vec<Middle>,
+    /// What speaks for the rows.
+    pub(super) evidence: Option<String>,
+}
+
+/// Rows, and what speaks for them.
+type Found = (&'static [u8], Option<&'static str>);
+
+/// The rows that a failure fits.
+pub(super) fn diagnose(case: Case<'_>) -> Diagnosis {
+    let (answer, (rows, evidence)) = match case.fault {
+        Fault::Refused(refusal) => (Some(refusal), refused(refusal, case)),
+        Fault::ProxyRefused(refusal) => (Some(refusal), (refused_by_proxy(refusal), None)),
+        Fault::BadSwitch(refusal) => (Some(refusal), (badly_switched(refusal), None)),
+        fault => (None, without_answer(fault)),
+    };
+    let middles = answer.map(|answer| middles(&answer.headers, &answer.body)).unwrap_or_default();
+    let by_itself = || {
+        let author = answer.and_then(|answer| author(answer))?;
+        Some(format!("the answer is {author}'s own, not that of a server behind it"))
+    };
+    let evidence = evidence.map(str::to_owned).or_else(by_itself);
+    Diagnosis { rows: rows.to_vec(), middles, evidence }
+}
+
+fn without_answer(fault: &Fault) -> Found {
+    let rows: &[u8] = match fault {
+        Fault::NoName => &[32],
+        Fault::Unreachable { is_refused: true } => &[33],
+        Fault::Unreachable { is_refused: false } => &[34],
+        Fault::Silent => &[35],
+        Fault::HungUp => &[36],
+        Fault::NotTls | Fault::Tls => &[30],
+        Fault::Certificate => &[31],
+        Fault::NotHttp(bytes) if is_http2(bytes) => {
+            return (&[27], Some("the answer is one of HTTP/2"));
+        }
+        _ => &[],
+    };
+    (rows, None)
+}
+
+/// Whether an answer begins with a SETTINGS or GOAWAY frame of HTTP/2 (RFC 9113, section 4.1), or
+/// with its status line as some write it.
+fn is_http2(bytes: &[u8]) -> bool {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    match bytes {
+        [0, 0, _, SETTINGS | GOAWAY, _, 0, 0, 0, 0, ..] => true,
+        bytes => bytes.starts_with(b"HTTP/2"),
+    }
+}
+
+/// The answer of a forward proxy to CONNECT.
+fn refused_by_proxy(refusal: &Refusal) -> &'static [u8] {
+    match refusal.status.as_u16() {
+        // tinyproxy answers 401 to a wrong password.
+        401 | 407 => &[21],
+        403 | 405 => &[28],
+        429 => &[25],
+        502..=504 => &[26],
+        _ => &[],
+    }
+}
+
+/// An answer of status 101 that breaks a rule.
+fn badly_switched(refusal: &Refusal) -> &'static [u8] {
+    if refusal.headers.contains_key("sec-websocket-extensions") { &[29] } else { &[37] }
+}
+
+fn refused(refusal: &Refusal, case: Case<'_>) -> Found {
+    let body = lower(refusal.body.as_bytes());
+    if speaks_tls(&body) {
+        return (&[30], Some("the answer says that this port speaks TLS"));
+    }
+    match refusal.status.as_u16() {
+        300..=399 if refusal.headers.contains_key(LOCATION) => (&[20], None),
+        401 | 407 => (&[21], None),
+        403 => forbidden(refusal, &body, case),
+        404 => not_found(refusal, &body, case),
+        429 => (&[25], None),
+        464 => (&[27], None),
+        // From 520 on, Cloudflare.
+        502 | 504 | 520..=524 => (&[26], None),
+        503 => unavailable(refusal, &body),
+        400 if body.contains("session id unknown") => (&[24], None),
+        200 | 400 | 426 | 505 => without_upgrade(refusal, &body, case),
+        _ => (&[], None),
+    }
+}
+
+/// Whether a page says that it is for TLS: those of nginx, Apache, and programs in Go.
+fn speaks_tls(body: &str) -> bool {
+    [
+        "plain http request was sent to https port",
+        "speaking plain http to an ssl-enabled server port",
+        "sent an http request to an https server",
+        // This project's server.
+        "this port speaks tls",
+    ]
+    .iter()
+    .any(|text| body.contains(text))
+}
+
+/// How libraries name the headers of an upgrade, and what they say of them.
+const NAMED: [&str; 7] = [
+    "upgrade header",
+    "upgrade hdr",
+    "\"upgrade\"",
+    "'upgrade'",
+    "contain upgrade",
+    "connection header",
+    "\"connection\"",
+];
+const FAULTS: [&str; 8] =
+    ["missing", "invalid", "empty", "bad ", "no ", "not found", "does not contain", "expected"];
+
+/// Whether a server says that it was not asked for an upgrade. It was, so that was lost.
+fn misses_upgrade(body: &str) -> bool {
+    // This project's server.
+    body.contains("connect with ws:// in place of http://")
+        || body.contains("upgrade: it needs http/1.1")
+        || body.contains("the connection header has to contain upgrade")
+        // Libraries name the header, or the kind of client that they want.
+        || body.contains("cannot access a websocket server directly")
+        || body.contains("can \"upgrade\" only to \"websocket\"")
+        || body.contains("not using the websocket protocol")
+        || NAMED.iter().any(|part| body.contains(part))
+            && FAULTS.iter().any(|fault| body.contains(fault))
+}
+
+/// Whether an answer would be the same without the upgrade.
+fn is_same(one: &Refusal, other: &Refusal) -> bool {
+    one.status == other.status && one.body == other.body
+}
+
+const SAME: &str =
+    "a request without an upgrade gets the same answer, so the upgrade seems not to arrive";
+const MISSED: &str = "the server says that it was not asked for an upgrade, and it was";
+
+/// An answer as to a request without an upgrade.
+fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
+    if misses_upgrade(body) {
+        return (&[1], Some(MISSED));
+    }
+    if body.contains("<title>websocket ping/pong</title>") {
+        return (&[1], Some("the answer is the page for browsers, which ask for no upgrade"));
+    }
+    if is_about_handshake(body) {
+        return (
+            &[37],
+            Some("the answer is about a header of the handshake, which was sent right"),
+        );
+    }
+    let is_same = case.plain.is_some_and(|plain| is_same(refusal, plain));
+    let is_behind = !middles(&refusal.headers, &refusal.body).is_empty();
+    match refusal.status.as_u16() {
+        426 if !offers(&refusal.headers, &UPGRADE, "websocket") => {
+            (&[27], Some("the server wants an upgrade to another protocol"))
+        }
+        426 if !offers(&refusal.headers, &SEC_WEBSOCKET_VERSION, "13") => {
+            (&[37], Some("the server wants another version of WebSocket"))
+        }
+        // What a server, or the proxy itself, explains is about something else.
+        400 if author(refusal).is_some() || !is_mute(body) || !is_behind => (&[], None),
+        505 => (&[1], Some("the server does not take the HTTP version that it is asked with")),
+        // A page of the proxy, or a file.
+        200 if author(refusal).is_some() => (&[23], None),
+        200 if is_same && is_file(&refusal.headers) => (&[23, 1], Some(SAME)),
+        // Where no WebSocket is, the answer is the same, too.
+        200 if is_same && is_behind => (&[1, 23], Some(SAME)),
+        200 if is_same => (&[23, 1], Some(SAME)),
+        _ if is_same => (&[1], Some(SAME)),
+        _ => (&[], None),
+    }
+}
+
+/// Whether a server misses another header of the handshake, or wants another value.
+fn is_about_handshake(body: &str) -> bool {
+    ["sec-websocket-key", "sec-websocket-version", "speaks version 13", "websocket version"]
+        .iter()
+        .any(|text| body.contains(text))
+}
+
+/// Whether an error has no explanation.
+fn is_mute(body: &str) -> bool {
+    ["", "bad request", "400 bad request", "400: bad request"].contains(&body.trim())
+}
+
+fn is_file(headers: &HeaderMap) -> bool {
+    headers.contains_key(LAST_MODIFIED) || headers.contains_key(ACCEPT_RANGES)
+}
+
+/// Whether a list header of an answer holds that, or is not there.
+fn offers(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    let mut values = headers.get_all(name).iter();
+    !headers.contains_key(name) || values.any(|value| lower(value.as_bytes()).contains(wanted))
+}
+
+fn not_found(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
+    if misses_upgrade(body) {
+        return (&[1], Some(MISSED));
+    }
+    // This project's server looks at the path first.
+    if body.contains("the paths of this server:") || author(refusal).is_some() {
+        return (&[23], None);
+    }
+    match case.plain {
+        Some(plain) if is_same(refusal, plain) => (&[23, 1], Some(SAME)),
+        Some(_) => (
+            &[23],
+            Some("a request without an upgrade gets another answer, so the upgrade arrives"),
+        ),
+        None => (&[23], None),
+    }
+}
+
+fn forbidden(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
+    let is_of = |middle| middles(&refusal.headers, &refusal.body).contains(&middle);
+    if case.origin_helps {
+        return (&[22], Some("with another Origin it connects"));
+    }
+    if body.contains("origin") && !body.contains("could not be satisfied") {
+        return (&[22], Some("the answer is about the origin"));
+    }
+    if is_of(Middle::Envoy) && body.is_empty() {
+        return (&[1], Some("Envoy answers 403 to an upgrade that it has no upgrade_configs for"));
+    }
+    if is_of(Middle::CloudFront) && body.contains("could not be satisfied") {
+        return (&[22, 27], None);
+    }
+    if author(refusal).is_some() { (&[38], None) } else { (&[22], None) }
+}
+
+fn unavailable(refusal: &Refusal, body: &str) -> Found {
+    let is_full = ["too many", "taken", "limit", "capacity reached", "rate"]
+        .iter()
+        .any(|text| body.contains(text));
+    match author(refusal) {
+        // Its own limits answer so, and ingress-nginx without a server behind it.
+        Some(Middle::Nginx) => (&[25, 26], None),
+        Some(_) => (&[26], None),
+        None if is_full || refusal.headers.contains_key(RETRY_AFTER) => (&[25], None),
+        None => (&[26, 25], None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

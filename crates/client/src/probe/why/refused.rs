@@ -1,0 +1,161 @@
+//! There is no connection.
+
+use hyper::header::{HeaderValue, ORIGIN};
+
+use super::diagnose::{Case, Diagnosis, diagnose};
+use super::verdict::{Fields, Fit, either};
+use super::{NAME, Options, Teller, answer};
+use crate::connection::Connection;
+use crate::net::ending::Ending;
+use crate::net::fault::{Fault, Refusal};
+use crate::net::{self, ConnectError, Endpoint};
+use crate::probe::link::Link;
+use crate::probe::report::Finding;
+
+/// Answers for which one to a request without the upgrade tells more.
+const COMPARED: [u16; 5] = [200, 400, 404, 426, 505];
+
+/// First bytes of something else than HTTP that are shown.
+const SHOWN: usize = 60;
+
+pub(super) async fn probe(
+    options: &Options,
+    error: &ConnectError,
+    teller: &Teller<'_>,
+) -> Finding<Fields> {
+    let progress = error.progress();
+    let address =
+        progress.address.as_ref().map_or_else(|| "no address".into(), ToString::to_string);
+    teller.connection(&Connection::new(address, progress.phases), progress, true).await;
+    let answer = answer_of(error.fault());
+    match (answer, error.fault()) {
+        (Some(answer), _) => teller.told("answer", &answer::lines(answer)).await,
+        (None, Fault::NotHttp(bytes)) if !bytes.is_empty() => {
+            let start = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
+            teller.told("answer", &[format!("not HTTP/1: {}", answer::short(&start))]).await;
+        }
+        _ => {}
+    }
+    let (diagnosis, origin) = find(options, error.fault(), teller).await;
+    judge(options, error, &diagnosis, origin.as_ref())
+}
+
+fn answer_of(fault: &Fault) -> Option<&Refusal> {
+    match fault {
+        Fault::Refused(answer) | Fault::ProxyRefused(answer) | Fault::BadSwitch(answer) => {
+            Some(answer)
+        }
+        _ => None,
+    }
+}
+
+/// An `Origin` that is sent, or none.
+type Origin = Option<String>;
+
+/// The diagnosis, and the `Origin` that helps, if one does.
+async fn find(
+    options: &Options,
+    fault: &Fault,
+    teller: &Teller<'_>,
+) -> (Diagnosis, Option<Origin>) {
+    let (mut plain, mut origin) = (None, None);
+    if let Fault::Refused(answer) = fault {
+        let status = answer.status.as_u16();
+        // A request without the upgrade could be redirected elsewhere.
+        if COMPARED.contains(&status) && !options.endpoint.options.follows_redirects {
+            teller.live("asking without an upgrade");
+            plain = net::get(&options.endpoint).await.ok();
+        }
+        if status == 403 {
+            teller.live("asking with another Origin");
+            origin = helpful_origin(options).await;
+        }
+    }
+    let case = Case { fault, plain: plain.as_deref(), origin_helps: origin.is_some() };
+    (diagnose(case), origin)
+}
+
+/// An `Origin` with which the server upgrades: that of its own pages, or none where one was sent.
+async fn helpful_origin(options: &Options) -> Option<Origin> {
+    let url = &options.endpoint.url;
+    let scheme = if url.tls_name().is_some() { "https" } else { "http" };
+    let own = format!("{scheme}://{}", url.host_header());
+    let given = options.endpoint.options.request.headers.get(ORIGIN);
+    let mut candidates = Vec::new();
+    if given.is_none_or(|given| *given != own) {
+        candidates.push(Some(own));
+    }
+    if given.is_some() {
+        candidates.push(None);
+    }
+    for candidate in candidates {
+        let mut endpoint: Endpoint = options.endpoint.clone();
+        let headers = &mut endpoint.options.request.headers;
+        headers.remove(ORIGIN);
+        if let Some(origin) = &candidate {
+            headers.insert(ORIGIN, HeaderValue::try_from(origin.as_str()).ok()?);
+        }
+        if let Ok(opened) = net::open(&endpoint).await {
+            if let Ok(link) = Link::over(opened, &endpoint.url, std::time::Duration::ZERO).await {
+                link.close(&Ending::Stopped).await;
+            }
+            return Some(candidate);
+        }
+    }
+    None
+}
+
+fn judge(
+    options: &Options,
+    error: &ConnectError,
+    diagnosis: &Diagnosis,
+    origin: Option<&Origin>,
+) -> Finding<Fields> {
+    let mut fits = Fit::all(diagnosis);
+    if let (Some(origin), Some(fit)) = (origin, fits.first_mut()) {
+        fit.change = match origin {
+            Some(origin) => format!(
+                "--origin {origin}; or let the server allow other origins (ALLOWED_ORIGINS of this project's)"
+            ),
+            None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
+        };
+    }
+    let answer = answer_of(error.fault());
+    let lines = lines(error, &fits, diagnosis.evidence.as_deref(), answer.is_some());
+    let text = lines.join(if options.json { "; " } else { "\n" });
+    // Without an answer, the error itself is all that is known, and says what to do.
+    let known = fits.is_empty() && answer.is_none();
+    let cause = if known {
+        Some(error.to_string())
+    } else {
+        either(fits.iter().map(|fit| fit.cause.clone()))
+    };
+    let change = either(fits.iter().map(|fit| fit.change.clone()));
+    let status = answer.map(|answer| answer.status.as_u16());
+    // What fails before the first step fails at this client.
+    let is_local = error.progress().failed().is_none() && fits.is_empty();
+    let fields = Fields { status, cause, change, fits, ..Fields::default() };
+    Finding { probe: NAME, ok: if is_local { None } else { Some(false) }, text, fields }
+}
+
+/// The lines of the verdict.
+fn lines(
+    error: &ConnectError,
+    fits: &[Fit],
+    evidence: Option<&str>,
+    is_answered: bool,
+) -> Vec<String> {
+    let mut evidence = evidence.map_or_else(String::new, |evidence| format!(" ({evidence})"));
+    let mut lines = vec![format!("not connected: {error}")];
+    for (number, Fit { cause, change, .. }) in fits.iter().enumerate() {
+        let which = if number == 0 { "cause" } else { "or" };
+        lines.push(format!("{which}: {cause}{}", std::mem::take(&mut evidence)));
+        lines.push(format!("change: {change}"));
+    }
+    if fits.is_empty() && is_answered {
+        lines.push(format!(
+            "cause: not known{evidence}: the answer fits nothing that is known here"
+        ));
+    }
+    lines
+}

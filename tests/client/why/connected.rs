@@ -1,0 +1,198 @@
+//! Connections that are made, and what passes over them.
+
+use std::io::{Read, Write};
+use std::thread;
+
+use super::{shown, why};
+use crate::fake::{Fake, Port, SWITCH, accept_key, drain};
+use crate::real_server::Running;
+
+#[test]
+fn what_passes_to_the_server_of_this_project_is_told() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+    let server = Running::start(port.address(), &folder, &["--max-message", "100000"]);
+    for (path, binary, server_ping) in
+        [("/mirror", true, None), ("/probe", false, Some(true)), ("/", false, None)]
+    {
+        let told = why(&(port.url() + path), &[]);
+        assert_eq!((told.status, told.rows()), (Some(0), vec![]), "{}", told.verdict);
+        let limits = &told.verdict["limits"];
+        for name in ["text", "fragments", "protocol_ping"] {
+            assert_eq!(limits[name], true, "{path} {name}: {limits}");
+        }
+        assert_eq!(limits["binary"], binary, "{path}: {limits}");
+        assert_eq!(limits["server_ping"].as_bool(), server_ping, "{path}: {limits}");
+        assert_eq!(limits["message"], 100_000, "{path}: {limits}");
+        assert_eq!(told.verdict["changed"], serde_json::json!([]), "{path}");
+        assert_eq!(told.verdict["status"], 101);
+    }
+    server.stop();
+}
+
+#[test]
+fn a_message_that_has_to_pass_and_does_not_is_a_failure() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+    let server = Running::start(port.address(), &folder, &[]);
+    let url = port.url() + "/mirror";
+    let told = why(&url, &["--max-size", "65536"]);
+    assert_eq!((told.status, &told.verdict["limits"]["message"]), (Some(0), &65536.into()));
+    let told = why(&url, &["--max-size", "128K"]);
+    told.is_diagnosis(19, "MAX_MESSAGE");
+    assert_eq!(told.verdict["limits"]["message"], 65536);
+    assert!(told.text("text").contains("65537 bytes does not pass"), "{}", told.verdict);
+    server.stop();
+}
+
+#[test]
+fn no_message_is_sent_where_none_may_be() {
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        for _ in 0..2 {
+            let mut peer = server.accept();
+            loop {
+                let message = peer.next();
+                assert!(message.is_ping() || message.is_close(), "{message}");
+                if message.is_close() {
+                    break;
+                }
+            }
+            peer.finish();
+        }
+    });
+    let told = why(&url, &["--max-size", "0"]);
+    serving.join().unwrap();
+    assert_eq!(told.status, Some(0), "{}", told.verdict);
+    assert_eq!(told.verdict["limits"]["text"], serde_json::Value::Null);
+}
+
+#[test]
+fn subprotocol_and_compression_are_told() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+    let server = Running::start(port.address(), &folder, &[]);
+    let url = port.url() + "/echo";
+    let told = why(&url, &["--subprotocol", "one,two", "--max-size", "0"]);
+    assert_eq!(told.verdict["limits"]["subprotocol"], "one");
+    server.stop();
+
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, head) = server.accept_head();
+            let extension = match head.contains("\r\nSec-WebSocket-Extensions: permessage-deflate")
+            {
+                true => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+                false => "",
+            };
+            let key = accept_key(&head);
+            let answer = format!("{SWITCH}{extension}Sec-WebSocket-Accept: {key}\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+            answer_pings(stream);
+        }
+    });
+    let told = why(&url, &["--subprotocol", "one", "--max-size", "0"]);
+    assert_eq!(told.status, Some(0), "{}", told.verdict);
+    assert_eq!(told.verdict["limits"]["compression"], "agreed");
+    assert_eq!(told.verdict["limits"]["subprotocol"], serde_json::Value::Null);
+    serving.join().unwrap();
+}
+
+/// Answers short Ping frames up to the end of the connection.
+fn answer_pings(mut stream: std::net::TcpStream) {
+    let mut header = [0; 6];
+    while stream.read_exact(&mut header).is_ok() {
+        let [first, length, mask @ ..] = header;
+        let mut payload = vec![0; usize::from(length & 0x7f)];
+        stream.read_exact(&mut payload).unwrap();
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+        let opcode = if first == 0x89 { 0x8a } else { 0x88 };
+        let answer = [&[opcode, length & 0x7f][..], &payload].concat();
+        if stream.write_all(&answer).is_err() || opcode == 0x88 {
+            break;
+        }
+    }
+    drain(stream);
+}
+
+#[test]
+fn a_server_that_breaks_frames_is_told() {
+    // A compressed frame without an extension; a Close frame at once; no answer to a Ping frame.
+    for (frame, rows, part) in [
+        (&b"\xc1\x02hi"[..], &[29][..], "a reserved bit is set"),
+        (b"\x88\x06\x03\xf0nope", &[], "closed by the server (1008: nope)"),
+        (b"", &[], "a Ping frame is not answered"),
+    ] {
+        let (server, url) = Fake::start();
+        let serving = thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = server.accept_raw();
+                let _ = stream.write_all(frame);
+                drain_unread(stream);
+            }
+        });
+        let told = why(&url, &["--max-size", "0"]);
+        assert_eq!((told.status, told.rows()), (Some(1), rows.to_vec()), "{}", told.verdict);
+        assert!(told.text("text").contains(part), "{}", told.verdict);
+        drop(serving);
+    }
+}
+
+/// Reads up to the end of the connection.
+fn drain_unread(mut stream: std::net::TcpStream) {
+    let _ = std::io::copy(&mut stream, &mut std::io::sink());
+}
+
+#[test]
+fn a_cut_at_one_size_is_a_limit_on_the_way() {
+    let (server, url) = Fake::start();
+    thread::spawn(move || {
+        loop {
+            let mut peer = server.accept();
+            thread::spawn(move || {
+                loop {
+                    let message = peer.next();
+                    if message.is_close() {
+                        return peer.finish();
+                    }
+                    // Without a Close frame.
+                    if message.len() > 5000 {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let told = why(&url, &[]);
+    assert_eq!((told.status, &told.verdict["limits"]["message"]), (Some(0), &5000.into()));
+    let told = why(&url, &["--max-size", "5001"]);
+    told.is_diagnosis(19, "MAX_MESSAGE");
+    assert_eq!(told.verdict["limits"]["message"], 5000);
+}
+
+#[test]
+fn a_person_sees_each_phase_and_each_line() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+    let server = Running::start(port.address(), &folder, &[]);
+    let (status, text) = shown(&(port.url() + "/probe"), &[]);
+    assert_eq!(status, Some(0), "{text}");
+    for part in [
+        "/probe at 127.0.0.1:",
+        "\nphases       TCP ",
+        " ms  █",
+        "             upgrade ",
+        "\nanswer       HTTP/1.1 101 Switching Protocols\n",
+        "\nchanged      nothing, in request and answer\n",
+        "which is this client: nothing is between; without TLS",
+        "\nsubprotocol  none offered",
+        "\nPing frames  answered after ",
+        "those of the server arrive",
+        "\ntext         passes\n",
+        "\nfragments    passes\n",
+        "\nmessage      65536 bytes pass, and 65537 do not: closed by the server (1009: ",
+        "\nbinary       not taken: closed by the server (1003: ",
+        "\ncompression  not agreed on when offered\n",
+        "\nconnected, and nothing on the way is broken\n",
+    ] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    server.stop();
+}

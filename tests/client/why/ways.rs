@@ -1,0 +1,175 @@
+//! TLS and proxies.
+
+use std::io::Write;
+use std::thread;
+
+use rcgen::IsCa;
+
+use super::{shown, why, why_with};
+use crate::certificates::{Authority, self_signed, valid};
+use crate::fake::{Fake, Port, drain, read_head};
+use crate::real_server::Running;
+use crate::secure::Secure;
+use crate::way::real_proxies::Proxy;
+
+/// Fails at the TLS handshake, with what is shown of the certificate.
+#[track_caller]
+fn refused(server: Secure, args: &[&str], parts: &[&str]) {
+    let url = server.url.clone();
+    let serving = thread::spawn(move || (0..2).for_each(|_| _ = server.try_accept()));
+    why(&url, args).is_diagnosis(31, "--cacert");
+    let (_, text) = shown(&url, args);
+    for part in parts {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    serving.join().unwrap();
+}
+
+#[test]
+fn a_certificate_that_is_refused_is_shown() {
+    let authority = Authority::new("Inspection of Example Ltd");
+    let issuer = "issued by Inspection of Example Ltd, valid from ";
+    let trusted = authority.file.path();
+    refused(
+        Secure::start(&authority.issue(&["localhost"])),
+        &[],
+        &["TLS          no agreement, certificate of ", issuer, "unknown authority"],
+    );
+    refused(
+        Secure::start(&authority.issue(&["other.test"])),
+        &["--cacert", &trusted],
+        &[issuer, "wrong name"],
+    );
+    refused(
+        Secure::start(&authority.sign(&valid(2020, 2021))),
+        &["--cacert", &trusted],
+        &["valid from 2020-01-01 to 2021-01-01", "expired"],
+    );
+    refused(Secure::start(&self_signed(IsCa::ExplicitNoCa)), &[], &["unknown authority"]);
+}
+
+#[test]
+fn a_connection_with_tls_shows_version_and_issuer() {
+    let authority = Authority::new("own");
+    let server = Secure::start(&authority.issue(&["localhost"]));
+    let url = server.url.clone();
+    let serving = thread::spawn(move || {
+        for _ in 0..2 {
+            let mut peer = server.accept();
+            while !peer.next().is_close() {}
+            peer.finish();
+        }
+    });
+    let (status, text) = shown(&url, &["--cacert", &authority.file.path(), "--max-size", "0"]);
+    serving.join().unwrap();
+    assert_eq!(status, Some(0), "{text}");
+    for part in
+        ["             TLS ", "TLS          TLS 1.3, certificate of ", "issued by own, valid from "]
+    {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn the_wrong_scheme_is_told() {
+    let authority = Authority::new("own");
+    let secure = Secure::start(&authority.issue(&["localhost"]));
+    let url = secure.url.replace("wss://", "ws://");
+    let serving = thread::spawn(move || _ = secure.accept_tls());
+    why(&url, &[]).is_diagnosis(30, "the other scheme");
+    serving.join().unwrap();
+
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        let mut stream = server.accept_tcp();
+        // The server takes a ClientHello for a bad request.
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        drain(stream);
+    });
+    why(&url.replace("ws://127.0.0.1", "wss://localhost"), &["-4"])
+        .is_diagnosis(30, "the other scheme");
+    serving.join().unwrap();
+}
+
+/// A forward proxy that gives this answer to CONNECT.
+fn forward_proxy(answer: &'static str) -> String {
+    let (proxy, url) = Fake::start();
+    thread::spawn(move || {
+        loop {
+            let mut stream = proxy.accept_tcp();
+            let head = read_head(&mut stream);
+            assert!(head.starts_with("CONNECT "), "{head}");
+            let _ = stream.write_all(answer.as_bytes());
+            drain(stream);
+        }
+    });
+    url.replace("ws://", "http://")
+}
+
+#[test]
+fn a_forward_proxy_that_refuses_is_told() {
+    for (answer, row, change) in [
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+            21,
+            "in the URL of -x",
+        ),
+        (
+            "HTTP/1.1 403 Forbidden\r\nServer: tinyproxy/1.11.1\r\nContent-Length: 0\r\n\r\n",
+            28,
+            "ConnectPort",
+        ),
+        ("HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n", 28, "443"),
+        ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 26, "start the server"),
+    ] {
+        let told = why("ws://server.test:8765", &["-x", &forward_proxy(answer)]);
+        told.is_diagnosis(row, change);
+        assert!(told.text("text").contains("the proxy http://"), "{}", told.verdict);
+    }
+    let through = forward_proxy("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    let (_, text) = shown("ws://server.test:8765", &["-x", &through]);
+    for part in ["proxy  ", " failed\n", "through      name and TCP are those of the proxy http://"]
+    {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn what_fails_at_the_client_itself_cannot_be_told() {
+    let url = Port::reserve().url().replace("ws://", "wss://");
+    let told = why_with(&url, &[], &[("TLS_CA", "/no/such/file.pem")]);
+    assert_eq!(told.status, Some(3), "{}", told.verdict);
+}
+
+#[test]
+fn the_server_of_this_project_is_understood_at_either_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, secure) = (Port::reserve(), Port::reserve());
+    let tls = folder.path().join("tls").display().to_string();
+    let listen = secure.address().to_string();
+    let settings = ["--tls-dir", &tls, "--tls-listen", &listen];
+    let server = Running::start(plain.address(), &folder, &settings);
+    let ca = format!("{tls}/ca.pem");
+    let told = why(&format!("ws://{listen}/echo"), &[]);
+    told.is_diagnosis(30, "the other scheme");
+    why(&plain.url().replace("ws", "wss"), &[]).is_diagnosis(30, "the other scheme");
+    why(&format!("wss://{listen}/echo"), &[]).is_diagnosis(31, "--cacert");
+    let told = why(&format!("wss://{listen}/probe"), &["--cacert", &ca]);
+    assert_eq!((told.status, &told.verdict["changed"]), (Some(0), &serde_json::json!([])));
+    server.stop();
+}
+
+#[test]
+#[ignore = "needs tinyproxy"]
+fn a_port_that_tinyproxy_forbids_is_told() {
+    let ((server, url), port) = (Fake::start(), Port::reserve());
+    let settings = format!("Port {}\nListen 127.0.0.1\nConnectPort 443\n", port.address().port());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), settings).unwrap();
+    let path = file.path().display().to_string();
+    let proxy = Proxy::start(&port, "tinyproxy", &["-d", "-c", &path]);
+    let told = why(&url, &["-x", &format!("http://{}", port.address())]);
+    told.is_diagnosis(28, "tinyproxy: ConnectPort");
+    assert_eq!(told.verdict["status"], 403);
+    drop((server, proxy));
+}
