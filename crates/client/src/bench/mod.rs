@@ -19,7 +19,6 @@ mod traffic;
 mod worker;
 
 use std::io::{self, IsTerminal, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ use proto::ping::PING;
 use tokio::time::{sleep, timeout};
 use tokio::{select, task};
 
+use crate::net::source::Sources;
 use crate::net::{self, Endpoint};
 use connection::CLOSING;
 use figures::Figures;
@@ -58,8 +58,8 @@ pub struct Options {
     pub rate: Option<f64>,
     /// Number of worker threads.
     pub threads: usize,
-    /// Local addresses to connect from, in turn.
-    pub sources: Vec<IpAddr>,
+    /// Local addresses to connect from.
+    pub sources: Sources,
     /// Reopens lost connections.
     pub reconnects: bool,
     /// Prints the figures as one JSON object.

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
-use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -15,13 +14,10 @@ use super::figures::Figures;
 use super::progress::Counters;
 use super::schedule::Schedule;
 use crate::net::route::Route;
+use crate::net::source::Sources;
 
 /// Largest read, in bytes.
 const INPUT: usize = 64 * 1024;
-
-/// Most connections to a loopback address from one source address: fewer than the ephemeral ports
-/// of Linux.
-const PER_SOURCE: u64 = 20_000;
 
 /// The plan of the load, the same for all threads.
 pub(crate) struct Plan {
@@ -33,28 +29,9 @@ pub(crate) struct Plan {
     pub(crate) schedule: Option<Schedule>,
     /// Time that a reply may take.
     pub(crate) patience: Duration,
-    pub(crate) sources: Vec<IpAddr>,
+    pub(crate) sources: Sources,
     /// Reopens lost connections.
     pub(crate) reconnects: bool,
-}
-
-impl Plan {
-    /// Local address to bind a connection to; `None` leaves the choice to the kernel.
-    pub(crate) fn source(&self, number: u64, target: IpAddr) -> Option<IpAddr> {
-        source(&self.sources, self.connections, number, target)
-    }
-}
-
-fn source(sources: &[IpAddr], connections: u64, number: u64, target: IpAddr) -> Option<IpAddr> {
-    if !sources.is_empty() {
-        let fits = |source: &&IpAddr| source.is_ipv4() == target.is_ipv4();
-        let fitting: Vec<_> = sources.iter().filter(fits).collect();
-        let turn = number.checked_rem(fitting.len() as u64).unwrap_or(0) as usize;
-        return fitting.get(turn).copied().or(sources.first()).copied();
-    }
-    let is_spread = connections > PER_SOURCE && target.is_ipv4() && target.is_loopback();
-    let address = u32::try_from(number / PER_SOURCE).ok()?;
-    is_spread.then(|| Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST) + address).into())
 }
 
 /// The phase of the load.
@@ -195,39 +172,4 @@ impl Shared {
 
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(sources: &[&str], connections: u64, number: u64, target: &str) -> Option<String> {
-        let sources: Vec<_> = sources.iter().map(|source| source.parse().unwrap()).collect();
-        source(&sources, connections, number, target.parse().unwrap()).map(|s| s.to_string())
-    }
-
-    #[test]
-    fn many_connections_to_loopback_come_from_several_addresses() {
-        assert_eq!(from(&[], 20_000, 19_999, "127.0.0.1"), None);
-        assert_eq!(from(&[], 70_000, 19_999, "127.0.0.1").unwrap(), "127.0.0.1");
-        assert_eq!(from(&[], 70_000, 20_000, "127.0.0.1").unwrap(), "127.0.0.2");
-        assert_eq!(from(&[], 70_000, 69_999, "127.0.0.9").unwrap(), "127.0.0.4");
-        assert_eq!(from(&[], 70_000, 69_999, "192.0.2.1"), None);
-        assert_eq!(from(&[], 70_000, 69_999, "::1"), None);
-    }
-
-    #[test]
-    fn source_addresses_are_used_in_turn() {
-        let sources = ["192.0.2.1", "2001:db8::1", "192.0.2.2"];
-        for (number, target, source) in [
-            (0, "192.0.2.9", "192.0.2.1"),
-            (1, "192.0.2.9", "192.0.2.2"),
-            (2, "192.0.2.9", "192.0.2.1"),
-            (1, "2001:db8::9", "2001:db8::1"),
-        ] {
-            assert_eq!(from(&sources, 3, number, target).unwrap(), source);
-        }
-        // Connecting from the address fails, with a clear error.
-        assert_eq!(from(&["::1"], 3, 1, "127.0.0.1").unwrap(), "::1");
-    }
 }

@@ -144,7 +144,7 @@ async fn open_one(shared: &Rc<Shared>, number: u64) {
 }
 
 async fn connect(plan: &Plan, number: u64) -> Result<Reached, ConnectError> {
-    let source = |target| plan.source(number, target);
+    let source = |target| plan.sources.source(number, target);
     let deadline = (Instant::now() + CONNECT_TIMEOUT).into();
     plan.route.connect(deadline, source).await
 }

@@ -20,10 +20,13 @@ pub mod proxy;
 mod redirects;
 pub(crate) mod route;
 pub(crate) mod socket;
+pub(crate) mod source;
 pub mod stream;
 pub mod tls;
 pub mod upgrade;
 pub mod url;
+
+use std::net::IpAddr;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_MESSAGE, MAX_REPLY};
 use tokio::time::Instant;
@@ -128,9 +131,26 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
 pub(crate) async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
+    Ok(opened(reached))
+}
+
+/// The same by a way that is known already, from the local address that `source` names for the
+/// other one, if any.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn open_by(
+    route: &Route,
+    source: impl Fn(IpAddr) -> Option<IpAddr>,
+) -> Result<Opened, ConnectError> {
+    let reached = route.connect(Instant::now() + CONNECT_TIMEOUT, source).await?;
+    Ok(opened(reached))
+}
+
+fn opened(reached: Reached) -> Opened {
     let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;
     let socket = Socket::new(stream, early, MAX_REPLY);
-    Ok(Opened { socket, phases, address, agreed })
+    Opened { socket, phases, address, agreed }
 }
 
 /// Finds the way to the server, or to the one that it redirects to, for many connections. That is

@@ -11,8 +11,11 @@ use tokio::time::timeout;
 use super::ending::Ending;
 use super::stream::Stream;
 
-/// Size of a read, in bytes.
+/// Room for a read, in bytes.
 const READ: usize = 16 * 1024;
+
+/// Room for the reads of a connection over which little comes, in bytes.
+const FIRST_READ: usize = 512;
 
 /// The client's end of a WebSocket.
 #[derive(Debug)]
@@ -76,9 +79,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     async fn read(&mut self) -> Result<(), Ending> {
+        let is_filled = !self.input.is_empty() && self.input.len() == self.input.capacity();
         self.input.drain(..self.start);
         self.start = 0;
-        self.input.reserve(READ);
+        // Thousands of connections over which little comes are to hold little memory.
+        self.input.reserve(if is_filled { READ } else { FIRST_READ });
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(Ending::Lost(None)),
             Ok(_) => Ok(()),

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::net::ending::Ending;
 use crate::net::socket::Socket;
 use crate::net::upgrade::Agreed;
+use crate::net::url::ServerUrl;
 use crate::net::{self, Address, ConnectError, Endpoint, Opened, Phases};
 use crate::outage::activity::Activity;
 
@@ -56,11 +57,23 @@ impl Link {
         endpoint: &Endpoint,
         patience: Duration,
     ) -> Result<Self, ConnectError> {
-        let Opened { socket, phases, address, agreed } = net::open(endpoint).await?;
+        Self::over(net::open(endpoint).await?, &endpoint.url, patience).await
+    }
+
+    /// The same over a connection to `url` that is made already.
+    ///
+    /// # Errors
+    /// How the connection ended before the hello.
+    pub(super) async fn over(
+        opened: Opened,
+        url: &ServerUrl,
+        patience: Duration,
+    ) -> Result<Self, ConnectError> {
+        let Opened { socket, phases, address, agreed } = opened;
         let activity = Activity::new(Instant::now());
         let (hello, heard) = (None, Heard::default());
         let mut link = Self { address, phases, agreed, socket, activity, hello, heard, number: 0 };
-        if endpoint.url.path().trim_end_matches('/').ends_with(path::PROBE) {
+        if url.path().trim_end_matches('/').ends_with(path::PROBE) {
             link.read_hello(patience).await.map_err(|ending| ending.to_string())?;
         }
         Ok(link)

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod connect;
+mod crowd;
 mod header;
 mod hold;
 mod idle;

@@ -1,0 +1,111 @@
+//! What the modes with many connections have in common.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::Args;
+use program::descriptors;
+use program::values::seconds;
+
+use crate::net::source::Sources;
+
+/// Descriptors that are not connections: streams, event loops, signals.
+const OWN: u64 = 64;
+
+/// Where connections come from.
+#[derive(Args, Clone, Debug)]
+pub(super) struct SourceArgs {
+    /// Addresses of this machine to connect from, in turn, separated by commas
+    /// [default: the system's choice, and 127.0.0.1, .2, ... for many connections to 127.0.0.1]
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = address)]
+    source: Vec<IpAddr>,
+}
+
+impl SourceArgs {
+    /// The addresses for this many connections.
+    pub(super) fn sources(&self, connections: u64) -> Sources {
+        Sources::new(self.source.clone(), connections)
+    }
+}
+
+/// Checks that so many connections can be open at once. Raises the descriptor limit of the process
+/// as far as allowed.
+///
+/// # Errors
+/// What is allowed, if the limit is too low for the connections.
+pub(super) fn check(connections: u64) -> Result<(), String> {
+    let most = (descriptors::raise_limit() as u64).saturating_sub(OWN);
+    if connections > most {
+        return Err(format!(
+            "--connections is \"{connections}\", but allowed is a number up to {most} under the descriptor limit of this process: raise that (ulimit -n)"
+        ));
+    }
+    Ok(())
+}
+
+/// A number of connections.
+pub(super) fn connections(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|&number| (1..=u64::from(u32::MAX)).contains(&number));
+    number.ok_or_else(|| "allowed is a whole number from 1, such as 1000".into())
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| {
+        "allowed are addresses of this machine, separated by commas, such as 127.0.0.2,127.0.0.3"
+            .into()
+    })
+}
+
+/// `10s`, `500ms`, `2m`, or a number of seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = [("ms", 0.001), ("s", 1.0), ("m", 60.0)]
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
+        .unwrap_or((text, 1.0));
+    seconds(number)
+        .ok()
+        .map(|time| time.as_secs_f64() * unit)
+        .and_then(|time| seconds(&time.to_string()).ok())
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "allowed is a time above 0, up to a year, such as 10s, 500ms or 2m".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, millis) in [
+            ("10s", 10_000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("3", 3000),
+            ("0.5", 500),
+            ("1.5s", 1500),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in
+            ["", "s", "ms", "0", "0s", "-1s", "10x", "10 s", "nan", "inf", "1h", "999999999m"]
+        {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for text in ["", "0", "-1", "1.5", "many", "99999999999"] {
+            assert!(connections(text).is_err(), "{text}");
+        }
+        assert_eq!(connections("19000"), Ok(19_000));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = (connections(&text), duration(&text), address(&text));
+        }
+    }
+}
