@@ -27,6 +27,13 @@ pub(crate) struct Fields<'a> {
     phases: PhaseFields,
 }
 
+impl Fields<'_> {
+    /// The same of this instance.
+    pub(crate) fn of_instance(self, instance: Option<String>) -> Self {
+        Self { instance, ..self }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct PhaseFields {
     dns: Option<f64>,

@@ -20,6 +20,18 @@ pub enum Stream {
     Tls(Box<TlsStream<Stream>>),
 }
 
+impl Stream {
+    /// The TCP connection below, if there is one.
+    #[must_use]
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Unix(_) => None,
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
+        }
+    }
+}
+
 /// Calls a method of whichever stream it is.
 macro_rules! delegate {
     ($stream:expr, $method:ident($($arg:expr),*)) => {

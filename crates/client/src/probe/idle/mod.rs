@@ -1,11 +1,51 @@
 //! After how long without traffic a connection is cut, and what keeps the connection alive.
+//!
+//! A first connection finds out what the server can do ([`scout`]). Then connections of different
+//! traffic ([`kind`]) stand side by side ([`plan`], [`lane`]), and a ladder of silent ones that ask
+//! once, each after another silence. What is seen of them ([`observed`], [`board`]) is interpreted
+//! by pure functions ([`infer`]), which also say when the probe is over ([`stage`]). The server may
+//! know how connections ended ([`far_end`]). The result is a [`verdict`].
+
+mod board;
+mod far_end;
+mod infer;
+mod kind;
+mod lane;
+mod observed;
+mod plan;
+mod scout;
+mod show;
+mod stage;
+mod verdict;
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use program::stop::Stop;
+use tokio::select;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
+use super::report::{Finding, Printer, Report};
 use crate::mode::Verdict;
 use crate::net::Endpoint;
+use board::Board;
+use far_end::FarEnd;
+use infer::{Inference, infer};
+use lane::Way;
+use scout::{Scout, scout};
+use stage::{Next, Progress, next};
+use verdict::{Case, Fields, Judgement, judge};
+
+/// Name of the probe.
+const NAME: &str = "idle";
+
+/// How often the observations are interpreted.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Longest wait for connections to close after the verdict is known.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// What to probe, and how.
 #[derive(Clone, Debug)]
@@ -14,6 +54,8 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// Longest wait for an answer (`PONG_TIMEOUT`).
     pub patience: Duration,
+    /// Longest timeout to look for.
+    pub max: Duration,
     /// Prints one JSON object per line.
     pub json: bool,
 }
@@ -22,7 +64,137 @@ pub struct Options {
 ///
 /// # Errors
 /// Why the client itself cannot do it.
-pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
-    let _ = (options, stop);
-    Ok(Verdict::Unknown("not built".into()))
+pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
+    options.endpoint.warn_if_unchecked();
+    let mut report = Report::open(options.json)?;
+    let printer = report.printer();
+    let first = select! {
+        first = scout(&options, &printer) => first,
+        () = report.over(&mut stop) => Err("stopped before anything could be measured".into()),
+    };
+    let Judgement { ok, text, fields } = match first {
+        Ok(scout) => measure(&options, &scout, &mut report, &printer, &mut stop).await,
+        Err(text) => Judgement { ok: None, text, fields: Fields::default() },
+    };
+    report.finish(Finding { probe: NAME, ok, text, fields }).await
 }
+
+/// Opens all connections, and waits for what becomes of them.
+async fn measure(
+    options: &Options,
+    scout: &Scout,
+    report: &mut Report,
+    printer: &Printer,
+    stop: &mut Stop,
+) -> Judgement {
+    let board = Board::new();
+    printer.line(&show::beginning(&options.endpoint.url, &scout.plan)).await;
+    let stopped = select! {
+        () = observe(options, scout, &board, printer) => None,
+        () = report.over(stop) => Some(board.now()),
+    };
+    let all = board.lanes().clone();
+    let found = infer(&all, board.now());
+    let far_end = match (scout.plan.is_probe, stopped) {
+        (true, None) => ask_far_end(options, &found, &board).await,
+        _ => None,
+    };
+    for line in show::table(&all) {
+        printer.line(&line).await;
+    }
+    let (count, cause) = board.failures();
+    judge(&Case {
+        found: &found,
+        all: &all,
+        scout,
+        far_end: far_end.as_ref(),
+        failures: (count, cause.as_deref()),
+        stopped,
+    })
+}
+
+/// Lets the connections live until the observations are enough.
+async fn observe(options: &Options, scout: &Scout, board: &Board, printer: &Printer) {
+    let (finish, is_finishing) = watch::channel(false);
+    let way = Way {
+        endpoint: &options.endpoint,
+        plan: scout.plan,
+        patience: options.patience,
+        board,
+        finish: is_finishing,
+    };
+    let mut lanes: FuturesUnordered<_> =
+        scout.plan.lanes().into_iter().map(|lane| lane::run(way.clone(), lane)).collect();
+    let mut progress = Progress { now: board.now(), is_opening: true, is_refined: false };
+    let mut is_told = false;
+    loop {
+        select! {
+            lane = lanes.next() => match lane {
+                Some(Some(lane)) => show::record(printer, board, lane).await,
+                Some(None) => {}
+                None => return,
+            },
+            () = sleep(TICK) => {}
+        }
+        progress.now = board.now();
+        let (opened, failed) = (board.lanes().len(), board.failures().0);
+        progress.is_opening = opened + failed < scout.plan.lanes().len();
+        let found = infer(&board.lanes(), progress.now);
+        printer.live(show::live(&board.lanes(), &found, &scout.plan, progress.now));
+        if !is_told && let Some(line) = show::server_pings(&found) {
+            printer.line(&line).await;
+            is_told = true;
+        }
+        let next = next(&found, &board.lanes(), &scout.plan, progress);
+        match next {
+            Next::Wait => {}
+            Next::Refine(further) => {
+                progress.is_refined = true;
+                lanes.extend(further.into_iter().map(|lane| lane::run(way.clone(), lane)));
+            }
+            Next::Finish => break,
+        }
+    }
+    finish.send_replace(true);
+    close(lanes, board, printer).await;
+}
+
+/// Waits for the last answers, and for the connections to close.
+async fn close(
+    mut lanes: FuturesUnordered<impl Future<Output = Option<usize>>>,
+    board: &Board,
+    printer: &Printer,
+) {
+    let is_asking = || board.lanes().iter().any(observed::Observed::is_open);
+    let mut closing = CLOSING;
+    while closing > Duration::ZERO {
+        select! {
+            lane = lanes.next() => match lane {
+                Some(Some(lane)) => show::record(printer, board, lane).await,
+                Some(None) => {}
+                None => return,
+            },
+            () = sleep(TICK) => {
+                closing -= if is_asking() { Duration::ZERO } else { TICK };
+            }
+        }
+    }
+}
+
+/// How the connections that make up the verdict ended for the server.
+async fn ask_far_end(options: &Options, found: &Inference, board: &Board) -> Option<FarEnd> {
+    let lanes = match found {
+        Inference { idle: Some(idle), .. } => &idle.lanes,
+        Inference { lifetime: Some(lifetime), .. } => &lifetime.lanes,
+        Inference { instant: Some(instant), .. } => &instant.lanes,
+        Inference { .. } => return None,
+    };
+    let numbers: Vec<_> = {
+        let all = board.lanes();
+        lanes.iter().filter_map(|&lane| all[lane].number.clone()).collect()
+    };
+    far_end::ask(&options.endpoint, options.patience, &numbers).await
+}
+
+#[cfg(test)]
+mod tests {}
