@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::journal::{Closer, Journal, Options, SyncPolicy};
 use server::observe::{Health, Metrics, Occupancy, Peer};
+use server::service::probe::Opening;
 use server::service::{Service, State};
 use server::worker::Arrival;
 use server::worker::connection::{Readiness, Stream};
@@ -113,6 +114,13 @@ impl Driver {
         let nothing = File::open("/dev/null").unwrap();
         let stream = Memory { stream, waker: Arc::clone(&waker), nothing };
         let service = Service::at(service).unwrap();
+        let head = b"GET /probe HTTP/1.1\r\n\r\n";
+        let probe = service.is_probe().then(|| {
+            let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+            let (subprotocol, extensions) = (None, None);
+            let opening = Opening { head, peer, is_secure: false, subprotocol, extensions };
+            Box::new(shared.services.probes.as_ref().unwrap().open(&opening))
+        });
         let arrival = Arrival {
             stream: Box::new(stream),
             early,
@@ -120,6 +128,7 @@ impl Driver {
             peer,
             place,
             is_healthcheck: false,
+            probe,
         };
         let mut connections = Connections::new(shared, journal.recorder(|| ()));
         let mut token = None;
@@ -307,6 +316,47 @@ async fn a_peer_that_answers_nothing_is_closed_after_60_seconds() {
         assert_seconds(start, 60);
     };
     serve(Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_probe_is_left_alone_for_an_hour() {
+    let play = async |mut stream: DuplexStream| {
+        let start = Instant::now();
+        let (opcode, hello) = read_frame(&mut stream).await;
+        assert_eq!((opcode, &hello[..11]), (first::TEXT, &b"{\"hello\":1,"[..]));
+        assert_seconds(start, 0);
+        assert_eq!(read_frame(&mut stream).await, (first::PING, Vec::new()));
+        assert_seconds(start, 3600);
+        let (opcode, reason) = read_frame(&mut stream).await;
+        assert_eq!((opcode, &reason[..2]), (first::CLOSE, &1008_u16.to_be_bytes()[..]));
+        assert_seconds(start, 3640);
+    };
+    serve_at(proto::path::PROBE, tokio::io::duplex(4096), Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pushes_come_at_their_times_and_those_that_were_missed_are_not_made_up_for() {
+    let play = async |mut stream: DuplexStream| {
+        read_frame(&mut stream).await;
+        let start = Instant::now();
+        let request = br#"{"push": {"every": 10, "times": 4}}"#;
+        stream.write_all(&frame(first::TEXT, request)).await.unwrap();
+        for (number, at) in [(1, 10), (2, 20)] {
+            let push = format!("{{\"push\":{number}}}").into_bytes();
+            assert_eq!(read_frame(&mut stream).await, (first::TEXT, push));
+            assert_seconds(start, at);
+        }
+        // As in a paused container: the clock goes on, and nothing runs.
+        advance(Duration::from_secs(35)).await;
+        for (number, at) in [(3, 55), (4, 65)] {
+            let push = format!("{{\"push\":{number}}}").into_bytes();
+            assert_eq!(read_frame(&mut stream).await, (first::TEXT, push));
+            assert_seconds(start, at);
+        }
+        assert_eq!(read_frame(&mut stream).await.0, first::PING);
+        assert_seconds(start, 3600);
+    };
+    serve_at(proto::path::PROBE, tokio::io::duplex(4096), Duration::ZERO, play).await;
 }
 
 #[tokio::test(start_paused = true)]

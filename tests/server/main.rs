@@ -30,6 +30,7 @@ mod log;
 mod metrics;
 mod options;
 mod origins;
+mod probe;
 mod proxies;
 mod services;
 mod settings;

@@ -101,7 +101,7 @@ fn an_invalid_ping_is_reported_with_the_reason_and_the_other_paths() {
         (r#"{"client_name": "a"}"#, "missing field `message`"),
         (r#"{"client_name": 1, "message": "a"}"#, "invalid type: integer `1`, expected a string"),
     ] {
-        let others = "; the other services are at /echo, /ws, /mirror, /total, /status";
+        let others = "; the other services are at /echo, /ws, /mirror, /total, /status, /probe";
         assert_eq!(client.ask(text), format!("{expected}{reason}{others}"));
     }
 }
@@ -141,7 +141,8 @@ fn numbers_that_come_at_once_are_added_in_their_order() {
 #[test]
 fn every_service_closes_with_1001_when_the_server_stops() {
     let mut server = TestServer::start();
-    let mut clients = ["/", "/echo", "/ws", "/mirror", "/total"].map(|path| server.raw_at(path));
+    let mut clients =
+        ["/", "/echo", "/ws", "/mirror", "/total", "/probe"].map(|path| server.raw_at(path));
     assert_eq!(server.stop().0, Some(0));
     for client in &mut clients {
         assert_eq!(client.close_code(), Some(1001));

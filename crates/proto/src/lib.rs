@@ -9,8 +9,9 @@
 //!    invisible ones are escaped ([`escape`]).
 //! 5. The reply is [`PONG`], or a text that begins with [`ping::ERROR_PREFIX`].
 //!
-//! [`probe`] has the frames of `/probe`, [`path`] the paths of the services. Nothing here does I/O, waits, or reads a clock: time is
-//! an argument.
+//! [`probe`] has the frames of `/probe`, [`secret`] what of a request is shown there as its length,
+//! [`path`] the paths of the services. Nothing here does I/O, waits, or reads a clock: time is an
+//! argument.
 
 pub mod escape;
 pub mod frame;
@@ -19,6 +20,7 @@ pub mod line;
 pub mod path;
 pub mod ping;
 pub mod probe;
+pub mod secret;
 
 pub use line::Stamp;
 pub use ping::{PONG, Ping};

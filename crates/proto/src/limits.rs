@@ -29,6 +29,10 @@ pub const MESSAGE_PACE: usize = 64 * 1024;
 /// Silence after which the server sends a peer a Ping frame.
 pub const PING_AFTER: Duration = Duration::from_secs(20);
 
+/// Silence after which the server sends a peer of `/probe` a Ping frame: a probe that looks for what
+/// cuts silent connections needs one that stays silent.
+pub const PROBE_PING_AFTER: Duration = Duration::from_secs(3600);
+
 /// Silence after which the server closes the connection to a peer.
 pub const CLOSE_AFTER: Duration = Duration::from_secs(60);
 

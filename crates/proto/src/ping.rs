@@ -65,7 +65,7 @@ impl<'a> Ping<'a> {
 }
 
 /// The error of serde without the position, which helps little in a short line.
-fn reason(error: &serde_json::Error) -> String {
+pub(crate) fn reason(error: &serde_json::Error) -> String {
     let position = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();
     text.strip_suffix(&position).unwrap_or(&text).to_owned()

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ping::reason;
+
 /// Version of the protocol, in [`Hello::hello`].
 pub const VERSION: u32 = 1;
 
@@ -51,7 +53,7 @@ pub struct Hello<'a> {
     /// The extensions that the server agreed to, as in `Sec-WebSocket-Extensions`.
     #[serde(borrow)]
     pub extensions: Option<Cow<'a, str>>,
-    /// Time for which the server sends nothing by itself, in seconds.
+    /// Silence of the client after which the server sends something by itself, in seconds.
     pub silent_for: f64,
 }
 
@@ -62,7 +64,7 @@ pub struct Arrived<'a> {
     #[serde(borrow)]
     pub line: Cow<'a, str>,
     /// Names and values of the headers, in order and spelling. A secret value is replaced by its
-    /// length.
+    /// length ([`crate::secret`]).
     #[serde(borrow)]
     pub headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
@@ -80,6 +82,40 @@ pub enum Request<'a> {
     /// Asks how the connection with this number ([`Hello::connection`]) ended.
     #[serde(borrow)]
     Ended(&'a str),
+}
+
+impl<'a> Request<'a> {
+    /// Reads a request from the text of a frame.
+    ///
+    /// # Errors
+    /// What is allowed, and why the text is none of that.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        let request = serde_json::from_str(text).map_err(|error| expected(&reason(&error)))?;
+        match request {
+            Self::Push(schedule) | Self::Pings(schedule) if !schedule.is_allowed() => Err(format!(
+                "expected every from {MIN_EVERY} to {MAX_EVERY} seconds and at most {MAX_TIMES} times, not {} times every {} seconds",
+                schedule.times, schedule.every
+            )),
+            request => Ok(request),
+        }
+    }
+}
+
+/// Longest part of a reason that is shown, in bytes: it may repeat what the client sent.
+const MAX_REASON: usize = 200;
+
+fn expected(reason: &str) -> String {
+    let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];
+    format!(
+        "expected one of {{\"ping\": 1}}, {{\"push\": {{\"every\": 5, \"times\": 12}}}}, {{\"pings\": {{\"every\": 5, \"times\": 12}}}}, {{\"ended\": \"CONNECTION\"}}: {reason}"
+    )
+}
+
+impl Schedule {
+    /// Whether the server follows it.
+    fn is_allowed(self) -> bool {
+        (MIN_EVERY..=MAX_EVERY).contains(&self.every) && self.times <= MAX_TIMES
+    }
 }
 
 /// When the server is to send by itself.
@@ -158,7 +194,45 @@ mod tests {
             (r#"{"ended":"1-2"}"#, Request::Ended("1-2")),
         ] {
             assert_eq!(serde_json::to_string(&request).unwrap(), json);
-            assert_eq!(serde_json::from_str::<Request<'_>>(json).unwrap(), request);
+            assert_eq!(Request::parse(json).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_with_what_is_allowed() {
+        for (text, reason) in [
+            ("hello", "expected value"),
+            ("{}", "expected value"),
+            (r#"{"ping":-1}"#, "invalid value: integer `-1`, expected u64"),
+            (
+                r#"{"pong":1}"#,
+                "unknown variant `pong`, expected one of `ping`, `push`, `pings`, `ended`",
+            ),
+            (r#"{"push":{"every":1}}"#, "missing field `times`"),
+            (r#"{"ended":7}"#, "invalid type: integer `7`, expected a borrowed string"),
+        ] {
+            let error = Request::parse(text).unwrap_err();
+            assert!(error.starts_with(r#"expected one of {"ping": 1}, {"push": "#), "{error}");
+            assert!(error.ends_with(&format!(": {reason}")), "{error}");
+        }
+        let error = Request::parse(&format!(r#"{{"{}":1}}"#, "é".repeat(30_000))).unwrap_err();
+        assert!(error.len() < 500, "{error}");
+    }
+
+    #[test]
+    fn a_schedule_has_bounds() {
+        let parse = |every: &str, times: u64| {
+            let text = format!(r#"{{"pings":{{"every":{every},"times":{times}}}}}"#);
+            Request::parse(&text).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for (every, times) in [("0.01", 0), ("3600", 10_000), ("5", 1)] {
+            assert_eq!(parse(every, times), Ok(()));
+        }
+        for (every, times) in [("0.009", 1), ("0", 1), ("-1", 1), ("3600.1", 1), ("1", 10_001)] {
+            let error = format!(
+                "expected every from 0.01 to 3600 seconds and at most 10000 times, not {times} times every {every} seconds"
+            );
+            assert_eq!(parse(every, times), Err(error));
         }
     }
 }

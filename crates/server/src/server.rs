@@ -91,8 +91,8 @@ impl Server {
             journal.clone(),
         ));
         let health = Health { journal: journal.clone(), stop };
-        let services =
-            Arc::new(service::State::new(host_name(), Arc::clone(&metrics), health.clone()));
+        let services = service::State::new(host_name(), Arc::clone(&metrics), health.clone());
+        let services = Arc::new(if settings.probe { services } else { services.without_probe() });
         let (workers, ended) = start_workers(settings, &metrics, &services, &journal, &failing)
             .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
         let http = Http {

@@ -118,7 +118,7 @@ async fn exchange(http: &Http, bytes: &[u8], piece: usize, hangs_up: bool) -> Op
         written: Arc::clone(&written),
     };
     let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-    let upgrade = http.serve(client, PEER, deadline).await;
+    let upgrade = http.serve(client, PEER, false, deadline).await;
     // A timer of tokio fires up to a millisecond late.
     assert!(Instant::now() <= deadline + std::time::Duration::from_millis(2), "late");
     let written = written.lock().unwrap();

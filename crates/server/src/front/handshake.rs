@@ -75,12 +75,12 @@ impl Handshake {
         let deadline = accepted + HANDSHAKE_TIMEOUT;
         let upgraded = match (greeting, acceptor) {
             (Greeting::Other, None) => {
-                let upgrade = self.http.serve(stream, peer, deadline).await?;
+                let upgrade = self.http.serve(stream, peer, false, deadline).await?;
                 plain(upgrade)
             }
             (Greeting::Tls, Some(acceptor)) => {
                 let stream = self.secure(stream, &acceptor, peer, deadline).await?;
-                let upgrade = self.http.serve(stream, peer, deadline).await?;
+                let upgrade = self.http.serve(stream, peer, true, deadline).await?;
                 secure(upgrade)
             }
             (Greeting::Tls, None) => {

@@ -6,13 +6,18 @@ mod echo;
 mod host;
 mod mirror;
 mod ping;
+pub mod probe;
 mod status;
 mod total;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::observe::{Health, Metrics};
+use probe::Probes;
+use proto::ping::ERROR_PREFIX;
 use proto::{Ping, path};
 
 pub use status::Status;
@@ -26,6 +31,7 @@ const TABLE: &[Entry] = &[
     Entry::of_any(path::MIRROR, mirror::ABOUT, mirror::answer),
     Entry::of_text(path::TOTAL, total::ABOUT, total::answer),
     Entry::of_text(path::STATUS, status::ABOUT, status::answer),
+    Entry::of_text(path::PROBE, probe::ABOUT, probe::answer),
 ];
 
 /// A service of the server.
@@ -41,6 +47,8 @@ pub struct State {
     pub total: Total,
     /// How the server does.
     pub status: Status,
+    /// The probes; `None` if there is no `/probe` (`PROBE`).
+    pub probes: Option<Probes>,
 }
 
 /// A message from a client.
@@ -64,6 +72,8 @@ pub enum Answer<'a> {
         /// The text of the reply.
         reply: &'static str,
     },
+    /// What a probe asks for.
+    Probe(proto::probe::Request<'a>),
 }
 
 /// A message to a client.
@@ -146,7 +156,25 @@ impl State {
     /// The state of a server that has just started on `host`.
     #[must_use]
     pub fn new(host: String, metrics: Arc<Metrics>, health: Health) -> Self {
-        Self { host, total: Total::default(), status: Status::new(metrics, health) }
+        let probes = Some(Probes::new(&host));
+        Self { host, total: Total::default(), status: Status::new(metrics, health), probes }
+    }
+
+    /// Without `/probe`.
+    #[must_use]
+    pub fn without_probe(self) -> Self {
+        Self { probes: None, ..self }
+    }
+
+    /// The services that there are with these settings.
+    pub fn services(&self) -> impl Iterator<Item = Service> {
+        Service::all().filter(|&service| self.has(service))
+    }
+
+    /// Whether there is this service with these settings.
+    #[must_use]
+    pub fn has(&self, service: Service) -> bool {
+        self.probes.is_some() || !service.is_probe()
     }
 
     /// The state of the server as JSON, as `/status` replies it.
@@ -188,6 +216,12 @@ impl Service {
         TABLE[self.0].path
     }
 
+    /// Whether it is the one at `/probe`.
+    #[must_use]
+    pub fn is_probe(self) -> bool {
+        self.path() == path::PROBE
+    }
+
     /// What it does, in a few words.
     #[must_use]
     pub fn about(self) -> &'static str {
@@ -217,4 +251,9 @@ impl Service {
             (Rule::Any(rule), message) => Ok(rule(message).into()),
         }
     }
+}
+
+/// A frame of `/probe` as JSON.
+pub(crate) fn json(frame: &impl Serialize) -> String {
+    serde_json::to_string(frame).unwrap_or_else(|error| format!("{ERROR_PREFIX}{error}"))
 }

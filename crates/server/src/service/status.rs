@@ -79,7 +79,7 @@ impl Status {
             connections: metrics.occupancy.taken(),
             max_connections: metrics.occupancy.max(),
             max_per_address: metrics.occupancy.max_per_address(),
-            services: Service::all().map(|service| OneService::new(service, metrics)).collect(),
+            services: state.services().map(|service| OneService::new(service, metrics)).collect(),
             pings: metrics.pings(),
             total: state.total.to_string(),
             healthy: trouble.is_none(),

@@ -14,6 +14,12 @@ impl Settings {
                 self.listen
             ));
         }
+        if self.default_service.is_probe() && !self.probe {
+            return Err(format!(
+                "DEFAULT_SERVICE (--default-service) is \"{}\", but PROBE (--probe) is \"off\": allowed is another service, or PROBE=on",
+                self.default_service.path()
+            ));
+        }
         let (workers, max_message) = (self.workers(), self.max_message);
         let least = workers.saturating_mul(max_message);
         match self.max_unfinished {
@@ -71,6 +77,18 @@ mod tests {
         assert!(error.starts_with("TLS_LISTEN (--tls-listen) is \"127.0.0.1:80\", but"), "{error}");
         let free = ["--tls-listen=127.0.0.1:0", "--listen=127.0.0.1:0", "--tls-dir=tls"];
         assert_eq!(settings(&free).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_service_that_is_off_is_no_default() {
+        let probe = "--default-service=/probe";
+        assert_eq!(settings(&[probe]).check(), Ok(()));
+        assert_eq!(settings(&["--probe=off"]).check(), Ok(()));
+        let error = settings(&[probe, "--probe=off"]).check().unwrap_err();
+        assert!(
+            error.starts_with("DEFAULT_SERVICE (--default-service) is \"/probe\", but"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -72,6 +72,19 @@ pub struct Settings {
     )]
     pub log_messages: bool,
 
+    /// The service at /probe, which answers the client's probes
+    #[arg(
+        long,
+        env,
+        value_name = "on|off",
+        num_args = 0..=1,
+        default_value = "on",
+        default_missing_value = "on",
+        action = ArgAction::Set,
+        value_parser = switch
+    )]
+    pub probe: bool,
+
     /// Threads that serve connections [default: one a core]
     #[arg(long, env, value_name = "NUMBER", value_parser = workers)]
     pub workers: Option<usize>,

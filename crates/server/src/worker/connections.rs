@@ -114,7 +114,7 @@ impl Connections {
         watch: impl FnOnce(BorrowedFd<'_>, u64) -> io::Result<()>,
         now: Instant,
     ) -> io::Result<()> {
-        let Arrival { stream, early, service, peer, place, is_healthcheck } = arrival;
+        let Arrival { stream, early, service, peer, place, is_healthcheck, probe } = arrival;
         self.shared.counts.received_bytes.add(early.len() as u64);
         let open = OpenConnection::new(service.index(), &self.shared.counts);
         let max_message = self.shared.limits.max_message;
@@ -122,7 +122,7 @@ impl Connections {
             watch(stream.as_fd(), Token::from(key).0)?;
             let stream: Box<dyn Stream> = stream;
             let connection = Connection::new(stream, early, service, peer, max_message, now);
-            let connection = Box::new(connection);
+            let connection = Box::new(connection.probing(probe));
             Ok::<_, io::Error>(Entry {
                 connection,
                 timer: None,

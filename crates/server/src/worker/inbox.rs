@@ -12,6 +12,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::connection::PolledStream;
 use crate::observe::{Peer, Place};
 use crate::service::Service;
+use crate::service::probe::Opened;
 
 /// A connection that was upgraded, on its way to a worker.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Arrival {
     pub place: Place,
     /// Whether it is the health check of this program, whose events have the level debug.
     pub is_healthcheck: bool,
+    /// What the service at `/probe` begins with.
+    pub probe: Option<Box<Opened>>,
 }
 
 /// The inbox of a worker.

@@ -1,5 +1,6 @@
 //! HTTP/1.1 on the port of the services: plain requests are answered, WebSocket upgrades accepted.
 
+mod capture;
 mod forwarded;
 mod headers;
 mod origin;
@@ -22,11 +23,14 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 use crate::observe::{Cause, Errors, Health, Metrics, Peer, Place, Throttle, warn_throttled};
+use crate::service::probe::{Opened, Opening};
 use crate::service::{self, Service};
 use crate::worker::Arrival;
 use crate::worker::connection::PolledStream;
 
+use capture::Captured;
 use reply::Reply;
+use upgrade::Agreed;
 
 pub use forwarded::{InvalidProxies, Proxies};
 pub use origin::{InvalidOrigins, Origins};
@@ -75,29 +79,34 @@ pub struct UpgradeRequest {
     peer: Peer,
     place: Place,
     is_healthcheck: bool,
+    /// What was agreed on, if the service shows it.
+    agreed: Option<Agreed>,
+    probe: Option<Box<Opened>>,
 }
 
 impl UpgradeRequest {
     /// The connection, as a worker takes it.
     pub(super) fn arrival(self, stream: Box<dyn PolledStream>, early: Vec<u8>) -> Arrival {
-        let Self { service, peer, place, is_healthcheck } = self;
-        Arrival { stream, early, service, peer, place, is_healthcheck }
+        let Self { service, peer, place, is_healthcheck, probe, .. } = self;
+        Arrival { stream, early, service, peer, place, is_healthcheck, probe }
     }
 }
 
 impl Http {
-    /// Answers the one request that a stream may carry, until `deadline`. Returns the stream if it
-    /// was upgraded.
+    /// Answers the one request that a stream may carry, until `deadline`; `is_secure` tells whether
+    /// it speaks TLS. Returns the stream if it was upgraded.
     pub async fn serve<S>(
         &self,
         stream: S,
         peer: SocketAddr,
+        is_secure: bool,
         deadline: Instant,
     ) -> Option<Upgrade<S>>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let accepted = Mutex::new(None);
+        let stream = Captured::new(stream, self.captured_path());
         let exchange = exchange(stream, |mut request| match self.answer(&request, peer) {
             Ok((reply, upgrade)) => {
                 let accept = (hyper::upgrade::on(&mut request), upgrade);
@@ -117,12 +126,34 @@ impl Http {
             Err(_) => self.warn_late(peer),
         }
         let accepted = accepted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (upgrade, request): (OnUpgrade, UpgradeRequest) = accepted?;
+        let (upgrade, mut request): (OnUpgrade, UpgradeRequest) = accepted?;
         let upgraded = upgrade.await.ok()?;
-        let parts: Parts<TokioIo<S>> = upgraded.downcast().ok()?;
+        let parts: Parts<TokioIo<Captured<S>>> = upgraded.downcast().ok()?;
         // A copy: hyper's buffer keeps the memory of the whole head.
         let early = parts.read_buf.to_vec();
-        Some(Upgrade { stream: parts.io.into_inner(), early, request })
+        let (stream, head) = parts.io.into_inner().into_parts();
+        request.probe = self.open_probe(&request, &head, peer, is_secure);
+        Some(Upgrade { stream, early, request })
+    }
+
+    /// The beginning of the paths of requests that are kept as they arrived.
+    fn captured_path(&self) -> Option<&'static str> {
+        self.services.probes.as_ref().map(|_| capture::wanted(self.default_service.is_probe()))
+    }
+
+    /// Takes note of a connection of `/probe`.
+    fn open_probe(
+        &self,
+        request: &UpgradeRequest,
+        head: &[u8],
+        peer: SocketAddr,
+        is_secure: bool,
+    ) -> Option<Box<Opened>> {
+        let (agreed, probes) = request.agreed.as_ref().zip(self.services.probes.as_ref())?;
+        let Agreed { subprotocol, extensions } = agreed;
+        let (subprotocol, extensions) = (subprotocol.as_deref(), extensions.as_deref());
+        let opening = Opening { head, peer, is_secure, subprotocol, extensions };
+        Some(Box::new(probes.open(&opening)))
     }
 
     /// What went wrong so far.

@@ -72,10 +72,10 @@ pub(super) fn page() -> Reply {
     reply
 }
 
-pub(super) fn not_found(path: &str) -> Reply {
+pub(super) fn not_found(path: &str, services: impl Iterator<Item = Service>) -> Reply {
     let path = shown(path);
     let mut body = format!("There is no {path} here. The paths of this server:\n");
-    for service in Service::all() {
+    for service in services {
         let (path, about) = (service.path(), service.about());
         body.push_str(&format!("  {path:<10} WebSocket: {about}\n"));
     }

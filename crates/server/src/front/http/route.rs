@@ -10,7 +10,8 @@ use proto::path;
 use tracing::error;
 
 use super::reply::{self, Reply};
-use super::{Http, UpgradeRequest, upgrade};
+use super::upgrade::{self, Agreed};
+use super::{Http, UpgradeRequest};
 use crate::healthcheck;
 use crate::observe::{Cause, Full, Peer, warn_throttled};
 use crate::service::Service;
@@ -48,7 +49,9 @@ impl Http {
 
     /// The service at a path.
     fn service(&self, path: &str) -> Option<Service> {
-        if path == path::PING { Some(self.default_service) } else { Service::at(path) }
+        let service =
+            if path == path::PING { Some(self.default_service) } else { Service::at(path) };
+        service.filter(|&service| self.services.has(service))
     }
 
     /// The reply that upgrades the connection, or the one that refuses that.
@@ -70,7 +73,9 @@ impl Http {
                 (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max).into())
             }
         })?;
-        Ok((reply, UpgradeRequest { service, peer, place, is_healthcheck: false }))
+        let agreed = service.is_probe().then(|| Agreed::of(&reply));
+        let (is_healthcheck, probe) = (false, None);
+        Ok((reply, UpgradeRequest { service, peer, place, is_healthcheck, agreed, probe }))
     }
 
     fn warn_refused(&self, cause: Cause, reply: &Reply, peer: Peer) {
@@ -88,7 +93,7 @@ impl Http {
         let is_known = service.is_some() || OWN_PATHS.contains(&path) || ["*", ""].contains(&path);
         if !is_known {
             self.errors().count(Cause::NotFound);
-            return reply::not_found(path);
+            return reply::not_found(path, self.services.services());
         }
         if method == Method::OPTIONS {
             return reply::options();

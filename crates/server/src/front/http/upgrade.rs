@@ -11,6 +11,27 @@ use super::reply::{self, Reply};
 /// The only version of the protocol (RFC 6455, section 4.1, item 9).
 const VERSION: &str = "13";
 
+/// What client and server agreed on in the opening handshake.
+#[derive(Clone, Debug)]
+pub(super) struct Agreed {
+    pub(super) subprotocol: Option<String>,
+    pub(super) extensions: Option<String>,
+}
+
+impl Agreed {
+    /// What the reply that accepts an upgrade says.
+    pub(super) fn of(reply: &Reply) -> Self {
+        let said = |name| {
+            let value: Option<&HeaderValue> = reply.headers().get(name);
+            value.and_then(|value| value.to_str().ok()).map(Into::into)
+        };
+        Self {
+            subprotocol: said(header::SEC_WEBSOCKET_PROTOCOL),
+            extensions: said(header::SEC_WEBSOCKET_EXTENSIONS),
+        }
+    }
+}
+
 /// Whether a request asks for WebSocket. Another protocol that it offers is ignored, and so is an
 /// upgrade that comes with OPTIONS (RFC 9110, section 7.8).
 pub(super) fn is_wanted<B>(request: &Request<B>) -> bool {

@@ -51,6 +51,7 @@ impl Closing {
 impl Connection {
     /// Begins the closing handshake, where the stream still allows one.
     pub(super) fn close(&mut self, ending: Ending, cx: &mut Context<'_>) {
+        self.note_end(&ending, cx.now);
         if matches!(ending, Ending::NotReading | Ending::Lost(_)) {
             self.state = State::Closing(Closing { ending, step: Step::Done });
             return;

@@ -82,32 +82,32 @@ impl Deadlines {
         self.pinged_at = Some(now);
     }
 
-    /// What is due by now.
-    pub(super) fn due(&self, now: Instant, pending: Pending) -> Option<Due> {
+    /// What is due by now, where a silent peer is pinged after `ping_after`.
+    pub(super) fn due(&self, now: Instant, pending: Pending, ping_after: Duration) -> Option<Due> {
         let all = [
             pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
             pending.unfinished.map(|message| (message.deadline(), Due::Unfinished)),
-            Some(self.silence()),
+            Some(self.silence(ping_after)),
         ];
         all.into_iter().flatten().find(|&(at, _)| at <= now).map(|(_, due)| due)
     }
 
-    /// When the next thing is due.
-    pub(super) fn next(&self, pending: Pending) -> Instant {
+    /// When the next thing is due, where a silent peer is pinged after `ping_after`.
+    pub(super) fn next(&self, pending: Pending, ping_after: Duration) -> Instant {
         let others = [
             pending.stuck_since.map(|since| since + WRITE_TIMEOUT),
             pending.unfinished.map(Unfinished::deadline),
         ];
-        others.into_iter().flatten().fold(self.silence().0, Instant::min)
+        others.into_iter().flatten().fold(self.silence(ping_after).0, Instant::min)
     }
 
     /// When the silence of the peer has to end, and what is due then. The time to answer counts from
     /// the Ping frame: a server in a paused container sends it late.
     #[inline]
-    pub(super) fn silence(&self) -> (Instant, Due) {
+    pub(super) fn silence(&self, ping_after: Duration) -> (Instant, Due) {
         match self.pinged_at {
             Some(pinged_at) => (pinged_at + (CLOSE_AFTER - PING_AFTER), Due::Silent),
-            None => (self.heard + PING_AFTER, Due::Ping),
+            None => (self.heard + ping_after, Due::Ping),
         }
     }
 }
@@ -130,24 +130,24 @@ mod tests {
     fn a_silent_peer_is_pinged_and_given_up() {
         let start = Instant::now();
         let mut peer = Deadlines::new(start);
-        assert_eq!(peer.due(after(start, 19), NOTHING), None);
-        assert_eq!(peer.next(NOTHING), after(start, 20));
-        assert_eq!(peer.due(after(start, 20), NOTHING), Some(Due::Ping));
+        assert_eq!(peer.due(after(start, 19), NOTHING, PING_AFTER), None);
+        assert_eq!(peer.next(NOTHING, PING_AFTER), after(start, 20));
+        assert_eq!(peer.due(after(start, 20), NOTHING, PING_AFTER), Some(Due::Ping));
         peer.pinged(after(start, 20));
-        assert_eq!(peer.due(after(start, 59), NOTHING), None);
-        assert_eq!(peer.due(after(start, 60), NOTHING), Some(Due::Silent));
+        assert_eq!(peer.due(after(start, 59), NOTHING, PING_AFTER), None);
+        assert_eq!(peer.due(after(start, 60), NOTHING, PING_AFTER), Some(Due::Silent));
         peer.heard(after(start, 59));
-        assert_eq!(peer.next(NOTHING), after(start, 79));
+        assert_eq!(peer.next(NOTHING, PING_AFTER), after(start, 79));
     }
 
     #[test]
     fn a_ping_that_goes_out_late_can_still_be_answered() {
         let start = Instant::now();
         let mut peer = Deadlines::new(start);
-        assert_eq!(peer.due(after(start, 100), NOTHING), Some(Due::Ping));
+        assert_eq!(peer.due(after(start, 100), NOTHING, PING_AFTER), Some(Due::Ping));
         peer.pinged(after(start, 100));
-        assert_eq!(peer.due(after(start, 139), NOTHING), None);
-        assert_eq!(peer.due(after(start, 140), NOTHING), Some(Due::Silent));
+        assert_eq!(peer.due(after(start, 139), NOTHING, PING_AFTER), None);
+        assert_eq!(peer.due(after(start, 140), NOTHING, PING_AFTER), Some(Due::Silent));
     }
 
     #[test]
@@ -157,11 +157,11 @@ mod tests {
         let pending = unfinished(start, 100);
         for second in 0..10 {
             peer.heard(after(start, second));
-            assert_eq!(peer.due(after(start, second), pending), None);
+            assert_eq!(peer.due(after(start, second), pending, PING_AFTER), None);
         }
-        assert_eq!(peer.next(pending), after(start, 10));
-        assert_eq!(peer.due(after(start, 10), pending), Some(Due::Unfinished));
-        assert_eq!(peer.due(after(start, 10), NOTHING), None);
+        assert_eq!(peer.next(pending, PING_AFTER), after(start, 10));
+        assert_eq!(peer.due(after(start, 10), pending, PING_AFTER), Some(Due::Unfinished));
+        assert_eq!(peer.due(after(start, 10), NOTHING, PING_AFTER), None);
     }
 
     #[test]
@@ -169,9 +169,9 @@ mod tests {
         let start = Instant::now();
         let peer = Deadlines::new(start);
         let pending = unfinished(start, 8 * 1024 * 1024);
-        assert_eq!(peer.due(after(start, 19), pending), None);
-        assert_eq!(peer.due(after(start, 137), pending), Some(Due::Ping));
-        assert_eq!(peer.due(after(start, 138), pending), Some(Due::Unfinished));
+        assert_eq!(peer.due(after(start, 19), pending, PING_AFTER), None);
+        assert_eq!(peer.due(after(start, 137), pending, PING_AFTER), Some(Due::Ping));
+        assert_eq!(peer.due(after(start, 138), pending, PING_AFTER), Some(Due::Unfinished));
     }
 
     #[test]
@@ -179,8 +179,8 @@ mod tests {
         let start = Instant::now();
         let peer = Deadlines::new(start);
         let pending = Pending { stuck_since: Some(start), ..NOTHING };
-        assert_eq!(peer.next(pending), after(start, 5));
-        assert_eq!(peer.due(after(start, 5), pending), Some(Due::NotReading));
+        assert_eq!(peer.next(pending, PING_AFTER), after(start, 5));
+        assert_eq!(peer.due(after(start, 5), pending, PING_AFTER), Some(Due::NotReading));
     }
 
     #[test]

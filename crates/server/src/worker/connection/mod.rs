@@ -11,6 +11,7 @@ mod delayed;
 mod ending;
 mod input;
 mod output;
+mod probe;
 mod serve;
 mod stream;
 
@@ -20,17 +21,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use proto::frame::{Opcode, encode};
-use proto::limits::CLOSE_TIMEOUT;
+use proto::limits::{CLOSE_TIMEOUT, PING_AFTER};
 
 use super::turn::Context;
 use crate::observe::{Client, Peer};
 use crate::service::Service;
+use crate::service::probe::Opened;
 
 use closing::Closing;
 use deadlines::{Deadlines, Due, Pending};
 use delayed::Delayed;
 use input::Input;
 use output::Output;
+use probe::Probe;
 
 pub use ending::{Ending, Refusal};
 pub use stream::{PolledStream, Socket, Stream};
@@ -67,6 +70,9 @@ pub struct Connection {
 enum State {
     /// Messages are read and served.
     Open,
+    /// Those of a probe are. Their replies do not wait for the log, so the next state is one of the
+    /// last two.
+    Probing(Box<Probe>),
     /// Messages were served and their replies await the commit of the log. Nothing is read.
     AwaitingCommit(Next),
     /// The server stops: messages that were read are served, until then.
@@ -108,6 +114,15 @@ impl Connection {
         }
     }
 
+    /// The same connection, at `/probe` if `probe` is something.
+    #[must_use]
+    pub fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
+        if let Some(probe) = probe {
+            self.state = State::Probing(Box::new(Probe::new(*probe)));
+        }
+        self
+    }
+
     /// Where the client is.
     #[must_use]
     pub fn peer(&self) -> Peer {
@@ -116,7 +131,11 @@ impl Connection {
 
     /// Greets the client, if the service does, and serves bytes that arrived with the request.
     pub fn open(&mut self, cx: &mut Context<'_>) {
-        if let Some(greeting) = self.service.greeting(&cx.shared.services) {
+        let greeting = match &mut self.state {
+            State::Probing(probe) => Some(probe.take_hello()),
+            _ => self.service.greeting(&cx.shared.services),
+        };
+        if let Some(greeting) = greeting {
             let mut frame = Vec::new();
             encode(&mut frame, Opcode::Text, greeting.as_bytes(), None);
             if let Err(ending) = self.send(&frame, cx) {
@@ -136,7 +155,7 @@ impl Connection {
     pub fn advance(&mut self, cx: &mut Context<'_>) {
         let replies = cx.replies.len();
         let served = match self.state {
-            State::Open => self.receive(cx),
+            State::Open | State::Probing(_) => self.receive(cx),
             State::Finishing(_) => self.finish(cx),
             State::AwaitingCommit(_) => return,
             State::Closing(_) => return self.advance_closing(cx),
@@ -169,7 +188,7 @@ impl Connection {
     /// Does what is due by now.
     pub fn on_timer(&mut self, cx: &mut Context<'_>) {
         match self.state {
-            State::Open => {
+            State::Open | State::Probing(_) => {
                 if let Err(ending) = self.do_due(cx) {
                     self.close(ending, cx);
                 }
@@ -185,7 +204,8 @@ impl Connection {
     pub fn stop(&mut self, cx: &mut Context<'_>) {
         let until = cx.now + CLOSE_TIMEOUT;
         match &mut self.state {
-            State::Open => {
+            State::Open | State::Probing(_) => {
+                self.note_end(&Ending::Stopping, cx.now);
                 self.state = State::Finishing(until);
                 self.advance(cx);
             }
@@ -198,9 +218,10 @@ impl Connection {
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
         match &self.state {
-            State::Open => {
-                let deadline = self.deadlines.next(self.pending());
-                Some(self.delayed.next().map_or(deadline, |delayed| delayed.min(deadline)))
+            State::Open | State::Probing(_) => {
+                let deadline = self.deadlines.next(self.pending(), self.ping_after());
+                let others = [self.delayed.next(), self.next_push()];
+                Some(others.into_iter().flatten().fold(deadline, Instant::min))
             }
             State::Finishing(until) => Some(*until),
             State::AwaitingCommit(_) => None,
@@ -212,7 +233,7 @@ impl Connection {
     #[must_use]
     pub fn is_runnable(&self) -> bool {
         match &self.state {
-            State::Open => self.input.has_more() && !self.is_backlogged(),
+            State::Open | State::Probing(_) => self.input.has_more() && !self.is_backlogged(),
             State::Finishing(_) => self.output.is_empty(),
             State::AwaitingCommit(_) => false,
             State::Closing(closing) => {
@@ -234,9 +255,9 @@ impl Connection {
                 is_between_messages
                     && !has_output
                     && !self.input.has_more()
-                    && timer <= self.deadlines.silence().0
+                    && timer <= self.deadlines.silence(PING_AFTER).0
             }
-            State::Finishing(_) | State::Closing(_) => false,
+            State::Probing(_) | State::Finishing(_) | State::Closing(_) => false,
         }
     }
 
@@ -251,7 +272,7 @@ impl Connection {
         self.input.discard();
         let ending = Ending::Refused(Refusal::Overload);
         match &mut self.state {
-            State::Open | State::Finishing(_) => self.close(ending, cx),
+            State::Open | State::Probing(_) | State::Finishing(_) => self.close(ending, cx),
             State::AwaitingCommit(next) => *next = Next::Close(ending),
             State::Closing(_) => {}
         }
@@ -340,7 +361,8 @@ impl Connection {
     fn do_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         self.delayed.release(Some(cx.now), self.output.queue());
         self.flush(cx)?;
-        match self.deadlines.due(cx.now, self.pending()) {
+        self.push_due(cx)?;
+        match self.deadlines.due(cx.now, self.pending(), self.ping_after()) {
             Some(Due::Ping) => {
                 self.deadlines.pinged(cx.now);
                 let mut frame = Vec::new();

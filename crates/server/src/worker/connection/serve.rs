@@ -7,7 +7,7 @@ use proto::frame::{Message, Opcode, encode};
 use proto::ping::ERROR_PREFIX;
 use tracing::info;
 
-use super::{Connection, Ending, MAX_WAITING, Refusal};
+use super::{Connection, Ending, MAX_WAITING, Refusal, State};
 use crate::observe::{Cause, warn_throttled};
 use crate::service::{Answer, Incoming, InvalidMessage, Reply};
 use crate::worker::turn::Context;
@@ -101,6 +101,7 @@ impl Connection {
     }
 
     fn count_control_frame(&mut self, cx: &Context<'_>) -> Result<(), Ending> {
+        self.note_frame(cx.now);
         let is_allowed = self.deadlines.control_frame(cx.now);
         if is_allowed { Ok(()) } else { Err(Ending::Refused(Refusal::ControlFlood)) }
     }
@@ -118,6 +119,7 @@ impl Connection {
                 return Ok(());
             }
             Ok(Answer::Reply(reply)) => cx.replies.push(&reply),
+            Ok(Answer::Probe(request)) => self.serve_probe(request, cx),
             Err(InvalidMessage::Text(expected)) => self.refuse(&expected, cx),
             Err(InvalidMessage::Binary) => return Err(Ending::Refused(Refusal::Binary)),
         }
@@ -127,12 +129,19 @@ impl Connection {
         Ok(())
     }
 
-    fn refuse(&self, expected: &str, cx: &mut Context<'_>) {
+    fn refuse(&mut self, expected: &str, cx: &mut Context<'_>) {
         let peer = self.peer;
         cx.shared.metrics.errors.count(Cause::InvalidMessage);
         let shown = escape::plain(expected);
         warn_throttled!(cx.shared.invalid_messages, %peer, "invalid message: {shown}");
-        cx.replies.push(&Reply::text(format!("{ERROR_PREFIX}{expected}")));
+        let error = format!("{ERROR_PREFIX}{expected}");
+        match self.state {
+            State::Probing(_) => {
+                self.note_frame(cx.now);
+                self.reply_to_probe(&error, cx);
+            }
+            _ => cx.replies.push(&Reply::text(error)),
+        }
     }
 
     /// Logs a message as an event (`LOG_MESSAGES`).

@@ -1,0 +1,82 @@
+//! Secrets in the head of a request, which are shown as their lengths.
+
+use std::borrow::Cow;
+
+/// What the name of a secret contains, in lower case: passwords, tokens, cookies, and what proxies
+/// that log people in pass on.
+const PARTS: [&str; 12] = [
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "passw",
+    "api-key",
+    "api_key",
+    "apikey",
+    "jwt",
+    "oidc",
+    "session",
+    "credential",
+];
+
+/// Whether a header, or a parameter of a query, is a secret, by its name.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
+}
+
+/// The value of a header as it is shown: that of a secret as its length, `(42-byte-secret)`.
+#[must_use]
+pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    if is_secret(name) { format!("({}-byte-secret)", value.len()).into() } else { value.into() }
+}
+
+/// A request line as it is shown: values of secrets in the query of its target as their lengths.
+#[must_use]
+pub fn shown_line(line: &str) -> Cow<'_, str> {
+    let Some((before, rest)) = line.split_once('?') else { return line.into() };
+    let (query, version) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+    let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, value)) => format!("{name}={}", shown(name, value)),
+        None => parameter.into(),
+    });
+    format!("{before}?{}{version}", shown.collect::<Vec<_>>().join("&")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_shown_as_its_length() {
+        for name in [
+            "Authorization",
+            "Proxy-Authorization",
+            "COOKIE",
+            "X-Api-Key",
+            "X-CSRF-Token",
+            "Cf-Access-Jwt-Assertion",
+            "X-Amzn-Oidc-Data",
+        ] {
+            assert_eq!(shown(name, "Basic dTpw"), "(10-byte-secret)", "{name}");
+        }
+        for name in ["Host", "Sec-WebSocket-Key", "X-Forwarded-For", "Origin", "User-Agent", "Via"]
+        {
+            assert_eq!(shown(name, "Basic dTpw"), "Basic dTpw", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_query_is_shown_as_its_length() {
+        for (line, expected) in [
+            ("GET /probe HTTP/1.1", "GET /probe HTTP/1.1"),
+            ("GET /probe?a=1&b HTTP/1.1", "GET /probe?a=1&b HTTP/1.1"),
+            ("GET /probe?token=abc&x=1 HTTP/1.1", "GET /probe?token=(3-byte-secret)&x=1 HTTP/1.1"),
+            ("GET /probe?x=1&Api_Key= HTTP/1.1", "GET /probe?x=1&Api_Key=(0-byte-secret) HTTP/1.1"),
+            ("?", "?"),
+        ] {
+            assert_eq!(shown_line(line), expected);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A connection of `/probe`: what it asks for, what is sent to it by schedule, and how it ended.
+
+use std::io::ErrorKind;
+use std::mem;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use proto::frame::{Opcode, encode};
+use proto::limits::{PING_AFTER, PROBE_PING_AFTER};
+use proto::probe::{By, Pong, Pushed, Request, Schedule};
+
+use super::{Connection, Ending, Refusal, State};
+use crate::service::json;
+use crate::service::probe::{Opened, Seen, Tracked};
+use crate::worker::turn::Context;
+
+/// What stands for the code of a Close frame that has none (RFC 6455, section 7.1.5).
+const NO_STATUS: u16 = 1005;
+
+/// The state of a connection of `/probe`.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// The first message, until it is sent.
+    hello: String,
+    tracked: Tracked,
+    pushes: Option<Pushes>,
+}
+
+/// A schedule that is followed.
+#[derive(Debug)]
+struct Pushes {
+    opcode: Opcode,
+    every: Duration,
+    sent: u32,
+    times: u32,
+    /// When the next one is to be sent.
+    next: Instant,
+}
+
+impl Probe {
+    pub(super) fn new(opened: Opened) -> Self {
+        let Opened { hello, tracked } = opened;
+        Self { hello, tracked, pushes: None }
+    }
+
+    /// The first message; its memory is given back once it is sent.
+    pub(super) fn take_hello(&mut self) -> String {
+        mem::take(&mut self.hello)
+    }
+
+    /// Follows a schedule, in place of the one before.
+    fn follow(&mut self, schedule: Schedule, opcode: Opcode, now: Instant) {
+        let Schedule { every, times } = schedule;
+        let every = Duration::from_secs_f64(every);
+        let pushes = Pushes { opcode, every, sent: 0, times, next: now + every };
+        self.pushes = (times > 0).then_some(pushes);
+    }
+
+    /// The frame that is to be sent by now.
+    fn take_due(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let pushes = self.pushes.as_mut().filter(|pushes| pushes.next <= now)?;
+        let frame = pushes.frame(now);
+        if pushes.sent == pushes.times {
+            self.pushes = None;
+        }
+        Some(frame)
+    }
+}
+
+impl Pushes {
+    /// The next frame. Those that a busy or frozen server has missed are not made up for at once.
+    fn frame(&mut self, now: Instant) -> Vec<u8> {
+        self.sent += 1;
+        self.next += self.every;
+        if self.next <= now {
+            self.next = now + self.every;
+        }
+        let payload = match self.opcode {
+            Opcode::Text => json(&Pushed { push: self.sent }),
+            _ => self.sent.to_string(),
+        };
+        let mut frame = Vec::new();
+        encode(&mut frame, self.opcode, payload.as_bytes(), None);
+        frame
+    }
+}
+
+impl Connection {
+    /// Serves what a probe asks for.
+    pub(super) fn serve_probe(&mut self, request: Request<'_>, cx: &mut Context<'_>) {
+        self.note_frame(cx.now);
+        let (schedule, opcode) = match request {
+            Request::Ping(number) => return self.reply_to_probe(&json(&pong(number, cx)), cx),
+            Request::Ended(connection) => {
+                if let Some(probes) = &cx.shared.services.probes {
+                    let ended = json(&probes.ended(connection, cx.now));
+                    self.reply_to_probe(&ended, cx);
+                }
+                return;
+            }
+            Request::Push(schedule) => (schedule, Opcode::Text),
+            Request::Pings(schedule) => (schedule, Opcode::Ping),
+        };
+        if let State::Probing(probe) = &mut self.state {
+            probe.follow(schedule, opcode, cx.now);
+        }
+    }
+
+    /// Replies without waiting for the log, unless replies are held back (`REPLY_DELAY`).
+    pub(super) fn reply_to_probe(&mut self, text: &str, cx: &Context<'_>) {
+        let delay = cx.shared.limits.reply_delay;
+        if delay.is_zero() {
+            return encode(self.output.queue(), Opcode::Text, text.as_bytes(), None);
+        }
+        let mut frame = Vec::new();
+        encode(&mut frame, Opcode::Text, text.as_bytes(), None);
+        self.delayed.push(cx.now + delay, frame);
+    }
+
+    /// Sends what a schedule has due.
+    pub(super) fn push_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        let State::Probing(probe) = &mut self.state else { return Ok(()) };
+        match probe.take_due(cx.now) {
+            Some(frame) => self.send(&frame, cx),
+            None => Ok(()),
+        }
+    }
+
+    /// When a schedule has the next thing due.
+    pub(super) fn next_push(&self) -> Option<Instant> {
+        let State::Probing(probe) = &self.state else { return None };
+        probe.pushes.as_ref().map(|pushes| pushes.next)
+    }
+
+    /// Silence after which the peer is pinged.
+    pub(super) fn ping_after(&self) -> Duration {
+        if let State::Probing(_) = self.state { PROBE_PING_AFTER } else { PING_AFTER }
+    }
+
+    /// Takes note of a frame from a probe.
+    pub(super) fn note_frame(&self, now: Instant) {
+        if let State::Probing(probe) = &self.state {
+            probe.tracked.heard(now);
+        }
+    }
+
+    /// Takes note of how a probe ends. The state that follows is for the caller to set.
+    pub(super) fn note_end(&mut self, ending: &Ending, now: Instant) {
+        if let State::Probing(probe) = mem::replace(&mut self.state, State::Open) {
+            let (seen, by) = seen(ending);
+            probe.tracked.end(seen, by, now);
+        }
+    }
+}
+
+/// The reply to a ping of a probe. The request counts as arrived when the turn began.
+fn pong(number: u64, cx: &Context<'_>) -> Pong {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = now + cx.shared.limits.reply_delay;
+    let [arrived, left] = [now.saturating_sub(cx.now.elapsed()), left]
+        .map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    Pong { pong: number, arrived, left }
+}
+
+/// What was seen of an end, and who ended the connection.
+fn seen(ending: &Ending) -> (Seen, Option<By>) {
+    match ending {
+        Ending::Closed(code) => {
+            (Seen::Close(code.map_or(NO_STATUS, |code| code.0)), Some(By::Peer))
+        }
+        Ending::Lost(None) => (Seen::Fin, Some(By::Peer)),
+        // The system gave up what it had to send.
+        Ending::Lost(Some(error)) if is_unanswered(error.kind()) => (Seen::Silence, None),
+        Ending::Lost(Some(_)) => (Seen::Rst, Some(By::Peer)),
+        Ending::NotReading | Ending::Refused(Refusal::Silent) => (Seen::Silence, Some(By::Server)),
+        Ending::Refused(_) | Ending::Undecodable(_) | Ending::Stopping => {
+            let code = ending.close_frame().map_or(NO_STATUS, |(code, _)| code.0);
+            (Seen::Close(code), Some(By::Server))
+        }
+    }
+}
+
+fn is_unanswered(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+    )
+}
