@@ -160,11 +160,15 @@ impl Open<'_> {
     fn came(&self, message: &Message<'_>) {
         let age = age(&self.link);
         let is_opening = age <= self.way.plan.interval();
+        // Those may be answers.
+        let is_asking = matches!(self.lane.kind, Kind::Message | Kind::Busy);
         self.way.board.update(self.number, |lane| {
             lane.heard = age;
             match message {
                 Message::Ping(_) => lane.pings.came(age),
-                Message::Text(_) | Message::Binary(_) if !is_opening => lane.messages.came(age),
+                Message::Text(_) | Message::Binary(_) if !(is_opening || is_asking) => {
+                    lane.messages.came(age)
+                }
                 _ => {}
             }
         });

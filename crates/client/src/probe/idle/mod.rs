@@ -89,17 +89,17 @@ async fn measure(
 ) -> Judgement {
     let board = Board::new();
     printer.line(&show::beginning(&options.endpoint.url, &scout.plan)).await;
-    let stopped = select! {
-        () = observe(options, scout, &board, printer) => None,
-        () = report.over(stop) => Some(board.now()),
+    let is_stopped = select! {
+        () = observe(options, scout, &board, printer) => false,
+        () = report.over(stop) => true,
     };
-    let all = board.lanes().clone();
-    let found = infer(&all, board.now());
-    let far_end = match (scout.plan.is_probe, stopped) {
-        (true, None) => ask_far_end(options, &found, &board).await,
-        _ => None,
+    let (all, now) = (board.lanes().clone(), board.now());
+    let found = infer(&all, now);
+    let far_end = match scout.plan.is_probe && !is_stopped {
+        true => ask_far_end(options, &found, &board).await,
+        false => None,
     };
-    for line in show::table(&all) {
+    for line in show::table(&all, now) {
         printer.line(&line).await;
     }
     let (count, cause) = board.failures();
@@ -109,7 +109,8 @@ async fn measure(
         scout,
         far_end: far_end.as_ref(),
         failures: (count, cause.as_deref()),
-        stopped,
+        now,
+        is_stopped,
     })
 }
 
@@ -197,4 +198,4 @@ async fn ask_far_end(options: &Options, found: &Inference, board: &Board) -> Opt
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

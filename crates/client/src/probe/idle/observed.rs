@@ -65,6 +65,12 @@ impl Pace {
         self.count
     }
 
+    /// The age of the connection when it came last.
+    #[cfg(test)]
+    pub(super) fn last(self) -> Duration {
+        self.last
+    }
+
     /// The time from one to the next; of a single one, from the opening.
     pub(super) fn interval(self) -> Option<Duration> {
         match self.count {
@@ -99,6 +105,12 @@ impl Observed {
             (None, Some(done)) => done,
             (None, None) => now.saturating_sub(self.opened),
         }
+    }
+
+    /// Whether it was open at this time from the start of the probe.
+    pub(super) fn was_open(&self, at: Duration) -> bool {
+        let done = self.ended_at().or(self.done.map(|done| self.opened + done));
+        self.opened <= at && done.is_none_or(|done| done >= at)
     }
 
     /// Whether it is open and in use.

@@ -23,6 +23,9 @@ const RUNGS: [f64; 28] = [
 const HIGH_RUNGS: [f64; 12] =
     [349.0, 351.0, 420.0, 510.0, 597.0, 603.0, 750.0, 893.0, 907.0, 1200.0, 1790.0, 1810.0];
 
+/// Longest time for which connections with traffic have to outlive silent ones.
+const LONGEST_SETTLING: Duration = Duration::from_secs(20);
+
 /// Up to this time, the rungs of the ladder are at even distances.
 const EVEN: Duration = Duration::from_secs(20);
 
@@ -63,7 +66,7 @@ impl Plan {
     /// Time for which the connections with traffic have to outlive the silent ones that were cut
     /// after `timeout`.
     pub(super) fn settle(&self, timeout: Duration) -> Duration {
-        timeout.min(Duration::from_secs(20)) + self.interval() * 2
+        (timeout * 4 / 5).clamp(self.interval() * 3, LONGEST_SETTLING)
     }
 
     /// All connections, in the order in which they are opened.

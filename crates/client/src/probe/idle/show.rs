@@ -24,7 +24,7 @@ struct Fields<'a> {
     /// The number that `/probe` gave the connection.
     connection: Option<&'a str>,
     age: f64,
-    /// The silence after which the server answered.
+    /// The silence after which the server answered, of a connection without frames.
     answered: Option<f64>,
     /// How it ended; `None` if it held.
     seen: Option<Seen>,
@@ -40,15 +40,16 @@ struct Fields<'a> {
 pub(super) async fn record(printer: &Printer, board: &Board, lane: usize) {
     let Some(lane) = board.lanes().get(lane).cloned() else { return };
     let end = lane.end.as_ref();
+    let is_quiet = !lane.kind.is_talking();
     let fields = Fields {
         lane: lane.kind,
         asks_after: lane.rung.map(record::seconds),
         connection: lane.number.as_ref().map(|(number, _)| number.as_str()),
         age: record::seconds(lane.age(board.now())),
-        answered: lane.answered.map(record::seconds),
+        answered: lane.answered.filter(|_| is_quiet).map(record::seconds),
         seen: end.map(|end| end.seen),
         reason: end.map(|end| end.reason.as_str()),
-        silent: end.filter(|_| lane.kind == Kind::Silent).map(|end| record::seconds(end.silent)),
+        silent: end.filter(|_| is_quiet).map(|end| record::seconds(end.silent)),
         server_pings: lane.pings.count(),
         server_messages: lane.messages.count(),
     };
@@ -100,16 +101,16 @@ pub(super) fn live(all: &[Observed], found: &Inference, plan: &Plan, now: Durati
 }
 
 /// The connections, one line a kind.
-pub(super) fn table(all: &[Observed]) -> Vec<String> {
+pub(super) fn table(all: &[Observed], now: Duration) -> Vec<String> {
     let row = |kind: Kind| {
         let lanes: Vec<_> = all.iter().filter(|lane| lane.kind == kind).collect();
-        (!lanes.is_empty()).then(|| format!("  {:<15} {}", kind.name(), outcomes(&lanes)))
+        (!lanes.is_empty()).then(|| format!("  {:<15} {}", kind.name(), outcomes(&lanes, now)))
     };
     Kind::ALL.into_iter().filter_map(row).collect()
 }
 
 /// `2 held for 10.0 s`, or `13 cut after 5.0 to 5.1 s (fin); 4 answered after up to 4.0 s`.
-fn outcomes(lanes: &[&Observed]) -> String {
+fn outcomes(lanes: &[&Observed], now: Duration) -> String {
     let mut parts = Vec::new();
     let mut ends: Vec<(Seen, bool)> = lanes
         .iter()
@@ -135,7 +136,7 @@ fn outcomes(lanes: &[&Observed]) -> String {
         parts.push(format!("answered after {}", spanned(answered.into_iter())));
     }
     let open = held().filter(|lane| !is_silent || lane.answered.is_none());
-    let ages: Vec<_> = open.map(|lane| lane.age(Duration::MAX)).collect();
+    let ages: Vec<_> = open.map(|lane| lane.age(now)).collect();
     if !ages.is_empty() {
         parts.push(format!("held for {}", spanned(ages.into_iter())));
     }

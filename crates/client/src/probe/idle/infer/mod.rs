@@ -133,10 +133,9 @@ impl View<'_> {
         };
         let ends = self.silent().filter(|&lane| !self.is_excluded(lane)).filter_map(cut);
         let reached = |group: &Group| {
-            let low = group.low();
-            self.silent()
-                .filter(|&lane| group.lanes.contains(&lane) || self.age(lane) > low)
-                .count()
+            let beyond = group.high() + slack(group.high());
+            let is_beyond = |lane: usize| self.age(lane) > beyond;
+            self.silent().filter(|&lane| group.lanes.contains(&lane) || is_beyond(lane)).count()
         };
         let is_pattern = |group: &Group| group.len() >= FEWEST && group.len() * 3 >= reached(group);
         let Some(group) = groups(ends).into_iter().find(is_pattern) else { return };
@@ -239,8 +238,12 @@ impl View<'_> {
     }
 
     fn is_lost(&self, lane: usize, found: &Inference) -> bool {
-        let Observed { kind, end: Some(_), .. } = &self.all[lane] else { return false };
-        let is_idle = found.idle.as_ref().is_some_and(|idle| idle.lanes.contains(&lane));
+        let Observed { kind, end: Some(end), .. } = &self.all[lane] else { return false };
+        let is_idle = found.idle.as_ref().is_some_and(|idle| {
+            // A connection of the ladder may ask at the moment at which it is cut.
+            let is_near = end.silent.abs_diff(idle.time) <= slack(idle.time);
+            idle.lanes.contains(&lane) || (*kind == Kind::Silent && is_near)
+        });
         let is_capped = found.lifetime.as_ref().is_some_and(|cap| cap.lanes.contains(&lane));
         let is_not_kept = *kind != Kind::Silent && found.not_kept.contains(kind);
         !(is_idle || is_capped || is_not_kept || self.is_excluded(lane))
@@ -253,6 +256,3 @@ fn second(times: impl Iterator<Item = Duration>) -> Duration {
     times.sort_unstable();
     times.iter().rev().nth(1).copied().unwrap_or_default()
 }
-
-#[cfg(test)]
-mod tests {}

@@ -11,8 +11,14 @@ use crate::probe::diagnosis;
 use crate::record;
 use crate::words::seconds;
 
-/// Where timeouts are set by hand that no default has.
-const SETTINGS: &str = "nginx: proxy_read_timeout and proxy_send_timeout; HAProxy: timeout tunnel, else timeout client and timeout server; Apache: Timeout; Envoy: stream_idle_timeout; cloud balancers: idle timeout";
+/// The settings of idle timeouts: a program that the answer to the upgrade may name, and its own.
+const SETTINGS: [(&str, &str); 5] = [
+    ("nginx", "proxy_read_timeout and proxy_send_timeout"),
+    ("HAProxy", "timeout tunnel, else timeout client and timeout server"),
+    ("Apache", "Timeout"),
+    ("Caddy", "read_timeout and write_timeout in transport http"),
+    ("Envoy", "stream_idle_timeout"),
+];
 
 pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
     let found = case.found;
@@ -133,19 +139,27 @@ fn whose(idle: &Idle, is_by_server: bool, fits: &str, answered_by: Option<&str>)
     if !fits.is_empty() {
         return fits.to_owned();
     }
-    let by = answered_by.map(|by| format!(" The answer to the upgrade names {by}."));
-    let by = by.unwrap_or_default();
+    let time = range(idle.low, idle.time, idle.high);
     match idle.seen {
         Seen::Close(_) => format!(
-            "A Close comes from the server or from a proxy that speaks WebSocket: look for a timeout of {} there.{by}",
-            range(idle.low, idle.time, idle.high)
+            "A Close comes from the server or from a proxy that speaks WebSocket: look for a timeout of {time} there"
         ),
-        _ if idle.is_dumb => format!(
-            "Fits no default that is known here: firewalls, NAT and balancers below HTTP drop connections like that.{by}"
+        _ if idle.is_dumb => "Fits no default that is known here: firewalls, NAT and balancers below HTTP drop connections like that".into(),
+        _ => format!("Fits no default that is known here, so look for {time} in {}", settings(answered_by)),
+    }
+}
+
+/// Where an idle timeout is set: in the program that the answer names, else in any.
+fn settings(answered_by: Option<&str>) -> String {
+    let by = answered_by.unwrap_or_default();
+    let named = |name: &str| by.to_lowercase().contains(&name.to_lowercase());
+    match SETTINGS.into_iter().find(|(name, _)| named(name)) {
+        Some((name, setting)) => format!(
+            "{setting} of {name}, which the answer to the upgrade names ({by}), or in what else stands between"
         ),
-        _ => format!(
-            "Fits no default that is known here, so look for {} in the settings of what stands between ({SETTINGS}).{by}",
-            range(idle.low, idle.time, idle.high)
-        ),
+        None => {
+            let all = SETTINGS.map(|(name, setting)| format!("{name}: {setting}"));
+            format!("what stands between ({}; a cloud balancer: its idle timeout)", all.join("; "))
+        }
     }
 }

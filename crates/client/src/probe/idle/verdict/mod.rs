@@ -29,8 +29,10 @@ pub(super) struct Case<'a> {
     pub(super) far_end: Option<&'a FarEnd>,
     /// Connections that could not be opened, and why not the last one.
     pub(super) failures: (usize, Option<&'a str>),
-    /// Time from the start at which somebody stopped the probe.
-    pub(super) stopped: Option<Duration>,
+    /// Time from the start of the probe.
+    pub(super) now: Duration,
+    /// Whether somebody stopped the probe.
+    pub(super) is_stopped: bool,
 }
 
 /// A verdict.
@@ -128,4 +130,9 @@ fn fitting(kind: diagnosis::Kind, time: Duration, is_dumb: bool) -> (String, Vec
 }
 
 #[cfg(test)]
-mod tests {}
+impl Judgement {
+    /// The fields as JSON.
+    pub(super) fn fields_json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.fields).unwrap()
+    }
+}

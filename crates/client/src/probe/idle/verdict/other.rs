@@ -44,13 +44,14 @@ pub(super) fn lifetime(case: &Case<'_>, lifetime: &Lifetime, fields: Fields) -> 
 /// Connections that were open for so long.
 fn reached(case: &Case<'_>, age: Duration) -> usize {
     let early = age.mul_f64(0.95).saturating_sub(Duration::from_millis(200));
-    case.all.iter().filter(|lane| lane.age(Duration::MAX) >= early).count()
+    case.all.iter().filter(|lane| lane.age(case.now) >= early).count()
 }
 
 /// Ends at one instant.
 pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Judgement {
     let Case { found, all, .. } = case;
-    let count = share(instant.lanes.len(), all.len(), "connection");
+    let there = all.iter().filter(|lane| lane.was_open(instant.at));
+    let count = share(instant.lanes.len(), there.count(), "connection");
     let end = instant.lanes.iter().find_map(|&lane| all[lane].end.as_ref());
     let how = end.map(|end| format!(" ({})", ending(end.seen))).unwrap_or_default();
     let at = seconds(instant.at);
@@ -72,7 +73,7 @@ pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Jud
 
 /// No timeout, or none that can be told.
 pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Judgement {
-    let Case { found, all, scout, stopped, .. } = case;
+    let Case { found, all, scout, is_stopped, .. } = case;
     let max = limit(scout.plan.max);
     let silent = all.iter().filter(|lane| lane.kind == Kind::Silent).count();
     let held = found.answered >= scout.plan.max.mul_f64(0.99);
@@ -86,7 +87,7 @@ pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Judgement {
                 counted(lost as u64, "connection")
             ),
         ),
-        () if stopped.is_some() => (None, so_far(case)),
+        () if *is_stopped => (None, so_far(case)),
         () if found.server_pings.is_some() || found.server_messages.is_some() => {
             (None, hidden(case, &max))
         }
