@@ -23,15 +23,8 @@ pub(crate) struct Fields<'a> {
     url: &'a str,
     address: String,
     /// Which of several servers it is. Only a server that tells it has one.
-    instance: Option<String>,
+    instance: Option<&'a str>,
     phases: PhaseFields,
-}
-
-impl Fields<'_> {
-    /// The same of this instance.
-    pub(crate) fn of_instance(self, instance: Option<String>) -> Self {
-        Self { instance, ..self }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -78,9 +71,19 @@ impl Connection {
 
     /// The object, with the time to the first reply, if there is one.
     pub(crate) fn fields<'a>(&self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
+        self.fields_of(url, first_reply, None)
+    }
+
+    /// The same, with the instance that answered, if it is known.
+    pub(crate) fn fields_of<'a>(
+        &self,
+        url: &'a str,
+        first_reply: Option<Duration>,
+        instance: Option<&'a str>,
+    ) -> Fields<'a> {
         let [dns, proxy, tcp, tls, upgrade, first_reply] =
             self.phases(first_reply).map(|(_, time)| time.map(seconds));
         let phases = PhaseFields { dns, proxy, tcp, tls, upgrade, first_reply };
-        Fields { url, address: self.address.clone(), instance: None, phases }
+        Fields { url, address: self.address.clone(), instance, phases }
     }
 }

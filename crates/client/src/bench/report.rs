@@ -254,6 +254,7 @@ fn millis(micros: &[f64]) -> String {
 mod tests {
     use super::*;
     use crate::net::Endpoint;
+    use crate::net::source::Sources;
     use proptest::prelude::*;
     use serde_json::Value;
 
@@ -270,7 +271,7 @@ mod tests {
             duration: Duration::from_secs(2),
             rate,
             threads: 1,
-            sources: vec![],
+            sources: Sources::default(),
             reconnects: true,
             json: false,
         }

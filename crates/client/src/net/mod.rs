@@ -99,6 +99,12 @@ impl Endpoint {
         self.url.tls_name().is_some() && matches!(self.trust, Trust::Everyone)
     }
 
+    /// Whether a proxy leads to the server.
+    pub(crate) fn is_proxied(&self) -> bool {
+        let (host, is_secure) = (self.url.host(), self.url.tls_name().is_some());
+        self.options.proxies.proxy_for(host, is_secure).is_some()
+    }
+
     /// Warns if the certificate of the server goes unchecked.
     pub(crate) fn warn_if_unchecked(&self) {
         if self.is_unchecked() {

@@ -21,11 +21,6 @@ impl Sources {
         Self { addresses, connections }
     }
 
-    /// The addresses that were given.
-    pub(crate) fn given(&self) -> &[IpAddr] {
-        &self.addresses
-    }
-
     /// Local address to bind a connection to; `None` leaves the choice to the kernel.
     pub(crate) fn source(&self, number: u64, target: IpAddr) -> Option<IpAddr> {
         if !self.addresses.is_empty() {

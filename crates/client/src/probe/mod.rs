@@ -7,6 +7,7 @@
 //! functions.
 
 pub mod check;
+pub mod crowd;
 pub mod diagnosis;
 pub mod hold;
 pub mod idle;

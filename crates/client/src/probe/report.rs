@@ -106,8 +106,18 @@ impl Printer {
 
     /// Prints an object for a program.
     pub(super) async fn record(&self, r#type: &'static str, fields: &impl Serialize) {
+        self.record_at(r#type, SystemTime::now(), fields).await;
+    }
+
+    /// Prints an object for a program, of something that happened then.
+    pub(super) async fn record_at(
+        &self,
+        r#type: &'static str,
+        at: SystemTime,
+        fields: &impl Serialize,
+    ) {
         if self.is_json
-            && let Ok(line) = record::line(r#type, SystemTime::now(), fields)
+            && let Ok(line) = record::line(r#type, at, fields)
         {
             self.output.print(line).await;
         }

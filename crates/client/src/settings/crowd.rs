@@ -49,7 +49,8 @@ pub(super) fn connections(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "allowed is a whole number from 1, such as 1000".into())
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
+/// An address of this machine.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| {
         "allowed are addresses of this machine, separated by commas, such as 127.0.0.2,127.0.0.3"
             .into()

@@ -1,10 +1,13 @@
 //! The settings of `client spread`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::crowd::{address, check, connections};
 use crate::net::Endpoint;
+use crate::probe::crowd::instance::By;
 use crate::probe::spread::Options;
 
 /// The arguments of `client spread` alone.
@@ -13,10 +16,29 @@ pub(super) struct SpreadArgs {
     /// Server [default: that of --server-url]
     #[arg(value_name = "URL")]
     pub(super) url: Option<String>,
+
+    /// Connections to make
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value = "200", value_parser = connections)]
+    connections: u64,
+
+    /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
+    /// of the first message where PATTERN has a *, as in message:[*]
+    /// [default: the hello of /probe, the greeting of /ws, or whatever differs]
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<By>)]
+    by: Option<By>,
+
+    /// Fewest servers that have to answer for a good verdict
+    #[arg(long, value_name = "NUMBER", default_value = "2", value_parser = connections)]
+    expect: u64,
+
+    /// Addresses of this machine, separated by commas, that show whether the balancer goes by the
+    /// address of the client [default: some of 127.0.0.0/8 for a server at a loopback address]
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', value_parser = address)]
+    source: Vec<IpAddr>,
 }
 
 impl SpreadArgs {
-    /// The probe that was asked for.
+    /// The probe that was asked for. Raises the descriptor limit of the process as far as allowed.
     ///
     /// # Errors
     /// Which argument is wrong, with its value and what is allowed.
@@ -26,6 +48,8 @@ impl SpreadArgs {
         patience: Duration,
         json: bool,
     ) -> Result<Options, String> {
-        Ok(Options { endpoint, patience, json })
+        check(self.connections)?;
+        let Self { connections, by, expect, source, .. } = self.clone();
+        Ok(Options { endpoint, patience, json, connections, by, expect, sources: source })
     }
 }

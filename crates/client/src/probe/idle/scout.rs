@@ -42,7 +42,9 @@ pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout,
     let answer = link.ping(*patience).await;
     let first_reply = answer.as_ref().ok().map(|answer| answer.time);
     let url = endpoint.url.to_string();
-    printer.record("connection", &connection.fields(&url, first_reply).of_instance(instance)).await;
+    printer
+        .record("connection", &connection.fields_of(&url, first_reply, instance.as_deref()))
+        .await;
 
     let no_messages = if is_probe { None } else { try_message(&mut link, *max).await.err() };
     let plan = Plan {

@@ -56,6 +56,8 @@ pub(super) struct Idle {
     pub(super) is_dumb: bool,
     /// Connections that were cut.
     pub(super) lanes: Vec<usize>,
+    /// The shortest and the longest silence of other connections that were cut later.
+    pub(super) later: Option<(Duration, Duration)>,
     /// Silent connections that reached the timeout.
     pub(super) of: usize,
 }
@@ -124,7 +126,7 @@ impl View<'_> {
         (paces.len() >= FEWEST).then(|| median(&paces))
     }
 
-    /// The first time at which silent connections were cut: at least two, and a third of those that
+    /// The first time at which silent connections were cut: at least two, and a quarter of those that
     /// reached it.
     fn find_cut(&self, found: &mut Inference) {
         let cut = |lane: usize| {
@@ -137,8 +139,10 @@ impl View<'_> {
             let is_beyond = |lane: usize| self.age(lane) > beyond;
             self.silent().filter(|&lane| group.lanes.contains(&lane) || is_beyond(lane)).count()
         };
-        let is_pattern = |group: &Group| group.len() >= FEWEST && group.len() * 3 >= reached(group);
-        let Some(group) = groups(ends).into_iter().find(is_pattern) else { return };
+        let is_pattern = |group: &Group| group.len() >= FEWEST && group.len() * 4 >= reached(group);
+        let mut groups = groups(ends).into_iter().skip_while(|group| !is_pattern(group));
+        let Some(group) = groups.next() else { return };
+        let times: Vec<_> = groups.flat_map(|group| group.times).collect();
         let seen = self.common_seen(&group.lanes);
         if self.outlives(group.high()) {
             found.idle = Some(Idle {
@@ -147,6 +151,7 @@ impl View<'_> {
                 high: group.high(),
                 seen,
                 is_dumb: false,
+                later: times.first().copied().zip(times.last().copied()),
                 of: reached(&group),
                 lanes: group.lanes,
             });
@@ -174,6 +179,7 @@ impl View<'_> {
             high: gap.unanswered,
             seen: self.common_seen(&gap.lanes),
             is_dumb: true,
+            later: None,
             of: reached.filter(beyond).count(),
             lanes: gap.lanes,
         });
@@ -242,7 +248,8 @@ impl View<'_> {
         let is_idle = found.idle.as_ref().is_some_and(|idle| {
             // A connection of the ladder may ask at the moment at which it is cut.
             let is_near = end.silent.abs_diff(idle.time) <= slack(idle.time);
-            idle.lanes.contains(&lane) || (*kind == Kind::Silent && is_near)
+            let is_later = idle.later.is_some() && end.silent > idle.high;
+            idle.lanes.contains(&lane) || (*kind == Kind::Silent && (is_near || is_later))
         });
         let is_capped = found.lifetime.as_ref().is_some_and(|cap| cap.lanes.contains(&lane));
         let is_not_kept = *kind != Kind::Silent && found.not_kept.contains(kind);

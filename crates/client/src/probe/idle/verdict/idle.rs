@@ -65,9 +65,10 @@ pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
 /// `cut after 5.0 s without traffic (FIN, no Close; all 12 silent connections)`.
 fn cut(idle: &Idle) -> String {
     let count = share(idle.lanes.len(), idle.of, "silent connection");
-    let others = match idle.of - idle.lanes.len() {
-        0 => "",
-        _ => "; the others hold longer, so not all ways there have this timeout",
+    let others = match (idle.of - idle.lanes.len(), idle.later) {
+        (0, _) => String::new(),
+        (_, Some((low, high))) => format!("; others after {}", range(low, low, high)),
+        (_, None) => "; the others hold longer, so not all ways there have this timeout".into(),
     };
     if !idle.is_dumb {
         let time = range(idle.low, idle.time, idle.high);

@@ -1,0 +1,173 @@
+//! How many connections each instance has.
+
+use std::collections::BTreeMap;
+
+use proto::escape;
+use serde::Serialize;
+
+use super::chance;
+use super::instance::Instance;
+use crate::words::{counted, percent};
+
+/// Most instances that are shown to a person.
+const SHOWN: usize = 20;
+
+/// Number of connections by instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shares(BTreeMap<Instance, u64>);
+
+/// An instance in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Share {
+    instance: String,
+    connections: u64,
+}
+
+impl Shares {
+    /// A connection to an instance was made.
+    pub(crate) fn add(&mut self, instance: &Instance) {
+        *self.0.entry(instance.clone()).or_default() += 1;
+    }
+
+    /// A connection to an instance ended.
+    pub(crate) fn remove(&mut self, instance: &Instance) {
+        if let Some(count) = self.0.get_mut(instance) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(instance);
+            }
+        }
+    }
+
+    /// Makes sure that an instance is there, if with no connection.
+    pub(crate) fn know(&mut self, instance: &Instance) {
+        self.0.entry(instance.clone()).or_default();
+    }
+
+    /// Number of instances.
+    pub(crate) fn instances(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Number of connections.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Whether an instance is there.
+    pub(crate) fn has(&self, instance: &Instance) -> bool {
+        self.0.contains_key(instance)
+    }
+
+    /// The instances, the one with the most connections first.
+    pub(crate) fn sorted(&self) -> Vec<(&Instance, u64)> {
+        let mut shares: Vec<_> = self.0.iter().map(|(name, &count)| (name, count)).collect();
+        shares.sort_by_key(|&(_, count)| u64::MAX - count);
+        shares
+    }
+
+    /// The probability that chance alone spreads connections so unevenly.
+    pub(crate) fn p_value(&self) -> Option<f64> {
+        chance::p_value(&self.0.values().copied().collect::<Vec<_>>())
+    }
+
+    /// The shares in JSON.
+    pub(crate) fn fields(&self) -> Vec<Share> {
+        let share = |(name, connections): (&Instance, u64)| Share {
+            instance: name.to_string(),
+            connections,
+        };
+        self.sorted().into_iter().map(share).collect()
+    }
+
+    /// A line for each instance.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let shares = self.sorted();
+        let width = shares.iter().take(SHOWN).map(|(name, _)| shown(name).chars().count()).max();
+        let width = width.unwrap_or_default();
+        let total = self.total();
+        let line = |(name, count): &(&Instance, u64)| {
+            format!("  {:width$}  {count:>6}  {}%", shown(name), percent(*count, total))
+        };
+        let mut lines: Vec<_> = shares.iter().take(SHOWN).map(line).collect();
+        if let Some(others) = shares.len().checked_sub(SHOWN).filter(|&others| others > 0) {
+            lines.push(format!("  and {}", counted(others as u64, "other")));
+        }
+        lines
+    }
+
+    /// The shares as part of a sentence: `web-1 250, web-2 250`.
+    pub(crate) fn words(&self) -> String {
+        let shares = self.sorted();
+        let word = |(name, count): &(&Instance, u64)| format!("{} {count}", shown(name));
+        let mut words: Vec<_> = shares.iter().take(SHOWN).map(word).collect();
+        if let Some(others) = shares.len().checked_sub(SHOWN).filter(|&others| others > 0) {
+            words.push(format!("and {} more", counted(others as u64, "server")));
+        }
+        words.join(", ")
+    }
+}
+
+/// The name of an instance, which the server chose, without harm to a terminal.
+pub(crate) fn shown(name: &str) -> String {
+    escape::plain(name)
+}
+
+/// A probability in words, `74%` or `less than 0.1%`.
+pub(crate) fn probability(p: f64) -> String {
+    match p * 100.0 {
+        percent if percent < 0.1 => "less than 0.1%".into(),
+        percent if percent < 10.0 => format!("{percent:.1}%"),
+        percent => format!("{percent:.0}%"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(counts: &[(&str, u64)]) -> Shares {
+        let mut shares = Shares::default();
+        for &(name, count) in counts {
+            shares.know(&name.into());
+            (0..count).for_each(|_| shares.add(&name.into()));
+        }
+        shares
+    }
+
+    #[test]
+    fn an_instance_without_connections_is_forgotten_unless_it_is_known() {
+        let mut shares = shares(&[("a", 2), ("b", 1), ("c", 0)]);
+        shares.remove(&"b".into());
+        shares.remove(&"b".into());
+        assert_eq!((shares.instances(), shares.total()), (2, 2));
+        assert!(shares.has(&"c".into()) && !shares.has(&"b".into()));
+    }
+
+    #[test]
+    fn the_largest_share_comes_first() {
+        let shares = shares(&[("a", 1), ("\u{1b}[2J", 3)]);
+        assert_eq!(shares.lines(), [r"  \u001b[2J       3  75%", "  a               1  25%"]);
+        assert_eq!(shares.words(), r"\u001b[2J 3, a 1");
+    }
+
+    #[test]
+    fn many_instances_are_not_all_shown() {
+        let names: Vec<_> = (0..30).map(|number| number.to_string()).collect();
+        let shares = shares(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
+        assert_eq!(shares.lines().len(), SHOWN + 1);
+        assert!(
+            shares.words().ends_with(", and 10 servers more")
+                || shares.words().ends_with("and 10 servers more")
+        );
+        assert_eq!(shares.fields().len(), 30);
+    }
+
+    #[test]
+    fn probabilities_are_short() {
+        for (p, text) in [(1.0, "100%"), (0.741, "74%"), (0.0123, "1.2%"), (1e-9, "less than 0.1%")]
+        {
+            assert_eq!(probability(p), text);
+        }
+    }
+}

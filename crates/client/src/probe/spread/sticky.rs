@@ -1,0 +1,124 @@
+//! Whether connections that present the same key go to the same server.
+
+use std::collections::BTreeMap;
+
+use crate::probe::crowd::instance::Instance;
+use crate::probe::crowd::shares::Shares;
+
+/// Above this probability, chance explains that all connections with a key went to one server.
+const CHANCE: f64 = 0.001;
+
+/// Connections that presented keys, such as a cookie or an address that they come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trial {
+    /// The instances that the connections with each key went to.
+    pub(super) groups: Vec<Vec<Instance>>,
+}
+
+impl Trial {
+    /// Number of connections.
+    pub(super) fn connections(&self) -> u64 {
+        self.groups.iter().map(|group| group.len() as u64).sum()
+    }
+
+    /// Number of keys with a connection.
+    pub(super) fn keys(&self) -> u64 {
+        self.groups.iter().filter(|group| !group.is_empty()).count() as u64
+    }
+
+    /// How the connections with any key spread.
+    pub(super) fn shares(&self) -> Shares {
+        let mut shares = Shares::default();
+        self.groups.iter().flatten().for_each(|instance| shares.add(instance));
+        shares
+    }
+
+    /// Whether the key decides over the server. `None` if that cannot be told, since one server
+    /// answered everything, or since chance explains it. `free` is how connections without a key
+    /// spread.
+    pub(super) fn is_sticky(&self, free: &Shares) -> Option<bool> {
+        let is_consistent =
+            self.groups.iter().all(|group| group.iter().all(|instance| *instance == group[0]));
+        if !is_consistent {
+            return Some(false);
+        }
+        let own = self.shares();
+        let shares = if free.instances() > 1 { free } else { &own };
+        (shares.instances() > 1 && self.chance(shares) < CHANCE).then_some(true)
+    }
+
+    /// The probability that all connections with a key go to one server each, where each
+    /// connection goes to any server with the probability in `shares`.
+    fn chance(&self, shares: &Shares) -> f64 {
+        let total = shares.total() as f64;
+        let same = |length: usize| -> f64 {
+            let shares = shares.sorted();
+            shares.iter().map(|&(_, count)| (count as f64 / total).powf(length as f64)).sum()
+        };
+        let mut lengths: BTreeMap<usize, u32> = BTreeMap::new();
+        self.groups
+            .iter()
+            .filter(|group| !group.is_empty())
+            .for_each(|group| *lengths.entry(group.len()).or_default() += 1);
+        lengths.into_iter().map(|(length, times)| same(length).powf(times.into())).product()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(names: &str) -> Shares {
+        let mut shares = Shares::default();
+        names.chars().for_each(|name| shares.add(&name.to_string().into()));
+        shares
+    }
+
+    fn is_sticky(groups: &[&str], free: &str) -> Option<bool> {
+        let name = |name: char| Instance::from(name.to_string());
+        let groups = groups.iter().map(|group| group.chars().map(name).collect()).collect();
+        Trial { groups }.is_sticky(&shares(free))
+    }
+
+    #[test]
+    fn a_key_that_decides_over_the_server_is_sticky() {
+        for (what, groups, free, expected) in [
+            (
+                "each cookie has its server",
+                &["aaaa", "bbbb", "aaaa", "bbbb"][..],
+                "abab",
+                Some(true),
+            ),
+            ("one cookie, many connections", &["aaaaaaaaaaaaaaaa"], "abab", Some(true)),
+            ("a server that nobody went to before", &["aaaa", "bbbb", "cccc"], "aaaa", Some(true)),
+            ("without regard to the key", &["abab", "baba"], "abab", Some(false)),
+            ("one went elsewhere", &["aaaaaaaa", "bbbbbbba"], "abab", Some(false)),
+            ("one server", &["aaaa", "aaaa"], "aaaa", None),
+            ("too few for chance to be ruled out", &["aa", "bb"], "abab", None),
+            ("one connection each", &["a", "b", "a", "b"], "abab", None),
+            ("a rare server does not turn up", &["aaa", "aaa"], "aaaaaaaaab", None),
+            ("nothing", &[], "abab", None),
+            ("nothing answered", &["", ""], "abab", None),
+        ] {
+            assert_eq!(is_sticky(groups, free), expected, "{what}");
+        }
+    }
+
+    /// As seldom as the test says, chance alone looks sticky.
+    #[test]
+    fn chance_alone_is_hardly_ever_taken_for_sticky() {
+        use rand::rngs::SmallRng;
+        use rand::{RngExt, SeedableRng};
+        let mut random = SmallRng::seed_from_u64(1);
+        let mut group = |length: usize| {
+            let name = |is_a: bool| Instance::from(if is_a { "a" } else { "b" });
+            (0..length).map(|_| name(random.random_bool(0.9))).collect::<Vec<_>>()
+        };
+        let free = shares("aaaaaaaaab");
+        let sticky = (0..2000).filter(|_| {
+            let groups = (0..8).map(|_| group(4)).collect();
+            Trial { groups }.is_sticky(&free) == Some(true)
+        });
+        assert_eq!(sticky.count(), 0);
+    }
+}
