@@ -52,7 +52,7 @@ fn fields(object: &Value) -> BTreeSet<String> {
 
 /// Checks the objects of an output; returns them.
 #[track_caller]
-fn checked(stdout: &[u8]) -> Vec<Value> {
+pub(crate) fn checked(stdout: &[u8]) -> Vec<Value> {
     let text = str::from_utf8(stdout).unwrap();
     let objects: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();

@@ -56,6 +56,11 @@ impl Board {
         self.failures.borrow_mut().push(cause);
     }
 
+    /// How many connections were opened or could not be.
+    pub(super) fn tried(&self) -> usize {
+        self.lanes().len() + self.failures.borrow().len()
+    }
+
     /// How many connections could not be opened, and why not the last one.
     pub(super) fn failures(&self) -> (usize, Option<String>) {
         let failures = self.failures.borrow();

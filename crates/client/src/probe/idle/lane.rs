@@ -33,17 +33,28 @@ pub(super) struct Way<'a> {
     /// Longest wait for an answer.
     pub(super) patience: Duration,
     pub(super) board: &'a Board,
-    /// Whether the probe is about to end.
-    pub(super) finish: watch::Receiver<bool>,
+    /// How far the probe is.
+    pub(super) stage: watch::Receiver<Stage>,
+}
+
+/// How far a probe is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Connections live as they are meant to.
+    Watching,
+    /// Those that are open ask for the last time.
+    Asking,
+    /// All are closed.
+    Closing,
 }
 
 /// Opens a connection when it is due, and stays until its end. Returns its number on the board.
 pub(super) async fn run(way: Way<'_>, lane: Lane) -> Option<usize> {
     let board = way.board;
-    let mut finish = way.finish.clone();
+    let mut stage = way.stage.clone();
     select! {
         () = sleep_until(board.at(lane.start)) => {}
-        _ = finish.wait_for(|is_over| *is_over) => return None,
+        _ = stage.wait_for(|stage| *stage > Stage::Watching) => return None,
     }
     let patience = if way.plan.is_probe { way.patience } else { Duration::ZERO };
     let link = match Link::open(way.endpoint, patience).await {
@@ -62,6 +73,10 @@ pub(super) async fn run(way: Way<'_>, lane: Lane) -> Option<usize> {
         Ok(()) => {
             let done = age(&open.link);
             board.update(number, |lane| lane.done = Some(done));
+            // The server is asked first how it sees a connection that is dead.
+            if board.lanes().get(number).is_some_and(|lane| lane.end.is_some()) {
+                let _ = stage.wait_for(|stage| *stage == Stage::Closing).await;
+            }
             open.link.close(&Ending::Stopped).await;
         }
         Err(ending) => open.ended(&ending, None),
@@ -128,7 +143,7 @@ impl Open<'_> {
             biased;
             message = self.link.receive() => message.map(Event::Came),
             () = at(ask) => Ok(Event::AskDue),
-            _ = self.way.finish.wait_for(|is_over| *is_over) => Ok(Event::Finish),
+            _ = self.way.stage.wait_for(|stage| *stage > Stage::Watching) => Ok(Event::Finish),
             () = at(send) => Ok(Event::SendDue),
         }
     }
@@ -167,7 +182,7 @@ impl Open<'_> {
             match message {
                 Message::Ping(_) => lane.pings.came(age),
                 Message::Text(_) | Message::Binary(_) if !(is_opening || is_asking) => {
-                    lane.messages.came(age)
+                    lane.messages.came(age);
                 }
                 _ => {}
             }

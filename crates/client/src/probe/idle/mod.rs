@@ -25,7 +25,7 @@ use futures_util::stream::FuturesUnordered;
 use program::stop::Stop;
 use tokio::select;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::report::{Finding, Printer, Report};
 use crate::mode::Verdict;
@@ -33,7 +33,8 @@ use crate::net::Endpoint;
 use board::Board;
 use far_end::FarEnd;
 use infer::{Inference, infer};
-use lane::Way;
+use lane::{Stage, Way};
+use observed::Observed;
 use scout::{Scout, scout};
 use stage::{Next, Progress, next};
 use verdict::{Case, Fields, Judgement, judge};
@@ -89,16 +90,12 @@ async fn measure(
 ) -> Judgement {
     let board = Board::new();
     printer.line(&show::beginning(&options.endpoint.url, &scout.plan)).await;
-    let is_stopped = select! {
-        () = observe(options, scout, &board, printer) => false,
-        () = report.over(stop) => true,
+    let (far_end, is_stopped) = select! {
+        far_end = observe(options, scout, &board, printer) => (far_end, false),
+        () = report.over(stop) => (None, true),
     };
     let (all, now) = (board.lanes().clone(), board.now());
     let found = infer(&all, now);
-    let far_end = match scout.plan.is_probe && !is_stopped {
-        true => ask_far_end(options, &found, &board).await,
-        false => None,
-    };
     for line in show::table(&all, now) {
         printer.line(&line).await;
     }
@@ -114,33 +111,31 @@ async fn measure(
     })
 }
 
-/// Lets the connections live until the observations are enough.
-async fn observe(options: &Options, scout: &Scout, board: &Board, printer: &Printer) {
-    let (finish, is_finishing) = watch::channel(false);
+/// Lets the connections live until the observations are enough. Returns how lost ones ended for the
+/// server.
+async fn observe(
+    options: &Options,
+    scout: &Scout,
+    board: &Board,
+    printer: &Printer,
+) -> Option<FarEnd> {
+    let (stage, is_at) = watch::channel(Stage::Watching);
     let way = Way {
         endpoint: &options.endpoint,
         plan: scout.plan,
         patience: options.patience,
         board,
-        finish: is_finishing,
+        stage: is_at,
     };
-    let mut lanes: FuturesUnordered<_> =
-        scout.plan.lanes().into_iter().map(|lane| lane::run(way.clone(), lane)).collect();
+    let first = scout.plan.lanes().into_iter();
+    let mut lanes: FuturesUnordered<_> = first.map(|lane| lane::run(way.clone(), lane)).collect();
     let mut progress = Progress { now: board.now(), is_opening: true, is_refined: false };
     let mut is_told = false;
     loop {
-        select! {
-            lane = lanes.next() => match lane {
-                Some(Some(lane)) => show::record(printer, board, lane).await,
-                Some(None) => {}
-                None => return,
-            },
-            () = sleep(TICK) => {}
-        }
+        next_end(&mut lanes, board, printer).await;
+        let found = infer(&board.lanes(), board.now());
         progress.now = board.now();
-        let (opened, failed) = (board.lanes().len(), board.failures().0);
-        progress.is_opening = opened + failed < scout.plan.lanes().len();
-        let found = infer(&board.lanes(), progress.now);
+        progress.is_opening = board.tried() < scout.plan.lanes().len();
         printer.live(show::live(&board.lanes(), &found, &scout.plan, progress.now));
         if !is_told && let Some(line) = show::server_pings(&found) {
             printer.line(&line).await;
@@ -156,38 +151,45 @@ async fn observe(options: &Options, scout: &Scout, board: &Board, printer: &Prin
             Next::Finish => break,
         }
     }
-    finish.send_replace(true);
-    close(lanes, board, printer).await;
+    stage.send_replace(Stage::Asking);
+    while board.lanes().iter().any(Observed::is_open) {
+        next_end(&mut lanes, board, printer).await;
+    }
+    let far_end = match scout.plan.is_probe {
+        true => ask_far_end(options, board).await,
+        false => None,
+    };
+    stage.send_replace(Stage::Closing);
+    let closing = async {
+        while !lanes.is_empty() {
+            next_end(&mut lanes, board, printer).await;
+        }
+    };
+    // What does not close by then is closed without a handshake.
+    let _ = timeout(CLOSING, closing).await;
+    far_end
 }
 
-/// Waits for the last answers, and for the connections to close.
-async fn close(
-    mut lanes: FuturesUnordered<impl Future<Output = Option<usize>>>,
+/// Waits until a connection is over, and prints it, or for a [`TICK`].
+async fn next_end(
+    lanes: &mut FuturesUnordered<impl Future<Output = Option<usize>>>,
     board: &Board,
     printer: &Printer,
 ) {
-    let is_asking = || board.lanes().iter().any(observed::Observed::is_open);
-    let mut closing = CLOSING;
-    while closing > Duration::ZERO {
-        select! {
-            lane = lanes.next() => match lane {
-                Some(Some(lane)) => show::record(printer, board, lane).await,
-                Some(None) => {}
-                None => return,
-            },
-            () = sleep(TICK) => {
-                closing -= if is_asking() { Duration::ZERO } else { TICK };
-            }
-        }
+    match timeout(TICK, lanes.next()).await {
+        Ok(Some(Some(lane))) => show::record(printer, board, lane).await,
+        // None is left.
+        Ok(None) => sleep(TICK).await,
+        Ok(Some(None)) | Err(_) => {}
     }
 }
 
 /// How the connections that make up the verdict ended for the server.
-async fn ask_far_end(options: &Options, found: &Inference, board: &Board) -> Option<FarEnd> {
-    let lanes = match found {
-        Inference { idle: Some(idle), .. } => &idle.lanes,
-        Inference { lifetime: Some(lifetime), .. } => &lifetime.lanes,
-        Inference { instant: Some(instant), .. } => &instant.lanes,
+async fn ask_far_end(options: &Options, board: &Board) -> Option<FarEnd> {
+    let lanes = match infer(&board.lanes(), board.now()) {
+        Inference { idle: Some(idle), .. } => idle.lanes,
+        Inference { lifetime: Some(lifetime), .. } => lifetime.lanes,
+        Inference { instant: Some(instant), .. } => instant.lanes,
         Inference { .. } => return None,
     };
     let numbers: Vec<_> = {

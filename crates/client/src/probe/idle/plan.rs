@@ -71,17 +71,17 @@ impl Plan {
 
     /// All connections, in the order in which they are opened.
     pub(super) fn lanes(&self) -> Vec<Lane> {
-        let kinds = self.kinds();
-        let mut order: Vec<(Kind, Option<Duration>)> = Vec::new();
-        order.extend(kinds.iter().map(|&kind| (kind, None)));
-        let rungs = self.rungs();
-        let (low, high) = rungs.split_at(rungs.len() / 2);
-        order.extend(low.iter().map(|&rung| (Kind::Silent, Some(rung))));
+        let (kinds, rungs) = (self.kinds(), self.rungs());
+        let own = |kind: &Kind| (*kind, None);
+        let ladder = |rung: &Duration| (Kind::Silent, Some(*rung));
+        // What a verdict needs at least comes first: not every server takes all connections.
+        let mut order = vec![own(&Kind::Silent)];
+        order.extend(kinds.iter().map(own));
+        order.extend(rungs.iter().map(ladder));
         // A balancer may send every second connection another way: the two of a kind go both.
-        let silent = 1 + (kinds.len() + rungs.len()) % 2;
-        order.extend(vec![(Kind::Silent, None); silent]);
-        order.extend(high.iter().map(|&rung| (Kind::Silent, Some(rung))));
-        order.extend(kinds.iter().map(|&kind| (kind, None)));
+        let further = 1 + (kinds.len() + rungs.len()) % 2;
+        order.extend(vec![own(&Kind::Silent); further]);
+        order.extend(kinds.iter().map(own));
         let stagger = LONGEST_STAGGER.min(self.max / 5) / order.len() as u32;
         let lane = |(number, (kind, rung))| Lane { kind, rung, start: stagger * number };
         (0..).zip(order).map(lane).collect()
@@ -154,10 +154,16 @@ mod tests {
             for kind in Kind::ALL {
                 let of_kind = lanes.iter().filter(|lane| lane.kind == kind && lane.rung.is_none());
                 let starts: Vec<_> = of_kind.map(|lane| lane.start).collect();
-                let expected = if kind == Kind::Silent { 3..5 } else { 2..3 };
+                let expected = if kind == Kind::Silent { 4..6 } else { 2..3 };
                 assert!(expected.contains(&starts.len()), "{kind}");
                 let apart = starts[starts.len() - 1] - starts[0];
                 assert!(apart > Duration::from_secs_f64(max).min(LONGEST_INTERVAL) / 10, "{kind}");
+            }
+            let silent: Vec<_> = (0..lanes.len())
+                .filter(|&place| lanes[place].kind == Kind::Silent && lanes[place].rung.is_none())
+                .collect();
+            for parity in 0..2 {
+                assert!(silent.iter().filter(|&&place| place % 2 == parity).count() >= 2);
             }
             for kind in &Kind::ALL[1..] {
                 let places: Vec<_> =
@@ -179,7 +185,7 @@ mod tests {
         };
         let kinds = [Kind::Silent, Kind::ProtocolPing, Kind::UnaskedPong, Kind::Busy];
         assert_eq!(plan.kinds(), kinds);
-        assert_eq!(plan.lanes().len(), 9, "two of each, and a third silent one");
+        assert_eq!(plan.lanes().len(), 10, "two of each, and two more silent ones");
     }
 
     #[test]

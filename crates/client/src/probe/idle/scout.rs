@@ -33,9 +33,9 @@ pub(super) struct Scout {
 /// Why that was not possible.
 pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout, String> {
     let Options { endpoint, patience, max, .. } = options;
-    let mut link = Link::open(endpoint, *patience)
-        .await
-        .map_err(|error| format!("cannot connect to {}: {error}", endpoint.url))?;
+    let mut link = Link::open(endpoint, *patience).await.map_err(|error| {
+        format!("cannot connect to {}: {error}; client why looks closer", endpoint.url)
+    })?;
     let connection = Connection::new(link.address.to_string(), link.phases);
     let instance = link.hello().map(|hello| hello.instance.into_owned());
     let is_probe = instance.is_some();

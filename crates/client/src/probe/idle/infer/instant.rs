@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::observed::Observed;
+use super::common_seen;
 use super::group::spread;
 use crate::outage::seen::Seen;
 
@@ -18,6 +19,8 @@ const FEWEST: usize = 3;
 pub(in super::super) struct Instant {
     /// When, from the start of the probe.
     pub(in super::super) at: Duration,
+    /// How most of them ended.
+    pub(in super::super) seen: Seen,
     pub(in super::super) lanes: Vec<usize>,
 }
 
@@ -45,7 +48,7 @@ pub(super) fn instant(all: &[Observed]) -> Option<Instant> {
         return None;
     }
     lanes.extend((0..all.len()).filter(|&lane| is_silent_since(&all[lane], at)));
-    Some(Instant { at, lanes })
+    Some(Instant { at, seen: common_seen(all, &lanes), lanes })
 }
 
 /// Whether the client asked after an instant at which everything went silent, and got no answer.

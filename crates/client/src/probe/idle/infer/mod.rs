@@ -126,8 +126,8 @@ impl View<'_> {
         (paces.len() >= FEWEST).then(|| median(&paces))
     }
 
-    /// The first time at which silent connections were cut: at least two, and a quarter of those that
-    /// reached it.
+    /// The first time at which silent connections were cut: three of them that are a fifth of those
+    /// that reached it, or two that are half of those.
     fn find_cut(&self, found: &mut Inference) {
         let cut = |lane: usize| {
             self.all[lane].cut()?;
@@ -139,11 +139,15 @@ impl View<'_> {
             let is_beyond = |lane: usize| self.age(lane) > beyond;
             self.silent().filter(|&lane| group.lanes.contains(&lane) || is_beyond(lane)).count()
         };
-        let is_pattern = |group: &Group| group.len() >= FEWEST && group.len() * 4 >= reached(group);
+        let is_pattern = |group: &Group| match group.len() {
+            0..FEWEST => false,
+            FEWEST => FEWEST * 2 >= reached(group),
+            length => length * 5 >= reached(group),
+        };
         let mut groups = groups(ends).into_iter().skip_while(|group| !is_pattern(group));
         let Some(group) = groups.next() else { return };
         let times: Vec<_> = groups.flat_map(|group| group.times).collect();
-        let seen = self.common_seen(&group.lanes);
+        let seen = common_seen(self.all, &group.lanes);
         if self.outlives(group.high()) {
             found.idle = Some(Idle {
                 time: group.median(),
@@ -177,7 +181,7 @@ impl View<'_> {
             time: (gap.answered + gap.unanswered) / 2,
             low: gap.answered,
             high: gap.unanswered,
-            seen: self.common_seen(&gap.lanes),
+            seen: common_seen(self.all, &gap.lanes),
             is_dumb: true,
             later: None,
             of: reached.filter(beyond).count(),
@@ -206,7 +210,7 @@ impl View<'_> {
             is_other && self.all[lane].cut().is_some_and(|end| end.age >= early)
         };
         group.lanes.extend(self.lanes().filter(|&lane| is_capped(lane)));
-        let seen = self.common_seen(&group.lanes);
+        let seen = common_seen(self.all, &group.lanes);
         found.lifetime = Some(Lifetime { time, seen, lanes: group.lanes });
     }
 
@@ -234,15 +238,6 @@ impl View<'_> {
         }
     }
 
-    /// How most of these connections ended.
-    fn common_seen(&self, lanes: &[usize]) -> Seen {
-        let mut seen: Vec<_> =
-            lanes.iter().filter_map(|&lane| Some(self.all[lane].end.as_ref()?.seen)).collect();
-        seen.sort_unstable();
-        let counted = seen.chunk_by(|one, other| one == other);
-        counted.max_by_key(|same| same.len()).map_or(Seen::Silence, |same| same[0])
-    }
-
     fn is_lost(&self, lane: usize, found: &Inference) -> bool {
         let Observed { kind, end: Some(end), .. } = &self.all[lane] else { return false };
         let is_idle = found.idle.as_ref().is_some_and(|idle| {
@@ -255,6 +250,15 @@ impl View<'_> {
         let is_not_kept = *kind != Kind::Silent && found.not_kept.contains(kind);
         !(is_idle || is_capped || is_not_kept || self.is_excluded(lane))
     }
+}
+
+/// How most of these connections ended.
+fn common_seen(all: &[Observed], lanes: &[usize]) -> Seen {
+    let seen = lanes.iter().filter_map(|&lane| Some(all[lane].end.as_ref()?.seen));
+    let mut seen: Vec<_> = seen.collect();
+    seen.sort_unstable();
+    let counted = seen.chunk_by(|one, other| one == other);
+    counted.max_by_key(|same| same.len()).map_or(Seen::Silence, |same| same[0])
 }
 
 /// The second longest time.

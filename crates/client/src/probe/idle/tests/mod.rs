@@ -4,7 +4,7 @@ mod world;
 
 use super::kind::Kind;
 use crate::outage::seen::Seen;
-use world::{CALM, Outcome, World};
+use world::{CALM, Hits, Outcome, World};
 
 /// Checks an idle timeout to within half a second or a hundredth.
 #[track_caller]
@@ -102,12 +102,12 @@ fn what_keeps_a_connection_is_told_apart() {
 #[test]
 fn one_connection_lost_by_chance_is_no_timeout() {
     for (lost, max) in [(&[(0, 2.3)][..], 20.0), (&[(4, 2.3)], 20.0), (&[(0, 31.0)], 360.0)] {
-        let outcome = World { lost, max, ..CALM }.probe();
+        let outcome = World { max, lost, ..CALM }.probe();
         let text = &outcome.judgement.text;
         assert_eq!(outcome.judgement.ok, Some(true), "{text}");
         assert!(text.contains("1 further connection ended without a pattern"), "{text}");
         for is_dumb in [false, true] {
-            let world = World { lost, max, idle: Some(max / 2.5), is_dumb, ..CALM };
+            let world = World { max, idle: Some(max / 2.5), is_dumb, lost, ..CALM };
             let outcome = assert_idle("a timeout beside it", &world, max / 2.5);
             assert_eq!(outcome.found.lost.len(), 1, "{}", outcome.judgement.text);
             let kept = [Kind::ProtocolPing, Kind::Message, Kind::UnaskedPong];
@@ -152,8 +152,8 @@ fn a_timeout_and_a_cap_are_both_found() {
 #[test]
 fn all_at_one_instant_is_neither() {
     for (seen, max) in [(Seen::Fin, 20.0), (Seen::Close(1001), 360.0), (Seen::Rst, 4.0)] {
-        let instant = Some((max / 3.0, (|_| true) as fn(usize) -> bool));
-        let outcome = World { instant, seen, max, ..CALM }.probe();
+        let instant = Some((max / 3.0, (|_| true) as Hits));
+        let outcome = World { max, seen, instant, ..CALM }.probe();
         let text = &outcome.judgement.text;
         assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
         assert_eq!(outcome.judgement.ok, None, "{text}");
@@ -164,7 +164,7 @@ fn all_at_one_instant_is_neither() {
 
 #[test]
 fn a_reload_among_the_connections_does_not_hide_the_timeout() {
-    let instant = Some((3.0, (|number| number % 2 == 0) as fn(usize) -> bool));
+    let instant = Some((3.0, (|number| number % 2 == 0) as Hits));
     let outcome = assert_idle("half", &World { instant, idle: Some(8.0), ..CALM }, 8.0);
     assert!(outcome.found.instant.is_some(), "{}", outcome.judgement.text);
     let outcome = World { instant, ..CALM }.probe();

@@ -14,6 +14,9 @@ use crate::outage::seen::Seen;
 /// Longest wait for an answer.
 const PATIENCE: f64 = 3.0;
 
+/// Which connections something happens to, by their numbers.
+pub(super) type Hits = fn(usize) -> bool;
+
 /// What stands between client and server, and what happens there. Times are in seconds.
 #[derive(Clone)]
 pub(super) struct World {
@@ -30,7 +33,7 @@ pub(super) struct World {
     /// When the middle looks for connections that are over their time, if not at once.
     pub(super) sweep: Option<f64>,
     /// An instant at which these connections end.
-    pub(super) instant: Option<(f64, fn(usize) -> bool)>,
+    pub(super) instant: Option<(f64, Hits)>,
     /// Connections that are lost by chance, with their ages.
     pub(super) lost: &'static [(usize, f64)],
     /// The most by which things are late.

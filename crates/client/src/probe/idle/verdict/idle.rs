@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::far_end::FarEnd;
 use super::super::infer::Idle;
 use super::super::kind::Kind;
 use super::words::{ending, listed, range, sentence, suggested_pause};
@@ -22,7 +23,7 @@ const SETTINGS: [(&str, &str); 5] = [
 
 pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
     let found = case.found;
-    let is_by_server = case.far_end.is_some_and(|far| far.is_by_server());
+    let is_by_server = case.far_end.is_some_and(FarEnd::is_by_server);
     let (fits, names) = match is_by_server {
         true => (String::new(), Vec::new()),
         false => fitting(diagnosis::Kind::Idle, idle.time, idle.is_dumb),
@@ -39,7 +40,7 @@ pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
     if let Some(instant) = &found.instant {
         text.push(at_once(instant.lanes.len(), instant.at));
     }
-    text.extend(case.far_end.map(|far| far.sentence()));
+    text.extend(case.far_end.map(FarEnd::sentence));
     if let Some(pings) = found.server_pings {
         text.push(format!(
             "The server itself pings every {}, and that does not keep the connection",

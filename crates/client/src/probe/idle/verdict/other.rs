@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::far_end::FarEnd;
 use super::super::infer::{Instant, Lifetime};
 use super::super::kind::Kind;
 use super::words::{ending, limit};
@@ -21,7 +22,7 @@ const LOST_SHARE: usize = 8;
 pub(super) fn lifetime(case: &Case<'_>, lifetime: &Lifetime, fields: Fields) -> Judgement {
     let age = seconds(lifetime.time);
     let count = share(lifetime.lanes.len(), reached(case, lifetime.time), "connection");
-    let is_by_server = case.far_end.is_some_and(|far| far.is_by_server());
+    let is_by_server = case.far_end.is_some_and(FarEnd::is_by_server);
     let (fits, names) = match is_by_server {
         true => (String::new(), Vec::new()),
         false => fitting(diagnosis::Kind::Lifetime, lifetime.time, false),
@@ -52,23 +53,22 @@ pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Jud
     let Case { found, all, .. } = case;
     let there = all.iter().filter(|lane| lane.was_open(instant.at));
     let count = share(instant.lanes.len(), there.count(), "connection");
-    let end = instant.lanes.iter().find_map(|&lane| all[lane].end.as_ref());
-    let how = end.map(|end| format!(" ({})", ending(end.seen))).unwrap_or_default();
+    let how = ending(instant.seen);
     let at = seconds(instant.at);
     let remaining = found.open.max(found.answered);
+    let cut_by = Some(instant.seen);
     let goes_on = remaining >= case.scout.plan.max.mul_f64(0.99);
     let mut text = format!(
-        "{count} ended at the same instant, {at} after the start, busy and silent ones{how}: a reload, a restart or a failover, not an idle timeout."
+        "{count} ended at the same instant, {at} after the start, busy and silent ones ({how}): a reload, a restart or a failover, not an idle timeout."
     );
     add(&mut text, &far_sentence(case));
     if goes_on {
         let max = limit(case.scout.plan.max);
         add(&mut text, &format!("The other connections show no timeout up to {max}."));
-        let cut_by = end.map(|end| end.seen);
         return Judgement { ok: Some(true), text, fields: Fields { cut_by, ..fields } };
     }
     add(&mut text, "What a silent connection is cut after could not be told: run the probe again.");
-    Judgement { ok: None, text, fields: Fields { cut_by: end.map(|end| end.seen), ..fields } }
+    Judgement { ok: None, text, fields: Fields { cut_by, ..fields } }
 }
 
 /// No timeout, or none that can be told.
@@ -79,6 +79,7 @@ pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Judgement {
     let held = found.answered >= scout.plan.max.mul_f64(0.99);
     let lost = found.lost.len();
     let (ok, text) = match () {
+        () if *is_stopped => (None, so_far(case)),
         () if silent < 2 => (None, too_few(silent)),
         () if lost >= FEWEST_LOST.max(all.len().div_ceil(LOST_SHARE)) => (
             None,
@@ -87,7 +88,6 @@ pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Judgement {
                 counted(lost as u64, "connection")
             ),
         ),
-        () if *is_stopped => (None, so_far(case)),
         () if found.server_pings.is_some() || found.server_messages.is_some() => {
             (None, hidden(case, &max))
         }
