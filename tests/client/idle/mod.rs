@@ -285,13 +285,16 @@ fn a_person_sees_a_live_line_and_a_table_and_a_verdict() {
         let [beginning, .., live] = lines else { return false };
         beginning.ends_with("looking for timeouts up to 60.0 s")
             && live.starts_with("silent for ")
-            && live.contains(" of 33 connections open; ")
+            && live.contains(" of 34 connections open; ")
             && live.ends_with(" left")
     });
     terminal.keys(CTRL_C);
     assert_eq!(terminal.wait().code(), Some(3));
     let lines = terminal.lines();
-    assert!(lines.iter().any(|line| line.starts_with("  protocol-ping   held for ")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("  protocol-ping   2 held for ")),
+        "{lines:?}"
+    );
     let verdict = lines.iter().any(|line| line.contains("stopped: no connection was cut so far, "));
     assert!(verdict, "{lines:?}");
     backend.server.stop();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::escape;
 use proto::frame::{Message, Opcode};
 use proto::ping::{PING, Ping};
 use proto::probe::{MAX_TIMES, MIN_EVERY, Request, Schedule};
@@ -254,7 +255,12 @@ impl Open<'_> {
             None => (cut.age, cut.silent),
         };
         let is_asked = asked.is_some() || is_probed;
-        let end = End { age, silent, seen, reason: ending.to_string(), is_asked };
+        let said = match ending {
+            Ending::Closed(Some(close)) => escape::plain(&close.reason).to_string(),
+            _ => String::new(),
+        };
+        let reason = ending.to_string();
+        let end = End { age, silent, seen, reason, said, is_asked };
         self.way.board.update(self.number, |lane| lane.end = Some(end));
     }
 }

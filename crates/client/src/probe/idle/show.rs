@@ -8,7 +8,7 @@ use super::super::report::Printer;
 use super::board::Board;
 use super::infer::Inference;
 use super::kind::Kind;
-use super::observed::Observed;
+use super::observed::{End, Observed};
 use super::plan::Plan;
 use crate::net::url::ServerUrl;
 use crate::outage::seen::Seen;
@@ -109,49 +109,45 @@ pub(super) fn table(all: &[Observed], now: Duration) -> Vec<String> {
     Kind::ALL.into_iter().filter_map(row).collect()
 }
 
-/// `2 held for 10.0 s`, or `13 cut after 5.0 to 5.1 s (fin); 4 answered after up to 4.0 s`.
+/// `2 held for 10.0 s`, or `13 cut after 5.0 to 5.1 s (fin), 4 answered after 1.0 to 4.0 s`.
 fn outcomes(lanes: &[&Observed], now: Duration) -> String {
-    let mut parts = Vec::new();
-    let mut ends: Vec<(Seen, bool)> = lanes
-        .iter()
-        .filter_map(|lane| lane.end.as_ref().map(|end| (end.seen, end.is_asked)))
+    let is_silent = lanes.iter().all(|lane| lane.kind == Kind::Silent);
+    let mut ends: Vec<_> = lanes.iter().filter_map(|lane| lane.end.as_ref()).collect();
+    ends.sort_by_key(|end| (end.is_asked, end.seen));
+    let same = ends.chunk_by(|one, other| (one.is_asked, one.seen) == (other.is_asked, other.seen));
+    let mut parts: Vec<_> = same
+        .map(|same| {
+            let what = if same[0].is_asked { "dead when asked" } else { "cut" };
+            let time = |end: &&End| if is_silent { end.silent } else { end.age };
+            format!("{} ({})", spanned(what, "after", same.iter().map(time)), same[0].seen)
+        })
         .collect();
-    ends.sort_unstable();
-    ends.dedup();
-    for (seen, is_asked) in ends {
-        let same = lanes.iter().filter(|lane| {
-            lane.end.as_ref().is_some_and(|end| (end.seen, end.is_asked) == (seen, is_asked))
-        });
-        let ages = same.filter_map(|lane| match lane.kind {
-            Kind::Silent => lane.quiet(),
-            _ => lane.end.as_ref().map(|end| end.age),
-        });
-        let what = if is_asked { "dead when asked" } else { "cut" };
-        parts.push(format!("{what} after {} ({seen})", spanned(ages)));
-    }
     let held = || lanes.iter().filter(|lane| lane.end.is_none());
     let answered: Vec<_> = held().filter_map(|lane| lane.answered).collect();
-    let is_silent = lanes.iter().all(|lane| lane.kind == Kind::Silent);
     if is_silent && !answered.is_empty() {
-        parts.push(format!("answered after {}", spanned(answered.into_iter())));
+        parts.push(spanned("answered", "after", answered.into_iter()));
     }
     let open = held().filter(|lane| !is_silent || lane.answered.is_none());
     let ages: Vec<_> = open.map(|lane| lane.age(now)).collect();
     if !ages.is_empty() {
-        parts.push(format!("held for {}", spanned(ages.into_iter())));
+        parts.push(spanned("held", "for", ages.into_iter()));
     }
-    parts.join("; ")
+    parts.join(", ")
 }
 
-/// `5.0 s (2 connections)`, or `5.0 to 5.6 s (3 connections)`.
-fn spanned(times: impl Iterator<Item = Duration>) -> String {
-    let times: Vec<_> = times.collect();
-    let (Some(low), Some(high)) = (times.iter().min(), times.iter().max()) else {
-        return String::new();
+/// `13 cut after 5.0 to 5.6 s`.
+fn spanned(what: &str, preposition: &str, times: impl Iterator<Item = Duration>) -> String {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    let [low, .., high] = times.as_slice() else {
+        let time = times.first().copied().unwrap_or_default();
+        return format!("1 {what} {preposition} {}", seconds(time));
     };
-    let count = counted(times.len() as u64, "connection");
-    match high.saturating_sub(*low) < Duration::from_millis(100) {
-        true => format!("{} ({count})", seconds(*high)),
-        false => format!("{:.1} to {} ({count})", low.as_secs_f64(), seconds(*high)),
+    let count = times.len();
+    match *high - *low < Duration::from_millis(100) {
+        true => format!("{count} {what} {preposition} {}", seconds(*high)),
+        false => {
+            format!("{count} {what} {preposition} {:.1} to {}", low.as_secs_f64(), seconds(*high))
+        }
     }
 }

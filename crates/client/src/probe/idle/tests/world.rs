@@ -163,7 +163,14 @@ impl World {
     fn end(&self, lane: &Observed, age: f64, silent: f64, is_asked: bool) -> End {
         let last = lane.pings.last().as_secs_f64();
         let silent = seconds(silent - last);
-        End { age: seconds(age), silent, seen: self.seen, reason: String::new(), is_asked }
+        End {
+            age: seconds(age),
+            silent,
+            seen: self.seen,
+            reason: String::new(),
+            said: String::new(),
+            is_asked,
+        }
     }
 
     fn is_lost(&self, number: usize) -> Option<f64> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::far_end::FarEnd;
 use super::super::infer::Idle;
 use super::super::kind::Kind;
-use super::words::{ending, listed, range, sentence, suggested_pause};
+use super::words::{common_ending, listed, range, sentence, suggested_pause};
 use super::{Case, Fields, Judgement, fitting, share};
 use crate::outage::seen::Seen;
 use crate::probe::diagnosis;
@@ -29,12 +29,12 @@ pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
         false => fitting(diagnosis::Kind::Idle, idle.time, idle.is_dumb),
     };
     let pause = (!found.kept.is_empty()).then(|| suggested_pause(idle.low));
-    let mut text = vec![cut(idle), traffic(case, pause)];
+    let mut text = vec![cut(case, idle), traffic(case, pause)];
     if let Some(lifetime) = &found.lifetime {
         let age = seconds(lifetime.time);
         text.push(format!(
             "Beside that, a connection is cut at an age of {age}, however busy ({})",
-            ending(lifetime.seen)
+            common_ending(case.all, &lifetime.lanes, lifetime.seen)
         ));
     }
     if let Some(instant) = &found.instant {
@@ -64,8 +64,9 @@ pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
 }
 
 /// `cut after 5.0 s without traffic (FIN, no Close; all 12 silent connections)`.
-fn cut(idle: &Idle) -> String {
+fn cut(case: &Case<'_>, idle: &Idle) -> String {
     let count = share(idle.lanes.len(), idle.of, "silent connection");
+    let how = common_ending(case.all, &idle.lanes, idle.seen);
     let others = match (idle.of - idle.lanes.len(), idle.later) {
         (0, _) => String::new(),
         (_, Some((low, high))) => format!("; others after {}", range(low, low, high)),
@@ -73,16 +74,13 @@ fn cut(idle: &Idle) -> String {
     };
     if !idle.is_dumb {
         let time = range(idle.low, idle.time, idle.high);
-        return format!(
-            "cut after {time} without traffic ({}; {count}{others})",
-            ending(idle.seen)
-        );
+        return format!("cut after {time} without traffic ({how}; {count}{others})");
     }
     let half = seconds((idle.high - idle.low) / 2);
     let (time, low, high) = (seconds(idle.time), seconds(idle.low), seconds(idle.high));
     let then = match idle.seen {
         Seen::Silence => "what is sent then gets no answer".to_owned(),
-        seen => format!("what is sent then is answered with the end ({})", ending(seen)),
+        _ => format!("what is sent then is answered with the end ({how})"),
     };
     let before = match idle.low.is_zero() {
         true => String::new(),
@@ -143,6 +141,9 @@ fn whose(idle: &Idle, is_by_server: bool, fits: &str, answered_by: Option<&str>)
     }
     let time = range(idle.low, idle.time, idle.high);
     match idle.seen {
+        Seen::Close(4000..) => format!(
+            "The code is one of an application's own (RFC 6455, section 7.4.2), so the timeout of {time} is most likely that of the server"
+        ),
         Seen::Close(_) => format!(
             "A Close comes from the server or from a proxy that speaks WebSocket: look for a timeout of {time} there"
         ),

@@ -99,7 +99,7 @@ fn notes(case: &Case<'_>) -> Vec<String> {
         && let Some(end) = &all[first].end
     {
         let count = counted(found.lost.len() as u64, "further connection");
-        let (age, how) = (limit(end.age), ending(end.seen));
+        let (age, how) = (limit(end.age), ending(end));
         notes.push(format!("{count} ended without a pattern, the first after {age} ({how})"));
     }
     if let Some(how) = &scout.no_messages {

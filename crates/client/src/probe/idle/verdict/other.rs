@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::far_end::FarEnd;
 use super::super::infer::{Instant, Lifetime};
 use super::super::kind::Kind;
-use super::words::{ending, limit};
+use super::words::{common_ending, limit};
 use super::{Case, Fields, Judgement, fitting, share};
 use crate::probe::diagnosis;
 use crate::record;
@@ -29,7 +29,7 @@ pub(super) fn lifetime(case: &Case<'_>, lifetime: &Lifetime, fields: Fields) -> 
     };
     let mut text = format!(
         "cut at an age of {age}, busy or silent ({}; {count}): a cap on the lifetime, not an idle timeout. No ping helps: raise the cap, or connect again before it.",
-        ending(lifetime.seen)
+        common_ending(case.all, &lifetime.lanes, lifetime.seen)
     );
     add(&mut text, &far_sentence(case));
     add(&mut text, &fits);
@@ -53,7 +53,7 @@ pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Jud
     let Case { found, all, .. } = case;
     let there = all.iter().filter(|lane| lane.was_open(instant.at));
     let count = share(instant.lanes.len(), there.count(), "connection");
-    let how = ending(instant.seen);
+    let how = common_ending(all, &instant.lanes, instant.seen);
     let at = seconds(instant.at);
     let remaining = found.open.max(found.answered);
     let cut_by = Some(instant.seen);

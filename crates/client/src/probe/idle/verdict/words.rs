@@ -3,18 +3,26 @@
 use std::time::Duration;
 
 use super::super::kind::Kind;
+use super::super::observed::{End, Observed};
 use crate::outage::seen::Seen;
 use crate::words::seconds;
 
 /// How an end looks, for a person.
-pub(super) fn ending(seen: Seen) -> String {
-    match seen {
-        Seen::Close(code) => format!("Close {code}"),
+pub(super) fn ending(end: &End) -> String {
+    match end.seen {
+        Seen::Close(code) if end.said.is_empty() => format!("Close {code}"),
+        Seen::Close(code) => format!("Close {code}, {:?}", end.said),
         Seen::Fin => "FIN, no Close".into(),
         Seen::Rst => "RST, no Close".into(),
         Seen::Silence => "no answer".into(),
         Seen::Refused => "refused".into(),
     }
+}
+
+/// How these connections ended that most have in common, for a person.
+pub(super) fn common_ending(all: &[Observed], lanes: &[usize], seen: Seen) -> String {
+    let mut ends = lanes.iter().filter_map(|&lane| all[lane].end.as_ref());
+    ends.find(|end| end.seen == seen).map(ending).unwrap_or_default()
 }
 
 /// A time, with the other one if the two differ by more than the measurement allows for.
