@@ -164,13 +164,15 @@ fn a_middle_that_drops_without_a_word_is_found_by_asking() {
 
 #[test]
 fn a_cap_on_the_lifetime_is_no_idle_timeout() {
-    let rules = Rules { lifetime: Some(Duration::from_secs(4)), ..Rules::default() };
-    let said = through(rules, "/probe");
-    assert_eq!((&said.verdict["ok"], said.status), (&false.into(), Some(1)), "{}", said.text());
-    assert_eq!(said.verdict["idle_timeout"], Value::Null, "{}", said.text());
-    let lifetime = said.verdict["lifetime"].as_f64().unwrap_or_else(|| panic!("{}", said.text()));
-    assert!(lifetime > 3.5 && lifetime < 5.0, "{}", said.text());
-    assert!(said.text().contains("busy or silent"), "{}", said.text());
+    for cut in [Cut::Fin, Cut::Dumb] {
+        let rules = Rules { lifetime: Some(Duration::from_secs(4)), cut, ..Rules::default() };
+        let said = through(rules, "/probe");
+        assert_eq!((&said.verdict["ok"], said.status), (&false.into(), Some(1)), "{}", said.text());
+        assert_eq!(said.verdict["idle_timeout"], Value::Null, "{}", said.text());
+        let lifetime = said.verdict["lifetime"].as_f64();
+        assert!(lifetime > Some(3.0) && lifetime < Some(5.5), "{}", said.text());
+        assert!(said.text().contains("busy or silent"), "{}", said.text());
+    }
 }
 
 #[test]

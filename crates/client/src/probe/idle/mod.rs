@@ -1,9 +1,9 @@
 //! After how long without traffic a connection is cut, and what keeps the connection alive.
 //!
-//! A first connection finds out what the server can do ([`scout`]). Then connections of different
+//! A first connection finds out what the server can do ([`mod@scout`]). Then connections of different
 //! traffic ([`kind`]) stand side by side ([`plan`], [`lane`]), and a ladder of silent ones that ask
 //! once, each after another silence. What is seen of them ([`observed`], [`board`]) is interpreted
-//! by pure functions ([`infer`]), which also say when the probe is over ([`stage`]). The server may
+//! by pure functions ([`mod@infer`]), which also say when the probe is over ([`stage`]). The server may
 //! know how connections ended ([`far_end`]). The result is a [`verdict`].
 
 mod board;

@@ -54,6 +54,7 @@ pub(super) fn next(found: &Inference, all: &[Observed], plan: &Plan, progress: P
         }
         Some(idle) => finish_if(is_settled(idle.high)),
         None if all.iter().any(is_searched) => Next::Wait,
+        None if found.instant.is_some() => Next::Finish,
         None => {
             let cut = all.iter().filter(|lane| lane.kind == Kind::Silent && lane.end.is_some());
             finish_if(cut.filter_map(Observed::quiet).max().is_none_or(is_settled))

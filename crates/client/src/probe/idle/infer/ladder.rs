@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::kind::Kind;
 use super::super::observed::Observed;
+use super::group::slack;
 
 /// Fewest questions without an answer that tell a timeout: one may be lost by chance.
 const FEWEST: usize = 2;
@@ -19,8 +20,8 @@ pub(super) struct Break {
     pub(super) lanes: Vec<usize>,
 }
 
-/// Where the ladder breaks, if frames still came over other connections after the first question
-/// without an answer.
+/// Where the ladder breaks, if frames still came over a connection with traffic after the first
+/// question without an answer, and at a greater age.
 pub(super) fn break_of(all: &[Observed], is_excluded: impl Fn(usize) -> bool) -> Option<Break> {
     let silent = || (0..all.len()).filter(|&lane| all[lane].kind == Kind::Silent);
     let answered = silent().filter_map(|lane| all[lane].answered).max().unwrap_or_default();
@@ -31,6 +32,8 @@ pub(super) fn break_of(all: &[Observed], is_excluded: impl Fn(usize) -> bool) ->
     let first = lanes.iter().copied().min_by_key(|&lane| asked(lane).map(|end| end.silent))?;
     let unanswered = asked(first)?.silent;
     let when = all[first].ended_at()?;
-    let goes_on = all.iter().any(|lane| lane.kind.is_talking() && lane.opened + lane.heard > when);
+    let beyond = unanswered + slack(unanswered);
+    let outlives = |lane: &Observed| lane.opened + lane.heard > when && lane.heard > beyond;
+    let goes_on = all.iter().any(|lane| lane.kind.is_talking() && outlives(lane));
     (lanes.len() >= FEWEST && goes_on).then_some(Break { answered, unanswered, lanes })
 }

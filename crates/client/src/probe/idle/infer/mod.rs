@@ -7,6 +7,7 @@
 mod group;
 mod instant;
 mod ladder;
+mod lifetime;
 mod traffic;
 
 use std::time::Duration;
@@ -85,7 +86,7 @@ pub(super) fn infer(all: &[Observed], now: Duration) -> Inference {
     };
     view.find_cut(&mut found);
     view.find_drop(&mut found);
-    view.find_lifetime(&mut found);
+    found.lifetime = view.lifetime(found.idle.as_ref());
     view.judge_traffic(&mut found);
     found.lost = (0..all.len()).filter(|&lane| view.is_lost(lane, &found)).collect();
     found.instant = view.instant;
@@ -187,36 +188,6 @@ impl View<'_> {
             of: reached.filter(beyond).count(),
             lanes: gap.lanes,
         });
-    }
-
-    /// An age at which connections with traffic were cut, and that none outlived.
-    fn find_lifetime(&self, found: &mut Inference) {
-        let idle = found.idle.as_ref().map(|idle| idle.high + slack(idle.high));
-        let is_later = |age: Duration| idle.is_none_or(|idle| age > idle);
-        let age = |lane: usize| Some((self.all[lane].cut()?.age, lane));
-        let own = || self.talking().filter(|&lane| !self.is_excluded(lane));
-        let ends = own().filter_map(age).filter(|&(age, _)| is_later(age));
-        let is_cap = |group: &Group| {
-            let early = group.low().saturating_sub(slack(group.low()));
-            let reached = own().filter(|&lane| self.age(lane) >= early).count();
-            let has_data = group.lanes.iter().any(|&lane| self.all[lane].kind.has_data());
-            let is_common = group.len() >= FEWEST && group.len() * 2 >= reached;
-            is_common && has_data && !self.is_outlived(group.high())
-        };
-        let Some(mut group) = groups(ends).into_iter().find(is_cap) else { return };
-        let (time, early) = (group.median(), group.low().saturating_sub(slack(group.low())));
-        let is_capped = |lane: usize| {
-            let is_other = !self.all[lane].kind.is_talking() && !self.is_excluded(lane);
-            is_other && self.all[lane].cut().is_some_and(|end| end.age >= early)
-        };
-        group.lanes.extend(self.lanes().filter(|&lane| is_capped(lane)));
-        let seen = common_seen(self.all, &group.lanes);
-        found.lifetime = Some(Lifetime { time, seen, lanes: group.lanes });
-    }
-
-    /// Whether any connection got older.
-    fn is_outlived(&self, age: Duration) -> bool {
-        self.lanes().any(|lane| self.age(lane) > age + slack(age))
     }
 
     fn judge_traffic(&self, found: &mut Inference) {

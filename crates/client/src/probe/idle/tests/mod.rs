@@ -140,6 +140,32 @@ fn a_cap_on_the_lifetime_is_no_idle_timeout() {
 }
 
 #[test]
+fn a_cap_that_nobody_hears_of_is_found() {
+    for (lifetime, max) in [(7.0, 20.0), (4.0, 8.0), (60.0, 360.0)] {
+        let seen = Seen::Silence;
+        let outcome = World { max, seen, is_dumb: true, lifetime: Some(lifetime), ..CALM }.probe();
+        let text = &outcome.judgement.text;
+        let found = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
+        assert!((found.time.as_secs_f64() - lifetime).abs() < 1.0, "{text}");
+        assert_eq!((&outcome.found.idle, found.seen), (&None, seen), "{text}");
+        assert_eq!(outcome.found.lost.len(), 0, "{text}");
+    }
+}
+
+#[test]
+fn a_way_that_stands_still_is_no_timeout() {
+    for (at, max) in [(7.0, 20.0), (3.0, 8.0), (100.0, 360.0)] {
+        let instant = Some((at, (|_| true) as Hits));
+        let world = World { max, seen: Seen::Silence, is_dumb: true, instant, ..CALM };
+        let outcome = world.probe();
+        let text = &outcome.judgement.text;
+        assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
+        assert_eq!(outcome.judgement.ok, None, "{text}");
+        assert!(text.contains("stands still"), "{text}");
+    }
+}
+
+#[test]
 fn a_timeout_and_a_cap_are_both_found() {
     let outcome = World { idle: Some(5.0), lifetime: Some(8.0), ..CALM }.probe();
     let text = &outcome.judgement.text;

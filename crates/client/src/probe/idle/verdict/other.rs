@@ -7,6 +7,7 @@ use super::super::infer::{Instant, Lifetime};
 use super::super::kind::Kind;
 use super::words::{common_ending, limit};
 use super::{Case, Fields, Judgement, fitting, share};
+use crate::outage::seen::Seen;
 use crate::probe::diagnosis;
 use crate::record;
 use crate::words::{counted, seconds};
@@ -58,8 +59,12 @@ pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Jud
     let remaining = found.open.max(found.answered);
     let cut_by = Some(instant.seen);
     let goes_on = remaining >= case.scout.plan.max.mul_f64(0.99);
+    let cause = match instant.seen {
+        Seen::Silence => "the server or something between stands still, or the network is gone",
+        _ => "a reload, a restart or a failover",
+    };
     let mut text = format!(
-        "{count} ended at the same instant, {at} after the start, busy and silent ones ({how}): a reload, a restart or a failover, not an idle timeout."
+        "{count} ended at the same instant, {at} after the start, busy and silent ones ({how}): {cause}, not an idle timeout."
     );
     add(&mut text, &far_sentence(case));
     if goes_on {
