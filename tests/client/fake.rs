@@ -190,6 +190,11 @@ impl<S: Read + Write> Peer<S> {
         self.0.read().unwrap()
     }
 
+    /// The next message, unless the connection ends.
+    pub(crate) fn try_next(&mut self) -> Result<Message, tokio_tungstenite::tungstenite::Error> {
+        self.0.read()
+    }
+
     /// The text of the next ping.
     pub(crate) fn ping(&mut self) -> Utf8Bytes {
         match self.next() {

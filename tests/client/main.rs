@@ -22,6 +22,7 @@ mod documentation;
 mod fake;
 mod flood;
 mod handshake;
+mod idle;
 mod interop;
 mod live;
 mod metrics;

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 const QUEUE: usize = 64;
 
 /// Longest wait for a slow reader at the end.
-const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Moves to the beginning of the line and empties it (ECMA-48, CR and EL).
 const ERASE: &str = "\r\x1b[K";

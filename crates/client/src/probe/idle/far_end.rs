@@ -1,0 +1,129 @@
+//! How connections ended for the server, which `/probe` tells.
+
+use std::time::Duration;
+
+use proto::probe::{By, Ended};
+
+use super::super::link::Link;
+use crate::net::Endpoint;
+use crate::net::ending::Ending;
+
+/// Most connections made to find the instance that a lost connection led to.
+const TRIES: usize = 6;
+
+/// Most ends that are asked for.
+const ASKED: usize = 3;
+
+/// How connections ended for the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FarEnd {
+    /// `open`, `close-CODE`, `fin`, `rst` or `silence`.
+    pub(super) seen: String,
+    pub(super) by: Option<By>,
+    /// The address that connections come from.
+    pub(super) peer: String,
+}
+
+/// Asks how these connections, given as number and instance, ended for the server. `None` if the
+/// server does not know, or cannot be reached.
+pub(super) async fn ask(
+    endpoint: &Endpoint,
+    patience: Duration,
+    lost: &[(String, String)],
+) -> Option<FarEnd> {
+    for _ in 0..TRIES {
+        let mut link = Link::open(endpoint, patience).await.ok()?;
+        let (instance, peer) = link
+            .hello()
+            .map(|hello| (hello.instance.into_owned(), host(&hello.peer).to_owned()))?;
+        let own = lost.iter().filter(|(_, of)| *of == instance).map(|(number, _)| number);
+        let mut told = None;
+        for number in own.take(ASKED) {
+            let answer = link.ask_for_end(number, patience).await.ok()?;
+            let Ok(Ended { seen, by, .. }) = serde_json::from_str(&answer) else { continue };
+            if seen != "unknown" {
+                told = Some(FarEnd { seen: seen.into_owned(), by, peer: peer.clone() });
+                break;
+            }
+        }
+        link.close(&Ending::Stopped).await;
+        if told.is_some() {
+            return told;
+        }
+    }
+    None
+}
+
+/// An address without its port.
+fn host(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
+}
+
+impl FarEnd {
+    /// The end in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let Self { seen, by, peer } = self;
+        let how = match (seen.as_str(), by) {
+            ("open", _) => {
+                return "For the server the connection is still open: something between went dumb"
+                    .into();
+            }
+            ("silence", _) => "gave the connection up, since nothing came over it".into(),
+            (seen, Some(By::Server)) => {
+                return format!("The server itself closed the connection ({})", shown(seen));
+            }
+            (seen, _) if seen.starts_with("close-") => {
+                format!("got a Close ({}) from {peer}", shown(seen))
+            }
+            (seen, _) => format!(
+                "saw a {} from {peer} and sent no Close: something between cut the connection",
+                shown(seen)
+            ),
+        };
+        format!("The server {how}")
+    }
+
+    /// Whether the server ended the connection.
+    pub(super) fn is_by_server(&self) -> bool {
+        self.by == Some(By::Server) && self.seen != "open"
+    }
+}
+
+/// An end in words.
+fn shown(seen: &str) -> String {
+    match seen {
+        "fin" | "rst" => seen.to_uppercase(),
+        seen => seen.strip_prefix("close-").unwrap_or(seen).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_for_the_server_is_a_sentence() {
+        for (seen, by, sentence) in [
+            (
+                "fin",
+                Some(By::Peer),
+                "The server saw a FIN from 10.0.3.4 and sent no Close: something between cut the connection",
+            ),
+            ("close-1001", Some(By::Server), "The server itself closed the connection (1001)"),
+            ("close-1000", Some(By::Peer), "The server got a Close (1000) from 10.0.3.4"),
+            (
+                "open",
+                None,
+                "For the server the connection is still open: something between went dumb",
+            ),
+            (
+                "silence",
+                Some(By::Server),
+                "The server gave the connection up, since nothing came over it",
+            ),
+        ] {
+            let far = FarEnd { seen: seen.into(), by, peer: host("10.0.3.4:4711").into() };
+            assert_eq!(far.sentence(), sentence);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Ends at one instant, whatever the connections did: a reload, a restart, a failover.
+
+use std::time::Duration;
+
+use super::super::observed::Observed;
+use super::common_seen;
+use super::group::spread;
+use crate::outage::seen::Seen;
+
+/// Largest difference between ends at one instant. A connection that dies without a word is known
+/// to have lived up to its last frame, which may be a second ago.
+const INSTANT: Duration = Duration::from_millis(1200);
+
+/// Fewest ends at one instant.
+const FEWEST: usize = 3;
+
+/// Connections that ended at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Instant {
+    /// When, from the start of the probe.
+    pub(in super::super) at: Duration,
+    /// How most of them ended.
+    pub(in super::super) seen: Seen,
+    pub(in super::super) lanes: Vec<usize>,
+}
+
+/// The instant at which most connections ended, if busy ones are among them and the ends have that
+/// instant in common rather than an age.
+pub(super) fn instant(all: &[Observed]) -> Option<Instant> {
+    let mut ends: Vec<(Duration, usize)> = (0..all.len())
+        .filter(|&lane| all[lane].cut().is_some())
+        .filter_map(|lane| Some((all[lane].ended_at()?, lane)))
+        .collect();
+    ends.sort_unstable();
+    let within = |start: usize| {
+        let first = ends[start].0;
+        ends[start..].iter().take_while(move |(at, _)| *at - first <= INSTANT)
+    };
+    let start = (0..ends.len()).max_by_key(|&start| within(start).count())?;
+    let at = ends[start].0;
+    let mut lanes: Vec<_> = within(start).map(|&(_, lane)| lane).collect();
+    let of = |time: fn(&Observed) -> Option<Duration>| {
+        spread(lanes.iter().filter_map(|&lane| time(&all[lane])))
+    };
+    let (ages, instants) = (of(|lane| lane.cut().map(|end| end.age)), of(Observed::ended_at));
+    let has_data = lanes.iter().any(|&lane| all[lane].kind.has_data());
+    if lanes.len() < FEWEST || !has_data || ages <= instants {
+        return None;
+    }
+    lanes.extend((0..all.len()).filter(|&lane| is_silent_since(&all[lane], at)));
+    Some(Instant { at, seen: common_seen(all, &lanes), lanes })
+}
+
+/// Whether the client asked after an instant at which everything went silent, and got no answer.
+fn is_silent_since(lane: &Observed, instant: Duration) -> bool {
+    let is_mute = lane.end.as_ref().is_some_and(|end| end.is_asked && end.seen == Seen::Silence);
+    is_mute && lane.ended_at().is_some_and(|asked| asked + INSTANT >= instant)
+}

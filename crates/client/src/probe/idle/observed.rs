@@ -1,0 +1,156 @@
+//! What was observed of a connection.
+
+use std::time::Duration;
+
+use super::kind::Kind;
+use crate::outage::seen::Seen;
+
+/// What was observed of a connection so far. Times count from the start of the probe, ages from the
+/// opening handshake of the connection.
+#[derive(Clone, Debug)]
+pub(super) struct Observed {
+    pub(super) kind: Kind,
+    /// The silence after which a connection of the ladder asks.
+    pub(super) rung: Option<Duration>,
+    /// When it was opened.
+    pub(super) opened: Duration,
+    /// Age at the last frame from the server.
+    pub(super) heard: Duration,
+    /// The silence after which the server answered.
+    pub(super) answered: Option<Duration>,
+    /// Ping frames that the server sent by itself.
+    pub(super) pings: Pace,
+    /// Messages that the server sent by itself, those after the opening not counted.
+    pub(super) messages: Pace,
+    pub(super) end: Option<End>,
+    /// Age at which the client was done with the connection.
+    pub(super) done: Option<Duration>,
+    /// The number of the connection at `/probe`, and the instance.
+    pub(super) number: Option<(String, String)>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Age at the end; after a silence, at the last sign of life.
+    pub(super) age: Duration,
+    /// Time without traffic before the end.
+    pub(super) silent: Duration,
+    pub(super) seen: Seen,
+    pub(super) reason: String,
+    /// The reason in the Close frame of the server, empty without one.
+    pub(super) said: String,
+    /// Whether the connection seemed open until the client asked.
+    pub(super) is_asked: bool,
+}
+
+/// How often something came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pace {
+    count: u32,
+    first: Duration,
+    last: Duration,
+}
+
+impl Pace {
+    /// Records that it came, at this age of the connection.
+    pub(super) fn came(&mut self, age: Duration) {
+        if self.count == 0 {
+            self.first = age;
+        }
+        self.count = self.count.saturating_add(1);
+        self.last = age;
+    }
+
+    /// How often it came.
+    pub(super) fn count(self) -> u32 {
+        self.count
+    }
+
+    /// The age of the connection when it came last.
+    #[cfg(test)]
+    pub(super) fn last(self) -> Duration {
+        self.last
+    }
+
+    /// The time from one to the next; of a single one, from the opening.
+    pub(super) fn interval(self) -> Option<Duration> {
+        match self.count {
+            0 => None,
+            1 => Some(self.first),
+            count => Some((self.last - self.first) / (count - 1)),
+        }
+    }
+}
+
+impl Observed {
+    /// A connection that was opened now.
+    pub(super) fn new(kind: Kind, rung: Option<Duration>, opened: Duration) -> Self {
+        Self {
+            kind,
+            rung,
+            opened,
+            heard: Duration::ZERO,
+            answered: None,
+            pings: Pace::default(),
+            messages: Pace::default(),
+            end: None,
+            done: None,
+            number: None,
+        }
+    }
+
+    /// The age at its end, or now.
+    pub(super) fn age(&self, now: Duration) -> Duration {
+        match (&self.end, self.done) {
+            (Some(end), _) => end.age,
+            (None, Some(done)) => done,
+            (None, None) => now.saturating_sub(self.opened),
+        }
+    }
+
+    /// Whether it was open at this time from the start of the probe.
+    pub(super) fn was_open(&self, at: Duration) -> bool {
+        let done = self.ended_at().or(self.done.map(|done| self.opened + done));
+        self.opened <= at && done.is_none_or(|done| done >= at)
+    }
+
+    /// Whether it is open and in use.
+    pub(super) fn is_open(&self) -> bool {
+        self.end.is_none() && self.done.is_none()
+    }
+
+    /// How it ended, unless only a question of the client showed that.
+    pub(super) fn cut(&self) -> Option<&End> {
+        self.end.as_ref().filter(|end| !end.is_asked)
+    }
+
+    /// The end as an instant, from the start of the probe.
+    pub(super) fn ended_at(&self) -> Option<Duration> {
+        self.end.as_ref().map(|end| self.opened + end.age)
+    }
+
+    /// The time without traffic of its own before a cut: where the server spoke by itself, the age.
+    pub(super) fn quiet(&self) -> Option<Duration> {
+        let end = self.end.as_ref()?;
+        let is_spoken_to = self.pings.count() + self.messages.count() > 0;
+        Some(if is_spoken_to { end.age } else { end.silent })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_has_an_interval() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::default();
+        assert_eq!(pace.interval(), None);
+        pace.came(second * 20);
+        assert_eq!(pace.interval(), Some(second * 20));
+        pace.came(second * 35);
+        pace.came(second * 50);
+        assert_eq!((pace.count(), pace.interval()), (3, Some(second * 15)));
+    }
+}

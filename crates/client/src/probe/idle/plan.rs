@@ -1,0 +1,218 @@
+//! Which connections are opened, and when.
+
+use std::time::Duration;
+
+use super::kind::Kind;
+
+/// Longest pause between two frames of a connection with traffic.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest time over which the connections are opened. Connections of one kind are of different
+/// ages then, so that a cut at one age is told from a cut at one instant.
+const LONGEST_STAGGER: Duration = Duration::from_secs(2);
+
+/// Silences after which a connection asks once, in seconds: around the timeouts that proxies and
+/// balancers have by default, and a few between. A gap in which a connection was dropped without a
+/// word is searched more closely afterwards.
+const RUNGS: [f64; 28] = [
+    3.0, 5.5, 8.0, 10.0, 15.0, 19.5, 20.5, 29.0, 29.6, 30.4, 31.0, 45.0, 54.5, 55.5, 59.0, 59.5,
+    60.5, 61.0, 80.0, 99.0, 101.0, 119.0, 121.0, 180.0, 239.0, 241.0, 299.0, 301.0,
+];
+
+/// The same beyond five minutes.
+const HIGH_RUNGS: [f64; 12] =
+    [349.0, 351.0, 420.0, 510.0, 597.0, 603.0, 750.0, 893.0, 907.0, 1200.0, 1790.0, 1810.0];
+
+/// Longest time for which connections with traffic have to outlive silent ones.
+const LONGEST_SETTLING: Duration = Duration::from_secs(20);
+
+/// Up to this time, the rungs of the ladder are at even distances.
+const EVEN: Duration = Duration::from_secs(20);
+
+/// Rungs at even distances.
+const EVEN_RUNGS: u32 = 20;
+
+/// A connection to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lane {
+    pub(super) kind: Kind,
+    /// The silence after which a connection of the ladder asks.
+    pub(super) rung: Option<Duration>,
+    /// When it is opened, from the start of the probe.
+    pub(super) start: Duration,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Longest timeout to look for.
+    pub(super) max: Duration,
+    /// Whether the server speaks `/probe`.
+    pub(super) is_probe: bool,
+    /// Whether the connection outlives a message of the client.
+    pub(super) takes_messages: bool,
+    /// Whether the server answers when it is asked. Otherwise no drop without a word is noticed.
+    pub(super) answers: bool,
+    /// Whether TCP lies below.
+    pub(super) is_tcp: bool,
+}
+
+impl Plan {
+    /// Pause between two frames of a connection with traffic.
+    pub(super) fn interval(&self) -> Duration {
+        (self.max / 20).min(LONGEST_INTERVAL)
+    }
+
+    /// Time for which the connections with traffic have to outlive the silent ones that were cut
+    /// after `timeout`.
+    pub(super) fn settle(&self, timeout: Duration) -> Duration {
+        (timeout * 4 / 5).clamp(self.interval() * 3, LONGEST_SETTLING)
+    }
+
+    /// All connections, in the order in which they are opened.
+    pub(super) fn lanes(&self) -> Vec<Lane> {
+        let (kinds, rungs) = (self.kinds(), self.rungs());
+        let own = |kind: &Kind| (*kind, None);
+        let ladder = |rung: &Duration| (Kind::Silent, Some(*rung));
+        // What a verdict needs at least comes first: not every server takes all connections.
+        let mut order = vec![own(&Kind::Silent)];
+        order.extend(kinds.iter().map(own));
+        order.extend(rungs.iter().map(ladder));
+        // A balancer may send every second connection another way: the two of a kind go both.
+        let further = 1 + (kinds.len() + rungs.len()) % 2;
+        order.extend(vec![own(&Kind::Silent); further]);
+        order.extend(kinds.iter().map(own));
+        let stagger = LONGEST_STAGGER.min(self.max / 5) / order.len() as u32;
+        let lane = |(number, (kind, rung))| Lane { kind, rung, start: stagger * number };
+        (0..).zip(order).map(lane).collect()
+    }
+
+    /// The kinds of connections that can be had here.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let can = |kind: &Kind| match kind {
+            Kind::TcpKeepalive => self.is_tcp,
+            Kind::Message => self.takes_messages,
+            Kind::ServerPing | Kind::ServerMessage => self.is_probe,
+            Kind::Silent | Kind::ProtocolPing | Kind::UnaskedPong | Kind::Busy => true,
+        };
+        Kind::ALL.into_iter().filter(can).collect()
+    }
+
+    /// Silences after which connections of the ladder ask, in rising order.
+    fn rungs(&self) -> Vec<Duration> {
+        if !self.answers {
+            return Vec::new();
+        }
+        if self.max <= EVEN {
+            return (1..EVEN_RUNGS).map(|rung| self.max * rung / EVEN_RUNGS).collect();
+        }
+        let rungs = RUNGS.into_iter().chain(HIGH_RUNGS).map(Duration::from_secs_f64);
+        rungs.filter(|&rung| rung < self.max).collect()
+    }
+}
+
+/// Largest gap between two silences that says well enough where the timeout is.
+pub(super) fn fine_gap(timeout: Duration) -> Duration {
+    (timeout / 50).max(Duration::from_secs(1))
+}
+
+/// Silences that search the gap between one that was answered and one that was not, opened from
+/// `start` on; empty if the gap is fine.
+pub(super) fn refinement(answered: Duration, unanswered: Duration, start: Duration) -> Vec<Lane> {
+    // Timeouts of a second or two have rungs that are closer than a second.
+    let slack = Duration::from_millis(100);
+    let gap = unanswered.saturating_sub(answered);
+    if gap <= fine_gap(unanswered) + slack {
+        return Vec::new();
+    }
+    let parts = (gap.as_secs_f64() / fine_gap(unanswered).as_secs_f64()).ceil() as u32;
+    let lane = |part| Lane {
+        kind: Kind::Silent,
+        rung: Some(answered + gap * part / parts),
+        start: start + Duration::from_millis(20) * part,
+    };
+    (1..parts).map(lane).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(max: f64) -> Plan {
+        let max = Duration::from_secs_f64(max);
+        Plan { max, is_probe: true, takes_messages: true, answers: true, is_tcp: true }
+    }
+
+    fn rungs(max: f64) -> Vec<f64> {
+        plan(max).rungs().iter().map(Duration::as_secs_f64).collect()
+    }
+
+    #[test]
+    fn there_are_two_connections_of_each_kind_of_different_ages() {
+        for max in [2.0, 20.0, 360.0, 7200.0] {
+            let lanes = plan(max).lanes();
+            for kind in Kind::ALL {
+                let of_kind = lanes.iter().filter(|lane| lane.kind == kind && lane.rung.is_none());
+                let starts: Vec<_> = of_kind.map(|lane| lane.start).collect();
+                let expected = if kind == Kind::Silent { 4..6 } else { 2..3 };
+                assert!(expected.contains(&starts.len()), "{kind}");
+                let apart = starts[starts.len() - 1] - starts[0];
+                assert!(apart > Duration::from_secs_f64(max).min(LONGEST_INTERVAL) / 10, "{kind}");
+            }
+            let silent: Vec<_> = (0..lanes.len())
+                .filter(|&place| lanes[place].kind == Kind::Silent && lanes[place].rung.is_none())
+                .collect();
+            for parity in 0..2 {
+                assert!(silent.iter().filter(|&&place| place % 2 == parity).count() >= 2);
+            }
+            for kind in &Kind::ALL[1..] {
+                let places: Vec<_> =
+                    (0..lanes.len()).filter(|&place| lanes[place].kind == *kind).collect();
+                assert_eq!((places[0] + places[1]) % 2, 1, "{kind}");
+            }
+            assert!(lanes.len() <= 60 && lanes[lanes.len() - 1].start <= LONGEST_STAGGER);
+        }
+    }
+
+    #[test]
+    fn what_a_server_cannot_do_is_left_out() {
+        let plan = Plan {
+            is_probe: false,
+            takes_messages: false,
+            answers: false,
+            is_tcp: false,
+            ..plan(20.0)
+        };
+        let kinds = [Kind::Silent, Kind::ProtocolPing, Kind::UnaskedPong, Kind::Busy];
+        assert_eq!(plan.kinds(), kinds);
+        assert_eq!(plan.lanes().len(), 10, "two of each, and two more silent ones");
+    }
+
+    #[test]
+    fn the_ladder_stands_close_around_the_usual_timeouts() {
+        assert_eq!(rungs(20.0), (1..20).map(f64::from).collect::<Vec<_>>());
+        assert_eq!(rungs(2.0)[..3], [0.1, 0.2, 0.3]);
+        for known in [20.0, 30.0, 55.0, 60.0, 100.0, 120.0, 240.0, 300.0, 350.0] {
+            let rungs = rungs(360.0);
+            let above = rungs.iter().position(|&rung| rung > known).unwrap();
+            let below = rungs[..above].iter().rposition(|&rung| rung < known).unwrap();
+            assert!(rungs[above] - rungs[below] <= 2.0, "{known}");
+        }
+        assert_eq!(rungs(360.0).len(), 30);
+        assert!(rungs(7200.0).is_sorted());
+    }
+
+    #[test]
+    fn a_wide_gap_is_searched_in_steps_that_are_fine() {
+        let seconds = Duration::from_secs_f64;
+        let refined = |low, high| {
+            let lanes = refinement(seconds(low), seconds(high), Duration::ZERO);
+            lanes.iter().map(|lane| lane.rung.unwrap().as_secs_f64()).collect::<Vec<_>>()
+        };
+        assert_eq!(refined(59.5, 60.5), [0.0; 0]);
+        assert_eq!(refined(349.0, 351.0), [0.0; 0]);
+        assert_eq!(refined(5.5, 8.0).len(), 2);
+        assert_eq!(refined(31.0, 45.0), (32..45).map(f64::from).collect::<Vec<_>>());
+        assert!(refined(241.0, 299.0).len() < 10);
+    }
+}

@@ -1,0 +1,72 @@
+//! The first connection, which finds out what the server can do.
+
+use std::time::Duration;
+
+use hyper::header::{SERVER, VIA};
+use proto::frame::Opcode;
+use tokio::time::Instant;
+
+use super::super::link::Link;
+use super::super::report::Printer;
+use super::Options;
+use super::lane::message;
+use super::plan::Plan;
+use crate::connection::Connection;
+use crate::net::ending::Ending;
+
+/// Time in which a server closes a connection whose message it does not like.
+const TRIAL: Duration = Duration::from_secs(1);
+
+/// What the first connection found out.
+#[derive(Debug)]
+pub(super) struct Scout {
+    pub(super) plan: Plan,
+    /// `Server` and `Via` of the answer to the upgrade.
+    pub(super) answered_by: Option<String>,
+    /// How the server ended the connection after a message.
+    pub(super) no_messages: Option<String>,
+}
+
+/// Connects for the first time.
+///
+/// # Errors
+/// Why that was not possible.
+pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout, String> {
+    let Options { endpoint, patience, max, .. } = options;
+    let mut link = Link::open(endpoint, *patience).await.map_err(|error| {
+        format!("cannot connect to {}: {error}; client why looks closer", endpoint.url)
+    })?;
+    let mut connection = Connection::new(link.address.to_string(), link.phases);
+    connection.instance = link.hello().map(|hello| hello.instance.into_owned());
+    let is_probe = connection.instance.is_some();
+    let answer = link.ping(*patience).await;
+    let first_reply = answer.as_ref().ok().map(|answer| answer.time);
+    let url = endpoint.url.to_string();
+    printer.record("connection", &connection.fields(&url, first_reply)).await;
+
+    let no_messages = if is_probe { None } else { try_message(&mut link, *max).await.err() };
+    let plan = Plan {
+        max: *max,
+        is_probe,
+        takes_messages: no_messages.is_none(),
+        answers: answer.is_ok(),
+        is_tcp: link.stream().tcp().is_some(),
+    };
+    let answered_by = answered_by(&link);
+    link.close(&Ending::Stopped).await;
+    Ok(Scout { plan, answered_by, no_messages: no_messages.map(|ending| ending.to_string()) })
+}
+
+/// Sends a message to a server that does not speak `/probe`, and waits whether the server closes
+/// the connection over it.
+async fn try_message(link: &mut Link, max: Duration) -> Result<(), Ending> {
+    link.send(Opcode::Text, message().as_bytes()).await?;
+    link.wait_until(Instant::now() + TRIAL.min(max / 5)).await
+}
+
+fn answered_by(link: &Link) -> Option<String> {
+    let headers = &link.agreed.headers;
+    let values = [VIA, SERVER].into_iter().filter_map(|name| headers.get(name));
+    let names: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}

@@ -1,0 +1,205 @@
+//! A world to probe, as a function of time: what each connection would see.
+
+use std::time::Duration;
+
+use super::super::infer::{Inference, infer};
+use super::super::kind::Kind;
+use super::super::observed::{End, Observed};
+use super::super::plan::{Lane, Plan};
+use super::super::scout::Scout;
+use super::super::stage::{Next, Progress, next};
+use super::super::verdict::{Case, Judgement, judge};
+use crate::outage::seen::Seen;
+
+/// Longest wait for an answer.
+const PATIENCE: f64 = 3.0;
+
+/// Which connections something happens to, by their numbers.
+pub(super) type Hits = fn(usize) -> bool;
+
+/// What stands between client and server, and what happens there. Times are in seconds.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) max: f64,
+    pub(super) is_probe: bool,
+    /// The idle timeout, and how it looks.
+    pub(super) idle: Option<f64>,
+    pub(super) seen: Seen,
+    /// Whether nobody hears of a cut before the client asks.
+    pub(super) is_dumb: bool,
+    /// Kinds of traffic that the middle counts.
+    pub(super) counts: fn(Kind) -> bool,
+    pub(super) lifetime: Option<f64>,
+    /// When the middle looks for connections that are over their time, if not at once.
+    pub(super) sweep: Option<f64>,
+    /// An instant at which these connections end.
+    pub(super) instant: Option<(f64, Hits)>,
+    /// Connections that are lost by chance, with their ages.
+    pub(super) lost: &'static [(usize, f64)],
+    /// The most by which things are late.
+    pub(super) jitter: f64,
+    pub(super) server_pings: Option<f64>,
+    /// Another timeout, of every second connection.
+    pub(super) other_idle: Option<f64>,
+}
+
+/// A world in which nothing is cut.
+pub(super) const CALM: World = World {
+    max: 20.0,
+    is_probe: false,
+    idle: None,
+    seen: Seen::Fin,
+    is_dumb: false,
+    counts: Kind::is_talking,
+    lifetime: None,
+    sweep: None,
+    instant: None,
+    lost: &[],
+    jitter: 0.01,
+    server_pings: None,
+    other_idle: None,
+};
+
+/// What the probe made of a world, and how long it took.
+pub(super) struct Outcome {
+    pub(super) found: Inference,
+    pub(super) judgement: Judgement,
+    pub(super) took: f64,
+}
+
+fn seconds(time: f64) -> Duration {
+    Duration::from_secs_f64(time.max(0.0))
+}
+
+/// A number from 0 to 1 that looks random.
+fn noise(number: usize) -> f64 {
+    ((number as f64 + 1.0) * 12.9898).sin().mul_add(43758.5453, 0.0).fract().abs()
+}
+
+impl World {
+    fn plan(&self) -> Plan {
+        Plan {
+            max: seconds(self.max),
+            is_probe: self.is_probe,
+            takes_messages: true,
+            answers: true,
+            is_tcp: true,
+        }
+    }
+
+    /// Probes the world.
+    pub(super) fn probe(&self) -> Outcome {
+        let plan = self.plan();
+        let (mut lanes, mut is_refined) = (plan.lanes(), false);
+        let mut now = 0.0;
+        let finished = loop {
+            let all = self.look(&lanes, now, None);
+            let is_opening = lanes.iter().any(|lane| lane.start > seconds(now));
+            let progress = Progress { now: seconds(now), is_opening, is_refined };
+            match next(&infer(&all, seconds(now)), &all, &plan, progress) {
+                Next::Wait => now += 0.1,
+                Next::Refine(further) => {
+                    assert!(!is_refined, "refined twice");
+                    is_refined = true;
+                    lanes.extend(further);
+                }
+                Next::Finish => break now,
+            }
+            assert!(now < self.max * 4.0 + 60.0, "no end");
+        };
+        let now = finished + PATIENCE;
+        let all = self.look(&lanes, now, Some(finished));
+        let found = infer(&all, seconds(now));
+        let scout = Scout { plan, answered_by: None, no_messages: None };
+        let judgement = judge(&Case {
+            found: &found,
+            all: &all,
+            scout: &scout,
+            far_end: None,
+            failures: (0, None),
+            now: seconds(now),
+            is_stopped: false,
+        });
+        Outcome { judgement, took: finished, found }
+    }
+
+    /// The observations at a time, and after the probe asked at another.
+    fn look(&self, lanes: &[Lane], now: f64, finished: Option<f64>) -> Vec<Observed> {
+        let opened = lanes.iter().enumerate().filter(|(_, lane)| lane.start <= seconds(now));
+        opened.map(|(number, lane)| self.observe(number, lane, now, finished)).collect()
+    }
+
+    fn observe(&self, number: usize, lane: &Lane, now: f64, finished: Option<f64>) -> Observed {
+        let opened = lane.start.as_secs_f64() + noise(number) * self.jitter;
+        let mut seen = Observed::new(lane.kind, lane.rung, seconds(opened));
+        let (age, over) = (now - opened, self.over(number, lane.kind, opened));
+        let asks = match lane.kind {
+            Kind::Silent => lane.rung.map_or(self.max, |rung| rung.as_secs_f64()),
+            _ => finished.map_or(f64::INFINITY, |finished| finished - opened),
+        };
+        let stays = finished.is_some_and(|finished| finished - opened < asks);
+        let alive = age.min(over).min(asks);
+        seen.heard = seconds(if lane.kind.is_talking() { alive } else { 0.0 });
+        if let Some(every) = self.server_pings {
+            let pings = (1..).map(|number| f64::from(number) * every);
+            pings.take_while(|&ping| ping < alive).for_each(|ping| seen.pings.came(seconds(ping)));
+        }
+        let is_told = !self.is_dumb || self.is_lost(number).is_some();
+        if over <= asks && is_told && age >= over {
+            seen.end = Some(self.end(&seen, over, over, false));
+        } else if over <= asks && self.is_dumb && lane.kind.is_answered() && age >= over + PATIENCE
+        {
+            seen.end = Some(End { seen: Seen::Silence, ..self.end(&seen, over, over, false) });
+        } else if over <= asks && self.is_dumb && age >= asks + PATIENCE && !stays {
+            seen.end = Some(self.end(&seen, asks, asks, true));
+        } else if over > asks && age >= asks {
+            seen.answered = Some(seconds(asks));
+            seen.heard = seconds(asks);
+            seen.done = Some(seconds(asks));
+        }
+        seen
+    }
+
+    fn end(&self, lane: &Observed, age: f64, silent: f64, is_asked: bool) -> End {
+        let last = lane.pings.last().as_secs_f64();
+        let silent = seconds(silent - last);
+        End {
+            age: seconds(age),
+            silent,
+            seen: self.seen,
+            reason: String::new(),
+            said: String::new(),
+            is_asked,
+        }
+    }
+
+    fn is_lost(&self, number: usize) -> Option<f64> {
+        self.lost.iter().find(|(lane, _)| *lane == number).map(|(_, age)| *age)
+    }
+
+    /// The age at which a connection is over.
+    fn over(&self, number: usize, kind: Kind, opened: f64) -> f64 {
+        let late = noise(number + 1000) * self.jitter;
+        let mut over = f64::INFINITY;
+        let idle = match self.other_idle {
+            Some(other) if number.is_multiple_of(2) => Some(other),
+            _ => self.idle,
+        };
+        let is_pinged = self.server_pings.is_some_and(|every| {
+            (self.counts)(Kind::ProtocolPing) && idle.is_some_and(|idle| every < idle)
+        });
+        if let Some(idle) = idle.filter(|_| !(self.counts)(kind) && !is_pinged) {
+            over = idle + late;
+        }
+        if let Some(lifetime) = self.lifetime {
+            over = over.min(lifetime + late);
+        }
+        if let Some(sweep) = self.sweep.filter(|_| over.is_finite()) {
+            over = ((opened + over) / sweep).ceil() * sweep - opened;
+        }
+        if let Some((instant, _)) = self.instant.filter(|(_, hits)| hits(number)) {
+            over = over.min((instant + late - opened).max(0.0));
+        }
+        self.is_lost(number).map_or(over, |age| over.min(age))
+    }
+}

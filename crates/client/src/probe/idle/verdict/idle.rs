@@ -1,0 +1,168 @@
+//! The verdict on an idle timeout.
+
+use std::time::Duration;
+
+use super::super::far_end::FarEnd;
+use super::super::infer::Idle;
+use super::super::kind::Kind;
+use super::words::{common_ending, listed, range, sentence, suggested_pause};
+use super::{Case, Fields, Judgement, fitting, share};
+use crate::outage::seen::Seen;
+use crate::probe::diagnosis;
+use crate::record;
+use crate::words::seconds;
+
+/// The settings of idle timeouts: a program that the answer to the upgrade may name, and its own.
+const SETTINGS: [(&str, &str); 5] = [
+    ("nginx", "proxy_read_timeout and proxy_send_timeout"),
+    ("HAProxy", "timeout tunnel, else timeout client and timeout server"),
+    ("Apache", "Timeout"),
+    ("Caddy", "read_timeout and write_timeout in transport http"),
+    ("Envoy", "stream_idle_timeout"),
+];
+
+pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
+    let found = case.found;
+    let is_by_server = case.far_end.is_some_and(FarEnd::is_by_server);
+    let (fits, names) = match is_by_server {
+        true => (String::new(), Vec::new()),
+        false => fitting(diagnosis::Kind::Idle, idle.time, idle.is_dumb),
+    };
+    let pause = (!found.kept.is_empty()).then(|| suggested_pause(idle.low));
+    let mut text = vec![cut(case, idle), traffic(case, pause)];
+    if let Some(lifetime) = &found.lifetime {
+        let age = seconds(lifetime.time);
+        text.push(format!(
+            "Beside that, a connection is cut at an age of {age}, however busy ({})",
+            common_ending(case.all, &lifetime.lanes, lifetime.seen)
+        ));
+    }
+    if let Some(instant) = &found.instant {
+        text.push(at_once(instant.lanes.len(), instant.at));
+    }
+    text.extend(case.far_end.map(FarEnd::sentence));
+    if let Some(pings) = found.server_pings {
+        text.push(format!(
+            "The server itself pings every {}, and that does not keep the connection",
+            seconds(pings)
+        ));
+    }
+    text.push(whose(idle, is_by_server, &fits, case.scout.answered_by.as_deref()));
+    let text: Vec<_> = text.iter().filter(|part| !part.is_empty()).collect();
+    let [first, rest @ ..] = text.as_slice() else { return Judgement::default() };
+    let rest: Vec<_> = rest.iter().map(|part| sentence(part.trim_end_matches('.'))).collect();
+    let text = format!("{first}. {}", rest.join(" "));
+    let fields = Fields {
+        idle_timeout: Some(record::seconds(idle.time)),
+        cut_by: Some(idle.seen),
+        suggest_ping: pause.map(record::seconds),
+        lifetime: found.lifetime.as_ref().map(|lifetime| record::seconds(lifetime.time)),
+        fits: names,
+        ..fields
+    };
+    Judgement { ok: Some(false), text: text.trim_end().to_owned(), fields }
+}
+
+/// `cut after 5.0 s without traffic (FIN, no Close; all 12 silent connections)`.
+fn cut(case: &Case<'_>, idle: &Idle) -> String {
+    let count = share(idle.lanes.len(), idle.of, "silent connection");
+    let how = common_ending(case.all, &idle.lanes, idle.seen);
+    let others = match (idle.of - idle.lanes.len(), idle.later) {
+        (0, _) => String::new(),
+        (_, Some((low, high))) => format!("; others after {}", range(low, low, high)),
+        (_, None) => "; the others hold longer, so not all ways there have this timeout".into(),
+    };
+    if !idle.is_dumb {
+        let time = range(idle.low, idle.time, idle.high);
+        return format!("cut after {time} without traffic ({how}; {count}{others})");
+    }
+    let half = seconds((idle.high - idle.low) / 2);
+    let (time, low, high) = (seconds(idle.time), seconds(idle.low), seconds(idle.high));
+    let then = match idle.seen {
+        Seen::Silence => "what is sent then gets no answer".to_owned(),
+        _ => format!("what is sent then is answered with the end ({how})"),
+    };
+    let before = match idle.low.is_zero() {
+        true => String::new(),
+        false => format!("after {low} of silence the server still answered; "),
+    };
+    format!(
+        "dropped without a word after {time} ± {half} without traffic: the connection seems open, and {then} ({before}after {high} and longer it did not, {count})"
+    )
+}
+
+/// What keeps the connection, and how often that is to be sent.
+fn traffic(case: &Case<'_>, pause: Option<Duration>) -> String {
+    let found = case.found;
+    let useless: Vec<_> =
+        found.not_kept.iter().copied().filter(|&kind| kind != Kind::Silent).collect();
+    let Some(pause) = pause else {
+        return match useless.as_slice() {
+            [] => {
+                "What keeps it could not be told: no connection with traffic was there long enough"
+                    .into()
+            }
+            useless => format!("{} did not keep it", listed(useless)),
+        };
+    };
+    let useless = match useless.as_slice() {
+        [] => String::new(),
+        useless => format!("; {} did not", listed(useless)),
+    };
+    let every =
+        if pause.subsec_nanos() == 0 { format!("{} s", pause.as_secs()) } else { seconds(pause) };
+    let what = match () {
+        () if found.kept.contains(&Kind::ProtocolPing) => "ping",
+        () if found.kept.contains(&Kind::Message) => "send a message",
+        () => "send something that keeps it",
+    };
+    format!("{} kept it{useless}. {} every {every}", listed(&found.kept), capital(what))
+}
+
+fn capital(text: &str) -> String {
+    let dotted = sentence(text);
+    dotted.trim_end_matches('.').to_owned()
+}
+
+fn at_once(connections: usize, at: Duration) -> String {
+    format!(
+        "After {} {connections} connections ended at one instant, busy or not, as a reload does",
+        seconds(at)
+    )
+}
+
+/// Whose timeout it is, as far as that shows.
+fn whose(idle: &Idle, is_by_server: bool, fits: &str, answered_by: Option<&str>) -> String {
+    if is_by_server {
+        return "The timeout is that of the server, so that is where to change it".into();
+    }
+    if !fits.is_empty() {
+        return fits.to_owned();
+    }
+    let time = range(idle.low, idle.time, idle.high);
+    match idle.seen {
+        Seen::Close(4000..) => format!(
+            "The code is one of an application's own (RFC 6455, section 7.4.2), so the timeout of {time} is most likely that of the server"
+        ),
+        Seen::Close(_) => format!(
+            "A Close comes from the server or from a proxy that speaks WebSocket: look for a timeout of {time} there"
+        ),
+        _ if idle.is_dumb => "Fits no default that is known here: firewalls, NAT and balancers below HTTP drop connections like that".into(),
+        _ => format!("Fits no default that is known here, so look for {time} in {}", settings(answered_by)),
+    }
+}
+
+/// Where an idle timeout is set: in the program that the answer names, else in any.
+fn settings(answered_by: Option<&str>) -> String {
+    let by = answered_by.unwrap_or_default();
+    let named = |name: &str| by.to_lowercase().contains(&name.to_lowercase());
+    match SETTINGS.into_iter().find(|(name, _)| named(name)) {
+        Some((name, setting)) => format!(
+            "{setting} of {name}, which the answer to the upgrade names ({by}), or in what else stands between"
+        ),
+        None => {
+            let all = SETTINGS.map(|(name, setting)| format!("{name}: {setting}"));
+            format!("what stands between ({}; a cloud balancer: its idle timeout)", all.join("; "))
+        }
+    }
+}

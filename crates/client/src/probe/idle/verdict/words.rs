@@ -1,0 +1,108 @@
+//! Words of the verdict.
+
+use std::time::Duration;
+
+use super::super::kind::Kind;
+use super::super::observed::{End, Observed};
+use crate::outage::seen::Seen;
+use crate::words::seconds;
+
+/// How an end looks, for a person.
+pub(super) fn ending(end: &End) -> String {
+    match end.seen {
+        Seen::Close(code) if end.said.is_empty() => format!("Close {code}"),
+        Seen::Close(code) => format!("Close {code}, {:?}", end.said),
+        Seen::Fin => "FIN, no Close".into(),
+        Seen::Rst => "RST, no Close".into(),
+        Seen::Silence => "no answer".into(),
+        Seen::Refused => "refused".into(),
+    }
+}
+
+/// How these connections ended that most have in common, for a person.
+pub(super) fn common_ending(all: &[Observed], lanes: &[usize], seen: Seen) -> String {
+    let mut ends = lanes.iter().filter_map(|&lane| all[lane].end.as_ref());
+    ends.find(|end| end.seen == seen).map(ending).unwrap_or_default()
+}
+
+/// A time, with the other one if the two differ by more than the measurement allows for.
+pub(super) fn range(low: Duration, time: Duration, high: Duration) -> String {
+    let is_wide = high - low > Duration::from_secs(1).max(time / 50);
+    if is_wide { format!("{:.1} to {}", low.as_secs_f64(), seconds(high)) } else { seconds(time) }
+}
+
+/// A long time as a person would say it, `6 m` or `90 s`.
+pub(super) fn limit(time: Duration) -> String {
+    let whole = time.as_secs();
+    match whole {
+        120.. if whole.is_multiple_of(60) => format!("{} m", whole / 60),
+        _ if time.subsec_millis() == 0 => format!("{whole} s"),
+        _ => seconds(time),
+    }
+}
+
+/// Kinds of traffic, `protocol pings, messages and TCP keepalive`.
+pub(super) fn listed(kinds: &[Kind]) -> String {
+    let names: Vec<_> = kinds.iter().map(|kind| kind.words()).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A sentence with its first letter in upper case and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
+}
+
+/// Pauses between pings that a person would set, in seconds.
+const PAUSES: [f64; 24] = [
+    0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0,
+    60.0, 90.0, 100.0, 120.0, 150.0, 240.0, 300.0,
+];
+
+/// The pause between pings for an idle timeout: two fit into it, so that one may be late.
+pub(super) fn suggested_pause(timeout: Duration) -> Duration {
+    let most = timeout.as_secs_f64() * 0.45;
+    let pause = PAUSES.into_iter().rev().find(|&pause| pause <= most);
+    Duration::from_secs_f64(pause.unwrap_or(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_pings_fit_into_the_timeout() {
+        for (timeout, pause) in
+            [(5.0, 2.0), (30.0, 12.0), (55.0, 20.0), (60.0, 25.0), (100.0, 40.0), (350.0, 150.0)]
+        {
+            let suggested = suggested_pause(Duration::from_secs_f64(timeout));
+            assert_eq!(suggested.as_secs_f64(), pause, "{timeout}");
+        }
+        assert!(suggested_pause(Duration::from_millis(300)) < Duration::from_millis(150));
+    }
+
+    #[test]
+    fn times_are_short() {
+        let time = Duration::from_secs_f64;
+        assert_eq!(range(time(4.9), time(5.0), time(5.3)), "5.0 s");
+        assert_eq!(range(time(4.0), time(5.0), time(6.1)), "4.0 to 6.1 s");
+        for (seconds, text) in [(360.0, "6 m"), (90.0, "90 s"), (60.0, "60 s"), (2.5, "2.5 s")] {
+            assert_eq!(limit(time(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn kinds_are_listed() {
+        assert_eq!(listed(&[Kind::Message]), "messages");
+        assert_eq!(
+            listed(&[Kind::ProtocolPing, Kind::Message, Kind::TcpKeepalive]),
+            "protocol pings, messages and TCP keepalive"
+        );
+        assert_eq!(sentence("éa b"), "Éa b.");
+    }
+}

@@ -1,0 +1,311 @@
+//! `client idle`: what it says of ways whose faults are known.
+
+mod behind;
+mod relay;
+
+use std::net::SocketAddr;
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::client::{Client, command};
+use crate::fake::{Fake, Peer, Port};
+use crate::real_server::Running;
+use crate::records;
+use crate::terminal::{CTRL_C, Terminal};
+use relay::{Cut, Relay, Rules};
+
+/// An idle timeout that is short for a test, and long for a busy machine.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// The longest timeout that is looked for.
+const MAX: &str = "8s";
+
+/// A server of this project.
+struct Backend {
+    address: SocketAddr,
+    server: Running,
+    _folder: TempDir,
+}
+
+impl Backend {
+    fn start() -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+        let server = Running::start(port.address(), &folder, &[]);
+        Self { address: port.address(), server, _folder: folder }
+    }
+}
+
+/// What a run said.
+struct Said {
+    verdict: Value,
+    lanes: Vec<Value>,
+    status: Option<i32>,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        let objects = records::checked(&output.stdout);
+        let verdict = objects.last().unwrap().clone();
+        let lanes = objects.into_iter().filter(|object| object["type"] == "lane").collect();
+        Self { verdict, lanes, status: output.status.code() }
+    }
+
+    fn text(&self) -> &str {
+        self.verdict["text"].as_str().unwrap()
+    }
+
+    /// Checks that the verdict is on an idle timeout of about this length.
+    #[track_caller]
+    fn assert_idle(&self, idle: Duration, seen: &str) {
+        assert_eq!((&self.verdict["ok"], self.status), (&false.into(), Some(1)), "{}", self.text());
+        let found =
+            self.verdict["idle_timeout"].as_f64().unwrap_or_else(|| panic!("{}", self.text()));
+        // A busy machine is late.
+        assert!(
+            found > idle.as_secs_f64() - 0.5 && found < idle.as_secs_f64() + 1.0,
+            "{}",
+            self.text()
+        );
+        assert_eq!(self.verdict["cut_by"], seen, "{}", self.text());
+    }
+
+    #[track_caller]
+    fn assert_kept_by(&self, kinds: &[&str]) {
+        assert_eq!(self.verdict["kept_by"], json!(kinds), "{}", self.text());
+        assert_eq!(
+            self.verdict["not_kept_by"],
+            json!(["silent", "tcp-keepalive"]),
+            "{}",
+            self.text()
+        );
+    }
+}
+
+/// All traffic that there is at `/probe`, and elsewhere.
+const AT_PROBE: [&str; 5] =
+    ["protocol-ping", "message", "unasked-pong", "server-ping", "server-message"];
+const ELSEWHERE: [&str; 3] = ["protocol-ping", "message", "unasked-pong"];
+
+fn idle(url: &str, args: &[&str]) -> Said {
+    let mut command = command(&[("PONG_TIMEOUT", "3")]);
+    Said::of(&command.args(["idle", url, "--json", "--max", MAX]).args(args).output().unwrap())
+}
+
+/// The verdict on a way with these rules.
+fn through(rules: Rules, path: &str) -> Said {
+    let backend = Backend::start();
+    let relay = Relay::start(backend.address, rules);
+    let said = idle(&relay.url(path), &[]);
+    drop(relay);
+    backend.server.stop();
+    said
+}
+
+#[test]
+fn a_cut_with_fin_is_an_idle_timeout_of_what_stands_between() {
+    let said = through(Rules { idle: Some(IDLE), ..Rules::default() }, "/probe");
+    said.assert_idle(IDLE, "fin");
+    said.assert_kept_by(&AT_PROBE);
+    assert!(said.text().starts_with("cut after 2."), "{}", said.text());
+    assert!(
+        said.text().contains("The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection."),
+        "{}",
+        said.text()
+    );
+    assert_eq!(said.verdict["server_saw"], "fin");
+    assert!(said.verdict["suggest_ping"].as_f64().is_some_and(|ping| ping <= 1.0));
+    let cut = said.lanes.iter().filter(|lane| lane["lane"] == "silent" && lane["seen"] == "fin");
+    assert!(cut.count() >= 2, "{:?}", said.lanes);
+}
+
+#[test]
+fn a_reset_is_told_as_one() {
+    let rules = Rules { idle: Some(IDLE), cut: Cut::Rst, ..Rules::default() };
+    let said = through(rules, "/mirror");
+    said.assert_idle(IDLE, "rst");
+    said.assert_kept_by(&ELSEWHERE);
+    assert!(said.text().contains("(RST, no Close; "), "{}", said.text());
+}
+
+#[test]
+fn a_close_of_silent_connections_alone_is_an_idle_timeout() {
+    let rules = Rules { idle: Some(IDLE), cut: Cut::Close, ..Rules::default() };
+    let said = through(rules, "/mirror");
+    said.assert_idle(IDLE, "close-1001");
+    said.assert_kept_by(&ELSEWHERE);
+    assert!(
+        said.text().contains("A Close comes from the server or from a proxy that speaks WebSocket")
+    );
+}
+
+#[test]
+fn a_middle_that_drops_without_a_word_is_found_by_asking() {
+    for (cut, seen) in [(Cut::Dumb, "silence"), (Cut::DumbRst, "rst")] {
+        let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
+        said.assert_idle(IDLE, seen);
+        said.assert_kept_by(&AT_PROBE);
+        assert!(said.text().starts_with("dropped without a word after "), "{}", said.text());
+        assert_eq!(said.verdict["server_saw"], "open");
+        assert!(
+            said.text().contains(
+                "For the server the connection is still open: something between went dumb."
+            ),
+            "{}",
+            said.text()
+        );
+    }
+}
+
+#[test]
+fn a_cap_on_the_lifetime_is_no_idle_timeout() {
+    for cut in [Cut::Fin, Cut::Dumb] {
+        let rules = Rules { lifetime: Some(Duration::from_secs(4)), cut, ..Rules::default() };
+        let said = through(rules, "/probe");
+        assert_eq!((&said.verdict["ok"], said.status), (&false.into(), Some(1)), "{}", said.text());
+        assert_eq!(said.verdict["idle_timeout"], Value::Null, "{}", said.text());
+        let lifetime = said.verdict["lifetime"].as_f64();
+        assert!(lifetime > Some(3.0) && lifetime < Some(5.5), "{}", said.text());
+        assert!(said.text().contains("busy or silent"), "{}", said.text());
+    }
+}
+
+#[test]
+fn one_connection_lost_by_chance_is_no_verdict() {
+    // The first connection finds out what the server can do; the second one is silent.
+    let loses = Some((1, Duration::from_secs(1)));
+    let said = through(Rules { loses, ..Rules::default() }, "/mirror");
+    assert_eq!((&said.verdict["ok"], said.status), (&true.into(), Some(0)), "{}", said.text());
+    assert!(said.text().starts_with("no timeout up to 8 s"), "{}", said.text());
+    assert_eq!(said.verdict["lost"], 1, "{}", said.text());
+    assert!(
+        said.text().contains("1 further connection ended without a pattern"),
+        "{}",
+        said.text()
+    );
+}
+
+#[test]
+fn all_at_one_instant_is_a_reload() {
+    let instant = Some(Duration::from_secs(5));
+    let said = through(Rules { instant, cut: Cut::Close, ..Rules::default() }, "/mirror");
+    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)), "{}", said.text());
+    assert!(said.text().contains("ended at the same instant"), "{}", said.text());
+    assert_eq!(said.verdict["idle_timeout"], Value::Null);
+}
+
+#[test]
+fn a_server_that_pings_by_itself_hides_longer_timeouts() {
+    let pings = Some(Duration::from_secs(2));
+    let rules = Rules { pings, idle: Some(Duration::from_secs(5)), ..Rules::default() };
+    let said = through(rules, "/mirror");
+    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)), "{}", said.text());
+    assert!(
+        said.text().starts_with("cannot tell: the server itself pings every 2."),
+        "{}",
+        said.text()
+    );
+    assert!(said.text().contains("/probe"), "{}", said.text());
+    let every = said.verdict["server_pings"].as_f64().unwrap();
+    assert!((1.9..3.5).contains(&every), "{every}");
+}
+
+#[test]
+fn a_server_that_is_kept_open_shows_no_timeout() {
+    let begun = Instant::now();
+    let said = through(Rules::default(), "/probe");
+    assert_eq!((&said.verdict["ok"], said.status), (&true.into(), Some(0)), "{}", said.text());
+    assert!(said.text().starts_with("no timeout up to 8 s: "), "{}", said.text());
+    assert!(said.verdict["held"].as_f64() >= Some(7.9), "{}", said.verdict);
+    assert!(begun.elapsed() < Duration::from_secs(25));
+}
+
+/// Serves each connection in a thread, until the client makes no more.
+fn serve(server: Fake, answer: impl Fn(&mut Peer) -> bool + Copy + Send + 'static) {
+    thread::spawn(move || {
+        while server.is_called(Duration::from_secs(20)) {
+            let mut peer = server.accept();
+            thread::spawn(move || while answer(&mut peer) {});
+        }
+    });
+}
+
+#[test]
+fn a_server_that_ends_a_connection_over_a_message_spoils_nothing() {
+    let (server, url) = Fake::start();
+    serve(server, |peer| match peer.try_next() {
+        Ok(Message::Text(_)) => {
+            peer.send(Message::Close(None));
+            false
+        }
+        received => received.is_ok(),
+    });
+    let said = idle(&url, &[]);
+    assert_eq!(said.verdict["ok"], true, "{}", said.text());
+    assert!(said.text().contains("Messages were not tried"), "{}", said.text());
+    assert!(said.lanes.iter().all(|lane| lane["lane"] != "message"));
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_leaves_the_question_open() {
+    let said = idle(&Port::reserve().url(), &[]);
+    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)), "{}", said.text());
+    assert!(said.text().starts_with("cannot connect to "), "{}", said.text());
+}
+
+#[test]
+fn a_signal_ends_the_probe_with_a_verdict() {
+    let backend = Backend::start();
+    let mut command = command(&[]);
+    command.args(["idle", &format!("ws://{}/probe", backend.address), "--json"]);
+    let client = Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    // The connection of the ladder that asks first.
+    let mut lines = vec![client.stdout.next()];
+    lines.push(client.stdout.next());
+    let mut client = client;
+    client.signal(Signal::INT);
+    lines.extend(client.stdout.rest());
+    assert_eq!(client.wait().code(), Some(3));
+    let objects = records::checked(lines.join("\n").as_bytes());
+    let verdict = objects.last().unwrap();
+    assert_eq!(verdict["ok"], Value::Null);
+    assert!(verdict["text"].as_str().unwrap().starts_with("stopped: "), "{verdict}");
+    backend.server.stop();
+}
+
+#[test]
+fn a_person_sees_a_live_line_and_a_table_and_a_verdict() {
+    let backend = Backend::start();
+    let url = format!("ws://{}/probe", backend.address);
+    let mut terminal = Terminal::start(&["idle", &url, "--max", "60s"]);
+    terminal.shows_what(|lines| {
+        let [beginning, .., live] = lines else { return false };
+        beginning.ends_with("looking for timeouts up to 60.0 s")
+            && live.starts_with("silent for ")
+            && live.contains(" of 34 connections open; ")
+            && live.ends_with(" left")
+    });
+    terminal.keys(CTRL_C);
+    assert_eq!(terminal.wait().code(), Some(3));
+    let lines = terminal.lines();
+    assert!(
+        lines.iter().any(|line| line.starts_with("  protocol-ping   2 held for ")),
+        "{lines:?}"
+    );
+    let verdict = lines.iter().any(|line| line.contains("stopped: no connection was cut so far, "));
+    assert!(verdict, "{lines:?}");
+    backend.server.stop();
+}
+
+#[test]
+fn a_wrong_time_is_refused() {
+    let output = command(&[]).args(["idle", "ws://localhost", "--max", "3h"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("allowed is a time from 1s to 120m, such as 20s or 6m"), "{told}");
+}
