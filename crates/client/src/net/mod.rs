@@ -21,7 +21,7 @@ mod phases;
 pub mod proxy;
 mod redirects;
 pub(crate) mod route;
-pub(crate) mod socket;
+pub mod socket;
 pub mod stream;
 pub mod tls;
 pub mod upgrade;
@@ -67,10 +67,14 @@ pub struct Connected<S = Stream> {
 
 /// A connection that was made for a probe, and how that went.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) socket: Socket,
-    pub(crate) phases: Phases,
-    pub(crate) address: Address,
+pub struct Opened {
+    /// The connection.
+    pub socket: Socket,
+    /// What it took to make.
+    pub phases: Phases,
+    /// Where it leads.
+    pub address: Address,
+    /// What the server agreed to.
     pub(crate) agreed: Agreed,
 }
 
@@ -127,7 +131,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
 ///
 /// # Errors
 /// As [`connect`].
-pub(crate) async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
+pub async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
     let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed } = reached;

@@ -16,7 +16,7 @@ const READ: usize = 16 * 1024;
 
 /// The client's end of a WebSocket.
 #[derive(Debug)]
-pub(crate) struct Socket<S = Stream> {
+pub struct Socket<S = Stream> {
     stream: S,
     decoder: Decoder,
     /// Received bytes; those before `start` are decoded.
@@ -60,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn receive(&mut self) -> Result<Message<'static>, Ending> {
+    pub async fn receive(&mut self) -> Result<Message<'static>, Ending> {
         loop {
             self.flush().await.map_err(Ending::of_io)?;
             match self.decode()? {
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Ending> {
+    pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Ending> {
         encode(&mut self.output, opcode, payload, Some(mask()));
         self.flush().await.map_err(Ending::of_io)
     }
@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Ending> {
         self.output.extend_from_slice(bytes);
         self.flush().await.map_err(Ending::of_io)
     }
@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Closes the connection as its ending asks for; takes [`CLOSE_TIMEOUT`] at most.
-    pub(crate) async fn close(mut self, ending: &Ending) {
+    pub async fn close(mut self, ending: &Ending) {
         if let Some(Close { code, reason }) = ending.close() {
             encode_close(&mut self.output, code, &reason, Some(mask()));
         }
