@@ -67,17 +67,6 @@ fn an_offered_subprotocol_is_accepted() {
 }
 
 #[test]
-fn an_offered_extension_is_not_accepted() {
-    let server = TestServer::start();
-    let mut client = RawClient::connect(server.address());
-    let header = "13\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
-    client.send(upgrade_with("13", header).as_bytes());
-    let response = client.response();
-    assert_eq!(response.status, 101);
-    assert_eq!(response.header("Sec-WebSocket-Extensions"), None);
-}
-
-#[test]
 fn an_unknown_path_gets_404_and_the_paths_that_there_are() {
     let server = TestServer::start();
     let unknown_upgrade =
