@@ -82,6 +82,35 @@ fn a_subprotocol_is_agreed_on_and_a_wrong_one_explained() {
 
 #[test]
 #[ignore = "needs Chromium"]
+fn the_page_says_whether_messages_are_compressed() {
+    let long = ["compressed"; 50].join(" ");
+    for (setting, told) in [("on", "/mirror, compressed"), ("off", "/mirror, not compressed")] {
+        let server = TestServer::builder().env("COMPRESSION", setting).start();
+        let mut browser = Browser::at(&server);
+        connect(&mut browser, "/mirror");
+        let entry = browser.wait_for_entry("connected", "");
+        assert!(entry.ends_with(told), "{entry}");
+        browser.fill("#message", &long);
+        browser.click("#send");
+        assert_eq!(browser.wait_for_entry("received", ""), long);
+        for direction in ["received", "sent"] {
+            let name = |of| format!("websockets_{of}_bytes_total{{direction=\"{direction}\"}}");
+            let metrics = server.metrics();
+            let (wire, plain) =
+                (metrics.get(&name("compressed")), metrics.get(&name("uncompressed")));
+            // The page asks for the state of the server as well.
+            if setting == "on" {
+                assert!(plain >= long.len() as f64, "{direction}: {plain}");
+                assert!(wire < plain, "{direction}: {wire} of {plain}");
+            } else {
+                assert_eq!((wire, plain), (0.0, 0.0), "{direction}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Chromium"]
 fn what_a_connection_may_lack_is_explained() {
     let server = TestServer::start();
     let mut browser = Browser::at(&server);

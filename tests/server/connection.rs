@@ -14,6 +14,8 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use futures_util::{SinkExt, StreamExt};
 use program::stop::{self, Stopper};
+use proto::deflate::{Deflater, Params};
+use proto::frame::{Mask, Opcode, encode_deflated};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::journal::{Closer, Journal, Options, SyncPolicy};
@@ -87,6 +89,17 @@ struct Driver {
 
 impl Driver {
     fn new(service: &str, stream: DuplexStream, early: Vec<u8>, reply_delay: Duration) -> Self {
+        Self::agreed(None, service, stream, early, reply_delay)
+    }
+
+    /// The same, after an agreement on compression.
+    fn agreed(
+        deflate: Option<Params>,
+        service: &str,
+        stream: DuplexStream,
+        early: Vec<u8>,
+        reply_delay: Duration,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("server_logs.txt");
         let options = Options { path, sync: SyncPolicy::No, rotation: None };
@@ -125,7 +138,7 @@ impl Driver {
             stream: Box::new(stream),
             early,
             service,
-            deflate: None,
+            deflate,
             peer,
             place,
             is_healthcheck: false,
@@ -587,5 +600,28 @@ async fn a_mirror_returns_every_message_however_it_is_cut() {
         };
         assert!(messages(&replies) == messages(&part.replies), "{narrow}");
         assert_eq!(replies.len(), part.replies.len(), "{narrow}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_small_on_the_way_and_long_afterwards_leave_others_their_turn() {
+    const LEN: u64 = 60_000;
+    let mut frames = Vec::new();
+    let mut deflater = Deflater::default();
+    let payload = deflater.payload(&[b'x'; LEN as usize], 15).unwrap();
+    for _ in 0..20 {
+        encode_deflated(&mut frames, Opcode::Text, payload, Some(Mask([1, 2, 3, 4])));
+    }
+    for service in [proto::path::MIRROR, proto::path::PING] {
+        let agreed = Params::accepted(["permessage-deflate"].into_iter());
+        let (_ours, theirs) = tokio::io::duplex(64 * 1024);
+        let mut driver = Driver::agreed(agreed, service, theirs, frames.clone(), Duration::ZERO);
+        let served = |driver: &Driver| driver.metrics.sum(|worker| &worker.received_deflated.plain);
+        for _ in 0..20 {
+            let before = served(&driver);
+            driver.turn();
+            assert!(served(&driver) - before <= 2 * LEN, "{service}");
+        }
+        assert_eq!(served(&driver), 20 * LEN, "{service}");
     }
 }

@@ -22,7 +22,7 @@ mod phases;
 pub mod proxy;
 mod redirects;
 pub(crate) mod route;
-pub(crate) mod socket;
+pub mod socket;
 pub(crate) mod source;
 pub mod stream;
 pub mod tls;
@@ -73,12 +73,16 @@ pub struct Connected<S = Stream> {
 
 /// A connection that was made for a probe, and how that went.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) socket: Socket,
-    pub(crate) phases: Phases,
-    pub(crate) address: Address,
+pub struct Opened {
+    /// The connection.
+    pub socket: Socket,
+    /// What it took to make.
+    pub phases: Phases,
+    /// Where it leads.
+    pub address: Address,
     /// TLS with the server.
     pub(crate) session: Option<Session>,
+    /// What the server agreed to.
     pub(crate) agreed: Agreed,
 }
 
@@ -141,7 +145,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
 ///
 /// # Errors
 /// As [`connect`].
-pub(crate) async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
+pub async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
     Ok(opened(reached))

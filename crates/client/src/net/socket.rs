@@ -19,7 +19,7 @@ const FIRST_READ: usize = 512;
 
 /// The client's end of a WebSocket.
 #[derive(Debug)]
-pub(crate) struct Socket<S = Stream> {
+pub struct Socket<S = Stream> {
     stream: S,
     decoder: Decoder,
     /// Received bytes; those before `start` are decoded.
@@ -65,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn receive(&mut self) -> Result<Message<'static>, Ending> {
+    pub async fn receive(&mut self) -> Result<Message<'static>, Ending> {
         loop {
             self.flush().await.map_err(Ending::of_io)?;
             match self.decode()? {
@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Ending> {
+    pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Ending> {
         self.is_closing |= opcode == Opcode::Close;
         encode(&mut self.output, opcode, payload, Some(mask()));
         self.flush().await.map_err(Ending::of_io)
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     ///
     /// # Errors
     /// How the connection ended.
-    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Ending> {
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Ending> {
         self.output.extend_from_slice(bytes);
         self.flush().await.map_err(Ending::of_io)
     }
@@ -158,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Closes the connection as its ending asks for; takes [`CLOSE_TIMEOUT`] at most.
-    pub(crate) async fn close(mut self, ending: &Ending) {
+    pub async fn close(mut self, ending: &Ending) {
         if let Some(Close { code, reason }) = ending.close()
             && !mem::replace(&mut self.is_closing, true)
         {

@@ -11,6 +11,10 @@ use crate::frame::{Error, Message, Opcode};
 /// complete block does that end the stream.
 const END: [u8; 9] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0x01, 0x00, 0x00, 0xff, 0xff];
 
+/// Most last blocks within a payload. A sender has reason for one; to begin anew behind each costs
+/// as much as to decompress a kilobyte.
+const MAX_LAST_BLOCKS: u32 = 100;
+
 /// Least memory for a message, in bytes.
 const MIN_ROOM: usize = 1024;
 
@@ -82,6 +86,7 @@ impl Inflater {
     /// Decompresses `input`. Returns whether its last byte ends a last block. What stands behind a
     /// last block begins anew (RFC 7692, section 7.2.3.4).
     fn feed(&mut self, mut input: &[u8], max: usize) -> Result<bool, Error> {
+        let mut last_blocks = 0;
         loop {
             self.make_room(input.len(), max);
             let (taken, len) = (self.state.total_in(), self.out.len());
@@ -96,7 +101,11 @@ impl Inflater {
             input = &input[taken..];
             match status {
                 Status::StreamEnd if input.is_empty() => return Ok(true),
-                Status::StreamEnd => self.state.reset(false),
+                Status::StreamEnd if last_blocks < MAX_LAST_BLOCKS => {
+                    last_blocks += 1;
+                    self.state.reset(false);
+                }
+                Status::StreamEnd => return Err(Error::NotDeflate),
                 _ if input.is_empty() && self.out.len() < self.out.capacity() => return Ok(false),
                 _ if taken == 0 && self.out.len() == len => return Err(Error::NotDeflate),
                 _ => {}

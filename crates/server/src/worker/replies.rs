@@ -12,8 +12,9 @@ pub struct Replies {
     list: Vec<Pending>,
     /// The frames of those that depend on nothing.
     frames: Vec<u8>,
-    /// Bytes that the others will take.
-    recorded: usize,
+    /// Bytes that count beside these frames: what the others will take, and the work of
+    /// compression.
+    others: usize,
 }
 
 /// A reply that awaits the commit.
@@ -38,10 +39,16 @@ impl Replies {
         self.list.is_empty()
     }
 
-    /// Size of all replies, in bytes.
+    /// Size of all replies, in bytes, and of what was compressed or decompressed for them.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.frames.len() + self.recorded
+        self.frames.len() + self.others
+    }
+
+    /// Counts bytes that were compressed or decompressed as if they were replies: so a turn is
+    /// over in time, however small they are on the way.
+    pub fn count_work(&mut self, bytes: usize) {
+        self.others += bytes;
     }
 
     /// Adds a reply that depends on nothing.
@@ -60,7 +67,7 @@ impl Replies {
 
     /// Adds the reply to a ping, if the ping is recorded.
     pub fn push_recorded(&mut self, reply: &'static str) {
-        self.recorded += reply.len();
+        self.others += reply.len();
         self.list.push(Pending::Recorded(reply));
     }
 
@@ -113,7 +120,7 @@ impl Replies {
         self.list.clear();
         self.frames.clear();
         self.frames.shrink_to(size);
-        self.recorded = 0;
+        self.others = 0;
     }
 }
 

@@ -230,6 +230,9 @@ fn a_broken_payload_is_refused() {
     ] {
         assert_eq!(inflated(payload, 10), Err(Error::NotDeflate), "{payload:x?}");
     }
+    // Last blocks without end.
+    assert_eq!(inflated(&[0x03, 0x00].repeat(100), 10), Ok(vec![]));
+    assert_eq!(inflated(&[0x03, 0x00].repeat(102), 10), Err(Error::NotDeflate));
     assert_eq!(Error::NotDeflate.close_code(), CloseCode::INVALID);
     let text = Deflater::default().payload(b"\xff", 15).unwrap().to_vec();
     let text = Inflater::default().message(Opcode::Text, &text, 10, None).map(Message::into_owned);

@@ -17,6 +17,9 @@ use crate::worker::turn::Context;
 /// Messages of one connection that are served in one turn.
 const MAX_BURST: usize = 512;
 
+/// Bytes of a long message that take as long to decompress as the smallest message.
+const SMALL_MESSAGE: usize = 1024;
+
 impl Connection {
     /// Reads once, and serves the messages that have arrived.
     pub(super) fn serve_arrived(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
@@ -136,13 +139,17 @@ impl Connection {
     ) -> Result<(), Ending> {
         let (max, counts) = (cx.shared.limits.max_message, &cx.shared.counts.received_deflated);
         let mut inflater = cx.compression.take_inflater();
+        let mut count = |plain: usize| {
+            counts.add(payload.len(), plain);
+            cx.replies.count_work(SMALL_MESSAGE + plain);
+        };
         let served = match inflater.message(opcode, payload, max, None) {
             Ok(Message::Text(text)) => {
-                counts.add(payload.len(), text.len());
+                count(text.len());
                 self.serve(Incoming::Text(&text), cx)
             }
             Ok(Message::Binary(bytes)) => {
-                counts.add(payload.len(), bytes.len());
+                count(bytes.len());
                 self.serve(Incoming::Binary(&bytes), cx)
             }
             Ok(_) => Ok(()),
@@ -163,6 +170,7 @@ impl Connection {
     ) -> bool {
         let Some(agreed) = self.deflate else { return false };
         let Context { compression, replies, shared, .. } = cx;
+        replies.count_work(reply.len());
         compression.deflate(reply, agreed, &shared.counts, |payload| take(payload, replies))
     }
 

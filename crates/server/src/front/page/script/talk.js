@@ -38,8 +38,9 @@ const talk = {
 
   opened(url) {
     this.isOpen = true;
-    const { protocol } = this.socket;
-    log.add('connected', `to ${plain(url.href)}${protocol && `, subprotocol ${plain(protocol)}`}`);
+    const { protocol, extensions } = this.socket;
+    const agreed = protocol && `, subprotocol ${plain(protocol)}`;
+    log.add('connected', `to ${plain(url.href)}${agreed}, ${compression(extensions)}`);
     this.show('on', 'Connected', 'Disconnect');
     // Where it would bring up a keyboard on the screen, the focus stays.
     const isTouched = matchMedia('(pointer: coarse)').matches;

@@ -45,6 +45,11 @@ function plain(text) {
   return text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escape);
 }
 
+/** Whether messages are compressed, by the extensions of a connection. */
+function compression(extensions) {
+  return extensions.includes('permessage-deflate') ? 'compressed' : 'not compressed';
+}
+
 /** Whether a server of this project says that it cannot use a message. */
 function isRefusal(text) {
   return text.startsWith('Error: ');
