@@ -61,7 +61,8 @@ impl Terminal {
     /// A writer that prints above the line being edited, if the terminal supports one.
     pub(super) fn printer(&self) -> Option<impl Write + Send + use<>> {
         let mut editor = self.editor.lock().unwrap_or_else(PoisonError::into_inner);
-        editor.as_mut()?.create_external_printer().ok().map(Above)
+        let printer = editor.as_mut()?.create_external_printer().ok()?;
+        Some(Above { printer, has_printed: false })
     }
 
     /// Starts to read lines with this prompt.
@@ -125,20 +126,36 @@ fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
     })
 }
 
+/// Changes nothing on the screen: one row up, and down again.
+const NOTHING: &str = "\x1b[A\n";
+
 /// Prints whole lines above the line being edited.
-struct Above<P>(P);
+struct Above<P> {
+    printer: P,
+    has_printed: bool,
+}
 
 impl<P: ExternalPrinter> Write for Above<P> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        match self.0.print(text) {
-            Ok(()) => Ok(bytes.len()),
+        match self.printer.print(text) {
+            Ok(()) => {
+                self.has_printed = true;
+                Ok(bytes.len())
+            }
             // The editor has ended, so no line is being edited.
             Err(_) => io::stdout().write(bytes),
         }
     }
 
+    /// Waits until the editor has printed everything. The editor takes one text at a time, and one
+    /// may wait meanwhile: so when the second text is accepted, the first one was taken, and whatever
+    /// came before is on the screen.
     fn flush(&mut self) -> io::Result<()> {
+        if self.has_printed && self.printer.print(NOTHING.into()).is_ok() {
+            // An editor that has ended waits for nothing.
+            let _ = self.printer.print(NOTHING.into());
+        }
         Ok(())
     }
 }
