@@ -3,6 +3,7 @@
 //! The editor (rustyline) blocks on key presses, so it runs in a separate thread. Output printed
 //! meanwhile appears above the line being edited.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::config::Behavior;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::{Config, Editor, ExternalPrinter, Prompt};
 use tokio::sync::mpsc;
 
 use super::input::{self, Line, Lines};
@@ -80,10 +81,9 @@ impl Terminal {
                 let typed = editor.readline(prompt);
                 has_prompt.store(false, Ordering::SeqCst);
                 let Some(line) = line(typed, number) else {
-                    drop(lines);
                     // Only an editor that is reading prints external output, and the last replies
                     // are still outstanding. The program exits before this read returns.
-                    let _ = editor.readline("");
+                    let _ = editor.readline(&LastPrompt(Cell::new(Some(lines))));
                     return;
                 };
                 let is_last = !matches!(line, Line::Text(_));
@@ -124,6 +124,18 @@ fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
         Err(ReadlineError::Interrupted) => Line::Interrupt,
         Err(error) => Line::Unusable(format!("cannot read line {number} of the input: {error}")),
     })
+}
+
+/// The prompt after the end of the input: an empty one, which ends the lines when the editor asks for
+/// it. The editor is reading then, so what is printed from there on is printed by the editor, behind
+/// what waits for that.
+struct LastPrompt(Cell<Option<mpsc::Sender<Line>>>);
+
+impl Prompt for LastPrompt {
+    fn raw(&self) -> &str {
+        drop(self.0.take());
+        ""
+    }
 }
 
 /// Changes nothing on the screen: one row up, and down again.
