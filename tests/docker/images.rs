@@ -46,6 +46,23 @@ fn a_server_without_compose_honours_its_environment() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn the_server_reads_every_time_zone_of_its_image() {
+    let _project = Project::new();
+    let name = "websockets-test-zones";
+    docker(&["run", "-d", "--rm", "--name", name, "websockets-server"]);
+    let _guard = Removed(name);
+    let each = "cd /usr/share/zoneinfo && find * -type f | while read -r zone; do \
+        TZ=$zone server completions bash >/dev/null 2>&1 && echo right || echo $zone; done | \
+        sort | uniq -c";
+    let told = bash(name, each);
+    let lines: Vec<_> = told.lines().map(str::trim).collect();
+    let [line] = lines[..] else { panic!("these cannot be read: {told}") };
+    let count: u32 = line.strip_suffix(" right").unwrap().parse().unwrap();
+    assert!(count > 400, "{told}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn a_shell_in_the_container_completes_the_options_and_leaves_no_history() {
     let _project = Project::new();
     let name = "websockets-test-shell";

@@ -77,7 +77,7 @@ impl Output {
                 result = out.write_all(text.as_bytes());
             }
             drop(waiting);
-            let _ = end.send(result);
+            let _ = end.send(result.and_then(|()| out.flush()));
         })?;
         Ok((Self(items), Writer(ended)))
     }

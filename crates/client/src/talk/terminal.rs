@@ -3,6 +3,7 @@
 //! The editor (rustyline) blocks on key presses, so it runs in a separate thread. Output printed
 //! meanwhile appears above the line being edited.
 
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::config::Behavior;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::{Config, Editor, ExternalPrinter, Prompt};
 use tokio::sync::mpsc;
 
 use super::input::{self, Line, Lines};
@@ -61,7 +62,8 @@ impl Terminal {
     /// A writer that prints above the line being edited, if the terminal supports one.
     pub(super) fn printer(&self) -> Option<impl Write + Send + use<>> {
         let mut editor = self.editor.lock().unwrap_or_else(PoisonError::into_inner);
-        editor.as_mut()?.create_external_printer().ok().map(Above)
+        let printer = editor.as_mut()?.create_external_printer().ok()?;
+        Some(Above { printer, has_printed: false })
     }
 
     /// Starts to read lines with this prompt.
@@ -79,10 +81,9 @@ impl Terminal {
                 let typed = editor.readline(prompt);
                 has_prompt.store(false, Ordering::SeqCst);
                 let Some(line) = line(typed, number) else {
-                    drop(lines);
                     // Only an editor that is reading prints external output, and the last replies
                     // are still outstanding. The program exits before this read returns.
-                    let _ = editor.readline("");
+                    let _ = editor.readline(&LastPrompt(Cell::new(Some(lines))));
                     return;
                 };
                 let is_last = !matches!(line, Line::Text(_));
@@ -125,20 +126,48 @@ fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
     })
 }
 
+/// The prompt after the end of the input: an empty one, which ends the lines when the editor asks for
+/// it. The editor is reading then, so what is printed from there on is printed by the editor, behind
+/// what waits for that.
+struct LastPrompt(Cell<Option<mpsc::Sender<Line>>>);
+
+impl Prompt for LastPrompt {
+    fn raw(&self) -> &str {
+        drop(self.0.take());
+        ""
+    }
+}
+
+/// Changes nothing on the screen: one row up, and down again.
+const NOTHING: &str = "\x1b[A\n";
+
 /// Prints whole lines above the line being edited.
-struct Above<P>(P);
+struct Above<P> {
+    printer: P,
+    has_printed: bool,
+}
 
 impl<P: ExternalPrinter> Write for Above<P> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        match self.0.print(text) {
-            Ok(()) => Ok(bytes.len()),
+        match self.printer.print(text) {
+            Ok(()) => {
+                self.has_printed = true;
+                Ok(bytes.len())
+            }
             // The editor has ended, so no line is being edited.
             Err(_) => io::stdout().write(bytes),
         }
     }
 
+    /// Waits until the editor has printed everything. The editor takes one text at a time, and one
+    /// may wait meanwhile: so when the second text is accepted, the first one was taken, and whatever
+    /// came before is on the screen.
     fn flush(&mut self) -> io::Result<()> {
+        if self.has_printed && self.printer.print(NOTHING.into()).is_ok() {
+            // An editor that has ended waits for nothing.
+            let _ = self.printer.print(NOTHING.into());
+        }
         Ok(())
     }
 }
