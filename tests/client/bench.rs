@@ -283,7 +283,7 @@ fn a_server_that_refuses_some_is_measured_with_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let port = Port::reserve();
     let server = Running::start(port.address(), &folder, &["--max-connections", "3"]);
-    let args = ["--connections", "5", "--rate", "100", "--duration", "100ms"];
+    let args = ["--connections", "5", "--rate", "100", "--duration", "2s"];
     let (figures, status, told) = figures(&mut start(&port.url(), &args));
     server.stop();
     assert_eq!((status, told), (Some(1), vec!["error: 2 connections not made".to_owned()]));
