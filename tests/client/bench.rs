@@ -93,8 +93,11 @@ fn a_rate_is_kept() {
     let (figures, status, _) = figures(&mut start(&port.url(), &args));
     server.stop();
     assert_eq!(status, Some(0), "{figures}");
-    assert_eq!(figures["pings"]["received"], 333);
-    assert_eq!(figures["pings"]["unsent"], 0);
+    // A machine that is too busy just before the end leaves the last ones unsent, and says so.
+    let count = |name| figures["pings"][name].as_u64().unwrap();
+    assert_eq!((count("received"), count("lost")), (count("sent"), 0), "{figures}");
+    assert_eq!(count("received") + count("unsent"), 333, "{figures}");
+    assert!(count("received") > 150, "{figures}");
     assert_eq!(figures["corrected_for_coordinated_omission"], true);
 }
 
@@ -256,23 +259,23 @@ fn connections_that_are_lost_are_made_again_and_what_was_lost_is_counted() {
 fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
     let port = Port::reserve();
     let server = port.listen();
-    let args = ["--connections", "1", "--rate", "50", "--duration", "1.5s", "--in-flight", "9"];
+    let args = ["--connections", "1", "--rate", "20", "--duration", "6s", "--in-flight", "9"];
     let mut client = start(&port.url(), &args);
     let mut peer = server.accept();
     peer.pong();
     drop(server);
     drop(peer);
-    // The gap, in which 25 pings become due.
-    std::thread::sleep(Duration::from_millis(500));
+    // The gap, in which 20 pings become due.
+    std::thread::sleep(Duration::from_secs(1));
     let server = port.listen();
     pong_until_closed(server.accept());
     let (figures, _, _) = figures(&mut client);
     let number = |name: &str| figures["pings"][name].as_u64().unwrap();
     assert_eq!(figures["connections"]["made_again"], 1, "{figures}");
     assert!(number("unsent") >= 10, "{figures}");
-    assert_eq!(number("sent") + number("unsent"), 75, "{figures}");
+    assert_eq!(number("sent") + number("unsent"), 120, "{figures}");
     // What was due in the gap is not made up for in a burst.
-    assert!(number("received") < 66, "{figures}");
+    assert!(number("received") < 110, "{figures}");
 }
 
 #[test]
@@ -280,7 +283,7 @@ fn a_server_that_refuses_some_is_measured_with_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let port = Port::reserve();
     let server = Running::start(port.address(), &folder, &["--max-connections", "3"]);
-    let args = ["--connections", "5", "--rate", "100", "--duration", "100ms"];
+    let args = ["--connections", "5", "--rate", "100", "--duration", "2s"];
     let (figures, status, told) = figures(&mut start(&port.url(), &args));
     server.stop();
     assert_eq!((status, told), (Some(1), vec!["error: 2 connections not made".to_owned()]));

@@ -30,7 +30,8 @@ fn flood(mut stream: &TcpStream, pongs: &Receiver<()>, is_over: &AtomicBool) {
 #[test]
 fn pings_keep_their_pace_in_a_flood_and_the_lines_are_throttled() {
     let (server, url) = Fake::start();
-    let client = Client::start(&url, &[("LAG_TIME", "0.1")]);
+    // A machine that is busy may take long to read what stands before a Pong.
+    let client = Client::start(&url, &[("LAG_TIME", "0.1"), ("PONG_TIMEOUT", "60")]);
     let (mut stream, _) = server.accept_raw();
     let writer = stream.try_clone().unwrap();
     let (pong, pongs) = channel();

@@ -54,7 +54,8 @@ fn a_server_that_never_answers_is_given_up() {
     let (server, url) = Fake::start();
     let client = Client::start(&url, &[]);
     let _silent = server.accept_tcp();
-    assert_eq!(cause(&client, &url), "no answer to the request for the upgrade within 5.0 s");
+    let told = cause(&client, &url);
+    assert!(told.starts_with("no answer to the request for the upgrade within 5."), "{told}");
     server.accept().pong();
 }
 

@@ -70,26 +70,35 @@ fn cut(server: Fake, after: Duration, count: usize, is_busy: bool) {
     });
 }
 
+/// Checks that two such cuts have this cause. A machine that stalls for a quarter of a second makes
+/// the times different, which is told as what it is: not a cause. Hence several tries.
+#[track_caller]
+fn two_cuts_are(cause: &str, after: Duration, is_busy: bool, interval: &str) {
+    let mut verdict = Value::Null;
+    for _ in 0..5 {
+        let (server, url) = Fake::start();
+        cut(server, after, 2, is_busy);
+        let client = json(&url, &["-i", interval]);
+        (0..2).for_each(|_| _ = next(&client, "outage"));
+        client.signal(Signal::INT);
+        verdict = next(&client, "verdict");
+        assert_eq!(verdict["cuts"], 2, "{verdict}");
+        if verdict["cause"] == cause {
+            return;
+        }
+        assert_eq!(verdict["cause"], "none", "{verdict}");
+    }
+    panic!("not {cause}: {verdict}");
+}
+
 #[test]
 fn the_same_silence_before_each_cut_is_an_idle_timeout() {
-    let (server, url) = Fake::start();
-    cut(server, Duration::from_secs(1), 2, false);
-    let client = json(&url, &["-i", "60"]);
-    (0..2).for_each(|_| _ = next(&client, "outage"));
-    client.signal(Signal::INT);
-    let verdict = next(&client, "verdict");
-    assert_eq!((&verdict["cause"], &verdict["cuts"]), (&"idle".into(), &2.into()), "{verdict}");
+    two_cuts_are("idle", Duration::from_secs(1), false, "60");
 }
 
 #[test]
 fn the_same_age_of_busy_connections_is_a_limit_of_their_lifetime() {
-    let (server, url) = Fake::start();
-    cut(server, Duration::from_secs(2), 2, true);
-    let client = json(&url, &["-i", "0.05"]);
-    (0..2).for_each(|_| _ = next(&client, "outage"));
-    client.signal(Signal::INT);
-    let verdict = next(&client, "verdict");
-    assert_eq!((&verdict["cause"], &verdict["cuts"]), (&"lifetime".into(), &2.into()), "{verdict}");
+    two_cuts_are("lifetime", Duration::from_secs(2), true, "0.05");
 }
 
 #[test]

@@ -285,7 +285,8 @@ fn a_server_that_never_shakes_hands_is_given_up() {
     let url = url.replace("ws", "wss");
     let client = client(&url, "/dev/null", "");
     let _silent = server.accept_tcp();
-    assert_eq!(cause(&client, &url), "no answer to the TLS handshake within 5.0 s");
+    let told = cause(&client, &url);
+    assert!(told.starts_with("no answer to the TLS handshake within 5."), "{told}");
 }
 
 #[test]

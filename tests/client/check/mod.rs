@@ -186,7 +186,7 @@ fn a_run_that_is_stopped_ends_with_what_is_known() {
     let mut client = Client::of(command.stderr(std::process::Stdio::piped()).spawn().unwrap());
     drop(server.accept_raw());
     // The first checks wait for an answer.
-    let _streams: Vec<_> = (0..16).map(|_| server.accept_head()).collect();
+    let _streams: Vec<_> = (0..32).map(|_| server.accept_head()).collect();
     client.signal(Signal::INT);
     let verdict: Value = serde_json::from_str(client.stdout.rest().last().unwrap()).unwrap();
     assert_eq!((&verdict["ok"], &verdict["passed"]), (&Value::Null, &0.into()));

@@ -242,8 +242,9 @@ fn a_proxy_that_is_silent_is_given_up() {
     let through = url.replace("ws", "socks5h");
     let client = client(&["ws://server.test", "-x", &through]);
     let _silent = proxy.accept_tcp();
-    let told = format!("no answer from the proxy {through} (--proxy) within 5.0 s");
-    assert_eq!(cause(&client, "ws://server.test"), told);
+    let told = cause(&client, "ws://server.test");
+    let start = format!("no answer from the proxy {through} (--proxy) within 5.");
+    assert!(told.starts_with(&start), "{told}");
 }
 
 #[test]

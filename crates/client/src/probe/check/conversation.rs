@@ -41,7 +41,8 @@ impl Conversation {
     /// Sends frames, waits for what is wanted of them, and closes the connection.
     pub(super) async fn hold(mut self, sent: Sent, wanted: &Wanted) -> Seen {
         self.say(sent, wanted).await;
-        if self.seen.ending.is_none() {
+        // A server that is silent is not waited for once more.
+        if self.seen.ending.is_none() && !self.seen.pongs.is_empty() {
             self.socket.close(&Ending::Stopped).await;
         }
         self.seen

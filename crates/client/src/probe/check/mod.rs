@@ -31,7 +31,7 @@ use tally::Tally;
 use trial::Target;
 
 /// How many connections are open at once.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// What to probe, and how.
 #[derive(Clone, Debug)]

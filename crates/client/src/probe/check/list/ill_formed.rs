@@ -215,7 +215,12 @@ pub(in super::super) const ILL_FORMED: &[Check] = &[
         "a Close frame whose reason is not UTF-8 is not taken",
         frames(&[(0x88, b"\x03\xe8reason \xff")], failure(&[1007, 1002])),
     ),
-    close("close-999", "a Close frame with code 999 is not taken", &[(0x88, b"\x03\xe7")]),
+    check(
+        "close-999",
+        "7.4.2",
+        "a Close frame with code 999 is not taken",
+        frames(&[(0x88, b"\x03\xe7")], PROTOCOL),
+    ),
     close("close-1004", "a Close frame with code 1004 is not taken", &[(0x88, b"\x03\xec")]),
     close("close-1005", "a Close frame with code 1005 is not taken", &[(0x88, b"\x03\xed")]),
     close("close-1006", "a Close frame with code 1006 is not taken", &[(0x88, b"\x03\xee")]),

@@ -130,7 +130,7 @@ pub(in super::super) const WELL_FORMED: &[Check] = &[
     ),
     check(
         "utf8-between",
-        "8.1",
+        "5.6",
         "a character may be cut by the border of two fragments",
         frames(&[(0x01, b"\xe2\x82"), (0x80, b"\xac 5")], Wanted::Taken("\u{20ac} 5", None)),
     ),
@@ -155,7 +155,7 @@ pub(in super::super) const WELL_FORMED: &[Check] = &[
     ),
     check(
         "close-end",
-        "7.1.1",
+        "5.5.1",
         "after the closing handshake the server ends TCP",
         frames(&[(0x88, b"\x03\xe9")], Wanted::End),
     ),
