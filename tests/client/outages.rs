@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::client::{Client, Lines, json, next, seconds};
 use crate::fake::{Fake, read_frame};
