@@ -35,6 +35,7 @@ use far_end::FarEnd;
 use infer::{Inference, infer};
 use lane::{Stage, Way};
 use observed::Observed;
+use plan::Lane;
 use scout::{Scout, scout};
 use stage::{Next, Progress, next};
 use verdict::{Case, Fields, Judgement, judge};
@@ -127,30 +128,9 @@ async fn observe(
         board,
         stage: is_at,
     };
-    let first = scout.plan.lanes().into_iter();
-    let mut lanes: FuturesUnordered<_> = first.map(|lane| lane::run(way.clone(), lane)).collect();
-    let mut progress = Progress { now: board.now(), is_opening: true, is_refined: false };
-    let mut is_told = false;
-    loop {
-        next_end(&mut lanes, board, printer).await;
-        let found = infer(&board.lanes(), board.now());
-        progress.now = board.now();
-        progress.is_opening = board.tried() < scout.plan.lanes().len();
-        printer.live(show::live(&board.lanes(), &found, &scout.plan, progress.now));
-        if !is_told && let Some(line) = show::server_pings(&found) {
-            printer.line(&line).await;
-            is_told = true;
-        }
-        let next = next(&found, &board.lanes(), &scout.plan, progress);
-        match next {
-            Next::Wait => {}
-            Next::Refine(further) => {
-                progress.is_refined = true;
-                lanes.extend(further.into_iter().map(|lane| lane::run(way.clone(), lane)));
-            }
-            Next::Finish => break,
-        }
-    }
+    let open = |lane| lane::run(way.clone(), lane);
+    let mut lanes: FuturesUnordered<_> = scout.plan.lanes().into_iter().map(open).collect();
+    observe_until_clear(&mut lanes, open, scout, board, printer).await;
     stage.send_replace(Stage::Asking);
     while board.lanes().iter().any(Observed::is_open) {
         next_end(&mut lanes, board, printer).await;
@@ -168,6 +148,40 @@ async fn observe(
     // What does not close by then is closed without a handshake.
     let _ = timeout(CLOSING, closing).await;
     far_end
+}
+
+/// Watches the connections, and opens further ones where it is worth a closer look, until waiting
+/// longer would show nothing new.
+async fn observe_until_clear<L: Future<Output = Option<usize>>>(
+    lanes: &mut FuturesUnordered<L>,
+    open: impl Fn(Lane) -> L,
+    scout: &Scout,
+    board: &Board,
+    printer: &Printer,
+) {
+    let plan = &scout.plan;
+    let mut progress = Progress { now: board.now(), is_opening: true, is_refined: false };
+    let mut is_told = false;
+    loop {
+        next_end(lanes, board, printer).await;
+        progress.now = board.now();
+        progress.is_opening = board.tried() < plan.lanes().len();
+        let found = infer(&board.lanes(), progress.now);
+        printer.live(show::live(&board.lanes(), &found, plan, progress.now));
+        if !is_told && let Some(line) = show::server_pings(&found) {
+            printer.line(&line).await;
+            is_told = true;
+        }
+        let next = next(&found, &board.lanes(), plan, progress);
+        match next {
+            Next::Wait => {}
+            Next::Refine(further) => {
+                progress.is_refined = true;
+                lanes.extend(further.into_iter().map(&open));
+            }
+            Next::Finish => return,
+        }
+    }
 }
 
 /// Waits until a connection is over, and prints it, or for a [`TICK`].

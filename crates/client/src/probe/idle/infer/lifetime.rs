@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::observed::Observed;
 use super::group::{Group, groups, slack};
 use super::{FEWEST, Idle, Lifetime, View, common_seen};
 use crate::outage::seen::Seen;
@@ -11,11 +12,13 @@ impl View<'_> {
     /// and that none outlived.
     pub(super) fn lifetime(&self, idle: Option<&Idle>) -> Option<Lifetime> {
         let idle_end = idle.map(|idle| idle.high + slack(idle.high)).unwrap_or_default();
-        let age = |lane: usize| Some((self.all[lane].cut()?.age, lane));
         let own = self.talking().filter(|&lane| !self.is_excluded(lane));
-        let ends = own.filter_map(age).filter(|&(age, _)| age > idle_end);
+        let ends = own.filter_map(|lane| Some((self.last_life(lane)?, lane)));
+        let ends = ends.filter(|&(age, _)| age > idle_end);
         let mut group = groups(ends).into_iter().find(|group| self.is_cap(group))?;
-        let (time, seen) = (group.median(), common_seen(self.all, &group.lanes));
+        let seen = common_seen(self.all, &group.lanes);
+        // A connection that dies without a word lived a little longer than its last frame shows.
+        let time = if is_mute(seen) { group.high() } else { group.median() };
         let early = early(&group);
         let is_capped = |lane: &usize| {
             let is_other = !self.is_excluded(*lane) && !group.lanes.contains(lane);
@@ -40,6 +43,12 @@ impl View<'_> {
         let is_outlived = self.lanes().any(|lane| self.proven_age(lane, is_mute) > beyond);
         let has_data = group.lanes.iter().any(|&lane| self.all[lane].kind.has_data());
         group.len() >= FEWEST && group.len() * 2 >= reached && has_data && !is_outlived
+    }
+
+    /// The age at which a connection that has ended was alive last.
+    fn last_life(&self, lane: usize) -> Option<Duration> {
+        let Observed { end, heard, .. } = &self.all[lane];
+        end.as_ref().map(|end| if end.is_asked { *heard } else { end.age })
     }
 
     /// The age at which a connection was alive for certain. If ends are mute, an open connection

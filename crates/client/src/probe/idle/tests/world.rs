@@ -139,7 +139,13 @@ impl World {
         };
         let stays = finished.is_some_and(|finished| finished - opened < asks);
         let alive = age.min(over).min(asks);
-        seen.heard = seconds(if lane.kind.is_talking() { alive } else { 0.0 });
+        let pause = self.plan().interval().as_secs_f64();
+        let last = |pause: f64| (alive / pause).floor() * pause;
+        seen.heard = seconds(match lane.kind {
+            Kind::Silent | Kind::TcpKeepalive | Kind::UnaskedPong => 0.0,
+            Kind::Busy => last(pause / 5.0),
+            _ => last(pause),
+        });
         if let Some(every) = self.server_pings {
             let pings = (1..).map(|number| f64::from(number) * every);
             pings.take_while(|&ping| ping < alive).for_each(|ping| seen.pings.came(seconds(ping)));
@@ -149,7 +155,8 @@ impl World {
             seen.end = Some(self.end(&seen, over, over, false));
         } else if over <= asks && self.is_dumb && lane.kind.is_answered() && age >= over + PATIENCE
         {
-            seen.end = Some(End { seen: Seen::Silence, ..self.end(&seen, over, over, false) });
+            let last = seen.heard.as_secs_f64();
+            seen.end = Some(End { seen: Seen::Silence, ..self.end(&seen, last, over, false) });
         } else if over <= asks && self.is_dumb && age >= asks + PATIENCE && !stays {
             seen.end = Some(self.end(&seen, asks, asks, true));
         } else if over > asks && age >= asks {

@@ -28,7 +28,7 @@ pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
         true => (String::new(), Vec::new()),
         false => fitting(diagnosis::Kind::Idle, idle.time, idle.is_dumb),
     };
-    let pause = (!found.kept.is_empty()).then(|| suggested_pause(idle.low));
+    let pause = (!found.kept.is_empty()).then(|| suggested_pause(idle.low.max(idle.high / 4)));
     let mut text = vec![cut(case, idle), traffic(case, pause)];
     if let Some(lifetime) = &found.lifetime {
         let age = seconds(lifetime.time);
