@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Lines, json, next, seconds};
 use crate::fake::{Fake, read_frame};
@@ -33,7 +32,7 @@ struct Segment {
     at: f64,
     is_from_server: bool,
     /// The port of the client, which differs from connection to connection.
-    connection: u16,
+    client: u16,
     flags: String,
     /// Length of the payload.
     length: usize,
@@ -58,13 +57,25 @@ impl Capture {
         Self { lines: Lines::of("stdout", child.stdout.take().unwrap()), port, child }
     }
 
-    /// Ends the capture: the segments in their order.
-    fn end(mut self) -> Vec<Segment> {
-        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
-        let lines = self.lines.rest();
+    /// Waits for the reply over this connection, counted from 1, and ends the capture: the segments
+    /// of each connection.
+    fn end(mut self, last: usize) -> Vec<Vec<Segment>> {
+        let mut connections: Vec<Vec<Segment>> = Vec::new();
+        while connections.len() < last || reply(&connections[last - 1]).is_none() {
+            let line = self.lines.next();
+            if !line.contains(" Flags [") {
+                continue;
+            }
+            let segment = self.segment(&line);
+            let is_of = |segments: &&mut Vec<Segment>| segments[0].client == segment.client;
+            match connections.iter_mut().find(is_of) {
+                Some(segments) => segments.push(segment),
+                None => connections.push(vec![segment]),
+            }
+        }
+        self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let segments = lines.iter().filter(|line| line.contains(" Flags ["));
-        segments.map(|line| self.segment(line)).collect()
+        connections
     }
 
     /// Reads `TIME IP 127.0.0.1.PORT > 127.0.0.1.PORT: Flags [P.], …, length 7`.
@@ -83,17 +94,22 @@ impl Capture {
         Segment {
             at,
             is_from_server,
-            connection: if is_from_server { to } else { from },
+            client: if is_from_server { to } else { from },
             flags: flags.split(']').next().unwrap().into(),
             length: length.split(':').next().unwrap().parse().unwrap(),
         }
     }
 }
 
+/// The first reply, which comes behind the answer to the handshake.
+fn reply(segments: &[Segment]) -> Option<&Segment> {
+    segments.iter().filter(|segment| segment.is_from_server && segment.length > 0).nth(1)
+}
+
 /// What the segments show of the outage between two connections.
-fn outage(before: &[&Segment], after: &[&Segment]) -> Shown {
+fn outage(before: &[Segment], after: &[Segment]) -> Shown {
     // The client closes too; what the server does before that counts.
-    let is_end = |segment: &&&Segment| segment.flags.contains(['F', 'R']);
+    let is_end = |segment: &&Segment| segment.flags.contains(['F', 'R']);
     let end = before.iter().find(is_end).filter(|segment| segment.is_from_server);
     let last_sign = before.iter().rfind(|segment| segment.is_from_server && segment.length > 0);
     let (seen, begun) = match end {
@@ -101,9 +117,7 @@ fn outage(before: &[&Segment], after: &[&Segment]) -> Shown {
         Some(end) => ("fin", end.at),
         None => ("silence", last_sign.unwrap().at),
     };
-    // The answer to the handshake, and then the reply.
-    let mut data = after.iter().filter(|segment| segment.is_from_server && segment.length > 0);
-    Shown { seen, begun, ended: data.nth(1).unwrap().at }
+    Shown { seen, begun, ended: reply(after).unwrap().at }
 }
 
 /// Answers the first ping of the next connection, late if the server is slow.
@@ -131,18 +145,9 @@ fn a_packet_capture_shows_the_same_outages() {
     let _silent = answer(&server, true);
     let _last = answer(&server, true);
     let told = [(); 3].map(|()| next(&client, "outage"));
-    let segments = capture.end();
-
-    let mut connections: Vec<(u16, Vec<&Segment>)> = Vec::new();
-    for segment in &segments {
-        match connections.iter_mut().find(|(port, _)| *port == segment.connection) {
-            Some((_, segments)) => segments.push(segment),
-            None => connections.push((segment.connection, vec![segment])),
-        }
-    }
-    assert_eq!(connections.len(), 4, "{segments:?}");
+    let connections = capture.end(4);
     for ((pair, told), seen) in connections.windows(2).zip(&told).zip(["fin", "rst", "silence"]) {
-        let shown = outage(&pair[0].1, &pair[1].1);
+        let shown = outage(&pair[0], &pair[1]);
         assert_eq!((shown.seen, told["seen"].as_str()), (seen, Some(seen)), "{shown:?} {told}");
         let begun = seconds(told, "at") - shown.begun;
         let length = seconds(told, "length") - (shown.ended - shown.begun);
