@@ -148,7 +148,7 @@ fn the_prometheus_parser_reads_all_metrics() {
     assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     for family in [
         "counter websockets_pings 1",
-        "gauge websockets_connections 6",
+        "gauge websockets_connections 7",
         "histogram websockets_log_write_seconds",
         "counter process_cpu_seconds",
     ] {

@@ -12,8 +12,9 @@ use tokio_rustls::rustls::{AlertDescription, Error};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::http::{Http, Upgrade};
+use super::http::{Http, Upgrade, UpgradeRequest};
 use super::tls::Secure;
+use super::wire::Wire;
 use crate::observe::{Cause, Throttle, warn_throttled};
 use crate::worker::Arrival;
 use crate::worker::connection::Socket;
@@ -73,15 +74,11 @@ impl Handshake {
         accepted: Instant,
     ) -> Option<Arrival> {
         let deadline = accepted + HANDSHAKE_TIMEOUT;
-        let upgraded = match (greeting, acceptor) {
-            (Greeting::Other, None) => {
-                let upgrade = self.http.serve(stream, peer, false, deadline).await?;
-                plain(upgrade)
-            }
+        let is_secure = acceptor.is_some();
+        let wire = match (greeting, acceptor) {
+            (Greeting::Other, None) => Wire::Plain(stream),
             (Greeting::Tls, Some(acceptor)) => {
-                let stream = self.secure(stream, &acceptor, peer, deadline).await?;
-                let upgrade = self.http.serve(stream, peer, true, deadline).await?;
-                secure(upgrade)
+                Wire::Secure(Box::new(self.secure(stream, &acceptor, peer, deadline).await?))
             }
             (Greeting::Tls, None) => {
                 warn_throttled!(self.wrong_port, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
@@ -93,6 +90,12 @@ impl Handshake {
                 self.refuse(stream, PLAIN_TO_TLS, deadline).await;
                 return None;
             }
+        };
+        let Upgrade { stream, early, request } =
+            self.http.serve(wire, peer, is_secure, deadline).await?;
+        let upgraded = match stream {
+            Wire::Plain(stream) => plain(stream, early, request),
+            Wire::Secure(stream) => secure(*stream, early, request),
         };
         upgraded.inspect_err(|error| debug!(%peer, "lost after its upgrade: {error}")).ok()
     }
@@ -156,19 +159,22 @@ async fn greeting(stream: &TcpStream) -> Option<Greeting> {
 }
 
 /// A connection in the clear, as a worker takes it.
-fn plain(upgrade: Upgrade<TcpStream>) -> io::Result<Arrival> {
-    let stream = Socket::new(upgrade.stream.into_std()?);
-    Ok(upgrade.request.arrival(Box::new(stream), upgrade.early))
+fn plain(stream: TcpStream, early: Vec<u8>, request: UpgradeRequest) -> io::Result<Arrival> {
+    let stream = Socket::new(stream.into_std()?);
+    Ok(request.arrival(Box::new(stream), early))
 }
 
 /// A connection over TLS, as a worker takes it. Bytes that were decrypted during the handshake
 /// cause no event any more, so they are read here.
-fn secure(upgrade: Upgrade<TlsStream<TcpStream>>) -> io::Result<Arrival> {
-    let (stream, tls) = upgrade.stream.into_inner();
+fn secure(
+    stream: TlsStream<TcpStream>,
+    mut early: Vec<u8>,
+    request: UpgradeRequest,
+) -> io::Result<Arrival> {
+    let (stream, tls) = stream.into_inner();
     let mut stream = Secure::new(Socket::new(stream.into_std()?), tls);
-    let mut early = upgrade.early;
     stream.read_decrypted(&mut early)?;
-    Ok(upgrade.request.arrival(Box::new(stream), early))
+    Ok(request.arrival(Box::new(stream), early))
 }
 
 /// Why a TLS handshake failed. The usual cause is a client that does not trust the certificate,

@@ -8,6 +8,7 @@ pub mod http;
 pub mod listener;
 pub mod page;
 pub mod tls;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
