@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
 
+use hyper::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -83,6 +84,7 @@ impl Shared {
         }
         let by = self.options.by.clone().or_else(|| certain(&evidence));
         let instance = by.as_ref().and_then(|by| evidence.instance(by));
+        slim(&mut link);
         self.fleet.borrow_mut().by = by.clone();
         // The first connection alone comes here.
         let _ = self.by.set(by);
@@ -104,6 +106,7 @@ impl Shared {
             evidence.message = first_message(&mut link, until).await;
         }
         let instance = by.and_then(|by| evidence.instance(by));
+        slim(&mut link);
         Ok(Made { connection: told(&link), link, instance })
     }
 
@@ -117,6 +120,11 @@ impl Shared {
     pub(super) fn first_moment(&self, number: u64) -> Instant {
         self.started + offset(number, self.options.connections)
     }
+}
+
+/// Lets go of what a connection keeps of its beginning: the headers hold all that hyper read.
+fn slim(link: &mut Link) {
+    link.agreed.headers = HeaderMap::new();
 }
 
 fn told(link: &Link) -> Connection {
