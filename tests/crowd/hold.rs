@@ -1,7 +1,7 @@
 //! `client hold`: what becomes of connections when something happens.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -194,8 +194,22 @@ fn a_server_that_is_not_there_is_told_at_once() {
     let address = TestServer::start().address();
     let outcome = Probe::run(&["hold", &format!("ws://{address}/probe")]);
     assert_eq!(outcome.status, Some(1));
-    outcome.assert(&[("connections", 0.into()), ("refused", 1.into()), ("ok", false.into())]);
-    outcome.assert_says(&["no connection could be made. 1 refusal"]);
+    outcome.assert(&[("connections", 0.into()), ("refused", 3.into()), ("ok", false.into())]);
+    outcome.assert_says(&["no connection could be made. 3 refusals"]);
+}
+
+#[test]
+fn it_can_be_stopped_before_anything_came() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    for mode in ["hold", "spread"] {
+        let probe = Probe::start(&[mode, &url]);
+        let _silent = listener.accept().unwrap();
+        let outcome = probe.interrupt();
+        assert_eq!(outcome.status, Some(3), "{mode}");
+        outcome.assert(&[("ok", Value::Null), ("connections", 0.into()), ("refused", 0.into())]);
+        outcome.assert_says(&["stopped before "]);
+    }
 }
 
 #[test]

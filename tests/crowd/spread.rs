@@ -121,6 +121,18 @@ fn servers_that_are_not_at_probe_are_told_apart_by_what_differs() {
 }
 
 #[test]
+fn tls_changes_nothing() {
+    let server = TestServer::builder().secure().start();
+    let url = format!("wss://{}/probe", server.secure_address());
+    for mode in [&["spread", "-n", "20", "--expect", "1"][..], &["hold", "-n", "20", "--for", "3s"]]
+    {
+        let outcome = Probe::run(&[mode, &[&url, "-k"]].concat());
+        assert_eq!(outcome.status, Some(0), "{mode:?}: {}", outcome.text());
+        outcome.assert(&[("connections", 20.into()), ("refused", 0.into())]);
+    }
+}
+
+#[test]
 fn what_tells_nothing_apart_is_no_verdict() {
     let server = TestServer::start();
     let url = format!("ws://{}", server.address());

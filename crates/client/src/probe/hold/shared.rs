@@ -3,11 +3,13 @@
 use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
 
+use hyper::HeaderMap;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Options;
 use super::fleet::Fleet;
+use crate::backoff::Backoff;
 use crate::connection::Connection;
 use crate::net::ConnectError;
 use crate::probe::crowd::instance::{By, Instance, certain};
@@ -24,6 +26,9 @@ const SLOTS: u64 = 50;
 
 /// Connections that are made at the same time.
 const OPENING: usize = 256;
+
+/// Tries to make the first connection.
+const TRIES: u32 = 3;
 
 /// How long a look-up of names holds.
 const FRESH: Duration = Duration::from_millis(20);
@@ -65,16 +70,24 @@ impl Shared {
         }
     }
 
+    /// The first connection that can be made, of a few tries: one refusal may be that of one server
+    /// of many.
+    async fn reach(&self) -> Option<Link> {
+        let mut backoff = Backoff::default();
+        for _ in 0..TRIES {
+            match self.way.connect(0, self.options.patience).await {
+                Ok(link) => return Some(link),
+                Err(cause) => self.fleet.borrow_mut().refuse(cause.to_string(), false),
+            }
+            sleep(backoff.next(rand::random(), None)).await;
+        }
+        None
+    }
+
     /// Makes the first connection, which shows what names the instances. `None` if there is no
     /// server.
     pub(super) async fn first(&self) -> Option<Made> {
-        let mut link = match self.way.connect(0, self.options.patience).await {
-            Ok(link) => link,
-            Err(cause) => {
-                self.fleet.borrow_mut().refuse(cause.to_string(), false);
-                return None;
-            }
-        };
+        let mut link = self.reach().await?;
         let mut evidence = evidence(&link);
         if evidence.hello.is_none() {
             let is_needed = self.options.by.as_ref().is_some_and(By::is_message);
@@ -83,6 +96,7 @@ impl Shared {
         }
         let by = self.options.by.clone().or_else(|| certain(&evidence));
         let instance = by.as_ref().and_then(|by| evidence.instance(by));
+        slim(&mut link);
         self.fleet.borrow_mut().by = by.clone();
         // The first connection alone comes here.
         let _ = self.by.set(by);
@@ -104,6 +118,7 @@ impl Shared {
             evidence.message = first_message(&mut link, until).await;
         }
         let instance = by.and_then(|by| evidence.instance(by));
+        slim(&mut link);
         Ok(Made { connection: told(&link), link, instance })
     }
 
@@ -117,6 +132,11 @@ impl Shared {
     pub(super) fn first_moment(&self, number: u64) -> Instant {
         self.started + offset(number, self.options.connections)
     }
+}
+
+/// Lets go of what a connection keeps of its beginning: the headers hold all that hyper read.
+fn slim(link: &mut Link) {
+    link.agreed.headers = HeaderMap::new();
 }
 
 fn told(link: &Link) -> Connection {
