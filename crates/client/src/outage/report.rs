@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
+use proto::escape;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -30,8 +31,8 @@ pub(crate) struct Fields<'a> {
     silent_sent: Option<f64>,
     /// The instances that answered before and after; `None` for servers that do not name their
     /// instance.
-    before: Option<String>,
-    after: Option<String>,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
 }
 
 impl Outage {
@@ -49,8 +50,8 @@ impl Outage {
             age: cut(|cut| cut.age),
             silent_received: cut(|cut| cut.silent_received),
             silent_sent: cut(|cut| cut.silent_sent),
-            before: None,
-            after: None,
+            before: self.before.as_deref(),
+            after: self.after.as_deref(),
         }
     }
 
@@ -73,7 +74,14 @@ impl Outage {
             ),
             None => String::new(),
         };
-        format!("  {began} for {length}{goes_on}: {} ({}){connection}\n", self.reason, self.seen)
+        let servers = match (&self.before, &self.after) {
+            (Some(before), Some(after)) => {
+                format!("; {} before, {} after", escape::plain(before), escape::plain(after))
+            }
+            _ => String::new(),
+        };
+        let Self { reason, seen, .. } = self;
+        format!("  {began} for {length}{goes_on}: {reason} ({seen}){connection}{servers}\n")
     }
 }
 
