@@ -338,3 +338,40 @@ fn a_check_has_an_object_for_each_rule_and_a_verdict() {
     let detail = "sent the usual request; came HTTP/1.1 101 Switching Protocols";
     assert_eq!((&checks[0]["outcome"], &checks[0]["detail"]), (&"passed".into(), &detail.into()));
 }
+
+#[test]
+fn a_server_at_probe_tells_which_it_is_and_its_time() {
+    let port = Port::reserve();
+    let url = port.url() + "/probe";
+    let next = |client: &Client, name: &str| loop {
+        let object: Value = serde_json::from_str(&client.stdout.next()).unwrap();
+        if object["type"] == name {
+            return object;
+        }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(port.address(), &folder, &[]);
+    let mut command = command(&[("LAG_TIME", "0.01")]);
+    command.args(["--json", &url]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let client = Client::of(command.spawn().unwrap());
+    let first = next(&client, "connection")["instance"].clone();
+    assert!(first.is_string(), "{first}");
+    let reply = next(&client, "reply");
+    let [time, inside] = ["time", "server_time"].map(|name| reply[name].as_f64().unwrap());
+    assert!((0.0..=time).contains(&inside), "{reply}");
+    next(&client, "reply");
+    server.stop();
+    let server = Running::start(port.address(), &folder, &[]);
+    let second = next(&client, "connection")["instance"].clone();
+    let outage = next(&client, "outage");
+    assert_eq!((&outage["before"], &outage["after"]), (&first, &second), "{outage}");
+    assert_ne!(first, second);
+    let (status, rest) = stopped(client);
+    server.stop();
+    let verdict = rest.last().unwrap();
+    assert_eq!(status, Some(0), "{verdict}");
+    assert!(verdict["server_times"]["avg"].as_f64().is_some_and(|time| time < 30.0), "{verdict}");
+    assert!(verdict["variation"]["to_server"].is_f64(), "{verdict}");
+    // No ping of this kind is one of the log.
+    assert_eq!(std::fs::read(folder.path().join("server_logs.txt")).unwrap(), b"");
+}

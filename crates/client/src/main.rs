@@ -39,7 +39,7 @@ fn run(mode: Mode, settings: &Settings, early: EarlyExit) -> Result<Verdict, Str
         let signals = Signals::catch(early)?;
         let (stopper, stop) = stop::channel();
         tokio::spawn(stop_at(signals, stopper));
-        mode.run(stop).await
+        Box::pin(mode.run(stop)).await
     });
     // A name look-up may be under way in a thread of its own, and take many seconds more.
     runtime.shutdown_background();

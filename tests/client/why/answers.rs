@@ -1,10 +1,15 @@
 //! Servers that the tests play, which do not upgrade.
 
 use std::io::Write;
+use std::process::Stdio;
 use std::thread;
 
+use rustix::process::Signal;
+
 use super::{shown, why};
+use crate::client::{Client, command};
 use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_head};
+use crate::records::checked;
 
 /// A server that answers each request: with the first answer where the upgrade is asked for, with
 /// the second where it is not. An answer is status, headers and body.
@@ -214,4 +219,18 @@ fn a_redirect_that_is_followed_is_no_failure() {
     assert_eq!(told.status, Some(0), "{}", told.verdict);
     first.join().unwrap();
     second.join().unwrap();
+}
+
+#[test]
+fn a_stop_before_the_end_has_a_verdict_too() {
+    let (server, url) = Fake::start();
+    let mut command = command(&[]);
+    command.args(["why", &url, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = Client::of(command.spawn().unwrap());
+    let silent = server.accept_tcp();
+    client.signal(Signal::INT);
+    let objects = checked(client.stdout.rest().join("\n").as_bytes());
+    assert_eq!((objects.len(), &objects[0]["ok"]), (1, &serde_json::Value::Null));
+    assert_eq!(client.wait().code(), Some(3));
+    drop(silent);
 }

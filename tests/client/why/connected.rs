@@ -189,7 +189,7 @@ fn a_person_sees_each_phase_and_each_line() {
         "\nfragments    passes\n",
         "\nmessage      65536 bytes pass, and 65537 do not: closed by the server (1009: ",
         "\nbinary       not taken: closed by the server (1003: ",
-        "\ncompression  not agreed on when offered\n",
+        "\ncompression  permessage-deflate is agreed on when offered\n",
         "\nconnected, and nothing on the way is broken\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

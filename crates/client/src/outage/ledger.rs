@@ -28,6 +28,8 @@ pub struct Ledger {
     survived: Duration,
     /// When the current connection was opened.
     made: Option<Instant>,
+    /// The server at the other end of the current connection, if it tells which it is.
+    instance: Option<String>,
 }
 
 impl Ledger {
@@ -45,12 +47,19 @@ impl Ledger {
             longest: Duration::ZERO,
             survived: Duration::ZERO,
             made: None,
+            instance: None,
         }
     }
 
     /// Records that a connection was opened.
     pub fn made(&mut self, now: Instant) {
         self.made = Some(now);
+        self.instance = None;
+    }
+
+    /// Records which server is at the other end of the connection.
+    pub fn met(&mut self, instance: &str) {
+        self.instance = Some(instance.to_owned());
     }
 
     /// Records the end of a connection.
@@ -81,7 +90,9 @@ impl Ledger {
         };
         let began = now.checked_sub(silent).unwrap_or(now);
         let length = Duration::ZERO;
-        self.present = Some(Outage { seen, reason, began, length, cut, is_over: false });
+        let (before, after) = (self.instance.take(), None);
+        self.present =
+            Some(Outage { seen, reason, began, length, cut, before, after, is_over: false });
         self.count += 1;
         true
     }
@@ -89,7 +100,8 @@ impl Ledger {
     /// Records a reply. Returns the outage that the reply ended.
     pub fn answered(&mut self, now: Instant) -> Option<Outage> {
         let outage = self.present.take()?;
-        Some(self.end(Outage { is_over: true, ..outage }, now))
+        let after = self.instance.clone();
+        Some(self.end(Outage { is_over: true, after, ..outage }, now))
     }
 
     /// Records that the client stops. Returns the outage in progress.
@@ -183,6 +195,26 @@ mod tests {
         assert_eq!(ledger.answered(start + SECOND * 6), None);
         assert_eq!((ledger.count(), ledger.cuts(), ledger.total()), (1, 1, SECOND * 3));
         assert!((ledger.availability(start + SECOND * 6) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_servers_before_and_after_an_outage_are_told() {
+        let start = Instant::now();
+        let mut ledger = Ledger::new(start);
+        ledger.refused(start, "refused".into());
+        for instance in ["a", "b"] {
+            ledger.made(start);
+            ledger.met(instance);
+            ledger.answered(start);
+            ledger.ended(start, Seen::Fin, "gone".into(), &Activity::new(start));
+        }
+        ledger.made(start);
+        ledger.answered(start);
+        let outages: Vec<_> = ledger
+            .past()
+            .map(|outage| [outage.before.as_deref(), outage.after.as_deref()])
+            .collect();
+        assert_eq!(outages, [[None, Some("a")], [Some("a"), Some("b")], [Some("b"), None]]);
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub struct Outage {
     pub length: Duration,
     /// The connection whose end began the outage, if any.
     pub cut: Option<Cut>,
+    /// The server that was there before, of those that tell which they are.
+    pub before: Option<String>,
+    /// The server that was there after.
+    pub after: Option<String>,
     /// Whether a reply ended the outage. Otherwise the client stopped first.
     pub is_over: bool,
 }

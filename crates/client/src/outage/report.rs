@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Local};
+use proto::escape;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -37,15 +38,6 @@ pub(crate) struct Fields<'a> {
 impl Outage {
     /// The outage as a JSON object.
     pub(crate) fn fields(&self) -> Fields<'_> {
-        self.fields_between(None, None)
-    }
-
-    /// The same, with the instances that answered before and after, if they are known.
-    pub(crate) fn fields_between<'a>(
-        &'a self,
-        before: Option<&'a str>,
-        after: Option<&'a str>,
-    ) -> Fields<'a> {
         let cut = |time: fn(&super::activity::Cut) -> Duration| {
             self.cut.as_ref().map(|cut| record::seconds(time(cut)))
         };
@@ -58,8 +50,8 @@ impl Outage {
             age: cut(|cut| cut.age),
             silent_received: cut(|cut| cut.silent_received),
             silent_sent: cut(|cut| cut.silent_sent),
-            before,
-            after,
+            before: self.before.as_deref(),
+            after: self.after.as_deref(),
         }
     }
 
@@ -82,7 +74,14 @@ impl Outage {
             ),
             None => String::new(),
         };
-        format!("  {began} for {length}{goes_on}: {} ({}){connection}\n", self.reason, self.seen)
+        let servers = match (&self.before, &self.after) {
+            (Some(before), Some(after)) => {
+                format!("; {} before, {} after", escape::plain(before), escape::plain(after))
+            }
+            _ => String::new(),
+        };
+        let Self { reason, seen, .. } = self;
+        format!("  {began} for {length}{goes_on}: {reason} ({seen}){connection}{servers}\n")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::probe::Request;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
@@ -32,6 +33,17 @@ impl Awaited {
         let sent = Instant::now();
         let probe_at = (!asking.is_certain).then(|| sent + PROBE_AFTER.min(patience / 2));
         Self { sent, payload: rand::random(), probe_at, lives: false, has_other: false }
+    }
+
+    /// The number of this ping at `/probe`, which a number of JavaScript can hold.
+    pub(super) fn number(&self) -> u64 {
+        let [a, b, c, d, ..] = self.payload;
+        u32::from_be_bytes([a, b, c, d]).into()
+    }
+
+    /// The request of this ping at `/probe`.
+    pub(super) fn request(&self) -> String {
+        serde_json::to_string(&Request::Ping(self.number())).unwrap_or_default()
     }
 
     /// The Ping frame of this ping.

@@ -190,6 +190,8 @@ mod tests {
             received: 49,
             lost: 1,
             times: Some(Times { min: 0.001, avg: 0.01, p50: 0.01, p90: 0.1, p99: 0.25, max: 3.0 }),
+            server_times: None,
+            variation: None,
             outages: 2,
             cuts: 1,
             outage_total: 9.0,

@@ -15,6 +15,10 @@ pub struct Figures {
     pub lost: u64,
     /// Round-trip times; `None` without a reply.
     pub times: Option<Times>,
+    /// Times within the server; `None` unless it tells them, as `/probe` does.
+    pub server_times: Option<ServerTimes>,
+    /// How the delay varies in each direction; `None` unless the server tells its clock.
+    pub variation: Option<Variation>,
     /// Number of outages.
     pub outages: u64,
     /// Outages that began with the end of a connection.
@@ -28,6 +32,26 @@ pub struct Figures {
     /// The common cause of all cuts; `None` without a cut.
     #[serde(serialize_with = "cause_name")]
     pub cause: Option<Cause>,
+}
+
+/// Times within the server, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ServerTimes {
+    /// The minimum.
+    pub min: f64,
+    /// The average.
+    pub avg: f64,
+    /// The maximum.
+    pub max: f64,
+}
+
+/// How much the delay of a ping differs from that of the ping before (RFC 3393), in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Variation {
+    /// The average on the way to the server.
+    pub to_server: f64,
+    /// The average on the way back.
+    pub from_server: f64,
 }
 
 /// Round-trip times, in seconds.

@@ -59,18 +59,21 @@ impl Lines {
     }
 
     /// Prints a reply to the ping with this number.
-    pub(super) fn reply(&mut self, text: &str, number: u64, time: Duration) {
+    pub(super) fn reply(
+        &mut self,
+        text: &str,
+        number: u64,
+        time: Duration,
+        server: Option<Duration>,
+    ) {
         match self.style {
             Style::Plain => self.print(stdout::received(text)),
             Style::Numbered => self.print(stdout::numbered(text, number, time)),
             Style::Quiet => {}
             Style::Json => {
-                let time = record::seconds(time);
-                self.record(
-                    "reply",
-                    SystemTime::now(),
-                    &Reply { seq: number, time, server_time: None },
-                );
+                let (time, server_time) = (record::seconds(time), server.map(record::seconds));
+                let reply = Reply { seq: number, time, server_time };
+                self.record("reply", SystemTime::now(), &reply);
             }
         }
     }

@@ -5,10 +5,12 @@
 //! count or deadline. [`reporter`] counts ([`stats`]), logs changes of the server's state
 //! ([`link`]), and feeds the outputs: [`lines`] on stdout, the [`live`] line of a terminal,
 //! [`metrics`]. [`figures`] holds the results of a run, and [`verdict`] judges them, with the
-//! conditions of `--fail-if` ([`condition`]).
+//! conditions of `--fail-if` ([`condition`]). Where the server tells its clock, `delays` has the time
+//! within it.
 
 mod awaited;
 pub mod condition;
+mod delays;
 mod exporter;
 pub mod figures;
 pub mod limits;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use program::events;
 use program::stop::Stop;
 use proto::Ping;
+use proto::path;
 use proto::ping::PING;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
@@ -81,6 +84,11 @@ impl Options {
         Pings { text, lag: self.lag, patience: self.patience }
     }
 
+    /// Whether the URL is that of `/probe`.
+    fn is_probe(&self) -> bool {
+        self.endpoint.url.path().trim_end_matches('/').ends_with(path::PROBE)
+    }
+
     async fn sinks(&self, output: Output) -> Result<Sinks, String> {
         let is_shown = io::stdout().is_terminal();
         let style = self.style.unwrap_or(if is_shown { Style::Numbered } else { Style::Plain });
@@ -118,7 +126,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
     let pinger = Pinger {
         connect: async || net::connect(&options.endpoint).await,
         pings: options.pings(),
-        asking: Asking::begin(options.with_frames),
+        asking: Asking::begin(options.with_frames, options.is_probe()),
         backoff: Backoff::default(),
         reporter: Reporter::new(&options.endpoint, options.limits, sinks, stats),
     };

@@ -12,7 +12,7 @@ use super::lines::{Lines, Style};
 use super::link::{Link, Up};
 use super::live::Live;
 use super::metrics::Metrics;
-use super::stats::Stats;
+use super::stats::{Stats, Timed};
 use super::verdict::Judgement;
 use super::way::Unfit;
 use crate::connection::Connection;
@@ -81,14 +81,35 @@ impl Reporter {
     pub fn connected(&mut self, address: String, phases: Phases) {
         self.ledger.made(Instant::now());
         self.connection = Some(Connection::new(address, phases));
+        self.stats.connected();
+    }
+
+    /// Reports which of several servers is at the other end of the connection.
+    pub(super) fn met(&mut self, instance: &str) {
+        self.ledger.met(instance);
+        if let Some(connection) = &mut self.connection {
+            connection.instance = Some(instance.to_owned());
+        }
+    }
+
+    /// Reports a ping that `/probe` answered.
+    pub(super) fn probed(&mut self, timed: Timed) {
+        self.stats.timed(timed);
+        let server = timed.in_server();
+        let text = format!("Pong, {:.3} ms in the server", server.as_secs_f64() * 1e3);
+        self.answered(&text, timed.round_trip(), Some(server));
     }
 
     /// Reports a ping answered with `text`.
     pub fn received(&mut self, text: &str, round_trip: Duration) {
+        self.answered(text, round_trip, None);
+    }
+
+    fn answered(&mut self, text: &str, round_trip: Duration, server: Option<Duration>) {
         self.stats.received(round_trip);
         self.note_ping(Some(round_trip));
         self.note_pong();
-        self.lines.reply(text, self.stats.sent(), round_trip);
+        self.lines.reply(text, self.stats.sent(), round_trip, server);
     }
 
     /// Reports a ping answered with an error.
@@ -245,6 +266,8 @@ impl Reporter {
             received: self.stats.received_count(),
             lost: self.stats.lost_count(),
             times: self.stats.times(),
+            server_times: self.stats.server_times(),
+            variation: self.stats.variation(),
             outages: ledger.count(),
             cuts: ledger.cuts(),
             outage_total: record::seconds(ledger.total()),

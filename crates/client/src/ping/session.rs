@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use proto::frame::CloseCode;
+use proto::probe::{Hello, Pong};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -12,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::awaited::{Awaited, Received};
 use super::reporter::Reporter;
+use super::stats::Timed;
 use super::way::{Asking, Meaning, Unfit, Way};
 use crate::net::closing;
 use crate::net::ending::Ending;
@@ -87,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let deadline = awaited.sent + self.pings.patience;
         self.send(match self.asking.way {
             Way::Message => Message::Text(self.pings.text.clone()),
+            Way::Probe => Message::text(awaited.request()),
             Way::Frame => awaited.frame(),
         })
         .await?;
@@ -130,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Handles a reply that is overdue.
     fn give_up(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         match self.awaited {
-            Some(Awaited { lives: true, has_other, .. }) if self.asking.way == Way::Message => {
+            Some(Awaited { lives: true, has_other, .. }) if self.asking.way != Way::Frame => {
                 let unfit = if has_other { Unfit::OtherText } else { Unfit::Nothing };
                 self.switch(unfit, reporter);
                 Ok(())
@@ -156,13 +159,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn take_text(&mut self, text: &str, reporter: &mut Reporter) {
+        if self.asking.way == Way::Probe
+            && let Ok(Hello { instance, .. }) = serde_json::from_str(text)
+        {
+            return reporter.met(&instance);
+        }
         let Some(awaited) = &mut self.awaited else { return reporter.unsolicited(text) };
         if self.asking.way == Way::Frame {
             return reporter.unsolicited(text);
         }
-        match Meaning::of(text, &self.pings.text) {
+        match meaning(text, self.asking.way, awaited, &self.pings) {
             Meaning::Pong => {
                 reporter.received(text, awaited.sent.elapsed());
+                self.asking.is_certain = true;
+                self.awaited = None;
+            }
+            Meaning::Probed(pong) => {
+                probed(awaited, pong, reporter);
                 self.asking.is_certain = true;
                 self.awaited = None;
             }
@@ -194,8 +207,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 reporter.received(PONG_FRAME, awaited.sent.elapsed());
                 self.awaited = None;
             }
-            Way::Message if awaited.has_other => self.switch(Unfit::OtherText, reporter),
-            Way::Message => awaited.lives = true,
+            Way::Message | Way::Probe if awaited.has_other => {
+                self.switch(Unfit::OtherText, reporter);
+            }
+            Way::Message | Way::Probe => awaited.lives = true,
         }
     }
 
@@ -260,7 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Whether the server is known to answer the message of this project, which has no binary
     /// frames.
     fn answers_messages(&self) -> bool {
-        self.asking == Asking { way: Way::Message, is_certain: true }
+        self.asking.is_certain && self.asking.way != Way::Frame
     }
 
     /// Closes the connection in the way that `ending` requires, within
@@ -274,24 +289,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         let Self { socket, asking, pings, mut awaited, .. } = self;
         let late = async |message| {
-            let Some(Awaited { sent, payload, .. }) = awaited else { return };
+            let Some(late) = awaited else { return };
             let text = match (asking.way, message) {
-                (Way::Message, Message::Text(text))
-                    if Meaning::of(&text, &pings.text) == Meaning::Pong =>
-                {
-                    text
+                (Way::Frame, Message::Pong(pong)) if *pong == late.payload => PONG_FRAME.into(),
+                (Way::Message | Way::Probe, Message::Text(text)) => {
+                    match meaning(&text, asking.way, &late, &pings) {
+                        Meaning::Pong => text,
+                        Meaning::Probed(pong) => {
+                            awaited = None;
+                            return probed(&late, pong, reporter);
+                        }
+                        _ => return,
+                    }
                 }
-                (Way::Frame, Message::Pong(pong)) if *pong == payload => PONG_FRAME.into(),
                 _ => return,
             };
             awaited = None;
-            reporter.received(&text, sent.elapsed());
+            reporter.received(&text, late.sent.elapsed());
         };
         closing::close(socket, ending, late).await;
         if awaited.is_some() {
             reporter.lost_ping();
         }
     }
+}
+
+/// The meaning of a text while a ping of this kind waits for its answer.
+fn meaning(text: &str, way: Way, awaited: &Awaited, pings: &Pings) -> Meaning {
+    match way {
+        Way::Probe => Meaning::of_probe(text, &awaited.request(), awaited.number()),
+        Way::Message | Way::Frame => Meaning::of(text, &pings.text),
+    }
+}
+
+/// Reports the answer of `/probe`.
+fn probed(awaited: &Awaited, Pong { arrived, left, .. }: Pong, reporter: &mut Reporter) {
+    reporter.probed(Timed { sent: awaited.sent, received: Instant::now(), arrived, left });
 }
 
 #[cfg(test)]

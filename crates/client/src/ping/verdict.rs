@@ -93,6 +93,8 @@ mod tests {
             received,
             lost,
             times: None,
+            server_times: None,
+            variation: None,
             outages: 0,
             cuts: 0,
             outage_total: 0.0,

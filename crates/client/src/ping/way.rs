@@ -1,15 +1,19 @@
-//! The two kinds of pings (text messages and Ping frames), and the choice between them.
+//! The kinds of pings (text messages, requests of `/probe`, Ping frames), and the choice between
+//! them.
 
 use std::fmt;
 
 use proto::PONG;
 use proto::ping::ERROR_PREFIX;
+use proto::probe::Pong;
 
 /// The kind of pings to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Text messages of this project, answered with `Pong!`.
     Message,
+    /// Requests of `/probe`, answered with the clock of the server ([`proto::probe`]).
+    Probe,
     /// Ping frames, which every server answers (RFC 6455, section 5.5.3).
     Frame,
 }
@@ -38,17 +42,23 @@ pub enum Unfit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Pong,
+    /// The answer of `/probe`.
+    Probed(Pong),
     Error,
     Echo,
     Other,
 }
 
 impl Asking {
-    /// Starts with Ping frames if the user chose them, otherwise with messages until these prove
-    /// unfit.
+    /// Starts with Ping frames if the user chose them, otherwise with messages, or at `/probe` with
+    /// its requests, until these prove unfit.
     #[must_use]
-    pub fn begin(with_frames: bool) -> Self {
-        let way = if with_frames { Way::Frame } else { Way::Message };
+    pub fn begin(with_frames: bool, is_probe: bool) -> Self {
+        let way = match (with_frames, is_probe) {
+            (true, _) => Way::Frame,
+            (false, true) => Way::Probe,
+            (false, false) => Way::Message,
+        };
         Self { way, is_certain: with_frames }
     }
 }
@@ -61,6 +71,16 @@ impl Meaning {
             PONG => Self::Pong,
             text if text.starts_with(ERROR_PREFIX) => Self::Error,
             text if text.contains(sent) => Self::Echo,
+            _ => Self::Other,
+        }
+    }
+
+    /// The meaning of a text, after the request `sent` with this number.
+    pub(super) fn of_probe(text: &str, sent: &str, number: u64) -> Self {
+        match serde_json::from_str::<Pong>(text) {
+            Ok(pong) if pong.pong == number => Self::Probed(pong),
+            _ if text.starts_with(ERROR_PREFIX) => Self::Error,
+            _ if text.contains(sent) => Self::Echo,
             _ => Self::Other,
         }
     }
@@ -79,6 +99,21 @@ impl fmt::Display for Unfit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn at_probe_the_pong_has_the_number_of_the_request() {
+        let sent = r#"{"ping":7}"#;
+        let pong = Pong { pong: 7, arrived: 1, left: 2 };
+        for (text, meaning) in [
+            (r#"{"pong":7,"arrived":1,"left":2}"#, Meaning::Probed(pong)),
+            (r#"{"pong":8,"arrived":1,"left":2}"#, Meaning::Other),
+            ("Pong!", Meaning::Other),
+            ("Error: no", Meaning::Error),
+            (r#"[RE]: {"ping":7}"#, Meaning::Echo),
+        ] {
+            assert_eq!(Meaning::of_probe(text, sent, 7), meaning, "{text}");
+        }
+    }
 
     #[test]
     fn a_text_is_a_pong_an_error_an_echo_or_something_else() {

@@ -9,6 +9,9 @@ use proto::limits::MAX_REPLY;
 use crate::net::Endpoint;
 use crate::probe::why::Options;
 
+/// Largest message that may be tried, in bytes: an echo may be longer.
+const MAX: usize = MAX_REPLY / 2;
+
 /// The arguments of `client why` alone.
 #[derive(Args, Clone, Debug)]
 pub(super) struct WhyArgs {
@@ -40,8 +43,8 @@ impl WhyArgs {
 fn size(text: &str) -> Result<usize, String> {
     let size = if text == "0" { Ok(0) } else { bytes(text) };
     let size = size.ok().and_then(|size| usize::try_from(size).ok());
-    size.filter(|size| *size <= MAX_REPLY)
-        .ok_or_else(|| "allowed is a number of bytes up to 16M, such as 65536 or 128K, or 0".into())
+    size.filter(|size| *size <= MAX)
+        .ok_or_else(|| "allowed is a number of bytes up to 8M, such as 65536 or 128K, or 0".into())
 }
 
 #[cfg(test)]
@@ -50,10 +53,10 @@ mod tests {
 
     #[test]
     fn a_size_has_a_unit_or_none() {
-        for (text, bytes) in [("0", 0), ("1", 1), ("128K", 128 << 10), ("16M", 16 << 20)] {
+        for (text, bytes) in [("0", 0), ("1", 1), ("128K", 128 << 10), ("8M", 8 << 20)] {
             assert_eq!(size(text), Ok(bytes));
         }
-        for text in ["", "-1", "17M", "x", "99999999999999999999"] {
+        for text in ["", "-1", "9M", "x", "99999999999999999999"] {
             assert!(size(text).is_err(), "{text}");
         }
     }

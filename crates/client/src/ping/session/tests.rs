@@ -48,7 +48,7 @@ async fn pair() -> (Client, Server) {
     let sinks = Sinks { output, style: Style::Plain, live, metrics };
     let stats = Stats::new().unwrap();
     let reporter = Reporter::new(&endpoint, Limits::default(), sinks, stats);
-    let session = Session::new(socket, pings, Asking::begin(false));
+    let session = Session::new(socket, pings, Asking::begin(false, false));
     (Client { session, reporter, lines }, server)
 }
 
@@ -273,7 +273,7 @@ async fn an_error_is_an_answer_and_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn binary_frames_of_an_unknown_server_are_shown() {
     let (mut client, mut server) = pair().await;
-    client.session.asking = Asking::begin(true);
+    client.session.asking = Asking::begin(true, false);
     let ending = converse(&mut client, &mut server, async |server| {
         server.send(Message::binary(vec![1, 2])).await.unwrap();
         frame(server).await;
@@ -282,4 +282,58 @@ async fn binary_frames_of_an_unknown_server_are_shown() {
     });
     assert!(matches!(ending.await, Ending::Closed(None)));
     assert_eq!([(); 3].map(|()| client.printed()), ["binary, 2 bytes", "Pong frame", "Pong frame"]);
+}
+
+/// The number in the next request of `/probe`.
+async fn request(server: &mut Server) -> u64 {
+    let message = server.next().await.unwrap().unwrap();
+    match serde_json::from_str(message.to_text().unwrap()).unwrap() {
+        proto::probe::Request::Ping(number) => number,
+        other => panic!("not a ping: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_probe_the_time_in_the_server_is_told() {
+    let (mut client, mut server) = pair().await;
+    client.session.asking = Asking::begin(false, true);
+    let ending = converse(&mut client, &mut server, async |server| {
+        let hello = r#"{"hello":1,"instance":"a-1","started":1.0,"version":"1","connection":"1","request":{"line":"","headers":[]},"peer":"","tls":false,"subprotocol":null,"extensions":null,"silent_for":3600.0}"#;
+        send_text(server, hello).await;
+        for _ in 0..2 {
+            let number = request(server).await;
+            // That of another ping is none.
+            send_text(server, &format!(r#"{{"pong":{},"arrived":1,"left":2}}"#, number + 1)).await;
+            sleep(Duration::from_millis(20)).await;
+            let pong = format!(r#"{{"pong":{number},"arrived":1000,"left":6000}}"#);
+            send_text(server, &pong).await;
+        }
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+    assert!(client.report().starts_with("2 sent, 2 received"), "{}", client.report());
+    assert_eq!(client.session.asking(), Asking { way: Way::Probe, is_certain: true });
+    let report = client.reporter.report();
+    assert!(report.contains("\nin the server min/avg/max = 5.000/5.000/5.000 ms\n"), "{report}");
+    assert!(report.contains("\ndelay varies from ping to ping by "), "{report}");
+    // The pongs of other pings come first.
+    let printed = [(); 4].map(|()| client.printed());
+    assert_eq!(printed[1], "Pong, 5.000 ms in the server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_no_probe_is_measured_with_ping_frames() {
+    for echo in [true, false] {
+        let (mut client, mut server) = pair().await;
+        client.session.asking = Asking::begin(false, true);
+        let ending = converse(&mut client, &mut server, async |server| {
+            let number = request(server).await;
+            let text = if echo { format!(r#"{{"ping":{number}}}"#) } else { "what?".into() };
+            send_text(server, &text).await;
+            frame(server).await;
+            server.close(None).await.unwrap();
+        });
+        assert!(matches!(ending.await, Ending::Closed(None)));
+        assert_eq!(client.session.asking(), Asking { way: Way::Frame, is_certain: true });
+    }
 }

@@ -166,8 +166,8 @@ impl Member {
         let Some(Gap { mut outage, before, number, is_given_up, .. }) = gap else { return Ok(()) };
         outage.length = now.duration_since(outage.began);
         outage.is_over = true;
-        let fields = outage.fields_between(before.as_deref(), instance.as_deref());
-        printer.record_at("outage", outage.began_at(), &fields).await;
+        outage.after = instance.as_deref().map(str::to_owned);
+        printer.record_at("outage", outage.began_at(), &outage.fields()).await;
         if let Some(number) = number.filter(|_| before == *instance) {
             let end = link.ask_for_end(&number, options.patience).await?;
             self.shared.fleet.borrow_mut().heard(&end, is_given_up);
@@ -191,7 +191,9 @@ impl Member {
                     if seen == Seen::Silence { cut.silent_received } else { Duration::ZERO };
                 let began = now.checked_sub(silent).unwrap_or(now);
                 let (length, is_over) = (Duration::ZERO, false);
-                let outage = Outage { seen, reason, began, length, cut: Some(cut), is_over };
+                let (before, after) = (instance.as_deref().map(str::to_owned), None);
+                let cut = Some(cut);
+                let outage = Outage { seen, reason, began, length, cut, before, after, is_over };
                 let number = link.hello().map(|hello| hello.connection.into_owned());
                 let (since, before) = (self.last_reply, instance);
                 let is_given_up = ending.close().is_some();
@@ -208,11 +210,10 @@ impl Member {
     /// Ends the connection, and what is told of it.
     async fn end(mut self) {
         let now = Instant::now();
-        if let Some(Gap { mut outage, since, before, .. }) = self.gap.take() {
+        if let Some(Gap { mut outage, since, .. }) = self.gap.take() {
             outage.length = now.duration_since(outage.began);
             self.shared.fleet.borrow_mut().unfinished(now.duration_since(since));
-            let fields = outage.fields_between(before.as_deref(), None);
-            self.shared.printer.record_at("outage", outage.began_at(), &fields).await;
+            self.shared.printer.record_at("outage", outage.began_at(), &outage.fields()).await;
         }
         if let Some(Made { link, .. }) = self.made {
             if self.is_held {

@@ -1,6 +1,5 @@
 //! There is a connection: what passes over it, and what the way changes.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use proto::frame::Opcode;
@@ -127,7 +126,8 @@ async fn compare(link: &Link, found: &mut Found, teller: &Teller<'_>) {
         (false, true) => "without TLS, which ends on the way",
         (false, false) => "without TLS",
     };
-    let line = format!("the server is asked from {}{direct}; {tls}", hello.peer);
+    let peer = answer::short(&hello.peer);
+    let line = format!("the server is asked from {peer}{direct}; {tls}");
     teller.told("seen", &[line]).await;
 }
 
@@ -160,44 +160,58 @@ async fn try_frames(
     teller: &Teller<'_>,
 ) -> Result<(), ConnectError> {
     teller.live("sending Ping frames");
+    let are_answered = try_pings(trials, found, teller).await?;
+    // Each further trial has a Ping frame at its end.
+    if are_answered && options.max_size != Some(0) {
+        teller.live("sending messages");
+        try_messages(options, trials, found, teller).await?;
+    }
+    Ok(())
+}
+
+/// Ping frames in both directions. Returns whether those of the client are answered.
+async fn try_pings(
+    trials: &mut Trials<'_>,
+    found: &mut Found,
+    teller: &Teller<'_>,
+) -> Result<bool, ConnectError> {
     let outcome = trials.ping().await?;
     found.limits.protocol_ping = Some(outcome.is_ok());
-    let mut lines = vec![match &outcome {
-        Ok(time) => format!("answered after {:.2} ms", time.as_secs_f64() * 1e3),
-        Err(ending) => format!("not answered: {ending}"),
-    }];
-    if let Err(ending) = &outcome {
-        found.ended("a Ping frame is not answered", &ending.to_string());
-        teller.told("Ping frames", &lines).await;
-        // Each trial has a Ping frame at its end.
-        return Ok(());
-    }
-    found.limits.server_ping = trials.ping_of_server().await?;
-    match found.limits.server_ping {
-        Some(true) => lines.push("those of the server arrive".into()),
-        Some(false) => {
-            lines.push("those of the server do not arrive".into());
-            found.broken("Ping frames of the server do not arrive".into(), None);
+    let time = match outcome {
+        Ok(time) => time,
+        Err(ending) => {
+            found.ended("a Ping frame is not answered", &ending.to_string());
+            teller.told("Ping frames", &[format!("not answered: {ending}")]).await;
+            return Ok(false);
         }
-        None => lines.push("those of the server are not known: it cannot be asked for one".into()),
+    };
+    found.limits.server_ping = trials.ping_of_server().await?;
+    let of_server = match found.limits.server_ping {
+        Some(true) => "those of the server arrive",
+        Some(false) => "those of the server do not arrive",
+        None => "those of the server are not known: it cannot be asked for one",
+    };
+    if found.limits.server_ping == Some(false) {
+        found.broken("Ping frames of the server do not arrive".into(), None);
     }
-    teller.told("Ping frames", &lines).await;
-    if options.max_size == Some(0) {
-        return Ok(());
-    }
-    teller.live("sending messages");
+    let answered = format!("answered after {:.2} ms", time.as_secs_f64() * 1e3);
+    teller.told("Ping frames", &[answered, of_server.to_owned()]).await;
+    Ok(true)
+}
+
+async fn try_messages(
+    options: &Options,
+    trials: &mut Trials<'_>,
+    found: &mut Found,
+    teller: &Teller<'_>,
+) -> Result<(), ConnectError> {
     let outcome = trials.message(Opcode::Text, 30).await?;
     found.limits.text = Some(kind("text", outcome, found, teller).await);
     let outcome = trials.fragments().await?;
     found.limits.fragments = Some(kind("fragments", outcome, found, teller).await);
     if found.limits.text == Some(true) {
-        let max = options.max_size.unwrap_or(MAX_SIZE);
-        let sent = Cell::new(0);
-        let tell = |size| {
-            sent.set(size);
-            teller.live(&format!("sending a message of {size} bytes"));
-        };
-        let largest = trials.largest(max, tell).await;
+        let tell = |size| teller.live(&format!("sending a message of {size} bytes"));
+        let largest = trials.largest(options.max_size.unwrap_or(MAX_SIZE), tell).await;
         size(options, largest, found, teller).await;
     }
     let outcome = trials.message(Opcode::Binary, 30).await?;
