@@ -5,7 +5,6 @@ use std::mem;
 
 use super::partial::Partial;
 use super::{Error, Header, Message, Opcode, Role, Violation};
-#[cfg(doc)]
 use crate::deflate;
 
 /// Decodes the frames of one peer.
@@ -48,6 +47,7 @@ impl Decoder {
         }
         if self.partial.is_none()
             && let Some(header) = Header::parse(input, self.role, self.deflate)?
+            && !header.deflated
             && let Some(message) = self.decode_whole(header, false, input)?
         {
             return Ok(Some(message));
@@ -103,7 +103,8 @@ impl Decoder {
         self.partial.as_ref().map_or(0, |partial| partial.buffered())
     }
 
-    /// Decodes a message or a control frame if its only frame is completely in `input`.
+    /// Decodes a message or a control frame, not compressed, if its only frame is completely in
+    /// `input`.
     /// `in_message`: fragments of an unfinished message came before.
     #[inline]
     fn decode_whole<'a>(
@@ -113,8 +114,7 @@ impl Decoder {
         input: &mut &'a mut [u8],
     ) -> Result<Option<Message<'a>>, Error> {
         check_sequence(header.opcode, in_message)?;
-        let max = self.max_message(header.opcode);
-        let len = header.payload_within(max, header.deflated, 0)?;
+        let len = header.payload_within(self.max_message(header.opcode), 0)?;
         let is_message = header.fin && header.opcode != Opcode::Continuation;
         if !is_message || input.len() - header.size < len {
             return Ok(None);
@@ -125,11 +125,7 @@ impl Decoder {
         if let Some(mask) = header.mask {
             mask.apply(payload);
         }
-        let payload = Cow::Borrowed(payload);
-        if header.deflated {
-            return Ok(Some(Message::Deflated(header.opcode, payload)));
-        }
-        Message::new(header.opcode, payload).map(Some)
+        Message::new(header.opcode, Cow::Borrowed(payload)).map(Some)
     }
 
     /// Continues the unfinished frame or message, or begins one.
@@ -142,14 +138,19 @@ impl Decoder {
             if !partial.is_in_frame() {
                 let Some(header) = partial.header(input, self.role, self.deflate)? else { break };
                 let before = partial.message_len();
-                if let Some(message) = self.decode_whole(header, before.is_some(), input)? {
+                if !header.deflated
+                    && let Some(message) = self.decode_whole(header, before.is_some(), input)?
+                {
                     self.keep(partial);
                     return Ok(Some(message));
                 }
+                check_sequence(header.opcode, before.is_some())?;
                 let max = self.max_message(header.opcode);
                 let is_deflated = header.deflated || partial.is_deflated();
+                let room = if is_deflated { deflate::max_payload(max) } else { max };
                 let before = if header.opcode.is_control() { 0 } else { before.unwrap_or(0) };
-                let len = header.payload_within(max, is_deflated, before)?;
+                let len =
+                    header.payload_within(room, before).map_err(|_| Error::TooLong { max })?;
                 partial.begin_frame(header, len, input);
             }
             if let Some(message) = partial.advance(input)? {

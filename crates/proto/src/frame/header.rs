@@ -1,7 +1,6 @@
 //! The header of a frame (RFC 6455, section 5.2).
 
 use super::{Error, MAX_CONTROL_PAYLOAD, Mask, Opcode, Role, Violation};
-use crate::deflate;
 
 /// Longest header, in bytes: two, an extended length of eight, a masking key of four.
 pub const MAX_HEADER: usize = 14;
@@ -81,19 +80,11 @@ impl Header {
         Ok(Some(Self { fin, opcode, deflated, mask, payload, size }))
     }
 
-    /// Length of the payload, if the message of `before` bytes so far stays within `max` bytes; if
-    /// the message is `deflated`, within what compression may make of so many.
-    #[inline]
-    pub(super) fn payload_within(
-        &self,
-        max: usize,
-        deflated: bool,
-        before: usize,
-    ) -> Result<usize, Error> {
-        let room = if deflated { deflate::max_payload(max) } else { max };
+    /// Length of the payload, if the message of `before` bytes so far stays within `max` bytes.
+    pub(super) fn payload_within(&self, max: usize, before: usize) -> Result<usize, Error> {
         usize::try_from(self.payload)
             .ok()
-            .filter(|payload| payload.checked_add(before).is_some_and(|len| len <= room))
+            .filter(|payload| payload.checked_add(before).is_some_and(|len| len <= max))
             .ok_or(Error::TooLong { max })
     }
 }

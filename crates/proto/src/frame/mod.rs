@@ -3,7 +3,8 @@
 //!
 //! [`Decoder`] turns bytes, cut anywhere, into [`Message`]s; [`encode`] and [`encode_close`] turn
 //! messages into frames. A message in one frame that is completely in the input is unmasked in
-//! place and borrowed. Fragments, and frames of which a part has arrived, are copied.
+//! place and borrowed. Fragments, compressed messages, and frames of which a part has arrived, are
+//! copied.
 
 mod close;
 mod decoder;
