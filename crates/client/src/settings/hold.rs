@@ -33,7 +33,7 @@ pub(super) struct HoldArgs {
     max_gap: Option<Duration>,
 
     /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
-    /// of the first message where PATTERN has a *, as in message:[*]
+    /// of the first message where PATTERN has a *, as in `message:[*]`
     /// [default: the hello of /probe, the greeting of /ws, or a header that names one]
     #[arg(long, value_name = "WHAT", value_parser = str::parse::<By>)]
     by: Option<By>,

@@ -22,7 +22,7 @@ pub(super) struct SpreadArgs {
     connections: u64,
 
     /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
-    /// of the first message where PATTERN has a *, as in message:[*]
+    /// of the first message where PATTERN has a *, as in `message:[*]`
     /// [default: the hello of /probe, the greeting of /ws, or whatever differs]
     #[arg(long, value_name = "WHAT", value_parser = str::parse::<By>)]
     by: Option<By>,
