@@ -14,12 +14,16 @@ use crate::support::process::Process;
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The same for a probe that takes a whole machine.
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
+
 /// Held by a probe that takes a whole machine, and shared by all others.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// A probe that runs.
 pub(crate) struct Probe {
     process: Process,
+    patience: Duration,
     _turn: Turn,
 }
 
@@ -43,13 +47,15 @@ impl Probe {
     /// The same, while no other probe runs.
     pub(crate) fn start_alone(args: &[&str]) -> Self {
         let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-        Self { process: spawn(&[], args), _turn: Turn::Alone { _guard: guard } }
+        let turn = Turn::Alone { _guard: guard };
+        Self { process: spawn(&[], args), patience: LONG_PATIENCE, _turn: turn }
     }
 
     /// Starts a probe by another command.
     pub(crate) fn start_by(wrapper: &[&str], args: &[&str]) -> Self {
         let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-        Self { process: spawn(wrapper, args), _turn: Turn::Shared { _guard: guard } }
+        let turn = Turn::Shared { _guard: guard };
+        Self { process: spawn(wrapper, args), patience: PATIENCE, _turn: turn }
     }
 
     /// Runs a probe to its end.
@@ -73,7 +79,7 @@ impl Probe {
         while !self.objects().iter().any(&is_so) {
             let objects = self.objects();
             let last = &objects[objects.len().saturating_sub(5)..];
-            assert!(begun.elapsed() < PATIENCE, "{what}: {last:?}");
+            assert!(begun.elapsed() < self.patience, "{what}: {last:?}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -88,7 +94,7 @@ impl Probe {
             if last.is_some_and(|sample| sample["held"] == number && sample["waiting"] == 0) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{number} held: {last:?}");
+            assert!(begun.elapsed() < self.patience, "{number} held: {last:?}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -110,7 +116,7 @@ impl Probe {
     pub(crate) fn wait(mut self) -> Outcome {
         let begun = Instant::now();
         while !self.objects().last().is_some_and(|object| object["type"] == "verdict") {
-            assert!(begun.elapsed() < PATIENCE, "no verdict: {:?}", self.objects().last());
+            assert!(begun.elapsed() < self.patience, "no verdict: {:?}", self.objects().last());
             thread::sleep(Duration::from_millis(20));
         }
         let status = self.process.wait().code();

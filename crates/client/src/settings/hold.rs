@@ -25,7 +25,7 @@ pub(super) struct HoldArgs {
     limit: Option<Duration>,
 
     /// Ends when nothing has changed for this long after a change [60s without a TIME]
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60s", value_parser = quiet)]
     until_quiet: Option<Duration>,
 
     /// Longest time without a reply for a good verdict [default: no connection may be lost]
@@ -66,5 +66,27 @@ impl HoldArgs {
             quiet: self.until_quiet,
             max_gap: self.max_gap,
         })
+    }
+}
+
+/// A time, which is not to be mistaken for the URL behind the option.
+fn quiet(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|allowed| match text.contains("://") {
+        true => format!("{allowed}; the URL stands before --until-quiet"),
+        false => allowed,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_behind_the_option_is_told() {
+        assert_eq!(quiet("5s"), Ok(Duration::from_secs(5)));
+        assert!(!quiet("soon").unwrap_err().contains("URL"));
+        assert!(
+            quiet("ws://localhost").unwrap_err().ends_with("the URL stands before --until-quiet")
+        );
     }
 }
