@@ -85,7 +85,8 @@ impl Pushes {
 }
 
 impl Connection {
-    /// Serves what a probe asks for.
+    /// Serves what a probe asks for. Not inlined, so that pings do not pay for it.
+    #[inline(never)]
     pub(super) fn serve_probe(&mut self, request: Request<'_>, cx: &mut Context<'_>) {
         self.note_frame(cx.now);
         let (schedule, opcode) = match request {

@@ -216,6 +216,7 @@ impl Connection {
         Ok(())
     }
 
+    #[cold]
     fn refuse(&mut self, expected: &str, cx: &mut Context<'_>) {
         let peer = self.peer;
         cx.shared.metrics.errors.count(Cause::InvalidMessage);
