@@ -19,7 +19,7 @@ const SLACK: Duration = Duration::from_millis(250);
 const SPREAD: f64 = 0.05;
 
 /// Largest difference between ends that count as simultaneous.
-const INSTANT: Duration = Duration::from_secs(1);
+pub(crate) const INSTANT: Duration = Duration::from_secs(1);
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::outage::cause::{Cause, Ended, Observed, are_at_once, cause};
+use crate::outage::cause::{Cause, Ended, INSTANT, Observed, are_at_once, cause};
 use crate::probe::crowd::instance::Instance;
 
 /// The end of a connection.
@@ -46,7 +46,7 @@ impl Moment {
 /// connection survived, `oldest` the age of the oldest one that was not lost.
 pub(super) fn moment(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Moment> {
     let common = of_all(ends, survived, oldest)?;
-    if common != Moment::None {
+    if !matches!(common, Moment::None | Moment::Instant) {
         return Some(common);
     }
     let mut groups: BTreeMap<&str, Vec<&End>> = BTreeMap::new();
@@ -61,7 +61,21 @@ pub(super) fn moment(ends: &[&End], survived: Duration, oldest: Duration) -> Opt
     let is_rolling = groups.len() > 1
         && groups.values().all(is_instant)
         && groups.values().any(|group| group.len() > 1);
-    Some(if is_rolling { Moment::Rolling(groups.len()) } else { Moment::None })
+    // Of two servers, the last one has most of the connections when its turn comes.
+    let is_rolling = is_rolling && (common == Moment::None || are_apart(groups.values()));
+    Some(if is_rolling { Moment::Rolling(groups.len()) } else { common })
+}
+
+/// Whether the connections of some instances were lost at other instants than those of others.
+fn are_apart<'a>(groups: impl Iterator<Item = &'a Vec<&'a End>>) -> bool {
+    let median = |group: &Vec<&End>| {
+        let mut times: Vec<_> = group.iter().map(|end| end.ended.at).collect();
+        times.sort();
+        times[times.len() / 2]
+    };
+    let times: Vec<_> = groups.filter(|group| group.len() > 1).map(median).collect();
+    let range = times.iter().max().zip(times.iter().min());
+    range.is_some_and(|(last, first)| *last - *first > INSTANT)
 }
 
 fn of_all(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Moment> {
@@ -152,6 +166,15 @@ mod tests {
         let name = |number: usize| ["a", "b", "c"][number % 3];
         let rolling = fifty(|number, _| 60.0 + (number % 3) as f64 * 10.0, name);
         assert_eq!(of(&rolling, 90.0), Some(Moment::Rolling(3)));
+        // The connections of the first one go to the second one, which is lost with all.
+        let mut both = fifty(|_, _| 60.0, |number| ["a", "b"][number % 2]);
+        both.iter_mut().filter(|(_, _, name)| *name == "b").for_each(|(_, at, _)| *at = 63.0);
+        both.extend((0..25).map(|_| (60.5, 63.0, "b")));
+        assert_eq!(of(&both, 0.0), Some(Moment::Rolling(2)));
+        // All of both, and later some of one.
+        let mut reload = fifty(|_, _| 60.0, |number| ["a", "b"][number % 2]);
+        reload.extend((0..5).map(|_| (60.5, 70.0, "b")));
+        assert_eq!(of(&reload, 0.0), Some(Moment::Instant));
         // The last one is lost alone.
         let mut alone =
             fifty(|number, _| 60.0 + (number % 2) as f64 * 10.0, |number| ["a", "b"][number % 2]);
