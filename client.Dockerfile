@@ -12,12 +12,13 @@ RUN mkdir -p /image/bin /image/etc/ssl/certs /image/usr/share/zoneinfo \
 WORKDIR /src
 COPY . .
 # Statically linked for the platform that builds, whichever that is, and small: a client waits for
-# its server rather than for its processor, and after a panic it begins anew.
+# its server rather than for its processor, and after a panic it begins anew, without unwinding.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,id=websockets-target,target=/src/target,sharing=locked \
     target=$(rustc -vV | sed -n 's/^host: //p') \
- && RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs' \
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=s CARGO_PROFILE_RELEASE_PANIC=abort \
+ && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
+      -C link-arg=-Wl,-T,$PWD/crates/client/discard-unwind-tables.ld" \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=z CARGO_PROFILE_RELEASE_PANIC=abort \
     cargo build --release --locked --package client --target "$target" \
  && cp "target/$target/release/client" /image/bin/client
 
