@@ -1,10 +1,11 @@
 //! Connections that are made, and what passes over them.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread;
 
 use super::{shown, why};
-use crate::fake::{Fake, Port, SWITCH, accept_key, drain};
+use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_frame};
 use crate::real_server::Running;
 
 #[test]
@@ -80,7 +81,9 @@ fn subprotocol_and_compression_are_told() {
             let (mut stream, head) = server.accept_head();
             let extension = match head.contains("\r\nSec-WebSocket-Extensions: permessage-deflate")
             {
-                true => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+                true => {
+                    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
+                }
                 false => "",
             };
             let key = accept_key(&head);
@@ -96,8 +99,43 @@ fn subprotocol_and_compression_are_told() {
     serving.join().unwrap();
 }
 
+#[test]
+fn an_extension_that_the_server_does_not_speak_is_told() {
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        for extension in ["", "Sec-WebSocket-Extensions: permessage-deflate\r\n"] {
+            let (mut stream, head) = server.accept_head();
+            let key = accept_key(&head);
+            let answer = format!("{SWITCH}{extension}Sec-WebSocket-Accept: {key}\r\n\r\n");
+            stream.write_all(answer.as_bytes()).unwrap();
+            refuse_compressed(stream);
+        }
+    });
+    let told = why(&url, &["--max-size", "30"]);
+    serving.join().unwrap();
+    assert_eq!((told.status, told.rows()), (Some(1), vec![29]), "{}", told.verdict);
+    assert!(told.text("text").contains("a compressed text does not pass"), "{}", told.verdict);
+}
+
+/// Answers Ping frames, and fails the connection over a compressed message.
+fn refuse_compressed(mut stream: TcpStream) {
+    loop {
+        let (first, payload) = read_frame(&mut stream);
+        let answer = match first {
+            0x89 => [&[0x8a, payload.len() as u8][..], &payload].concat(),
+            0x88 => [&[0x88, payload.len() as u8][..], &payload].concat(),
+            0xc1 => b"\x88\x11\x03\xeareserved bit 1!".to_vec(),
+            _ => continue,
+        };
+        stream.write_all(&answer).unwrap();
+        if first != 0x89 {
+            return drain(stream);
+        }
+    }
+}
+
 /// Answers short Ping frames up to the end of the connection.
-fn answer_pings(mut stream: std::net::TcpStream) {
+fn answer_pings(mut stream: TcpStream) {
     let mut header = [0; 6];
     while stream.read_exact(&mut header).is_ok() {
         let [first, length, mask @ ..] = header;
@@ -137,7 +175,7 @@ fn a_server_that_breaks_frames_is_told() {
 }
 
 /// Reads up to the end of the connection.
-fn drain_unread(mut stream: std::net::TcpStream) {
+fn drain_unread(mut stream: TcpStream) {
     let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
@@ -189,7 +227,7 @@ fn a_person_sees_each_phase_and_each_line() {
         "\nfragments    passes\n",
         "\nmessage      65536 bytes pass, and 65537 do not: closed by the server (1009: ",
         "\nbinary       not taken: closed by the server (1003: ",
-        "\ncompression  permessage-deflate is agreed on when offered\n",
+        "\ncompression  permessage-deflate is agreed on when offered, and a compressed text passes\n",
         "\nconnected, and nothing on the way is broken\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

@@ -84,22 +84,32 @@ async fn try_all(options: &Options, link: Link, found: &mut Found, teller: &Tell
         found.ended("no further connection", &error.to_string());
     }
     teller.live("offering compression");
-    match trials.compression().await {
-        Ok(compression) => {
-            let (name, text) = match compression {
-                Compression::Agreed => ("agreed", "permessage-deflate is agreed on when offered"),
-                Compression::Declined => ("declined", "not agreed on when offered"),
-                Compression::Dropped => {
-                    ("dropped", "the offer is dropped on the way to the server")
-                }
-            };
-            found.limits.compression = Some(name);
-            teller.told("compression", &[text.to_owned()]).await;
-        }
+    match trials.compression(found.limits.text == Some(true)).await {
+        Ok(compression) => tell_compression(compression, found, teller).await,
         Err(error) => {
             found.ended("with compression offered there is no connection", &error.to_string());
         }
     }
+}
+
+async fn tell_compression(compression: Compression, found: &mut Found, teller: &Teller<'_>) {
+    const AGREED: &str = "permessage-deflate is agreed on when offered";
+    let (name, text) = match compression {
+        Compression::Agreed(None) => ("agreed", AGREED.to_owned()),
+        Compression::Agreed(Some(Ok(_))) => {
+            ("agreed", format!("{AGREED}, and a compressed text passes"))
+        }
+        Compression::Agreed(Some(Err(ending))) => {
+            found.ended("a compressed text does not pass", &ending.to_string());
+            ("agreed", format!("{AGREED}, but a compressed text does not pass: {ending}"))
+        }
+        Compression::Declined => ("declined", "not agreed on when offered".to_owned()),
+        Compression::Dropped => {
+            ("dropped", "the offer is dropped on the way to the server".to_owned())
+        }
+    };
+    found.limits.compression = Some(name);
+    teller.told("compression", &[text]).await;
 }
 
 /// What the way changed, and from where the server is asked.

@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use hyper::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
+use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 use proto::frame::{Message, Opcode, encode_header};
 use proto::limits::CLOSE_TIMEOUT;
 use proto::probe::{Request, Schedule};
 use tokio::time::{Instant, timeout};
 
 use crate::net::ending::Ending;
-use crate::net::fault::Fault;
 use crate::net::socket::mask;
 use crate::net::{ConnectError, Endpoint};
 use crate::probe::link::Link;
@@ -20,8 +19,6 @@ const FIRST_SIZE: usize = 1024;
 
 /// Bytes of a message that extend the wait for what comes behind it by a second.
 const PACE: usize = 64 * 1024;
-
-const EXTENSION: &str = "permessage-deflate";
 
 /// Connections to a server over which something is tried.
 #[derive(Debug)]
@@ -49,11 +46,14 @@ pub(super) struct Largest {
     pub(super) broken_off: Option<ConnectError>,
 }
 
+/// Size of the text that is sent compressed: long enough to become smaller.
+const COMPRESSED_SIZE: usize = 256;
+
 /// What came of an offer of compression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Compression {
-    /// The server agrees.
-    Agreed,
+    /// The server agrees, and a compressed text went like this, if one was sent.
+    Agreed(Option<Outcome>),
     /// The server does not agree.
     Declined,
     /// The offer did not reach the server.
@@ -188,44 +188,36 @@ impl<'a> Trials<'a> {
     }
 
     /// Offers compression over a connection of its own, after the other one: a server may allow one
-    /// at a time.
+    /// at a time. A compressed text follows if `sends_text`.
     ///
     /// # Errors
     /// Why there is no such connection.
-    pub(super) async fn compression(self) -> Result<Compression, ConnectError> {
+    pub(super) async fn compression(self, sends_text: bool) -> Result<Compression, ConnectError> {
         if let Some(link) = self.link {
             link.close(&Ending::Stopped).await;
         }
         let mut endpoint = self.endpoint.clone();
-        let headers = &mut endpoint.options.request.headers;
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(EXTENSION));
-        let link = match Link::open(&endpoint, self.hello_patience).await {
-            Ok(link) => link,
-            // An agreement is a fault for who does not compress.
-            Err(error) => match error.fault() {
-                Fault::BadSwitch(answer) if agrees(&answer.headers) => {
-                    return Ok(Compression::Agreed);
-                }
-                _ => return Err(error),
-            },
-        };
+        endpoint.options.request.compress = true;
+        let link = Link::open(&endpoint, self.hello_patience).await?;
+        let is_agreed = link.agreed.deflate.is_some();
         let has_arrived = link.hello().is_none_or(|hello| {
             let mut headers = hello.request.headers.iter();
             headers.any(|(name, _)| name.eq_ignore_ascii_case(SEC_WEBSOCKET_EXTENSIONS.as_str()))
         });
-        let compression = match agrees(&link.agreed.headers) {
-            true => Compression::Agreed,
+        let mut trials = Trials { endpoint: &endpoint, link: Some(link), ..self };
+        let compression = match is_agreed {
+            true if sends_text => {
+                Compression::Agreed(Some(trials.message(Opcode::Text, COMPRESSED_SIZE).await?))
+            }
+            true => Compression::Agreed(None),
             false if has_arrived => Compression::Declined,
             false => Compression::Dropped,
         };
-        link.close(&Ending::Stopped).await;
+        if let Some(link) = trials.link {
+            link.close(&Ending::Stopped).await;
+        }
         Ok(compression)
     }
-}
-
-fn agrees(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
-    values.any(|value| value.to_str().is_ok_and(|value| value.contains(EXTENSION)))
 }
 
 /// The size to try after that one; `None` if the largest that passes is known.
