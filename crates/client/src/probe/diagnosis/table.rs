@@ -249,7 +249,11 @@ pub const ROWS: &[Row] = &[
         &[
             at(
                 Nginx,
-                "`proxy_set_header Host $host;` for a server that compares it with `Origin`; `--origin` as a browser sends it",
+                "`proxy_set_header Host $http_host;` for a server that compares it with `Origin` (`$host` has no port); else let the server allow that origin",
+            ),
+            at(
+                Apache,
+                "`ProxyPreserveHost On` for a server that compares it with `Origin`; else let the server allow that origin",
             ),
             anyhow("`--origin` as a browser sends it; `ALLOWED_ORIGINS` of this project's server"),
         ],

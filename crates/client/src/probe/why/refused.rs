@@ -75,11 +75,22 @@ async fn find(
     (diagnose(case), origin)
 }
 
-/// An `Origin` with which the server upgrades: that of its own pages, or none where one was sent.
-async fn helpful_origin(options: &Options) -> Option<Origin> {
+/// The `Origin` of the server's own pages.
+fn own_origin(options: &Options) -> String {
     let url = &options.endpoint.url;
     let scheme = if url.tls_name().is_some() { "https" } else { "http" };
-    let own = format!("{scheme}://{}", url.host_header());
+    format!("{scheme}://{}", url.host_header())
+}
+
+/// Whether the `Origin` that is sent is that of the server's own pages.
+fn is_own(options: &Options) -> bool {
+    let given = options.endpoint.options.request.headers.get(ORIGIN);
+    given.is_some_and(|given| *given == own_origin(options))
+}
+
+/// An `Origin` with which the server upgrades: that of its own pages, or none where one was sent.
+async fn helpful_origin(options: &Options) -> Option<Origin> {
+    let own = own_origin(options);
     let given = options.endpoint.options.request.headers.get(ORIGIN);
     let mut candidates = Vec::new();
     if given.is_none_or(|given| *given != own) {
@@ -117,6 +128,8 @@ fn judge(
             Some(origin) => format!(
                 "--origin {origin}; or let the server allow other origins (ALLOWED_ORIGINS of this project's)"
             ),
+            // A server that allows its own pages knows them by `Host`.
+            None if is_own(options) => format!("have the proxy leave Host as it is: {}", fit.change),
             None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
         };
     }
