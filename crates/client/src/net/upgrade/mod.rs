@@ -41,6 +41,7 @@ pub(crate) use transcript::Transcript;
 use transcript::{Noted, Notes};
 
 pub(super) use answer::AnswerCheck;
+pub(crate) use answer::is_http2;
 pub(super) use refusal::{refusal, shortened, shown};
 
 /// The headers that make a request one for an upgrade.

@@ -315,8 +315,8 @@ pub const ROWS: &[Row] = &[
         "464; an answer of HTTP/2; a refusal by CloudFront",
         "HTTP version: an upgrade needs HTTP/1.1",
         &[
-            at(AwsAlb, "HTTP/1.1 as the protocol version of the target group"),
             anyhow("HTTP/1.1 (ALPN `http/1.1`) at that listener"),
+            at(AwsAlb, "HTTP/1.1 as the protocol version of the target group"),
         ],
         "",
         "AWS documentation",
@@ -356,10 +356,10 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         31,
-        "a certificate of an unknown authority, for another name, or expired",
-        "a company's proxy that looks into TLS, or the wrong certificate",
+        "a certificate of an unknown authority",
+        "an authority of one's own, a company's proxy that looks into TLS, or the wrong certificate",
         &[anyhow(
-            "`--cacert` with the authority of the company, whose name is the issuer; or the right certificate at the server",
+            "`--cacert` with the authority, whose name is the issuer; or the right certificate where TLS ends",
         )],
         "",
         "seen",
@@ -425,6 +425,16 @@ pub const ROWS: &[Row] = &[
             at(Caddy, "`respond 403`, `abort`"),
             anyhow("its rules for address, path or country"),
         ],
+        "",
+        "seen",
+    ),
+    row(
+        39,
+        "a certificate for another name, expired, not valid yet, or of no use for a server",
+        "the certificate is the wrong one, was not renewed or not loaded anew, or a clock is wrong",
+        &[anyhow(
+            "a valid certificate for the name in the URL where TLS ends, which is the proxy if there is one, and have that read it; or a name that it has in the URL",
+        )],
         "",
         "seen",
     ),

@@ -7,6 +7,7 @@ use hyper::header::{
 
 use super::answer::{author, lower, middles};
 use crate::net::fault::{Fault, Refusal};
+use crate::net::upgrade::is_http2;
 use crate::probe::diagnosis::Middle;
 
 /// What is known of a failure.
@@ -58,24 +59,15 @@ fn without_answer(fault: &Fault) -> Found {
         Fault::Silent => &[35],
         Fault::HungUp => &[36],
         Fault::NotTls | Fault::Tls => &[30],
-        Fault::Certificate => &[31],
-        Fault::NotHttp(bytes) if is_http2(bytes) => {
+        Fault::Certificate { is_unknown: true } => &[31],
+        Fault::Certificate { is_unknown: false } => &[39],
+        // Some write a status line for it.
+        Fault::NotHttp(bytes) if is_http2(bytes) || bytes.starts_with(b"HTTP/2") => {
             return (&[27], Some("the answer is one of HTTP/2"));
         }
         _ => &[],
     };
     (rows, None)
-}
-
-/// Whether an answer begins with a SETTINGS or GOAWAY frame of HTTP/2 (RFC 9113, section 4.1), or
-/// with its status line as some write it.
-fn is_http2(bytes: &[u8]) -> bool {
-    const SETTINGS: u8 = 4;
-    const GOAWAY: u8 = 7;
-    match bytes {
-        [0, 0, _, SETTINGS | GOAWAY, _, 0, 0, 0, 0, ..] => true,
-        bytes => bytes.starts_with(b"HTTP/2"),
-    }
 }
 
 /// The answer of a forward proxy to CONNECT.

@@ -8,6 +8,7 @@ use super::{NAME, Options, Teller, answer};
 use crate::connection::Connection;
 use crate::net::ending::Ending;
 use crate::net::fault::{Fault, Refusal};
+use crate::net::upgrade::is_http2;
 use crate::net::{self, ConnectError, Endpoint};
 use crate::probe::link::Link;
 use crate::probe::report::Finding;
@@ -30,6 +31,9 @@ pub(super) async fn probe(
     let answer = answer_of(error.fault());
     match (answer, error.fault()) {
         (Some(answer), _) => teller.told("answer", &answer::lines(answer)).await,
+        (None, Fault::NotHttp(bytes)) if is_http2(bytes) => {
+            teller.told("answer", &["frames of HTTP/2".to_owned()]).await;
+        }
         (None, Fault::NotHttp(bytes)) if !bytes.is_empty() => {
             let start = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
             teller.told("answer", &[format!("not HTTP/1: {}", answer::short(&start))]).await;
