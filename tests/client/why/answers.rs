@@ -142,6 +142,19 @@ fn an_origin_that_the_server_wants_is_found() {
 }
 
 #[test]
+fn an_origin_that_something_on_the_way_sets_is_told() {
+    let body = "Pages of http://set.test may not connect here; ALLOWED_ORIGINS is http://a.test.\n";
+    let set = "no rule on the way that sets Origin: http://set.test arrived, and that was not sent";
+    for (args, change) in [
+        (&[][..], set),
+        (&["--origin", "http://a.test"], set),
+        (&["--origin", "http://set.test"], "ALLOWED_ORIGINS of this project's server"),
+    ] {
+        why(&always("403 Forbidden", "", body), args).is_diagnosis(22, change);
+    }
+}
+
+#[test]
 fn what_is_no_http_is_shown() {
     for (bytes, row, part) in [
         (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], None, "SSH-2.0-OpenSSH_9.2"),

@@ -60,7 +60,10 @@ pub const ROWS: &[Row] = &[
                 Nginx,
                 "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";` in the `location`",
             ),
-            at(Apache, "`upgrade=websocket` at the end of `ProxyPass`"),
+            at(
+                Apache,
+                "`upgrade=websocket` at the end of `ProxyPass` (from 2.4.47 on), or `ws://` in `RewriteRule` for requests with `Upgrade`",
+            ),
             at(Envoy, "`upgrade_configs: [{upgrade_type: websocket}]`"),
             at(Haproxy, "no rule that deletes or replaces `Upgrade` or `Connection`"),
             at(Caddy, "no `header_up` that deletes or replaces `Upgrade` or `Connection`"),
@@ -282,7 +285,13 @@ pub const ROWS: &[Row] = &[
         25,
         "429, 503",
         "too many requests or connections",
-        &[anyhow("wait as `Retry-After` says; raise the limit that the answer names")],
+        &[
+            at(
+                Nginx,
+                "`limit_conn`, `limit_req` and `return` where the answer is its own; else wait as `Retry-After` says, and raise the limit that the answer names",
+            ),
+            anyhow("wait as `Retry-After` says; raise the limit that the answer names"),
+        ],
         "",
         "RFC 9110",
     ),

@@ -92,6 +92,20 @@ fn is_own(options: &Options) -> bool {
     given.is_some_and(|given| *given == own_origin(options))
 }
 
+/// The `Origin` that this project's server refuses, if that is not the one that was sent.
+fn other_origin<'a>(options: &Options, answer: &'a Refusal) -> Option<&'a str> {
+    let (arrived, _) =
+        answer.body.strip_prefix("Pages of ")?.split_once(" may not connect here")?;
+    let sent = options.endpoint.options.request.headers.get(ORIGIN);
+    // The server shows the beginning of a long one, and escapes what is not plain text.
+    let is_beginning = |sent: &HeaderValue| {
+        let beginning = sent.as_bytes().get(..arrived.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(arrived.as_bytes()))
+    };
+    let is_plain = !arrived.contains('\\');
+    (is_plain && !sent.is_some_and(is_beginning)).then_some(arrived)
+}
+
 /// An `Origin` with which the server upgrades: that of its own pages, or none where one was sent.
 async fn helpful_origin(options: &Options) -> Option<Origin> {
     let own = own_origin(options);
@@ -127,7 +141,15 @@ fn judge(
     origin: Option<&Origin>,
 ) -> Finding<Fields> {
     let mut fits = Fit::all(diagnosis);
-    if let (Some(origin), Some(fit)) = (origin, fits.first_mut()) {
+    let answer = answer_of(error.fault());
+    if let (Some(arrived), Some(fit)) =
+        (answer.and_then(|answer| other_origin(options, answer)), fits.first_mut())
+    {
+        fit.change = format!(
+            "no rule on the way that sets Origin: {} arrived, and that was not sent",
+            answer::short(arrived)
+        );
+    } else if let (Some(origin), Some(fit)) = (origin, fits.first_mut()) {
         fit.change = match origin {
             Some(origin) => format!(
                 "--origin {origin}; or let the server allow other origins (ALLOWED_ORIGINS of this project's)"
@@ -137,7 +159,6 @@ fn judge(
             None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
         };
     }
-    let answer = answer_of(error.fault());
     let lines = lines(error, &fits, diagnosis.evidence.as_deref(), answer.is_some());
     let text = lines.join(if options.json { "; " } else { "\n" });
     // Without an answer, the error itself is all that is known, and says what to do.
