@@ -196,6 +196,7 @@ fn nothing_that_answers_is_a_cause_of_its_own() {
 fn an_upgrade_that_breaks_the_rules_is_told_with_the_rule() {
     for (lines, rows) in [
         ("Sec-WebSocket-Accept: x\r\n", &[37][..]),
+        ("Sec-WebSocket-Accept: x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n", &[37]),
         ("Sec-WebSocket-Accept: KEY\r\nSec-WebSocket-Extensions: permessage-deflate\r\n", &[29]),
     ] {
         let (server, url) = Fake::start();

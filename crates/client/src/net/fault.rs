@@ -36,7 +36,11 @@ pub(crate) enum Fault {
     /// The server answered, and does not switch protocols.
     Refused(Box<Refusal>),
     /// The server switches protocols in a way that RFC 6455 forbids.
-    BadSwitch(Box<Refusal>),
+    BadSwitch {
+        answer: Box<Refusal>,
+        /// Whether the rule is one about extensions.
+        is_about_extension: bool,
+    },
     /// Anything else.
     #[default]
     Other,

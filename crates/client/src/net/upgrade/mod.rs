@@ -126,7 +126,9 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
                 headers: mem::take(answer.headers_mut()),
                 body: String::new(),
             };
-            return Err(ConnectError::from(cause).of(Fault::BadSwitch(refusal.into())));
+            let is_about_extension = fault.is_about_extension();
+            let fault = Fault::BadSwitch { answer: refusal.into(), is_about_extension };
+            return Err(ConnectError::from(cause).of(fault));
         }
     };
     let (stream, early) = exchange.into_stream();

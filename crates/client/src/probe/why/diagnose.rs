@@ -39,7 +39,10 @@ pub(super) fn diagnose(case: Case<'_>) -> Diagnosis {
     let (answer, (rows, evidence)) = match case.fault {
         Fault::Refused(refusal) => (Some(refusal), refused(refusal, case)),
         Fault::ProxyRefused(refusal) => (Some(refusal), (refused_by_proxy(refusal), None)),
-        Fault::BadSwitch(refusal) => (Some(refusal), (badly_switched(refusal), None)),
+        Fault::BadSwitch { answer, is_about_extension } => {
+            let rows: &[u8] = if *is_about_extension { &[29] } else { &[37] };
+            (Some(answer), (rows, None))
+        }
         fault => (None, without_answer(fault)),
     };
     let middles = answer.map(|answer| middles(&answer.headers, &answer.body)).unwrap_or_default();
@@ -80,11 +83,6 @@ fn refused_by_proxy(refusal: &Refusal) -> &'static [u8] {
         502..=504 => &[26],
         _ => &[],
     }
-}
-
-/// An answer of status 101 that breaks a rule.
-fn badly_switched(refusal: &Refusal) -> &'static [u8] {
-    if refusal.headers.contains_key("sec-websocket-extensions") { &[29] } else { &[37] }
 }
 
 fn refused(refusal: &Refusal, case: Case<'_>) -> Found {

@@ -46,7 +46,7 @@ pub(super) async fn probe(
 
 fn answer_of(fault: &Fault) -> Option<&Refusal> {
     match fault {
-        Fault::Refused(answer) | Fault::ProxyRefused(answer) | Fault::BadSwitch(answer) => {
+        Fault::Refused(answer) | Fault::ProxyRefused(answer) | Fault::BadSwitch { answer, .. } => {
             Some(answer)
         }
         _ => None,

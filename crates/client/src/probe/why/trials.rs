@@ -203,7 +203,9 @@ impl<'a> Trials<'a> {
             Ok(link) => link,
             // An agreement is a fault for who does not compress.
             Err(error) => match error.fault() {
-                Fault::BadSwitch(answer) if agrees(&answer.headers) => {
+                Fault::BadSwitch { answer, is_about_extension: true }
+                    if agrees(&answer.headers) =>
+                {
                     return Ok(Compression::Agreed);
                 }
                 _ => return Err(error),

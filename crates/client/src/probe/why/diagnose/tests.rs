@@ -145,7 +145,11 @@ fn refusals_of_other_kinds() {
 #[test]
 fn failures_without_an_answer_from_the_server() {
     let proxied = |status| Fault::ProxyRefused(answer(status, &[], "").into());
-    let switched = |headers| Fault::BadSwitch(answer(101, headers, "").into());
+    let extension = [("sec-websocket-extensions", "permessage-deflate")];
+    let switched = |is_about_extension| Fault::BadSwitch {
+        answer: answer(101, &extension, "").into(),
+        is_about_extension,
+    };
     for (fault, expected) in [
         (Fault::NoName, &[32][..]),
         (Fault::Unreachable { is_refused: true }, &[33]),
@@ -167,8 +171,9 @@ fn failures_without_an_answer_from_the_server() {
         (proxied(405), &[28]),
         (proxied(502), &[26]),
         (proxied(500), &[]),
-        (switched(&[("sec-websocket-extensions", "permessage-deflate")][..]), &[29]),
-        (switched(&[]), &[37]),
+        (switched(true), &[29]),
+        // Something else is wrong than what the answer says of extensions.
+        (switched(false), &[37]),
         (Fault::Other, &[]),
     ] {
         let case = Case { fault: &fault, plain: None, origin_helps: false };
