@@ -418,7 +418,7 @@ pub const ROWS: &[Row] = &[
         "400, 426 or 101 without a right `Sec-WebSocket-Key`, `-Version` or `-Accept`",
         "a rule on the way drops or changes headers of the handshake, or the server breaks RFC 6455",
         &[anyhow(
-            "no rule for the headers `Sec-WebSocket-*`; a library for the server that keeps the RFC",
+            "no rule for the headers `Sec-WebSocket-*`, `Upgrade` and `Connection` of request and answer; a library for the server that keeps the RFC",
         )],
         "",
         "seen",
