@@ -47,8 +47,7 @@ fn misused(output: &Output) -> String {
 #[test]
 fn a_wrong_url_is_told_where_it_stands() {
     for (args, name) in [
-        (&["nonsense"][..], "URL"),
-        (&["talk", "nonsense"], "URL"),
+        (&["talk", "nonsense"][..], "URL"),
         (&["bench", "nonsense"], "URL"),
         (&["--interactive", "nonsense"], "--interactive"),
     ] {
@@ -56,6 +55,18 @@ fn a_wrong_url_is_told_where_it_stands() {
         let told = misused(&command(&[]).args(args).output().unwrap());
         assert_eq!(told, format!("error: {name} is \"nonsense\", but {cause}\n"));
     }
+}
+
+#[test]
+fn who_misspells_a_command_is_told_the_commands() {
+    let commands = "talk, bench, why, idle, spread, hold, check, completions, man";
+    let told = misused(&command(&[]).arg("wyh").output().unwrap());
+    assert!(told.ends_with(&format!("or wss:// for TLS; commands are {commands}\n")), "{told}");
+    let told = misused(&command(&[]).args(["wyh", "ws://host"]).output().unwrap());
+    assert!(told.contains(&format!("(commands: {commands})")), "{told}");
+    // This is a host.
+    let told = misused(&command(&[]).arg("localhost:8765").output().unwrap());
+    assert!(!told.contains("commands"), "{told}");
 }
 
 #[test]

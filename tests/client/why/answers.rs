@@ -142,6 +142,19 @@ fn an_origin_that_the_server_wants_is_found() {
 }
 
 #[test]
+fn an_origin_that_something_on_the_way_sets_is_told() {
+    let body = "Pages of http://set.test may not connect here; ALLOWED_ORIGINS is http://a.test.\n";
+    let set = "no rule on the way that sets Origin: http://set.test arrived, and that was not sent";
+    for (args, change) in [
+        (&[][..], set),
+        (&["--origin", "http://a.test"], set),
+        (&["--origin", "http://set.test"], "ALLOWED_ORIGINS of this project's server"),
+    ] {
+        why(&always("403 Forbidden", "", body), args).is_diagnosis(22, change);
+    }
+}
+
+#[test]
 fn what_is_no_http_is_shown() {
     for (bytes, row, part) in [
         (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], None, "SSH-2.0-OpenSSH_9.2"),
@@ -183,6 +196,7 @@ fn nothing_that_answers_is_a_cause_of_its_own() {
 fn an_upgrade_that_breaks_the_rules_is_told_with_the_rule() {
     for (lines, rows) in [
         ("Sec-WebSocket-Accept: x\r\n", &[37][..]),
+        ("Sec-WebSocket-Accept: x\r\nSec-WebSocket-Extensions: permessage-deflate\r\n", &[37]),
         ("Sec-WebSocket-Accept: KEY\r\nSec-WebSocket-Extensions: permessage-deflate\r\n", &[29]),
     ] {
         let (server, url) = Fake::start();

@@ -215,6 +215,31 @@ fn refusals_of_the_server_come_through_the_middle() {
     }
 }
 
+/// The pages of a server are its own by `Host`, and that has a port here. What is advised helps.
+#[test]
+#[ignore = "needs nginx, HAProxy, Apache and Caddy"]
+fn the_page_of_the_server_behind_another_host_is_told() {
+    for (kind, advice) in
+        [(Kind::Nginx, "proxy_set_header Host $http_host;"), (Kind::Apache, "ProxyPreserveHost On")]
+    {
+        for is_mended in [false, true] {
+            let way = Way::lay(kind, &["--allowed-origins", "self"], |builder| match is_mended {
+                // Apache takes the line for a whole host.
+                true if kind == Kind::Apache => builder.global(advice),
+                true => builder.route(advice),
+                false => builder,
+            });
+            let own = format!("http://{}", way.middle.address());
+            let told = way.why("/echo", &["--origin", &own]);
+            match is_mended {
+                true => assert_eq!(told.status, Some(0), "{kind:?}: {}", told.verdict),
+                false => told.is_diagnosis(22, advice),
+            }
+            way.end();
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_limit_of_the_server_is_found_behind_the_middle() {

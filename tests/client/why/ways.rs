@@ -14,10 +14,11 @@ use crate::way::real_proxies::Proxy;
 
 /// Fails at the TLS handshake, with what is shown of the certificate.
 #[track_caller]
-fn refused(server: Secure, args: &[&str], parts: &[&str]) {
+fn refused(server: Secure, args: &[&str], row: u64, parts: &[&str]) {
     let url = server.url.clone();
     let serving = thread::spawn(move || (0..2).for_each(|_| _ = server.try_accept()));
-    why(&url, args).is_diagnosis(31, "--cacert");
+    let advice = if row == 31 { "--cacert" } else { "a valid certificate for the name in the URL" };
+    why(&url, args).is_diagnosis(row, advice);
     let (_, text) = shown(&url, args);
     for part in parts {
         assert!(text.contains(part), "{part:?} in\n{text}");
@@ -33,19 +34,22 @@ fn a_certificate_that_is_refused_is_shown() {
     refused(
         Secure::start(&authority.issue(&["localhost"])),
         &[],
+        31,
         &["TLS          no agreement, certificate of ", issuer, "unknown authority"],
     );
     refused(
         Secure::start(&authority.issue(&["other.test"])),
         &["--cacert", &trusted],
+        39,
         &[issuer, "wrong name"],
     );
     refused(
         Secure::start(&authority.sign(&valid(2020, 2021))),
         &["--cacert", &trusted],
+        39,
         &["valid from 2020-01-01 to 2021-01-01", "expired"],
     );
-    refused(Secure::start(&self_signed(IsCa::ExplicitNoCa)), &[], &["unknown authority"]);
+    refused(Secure::start(&self_signed(IsCa::ExplicitNoCa)), &[], 31, &["unknown authority"]);
 }
 
 #[test]

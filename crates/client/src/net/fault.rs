@@ -25,8 +25,8 @@ pub(crate) enum Fault {
     Tls,
     /// The server speaks old versions of TLS only.
     OldTls,
-    /// The certificate of the server is not accepted.
-    Certificate,
+    /// The certificate of the server is not accepted; whether its authority is not known.
+    Certificate { is_unknown: bool },
     /// The other end hung up without an answer.
     HungUp,
     /// The other end accepted the connection and did not answer in time.
@@ -36,7 +36,11 @@ pub(crate) enum Fault {
     /// The server answered, and does not switch protocols.
     Refused(Box<Refusal>),
     /// The server switches protocols in a way that RFC 6455 forbids.
-    BadSwitch(Box<Refusal>),
+    BadSwitch {
+        answer: Box<Refusal>,
+        /// Whether the rule is one about extensions.
+        is_about_extension: bool,
+    },
     /// Anything else.
     #[default]
     Other,

@@ -62,7 +62,7 @@ impl BenchArgs {
         patience: Duration,
         json: bool,
     ) -> Result<Options, String> {
-        crowd::check(self.connections)?;
+        crowd::check(self.connections, 0)?;
         Ok(Options {
             endpoint,
             client_name,

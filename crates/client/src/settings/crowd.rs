@@ -1,6 +1,7 @@
 //! What the modes with many connections have in common.
 
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use clap::Args;
@@ -28,13 +29,13 @@ impl SourceArgs {
     }
 }
 
-/// Checks that so many connections can be open at once. Raises the descriptor limit of the process
-/// as far as allowed.
+/// Checks that so many connections can be open at once, beside `others` that nobody asked for.
+/// Raises the descriptor limit of the process as far as allowed.
 ///
 /// # Errors
 /// What is allowed, if the limit is too low for the connections.
-pub(super) fn check(connections: u64) -> Result<(), String> {
-    let most = (descriptors::raise_limit() as u64).saturating_sub(OWN);
+pub(super) fn check(connections: u64, others: u64) -> Result<(), String> {
+    let most = (descriptors::raise_limit() as u64).saturating_sub(OWN + others);
     if connections > most {
         return Err(format!(
             "--connections is \"{connections}\", but allowed is a number up to {most} under the descriptor limit of this process: raise that (ulimit -n)"
@@ -51,10 +52,17 @@ pub(super) fn connections(text: &str) -> Result<u64, String> {
 
 /// An address of this machine.
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| {
+    let address = text.parse().ok().filter(|&address| is_own(address));
+    address.ok_or_else(|| {
         "allowed are addresses of this machine, separated by commas, such as 127.0.0.2,127.0.0.3"
             .into()
     })
+}
+
+/// Whether something can be sent from this address.
+fn is_own(address: IpAddr) -> bool {
+    let taken = UdpSocket::bind((address, 0));
+    !matches!(taken, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 /// `10s`, `500ms`, `2m`, or a number of seconds.
@@ -101,6 +109,23 @@ mod tests {
             assert!(connections(text).is_err(), "{text}");
         }
         assert_eq!(connections("19000"), Ok(19_000));
+    }
+
+    #[test]
+    fn sources_are_addresses_of_this_machine() {
+        for text in ["127.0.0.1", "127.0.0.2"] {
+            assert_eq!(address(text), text.parse().map_err(|_| String::new()), "{text}");
+        }
+        // Of networks for documentation (RFC 5737).
+        for text in ["192.0.2.1", "203.0.113.9", "localhost", ""] {
+            assert!(address(text).unwrap_err().starts_with("allowed are addresses"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_about_connections_shows_the_number_that_was_given() {
+        let error = check(u32::MAX.into(), 1).unwrap_err();
+        assert!(error.starts_with("--connections is \"4294967295\", but allowed"), "{error}");
     }
 
     proptest! {

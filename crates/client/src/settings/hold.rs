@@ -54,7 +54,7 @@ impl HoldArgs {
         json: bool,
     ) -> Result<Options, String> {
         // One more for those that are made once a second.
-        check(self.connections + 1)?;
+        check(self.connections, 1)?;
         Ok(Options {
             endpoint,
             patience,

@@ -16,7 +16,7 @@ mod why;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{filter, seconds};
@@ -237,7 +237,10 @@ impl Settings {
             (None, None) => Given { name: "SERVER_URL (--server-url)", text: &self.server_url },
         };
         let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
-        let url = parse_url(given)?;
+        let url = parse_url(given).map_err(|error| match self.command {
+            None if given.is_word() => format!("{error}; commands are {}", commands()),
+            _ => error,
+        })?;
         let options = self.connect.options(&url, self.tls_ca.as_ref())?;
         Ok(Endpoint { url, trust, options })
     }
@@ -248,6 +251,12 @@ impl Settings {
         let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
         name.filter(|name| !name.is_empty()).unwrap_or(host)
     }
+}
+
+/// The names of the commands.
+fn commands() -> String {
+    let settings = Settings::command();
+    settings.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>().join(", ")
 }
 
 impl Command {

@@ -48,7 +48,7 @@ impl SpreadArgs {
         patience: Duration,
         json: bool,
     ) -> Result<Options, String> {
-        check(self.connections)?;
+        check(self.connections, 0)?;
         let Self { connections, by, expect, source, .. } = self.clone();
         Ok(Options { endpoint, patience, json, connections, by, expect, sources: source })
     }

@@ -18,6 +18,13 @@ impl<'a> Given<'a> {
     pub(super) fn argument(text: &'a String) -> Self {
         Self { name: "URL", text }
     }
+
+    /// Whether it may be meant as a command.
+    pub(super) fn is_word(self) -> bool {
+        self.name == "URL"
+            && !self.text.is_empty()
+            && self.text.bytes().all(|byte| byte.is_ascii_lowercase())
+    }
 }
 
 /// # Errors

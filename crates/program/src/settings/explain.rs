@@ -75,16 +75,23 @@ fn unknown_argument(typed: &str, suggestion: Option<&str>, command: &Command) ->
     match suggestion {
         Some(flag) => format!("there is no option {typed:?}; did you mean {flag}?"),
         None if typed.starts_with('-') => format!("there is no option {typed:?}; see --help"),
+        // Perhaps the one before was to be a command.
+        None if command.has_subcommands() => {
+            let names = names(command);
+            format!("{typed:?} is one argument too many (commands: {names}); see --help")
+        }
         None => format!("{typed:?} is one argument too many; see --help"),
     }
 }
 
 fn unknown_subcommand(typed: &str, command: &Command) -> String {
-    let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
-    format!(
-        "{typed:?} is no command ({}); a setting is given with its flag, see --help",
-        names.join(", ")
-    )
+    let names = names(command);
+    format!("{typed:?} is no command ({names}); a setting is given with its flag, see --help")
+}
+
+/// The names of the commands.
+fn names(command: &Command) -> String {
+    command.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", ")
 }
 
 /// What is wrong with the value of `arg`, which clap shows with the name of the value:
@@ -235,10 +242,10 @@ mod tests {
         for (args, expected) in [
             (&["--lagtime", "1"][..], "there is no option \"--lagtime\"; did you mean --lag-time?"),
             (&["--zzz\u{1b}\n"], "there is no option \"--zzz\\u{1b}\\n\"; see --help"),
-            (&["bench", "more"], "\"more\" is one argument too many; see --help"),
+            (&["bench", "more"], "\"more\" is one argument too many (commands: bench); see --help"),
             (
                 &["bench", "ws://user:secret@host"],
-                "\"ws://***@host\" is one argument too many; see --help",
+                "\"ws://***@host\" is one argument too many (commands: bench); see --help",
             ),
             (
                 &["ws://user:se/cret@host"],

@@ -70,7 +70,13 @@ pub(crate) fn hung_up(error: &io::Error) -> bool {
 pub(super) fn fault(error: &io::Error) -> Fault {
     use PeerIncompatible as Peer;
     match error.get_ref().and_then(|error| error.downcast_ref()) {
-        Some(Error::InvalidCertificate(_)) => Fault::Certificate,
+        Some(Error::InvalidCertificate(error)) => Fault::Certificate {
+            // A bad signature is one of a known name with another key.
+            is_unknown: matches!(
+                error,
+                CertificateError::UnknownIssuer | CertificateError::BadSignature
+            ),
+        },
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Fault::NotTls,
         Some(
             Error::AlertReceived(AlertDescription::ProtocolVersion)

@@ -16,6 +16,9 @@ pub(super) const SPEAKS_TLS: &str = "the server speaks TLS there: use wss:// for
 /// What an answer begins with (RFC 9112, section 4).
 const HTTP: &[u8] = b"HTTP/";
 
+/// What the error of an answer in HTTP/2 says.
+const SPEAKS_HTTP2: &str = "the server answered a request in HTTP/1.1 with HTTP/2 alone";
+
 /// Most bytes that are shown of what is not HTTP.
 const SHOWN: usize = 60;
 
@@ -26,6 +29,13 @@ pub(in crate::net) struct AnswerCheck<S> {
     is_plain: bool,
     /// How much of [`HTTP`] was received.
     received: usize,
+}
+
+/// Whether an answer begins with a SETTINGS or GOAWAY frame of HTTP/2 (RFC 9113, section 4.1).
+pub(crate) fn is_http2(bytes: &[u8]) -> bool {
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    matches!(bytes, [0, 0, _, SETTINGS | GOAWAY, _, 0, 0, 0, 0, ..])
 }
 
 impl<S> AnswerCheck<S> {
@@ -50,6 +60,9 @@ impl<S> AnswerCheck<S> {
         }
         if self.is_plain && self.received == 0 && bytes[0] == ALERT {
             return Err(io::Error::other(SPEAKS_TLS));
+        }
+        if self.received == 0 && is_http2(bytes) {
+            return Err(io::Error::other(SPEAKS_HTTP2));
         }
         let text = [&HTTP[..self.received], &bytes[..bytes.len().min(SHOWN)]].concat();
         let text = String::from_utf8_lossy(&text);
@@ -117,6 +130,14 @@ mod tests {
         assert_eq!(told(true, alert).as_deref(), Some(tls));
         let other = told(false, alert).unwrap();
         assert!(other.starts_with("no HTTP server is there: "), "{other}");
+    }
+
+    #[test]
+    fn frames_of_http2_are_named_in_place_of_shown() {
+        for frame in [&b"\0\0\x12\x04\0\0\0\0\0\0\x03"[..], b"\0\0\x08\x07\0\0\0\0\0"] {
+            assert_eq!(told(true, &[frame]).as_deref(), Some(SPEAKS_HTTP2), "{frame:?}");
+        }
+        assert_ne!(told(true, &[b"\0\0\x12\x01\0\0\0\0\0"]).as_deref(), Some(SPEAKS_HTTP2));
     }
 
     #[test]

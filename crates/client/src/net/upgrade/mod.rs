@@ -41,6 +41,7 @@ pub(crate) use transcript::Transcript;
 use transcript::{Noted, Notes};
 
 pub(super) use answer::AnswerCheck;
+pub(crate) use answer::is_http2;
 pub(super) use refusal::{refusal, shortened, shown};
 
 /// The headers that make a request one for an upgrade.
@@ -125,7 +126,9 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
                 headers: mem::take(answer.headers_mut()),
                 body: String::new(),
             };
-            return Err(ConnectError::from(cause).of(Fault::BadSwitch(refusal.into())));
+            let is_about_extension = fault.is_about_extension();
+            let fault = Fault::BadSwitch { answer: refusal.into(), is_about_extension };
+            return Err(ConnectError::from(cause).of(fault));
         }
     };
     let (stream, early) = exchange.into_stream();

@@ -32,6 +32,13 @@ pub(super) enum Fault {
     UnaskedSubprotocol(String),
 }
 
+impl Fault {
+    /// Whether the answer agrees to an extension in a way that is not allowed.
+    pub(super) fn is_about_extension(&self) -> bool {
+        matches!(self, Self::UnaskedExtension(_) | Self::Compression(_))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

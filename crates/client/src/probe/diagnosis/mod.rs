@@ -17,12 +17,15 @@ pub fn row(number: u8) -> Option<&'static Row> {
 
 impl Row {
     /// What to change, in plain text: at these programs and services if the row knows one of them,
-    /// else at all that it names.
+    /// else what holds for any, else at all that it names. Without a program, all of it.
     #[must_use]
     pub fn advice(&self, middles: &[Middle]) -> String {
         let is_for = |change: &&Change| change.at.is_some_and(|middle| middles.contains(&middle));
         let own: Vec<_> = self.changes.iter().filter(is_for).collect();
-        let chosen = if own.is_empty() { self.changes.iter().collect() } else { own };
+        let general = self.changes.iter().filter(|change| change.at.is_none());
+        let known = if own.is_empty() { general.collect() } else { own };
+        let is_open = middles.is_empty() || known.is_empty();
+        let chosen = if is_open { self.changes.iter().collect() } else { known };
         plain(&joined(&chosen))
     }
 
@@ -86,5 +89,14 @@ mod tests {
             let all = row.advice(middles);
             assert!(all.contains("nginx: ") && all.contains("; Apache: "), "{all}");
         }
+    }
+
+    /// At Caddy, the settings of nginx lead nobody on.
+    #[test]
+    fn advice_for_a_program_without_a_setting_is_what_holds_for_any() {
+        let row = row(22).unwrap();
+        let general = "--origin as a browser sends it; ALLOWED_ORIGINS of this project's server";
+        assert_eq!(row.advice(&[Middle::Caddy]), general);
+        assert_eq!(row.advice(&[]).matches("--origin").count(), 1);
     }
 }

@@ -60,7 +60,10 @@ pub const ROWS: &[Row] = &[
                 Nginx,
                 "`proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";` in the `location`",
             ),
-            at(Apache, "`upgrade=websocket` at the end of `ProxyPass`"),
+            at(
+                Apache,
+                "`upgrade=websocket` at the end of `ProxyPass` (from 2.4.47 on), or `ws://` in `RewriteRule` for requests with `Upgrade`",
+            ),
             at(Envoy, "`upgrade_configs: [{upgrade_type: websocket}]`"),
             at(Haproxy, "no rule that deletes or replaces `Upgrade` or `Connection`"),
             at(Caddy, "no `header_up` that deletes or replaces `Upgrade` or `Connection`"),
@@ -249,7 +252,11 @@ pub const ROWS: &[Row] = &[
         &[
             at(
                 Nginx,
-                "`proxy_set_header Host $host;` for a server that compares it with `Origin`; `--origin` as a browser sends it",
+                "`proxy_set_header Host $http_host;` for a server that compares it with `Origin` (`$host` has no port); else let the server allow that origin",
+            ),
+            at(
+                Apache,
+                "`ProxyPreserveHost On` for a server that compares it with `Origin`; else let the server allow that origin",
             ),
             anyhow("`--origin` as a browser sends it; `ALLOWED_ORIGINS` of this project's server"),
         ],
@@ -278,7 +285,13 @@ pub const ROWS: &[Row] = &[
         25,
         "429, 503",
         "too many requests or connections",
-        &[anyhow("wait as `Retry-After` says; raise the limit that the answer names")],
+        &[
+            at(
+                Nginx,
+                "`limit_conn`, `limit_req` and `return` where the answer is its own; else wait as `Retry-After` says, and raise the limit that the answer names",
+            ),
+            anyhow("wait as `Retry-After` says; raise the limit that the answer names"),
+        ],
         "",
         "RFC 9110",
     ),
@@ -311,8 +324,8 @@ pub const ROWS: &[Row] = &[
         "464; an answer of HTTP/2; a refusal by CloudFront",
         "HTTP version: an upgrade needs HTTP/1.1",
         &[
-            at(AwsAlb, "HTTP/1.1 as the protocol version of the target group"),
             anyhow("HTTP/1.1 (ALPN `http/1.1`) at that listener"),
+            at(AwsAlb, "HTTP/1.1 as the protocol version of the target group"),
         ],
         "",
         "AWS documentation",
@@ -352,10 +365,10 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         31,
-        "a certificate of an unknown authority, for another name, or expired",
-        "a company's proxy that looks into TLS, or the wrong certificate",
+        "a certificate of an unknown authority",
+        "an authority of one's own, a company's proxy that looks into TLS, or the wrong certificate",
         &[anyhow(
-            "`--cacert` with the authority of the company, whose name is the issuer; or the right certificate at the server",
+            "`--cacert` with the authority, whose name is the issuer; or the right certificate where TLS ends",
         )],
         "",
         "seen",
@@ -405,7 +418,7 @@ pub const ROWS: &[Row] = &[
         "400, 426 or 101 without a right `Sec-WebSocket-Key`, `-Version` or `-Accept`",
         "a rule on the way drops or changes headers of the handshake, or the server breaks RFC 6455",
         &[anyhow(
-            "no rule for the headers `Sec-WebSocket-*`; a library for the server that keeps the RFC",
+            "no rule for the headers `Sec-WebSocket-*`, `Upgrade` and `Connection` of request and answer; a library for the server that keeps the RFC",
         )],
         "",
         "seen",
@@ -421,6 +434,16 @@ pub const ROWS: &[Row] = &[
             at(Caddy, "`respond 403`, `abort`"),
             anyhow("its rules for address, path or country"),
         ],
+        "",
+        "seen",
+    ),
+    row(
+        39,
+        "a certificate for another name, expired, not valid yet, or of no use for a server",
+        "the certificate is the wrong one, was not renewed or not loaded anew, or a clock is wrong",
+        &[anyhow(
+            "a valid certificate for the name in the URL where TLS ends, which is the proxy if there is one, and have that read it; or a name that it has in the URL",
+        )],
         "",
         "seen",
     ),

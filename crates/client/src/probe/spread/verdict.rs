@@ -216,6 +216,9 @@ impl Observed {
                 addresses(trial.keys()),
                 counted(trial.shares().instances() as u64, "server")
             ),
+            (_, _, Reach::Addresses(trial)) if trial.keys() < 2 => {
+                "There is one server, or the balancer goes by the address of the client: too few connections from other addresses could be made to tell".into()
+            }
             (_, _, Reach::Addresses(trial)) => format!(
                 "Connections from {} of this machine went there as well: there is one server, or the balancer sends everything to it",
                 addresses(trial.keys())

@@ -57,12 +57,15 @@ const MARKS: [(&str, &str, Middle); 30] = [
 ];
 
 /// What the pages contain that a proxy makes itself, in lower case.
-const PAGES: [(&str, Middle); 16] = [
+const PAGES: [(&str, Middle); 18] = [
     ("<title>welcome to nginx!</title>", Middle::Nginx),
     ("apache2 debian default page: it works", Middle::Apache),
     ("<center>nginx", Middle::Nginx),
     ("<center>openresty", Middle::Nginx),
     ("<address>apache", Middle::Apache),
+    // Without a signature below (`ServerSignature Off`).
+    ("you don't have permission to access this resource", Middle::Apache),
+    ("the requested url was not found on this server", Middle::Apache),
     ("unable to service your request due to maintenance downtime", Middle::Apache),
     ("received an invalid response from an upstream server", Middle::Apache),
     ("did not receive a timely response from the upstream server", Middle::Apache),
@@ -250,6 +253,20 @@ pub(super) mod tests {
     fn a_page_may_break_its_lines_anywhere() {
         let page = "<p>The server is temporarily unable to service your\nrequest due to maintenance downtime or capacity\nproblems.";
         assert_eq!(author(&answer(503, &[], page)), Some(Middle::Apache));
+    }
+
+    #[test]
+    fn a_page_of_apache_needs_no_signature() {
+        let apache = [("server", "Apache/2.4.71 (Debian)")];
+        for (status, text) in [
+            (403, "<p>You don't have permission to access this resource.</p>"),
+            (404, "<p>The requested URL was not found on this server.</p>"),
+        ] {
+            let page = format!(
+                "<html><head>\n<title>{status}</title>\n</head><body>\n{text}\n</body></html>\n"
+            );
+            assert_eq!(author(&answer(status, &apache, &page)), Some(Middle::Apache), "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use hyper::header::{
 
 use super::answer::{author, lower, middles};
 use crate::net::fault::{Fault, Refusal};
+use crate::net::upgrade::is_http2;
 use crate::probe::diagnosis::Middle;
 
 /// What is known of a failure.
@@ -38,7 +39,10 @@ pub(super) fn diagnose(case: Case<'_>) -> Diagnosis {
     let (answer, (rows, evidence)) = match case.fault {
         Fault::Refused(refusal) => (Some(refusal), refused(refusal, case)),
         Fault::ProxyRefused(refusal) => (Some(refusal), (refused_by_proxy(refusal), None)),
-        Fault::BadSwitch(refusal) => (Some(refusal), (badly_switched(refusal), None)),
+        Fault::BadSwitch { answer, is_about_extension } => {
+            let rows: &[u8] = if *is_about_extension { &[29] } else { &[37] };
+            (Some(answer), (rows, None))
+        }
         fault => (None, without_answer(fault)),
     };
     let middles = answer.map(|answer| middles(&answer.headers, &answer.body)).unwrap_or_default();
@@ -58,24 +62,15 @@ fn without_answer(fault: &Fault) -> Found {
         Fault::Silent => &[35],
         Fault::HungUp => &[36],
         Fault::NotTls | Fault::Tls => &[30],
-        Fault::Certificate => &[31],
-        Fault::NotHttp(bytes) if is_http2(bytes) => {
+        Fault::Certificate { is_unknown: true } => &[31],
+        Fault::Certificate { is_unknown: false } => &[39],
+        // Some write a status line for it.
+        Fault::NotHttp(bytes) if is_http2(bytes) || bytes.starts_with(b"HTTP/2") => {
             return (&[27], Some("the answer is one of HTTP/2"));
         }
         _ => &[],
     };
     (rows, None)
-}
-
-/// Whether an answer begins with a SETTINGS or GOAWAY frame of HTTP/2 (RFC 9113, section 4.1), or
-/// with its status line as some write it.
-fn is_http2(bytes: &[u8]) -> bool {
-    const SETTINGS: u8 = 4;
-    const GOAWAY: u8 = 7;
-    match bytes {
-        [0, 0, _, SETTINGS | GOAWAY, _, 0, 0, 0, 0, ..] => true,
-        bytes => bytes.starts_with(b"HTTP/2"),
-    }
 }
 
 /// The answer of a forward proxy to CONNECT.
@@ -88,11 +83,6 @@ fn refused_by_proxy(refusal: &Refusal) -> &'static [u8] {
         502..=504 => &[26],
         _ => &[],
     }
-}
-
-/// An answer of status 101 that breaks a rule.
-fn badly_switched(refusal: &Refusal) -> &'static [u8] {
-    if refusal.headers.contains_key("sec-websocket-extensions") { &[29] } else { &[37] }
 }
 
 fn refused(refusal: &Refusal, case: Case<'_>) -> Found {

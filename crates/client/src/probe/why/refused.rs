@@ -8,6 +8,7 @@ use super::{NAME, Options, Teller, answer};
 use crate::connection::Connection;
 use crate::net::ending::Ending;
 use crate::net::fault::{Fault, Refusal};
+use crate::net::upgrade::is_http2;
 use crate::net::{self, ConnectError, Endpoint};
 use crate::probe::link::Link;
 use crate::probe::report::Finding;
@@ -30,6 +31,9 @@ pub(super) async fn probe(
     let answer = answer_of(error.fault());
     match (answer, error.fault()) {
         (Some(answer), _) => teller.told("answer", &answer::lines(answer)).await,
+        (None, Fault::NotHttp(bytes)) if is_http2(bytes) => {
+            teller.told("answer", &["frames of HTTP/2".to_owned()]).await;
+        }
         (None, Fault::NotHttp(bytes)) if !bytes.is_empty() => {
             let start = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
             teller.told("answer", &[format!("not HTTP/1: {}", answer::short(&start))]).await;
@@ -42,7 +46,7 @@ pub(super) async fn probe(
 
 fn answer_of(fault: &Fault) -> Option<&Refusal> {
     match fault {
-        Fault::Refused(answer) | Fault::ProxyRefused(answer) | Fault::BadSwitch(answer) => {
+        Fault::Refused(answer) | Fault::ProxyRefused(answer) | Fault::BadSwitch { answer, .. } => {
             Some(answer)
         }
         _ => None,
@@ -75,11 +79,36 @@ async fn find(
     (diagnose(case), origin)
 }
 
-/// An `Origin` with which the server upgrades: that of its own pages, or none where one was sent.
-async fn helpful_origin(options: &Options) -> Option<Origin> {
+/// The `Origin` of the server's own pages.
+fn own_origin(options: &Options) -> String {
     let url = &options.endpoint.url;
     let scheme = if url.tls_name().is_some() { "https" } else { "http" };
-    let own = format!("{scheme}://{}", url.host_header());
+    format!("{scheme}://{}", url.host_header())
+}
+
+/// Whether the `Origin` that is sent is that of the server's own pages.
+fn is_own(options: &Options) -> bool {
+    let given = options.endpoint.options.request.headers.get(ORIGIN);
+    given.is_some_and(|given| *given == own_origin(options))
+}
+
+/// The `Origin` that this project's server refuses, if that is not the one that was sent.
+fn other_origin<'a>(options: &Options, answer: &'a Refusal) -> Option<&'a str> {
+    let (arrived, _) =
+        answer.body.strip_prefix("Pages of ")?.split_once(" may not connect here")?;
+    let sent = options.endpoint.options.request.headers.get(ORIGIN);
+    // The server shows the beginning of a long one, and escapes what is not plain text.
+    let is_beginning = |sent: &HeaderValue| {
+        let beginning = sent.as_bytes().get(..arrived.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(arrived.as_bytes()))
+    };
+    let is_plain = !arrived.contains('\\');
+    (is_plain && !sent.is_some_and(is_beginning)).then_some(arrived)
+}
+
+/// An `Origin` with which the server upgrades: that of its own pages, or none where one was sent.
+async fn helpful_origin(options: &Options) -> Option<Origin> {
+    let own = own_origin(options);
     let given = options.endpoint.options.request.headers.get(ORIGIN);
     let mut candidates = Vec::new();
     if given.is_none_or(|given| *given != own) {
@@ -112,15 +141,24 @@ fn judge(
     origin: Option<&Origin>,
 ) -> Finding<Fields> {
     let mut fits = Fit::all(diagnosis);
-    if let (Some(origin), Some(fit)) = (origin, fits.first_mut()) {
+    let answer = answer_of(error.fault());
+    if let (Some(arrived), Some(fit)) =
+        (answer.and_then(|answer| other_origin(options, answer)), fits.first_mut())
+    {
+        fit.change = format!(
+            "no rule on the way that sets Origin: {} arrived, and that was not sent",
+            answer::short(arrived)
+        );
+    } else if let (Some(origin), Some(fit)) = (origin, fits.first_mut()) {
         fit.change = match origin {
             Some(origin) => format!(
                 "--origin {origin}; or let the server allow other origins (ALLOWED_ORIGINS of this project's)"
             ),
+            // A server that allows its own pages knows them by `Host`.
+            None if is_own(options) => format!("have the proxy leave Host as it is: {}", fit.change),
             None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
         };
     }
-    let answer = answer_of(error.fault());
     let lines = lines(error, &fits, diagnosis.evidence.as_deref(), answer.is_some());
     let text = lines.join(if options.json { "; " } else { "\n" });
     // Without an answer, the error itself is all that is known, and says what to do.

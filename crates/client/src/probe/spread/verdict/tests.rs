@@ -72,6 +72,13 @@ fn stickiness_is_told_apart_from_one_server() {
             "went there as well: there is one server",
         ),
         (
+            "one server, and nothing from elsewhere",
+            Observed { reach: Reach::Addresses(trial(&[""; 16])), ..of_one() },
+            None,
+            false,
+            "too few connections from other addresses could be made",
+        ),
+        (
             "several servers later on",
             Observed { reach: Reach::Addresses(trial(&mixed)), ..of_one() },
             None,

@@ -145,7 +145,11 @@ fn refusals_of_other_kinds() {
 #[test]
 fn failures_without_an_answer_from_the_server() {
     let proxied = |status| Fault::ProxyRefused(answer(status, &[], "").into());
-    let switched = |headers| Fault::BadSwitch(answer(101, headers, "").into());
+    let extension = [("sec-websocket-extensions", "permessage-deflate")];
+    let switched = |is_about_extension| Fault::BadSwitch {
+        answer: answer(101, &extension, "").into(),
+        is_about_extension,
+    };
     for (fault, expected) in [
         (Fault::NoName, &[32][..]),
         (Fault::Unreachable { is_refused: true }, &[33]),
@@ -155,7 +159,8 @@ fn failures_without_an_answer_from_the_server() {
         (Fault::Tls, &[30]),
         (Fault::NotTls, &[30]),
         (Fault::OldTls, &[]),
-        (Fault::Certificate, &[31]),
+        (Fault::Certificate { is_unknown: true }, &[31]),
+        (Fault::Certificate { is_unknown: false }, &[39]),
         (Fault::NotHttp(b"\0\0\x12\x04\0\0\0\0\0".to_vec()), &[27]),
         (Fault::NotHttp(b"HTTP/2 200\r\n".to_vec()), &[27]),
         (Fault::NotHttp(b"SSH-2.0-OpenSSH\r\n".to_vec()), &[]),
@@ -166,8 +171,9 @@ fn failures_without_an_answer_from_the_server() {
         (proxied(405), &[28]),
         (proxied(502), &[26]),
         (proxied(500), &[]),
-        (switched(&[("sec-websocket-extensions", "permessage-deflate")][..]), &[29]),
-        (switched(&[]), &[37]),
+        (switched(true), &[29]),
+        // Something else is wrong than what the answer says of extensions.
+        (switched(false), &[37]),
         (Fault::Other, &[]),
     ] {
         let case = Case { fault: &fault, plain: None, origin_helps: false };
