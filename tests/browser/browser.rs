@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
 use data_encoding::BASE64;
@@ -29,6 +30,32 @@ pub(crate) const PHONE: Size = Size { width: 390, height: 844, is_phone: true };
 pub(crate) struct Browser {
     chromium: Chromium,
     session: String,
+    _place: Place,
+}
+
+/// One of the places for browsers that run at a time: one for each core. More would wait for each
+/// other until their tests give up.
+#[derive(Debug)]
+struct Place;
+
+static TAKEN: Mutex<usize> = Mutex::new(0);
+static FREED: Condvar = Condvar::new();
+
+impl Place {
+    fn wait() -> Self {
+        let places = thread::available_parallelism().map_or(1, usize::from);
+        let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |taken: &mut usize| *taken >= places;
+        *FREED.wait_while(taken, is_full).unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        FREED.notify_one();
+    }
 }
 
 impl Browser {
@@ -39,22 +66,24 @@ impl Browser {
 
     #[track_caller]
     pub(crate) fn with_flags(flags: &[&str]) -> Self {
-        Self::over(Chromium::start(flags, &[]))
+        Self::over(|| Chromium::start(flags, &[]))
     }
 
     /// A browser whose user trusts an authority.
     #[track_caller]
     pub(crate) fn trusting(authority: &Path) -> Self {
-        Self::over(Chromium::start(&[], &[authority]))
+        Self::over(|| Chromium::start(&[], &[authority]))
     }
 
     #[track_caller]
-    fn over(mut chromium: Chromium) -> Self {
+    fn over(start: impl FnOnce() -> Chromium) -> Self {
+        let place = Place::wait();
+        let mut chromium = start();
         let mut call = |method, params| chromium.call(None, method, params).unwrap();
         let target = call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = call("Target.attachToTarget", target)["sessionId"].as_str().unwrap().into();
-        let mut browser = Self { chromium, session };
+        let mut browser = Self { chromium, session, _place: place };
         for domain in ["Page", "Runtime", "Log", "Network", "Accessibility"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }

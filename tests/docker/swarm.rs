@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::MutexGuard;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::project::{Project, alone, docker, eventually, free_ports, logs};
 use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
@@ -74,7 +75,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             let told = self.events(BACKEND);
             let skip = told.lines().count().saturating_sub(50);
             told.lines().skip(skip).for_each(|line| eprintln!("{line}"));
@@ -89,6 +90,13 @@ impl Drop for Stack {
         let mut remove = vec!["volume", "rm"];
         remove.extend(volumes.split_whitespace());
         quiet(&remove);
+        // The engine removes them some time after it has left the Swarm.
+        let end = Instant::now() + Duration::from_secs(60);
+        while !quiet(&["network", "ls", "-q", "--filter", of_stack]).is_empty()
+            && Instant::now() < end
+        {
+            thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 
