@@ -130,8 +130,8 @@ fn ctrl_c_ends_every_client_with_its_statistics() {
         // On a busy machine, Compose takes the one Ctrl-C for two: it kills what still runs, or
         // leaves at once.
         project.compose(&["stop"]);
-        let is_killed = |client: &&str| inspect(&name(client), ".State.ExitCode").trim() == "137";
-        if !CLIENTS.iter().any(|client| is_killed(&client)) {
+        let is_killed = |client: &str| inspect(&name(client), ".State.ExitCode").trim() == "137";
+        if !CLIENTS.iter().any(|client| is_killed(client)) {
             break;
         }
         project.compose(&["down"]);
