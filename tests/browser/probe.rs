@@ -162,8 +162,15 @@ fn an_idle_timeout_is_found_with_what_keeps_the_connection() {
     let server = TestServer::start();
     let mut browser = Browser::at(&server);
     let way = Way::Idle(Duration::from_secs(3));
-    let verdict = ask(&mut browser, middle(server.address(), way), "5");
+    let address = middle(server.address(), way);
     let seconds = "A silent connection is cut after 3.";
+    // A page that a busy machine holds up measures too little.
+    let mut verdict = ask(&mut browser, address, "5");
+    for _ in 0..2 {
+        if !verdict.starts_with(seconds) {
+            verdict = ask(&mut browser, address, "5");
+        }
+    }
     assert!(verdict.starts_with(seconds), "{verdict}");
     let keeps = "What keeps it: messages from here, messages with answers, messages from the server, Ping frames from the server; send something every 1.";
     assert!(verdict.contains(keeps), "{verdict}");
