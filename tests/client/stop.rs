@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{Read, pipe};
 use std::process::Stdio;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::client::Client;
+use crate::client::{Client, command};
 use crate::fake::{Fake, Port, read_frame, read_head};
 
 const BOTH: [Signal; 2] = [Signal::TERM, Signal::INT];
@@ -30,6 +31,24 @@ fn assert_counts(mut client: Client, url: &str, counts: &str) {
     assert_eq!(statistics.len(), 2, "{statistics:?}");
     assert_eq!(statistics[0], format!("--- {url} ping statistics ---"));
     assert!(statistics[1].starts_with(counts) && statistics[1].ends_with(" s"), "{statistics:?}");
+}
+
+/// The client waits for its headers, which come through a pipe.
+#[test]
+fn before_the_settings_are_known() {
+    for signal in BOTH {
+        let folder = tempfile::tempdir().unwrap();
+        let headers = folder.path().join("headers");
+        mknodat(CWD, &headers, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let mut command = command(&[]);
+        command.args(["why", "ws://localhost", "-H", &format!("@{}", headers.display())]);
+        let mut client =
+            Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        // To open a pipe waits for the other end.
+        let _pipe = File::create(&headers).unwrap();
+        client.signal(signal);
+        assert_eq!(client.wait().code(), Some(3), "{signal:?}");
+    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use program::{events, exit, runtime, settings, stop};
 use tracing::debug;
 
 fn main() -> ExitCode {
-    let early = match EarlyExit::install() {
+    // Nothing is known yet of what the client was asked, and 0 would say that all is well.
+    let early = match EarlyExit::install(exit::EXIT_UNDECIDED) {
         Ok(early) => early,
         Err(cause) => return exit::undecided(cause),
     };

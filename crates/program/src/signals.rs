@@ -8,7 +8,7 @@ use signal_hook::flag::register_conditional_shutdown;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ends the program at SIGTERM and SIGINT, with status 0, as long as there is nothing to clean up.
+/// Ends the program at SIGTERM and SIGINT as long as there is nothing to clean up.
 ///
 /// The kernel drops a signal to process 1 of a container that has no handler, so the handlers
 /// are installed before the settings are read and a runtime is there.
@@ -16,14 +16,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct EarlyExit(Arc<AtomicBool>);
 
 impl EarlyExit {
-    /// Installs the handlers.
+    /// Installs the handlers, which end the program with the exit status `status`.
     ///
     /// # Errors
     /// What the system refused.
-    pub fn install() -> Result<Self, String> {
+    pub fn install(status: u8) -> Result<Self, String> {
         let is_early = Arc::new(AtomicBool::new(true));
         for number in [SIGTERM, SIGINT] {
-            register_conditional_shutdown(number, 0, Arc::clone(&is_early))
+            register_conditional_shutdown(number, status.into(), Arc::clone(&is_early))
                 .map_err(|error| format!("cannot catch signals: {error}"))?;
         }
         Ok(Self(is_early))

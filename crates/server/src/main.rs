@@ -16,7 +16,7 @@ use tracing::warn;
 use signal::ServerSignals;
 
 fn main() -> ExitCode {
-    let early = match EarlyExit::install() {
+    let early = match EarlyExit::install(0) {
         Ok(early) => early,
         Err(cause) => return exit::failed(cause),
     };

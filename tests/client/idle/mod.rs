@@ -3,6 +3,7 @@
 mod behind;
 mod relay;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::thread;
@@ -249,6 +250,23 @@ fn a_server_that_ends_a_connection_over_a_message_spoils_nothing() {
     assert_eq!(said.verdict["ok"], true, "{}", said.text());
     assert!(said.text().contains("Messages were not tried"), "{}", said.text());
     assert!(said.lanes.iter().all(|lane| lane["lane"] != "message"));
+}
+
+/// The server takes no answers to its Ping frames, so that nothing more can be sent to it.
+#[test]
+fn a_server_that_pings_and_never_reads_holds_nothing_up() {
+    let (server, url) = Fake::start();
+    thread::spawn(move || {
+        while server.is_called(Duration::from_secs(20)) {
+            let (mut stream, _) = server.accept_raw();
+            thread::spawn(move || while stream.write_all(&b"\x89\x04ping".repeat(1000)).is_ok() {});
+        }
+    });
+    let mut command = command(&[("PONG_TIMEOUT", "1")]);
+    command.args(["idle", &url, "--json", "--max", "2s"]);
+    let client = Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let objects = records::checked(client.stdout.rest().join("\n").as_bytes());
+    assert_eq!(objects.last().unwrap()["type"], "verdict");
 }
 
 #[test]

@@ -111,8 +111,8 @@ enum Event {
 impl Open<'_> {
     /// Stays until the client is done with the connection, or the connection ends.
     async fn live(&mut self) -> Result<(), Ending> {
-        self.begin().await?;
-        let plan = self.way.plan;
+        let Way { plan, patience, .. } = self.way;
+        timeout(patience, self.begin()).await.unwrap_or(Err(Ending::NoPong(patience)))?;
         let pause = match self.lane.kind {
             Kind::Silent | Kind::TcpKeepalive | Kind::ServerPing | Kind::ServerMessage => None,
             Kind::Busy => Some(plan.interval() / 5),

@@ -38,7 +38,7 @@ pub(super) struct End {
     pub(super) silent: Duration,
     pub(super) seen: Seen,
     pub(super) reason: String,
-    /// The reason in the Close frame of the server, empty without one.
+    /// The reason in the Close frame of the server, without control characters; empty without one.
     pub(super) said: String,
     /// Whether the connection seemed open until the client asked.
     pub(super) is_asked: bool,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::header::{SERVER, VIA};
 use proto::frame::Opcode;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::super::link::Link;
 use super::super::report::Printer;
@@ -44,7 +44,7 @@ pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout,
     let url = endpoint.url.to_string();
     printer.record("connection", &connection.fields(&url, first_reply)).await;
 
-    let no_messages = if is_probe { None } else { try_message(&mut link, *max).await.err() };
+    let no_messages = if is_probe { None } else { try_message(&mut link, options).await.err() };
     let plan = Plan {
         max: *max,
         is_probe,
@@ -59,8 +59,11 @@ pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout,
 
 /// Sends a message to a server that does not speak `/probe`, and waits whether the server closes
 /// the connection over it.
-async fn try_message(link: &mut Link, max: Duration) -> Result<(), Ending> {
-    link.send(Opcode::Text, message().as_bytes()).await?;
+async fn try_message(link: &mut Link, options: &Options) -> Result<(), Ending> {
+    let Options { patience, max, .. } = *options;
+    let message = message();
+    let sent = timeout(patience, link.send(Opcode::Text, message.as_bytes()));
+    sent.await.unwrap_or(Err(Ending::NoPong(patience)))?;
     link.wait_until(Instant::now() + TRIAL.min(max / 5)).await
 }
 

@@ -11,7 +11,7 @@ use crate::words::seconds;
 pub(super) fn ending(end: &End) -> String {
     match end.seen {
         Seen::Close(code) if end.said.is_empty() => format!("Close {code}"),
-        Seen::Close(code) => format!("Close {code}, {:?}", end.said),
+        Seen::Close(code) => format!("Close {code}, \"{}\"", end.said),
         Seen::Fin => "FIN, no Close".into(),
         Seen::Rst => "RST, no Close".into(),
         Seen::Silence => "no answer".into(),
@@ -74,6 +74,19 @@ pub(super) fn suggested_pause(timeout: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_server_said_is_escaped_once() {
+        let end = End {
+            age: Duration::ZERO,
+            silent: Duration::ZERO,
+            seen: Seen::Close(4000),
+            reason: String::new(),
+            said: r"\u001b[2J".into(),
+            is_asked: false,
+        };
+        assert_eq!(ending(&end), r#"Close 4000, "\u001b[2J""#);
+    }
 
     #[test]
     fn two_pings_fit_into_the_timeout() {
