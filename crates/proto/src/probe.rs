@@ -23,6 +23,9 @@ pub const MIN_EVERY: f64 = 0.01;
 /// Most messages or Ping frames of one push.
 pub const MAX_TIMES: u32 = 10_000;
 
+/// Longest part of the name of an instance that is shown, in bytes.
+pub const MAX_INSTANCE: usize = 128;
+
 /// The first message of the server: who it is, and how the request for the upgrade arrived.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Hello<'a> {

@@ -4,15 +4,20 @@ use std::borrow::Cow;
 
 /// What the name of a secret contains, in lower case: passwords, tokens, cookies, and what proxies
 /// that log people in pass on.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 17] = [
     "auth",
     "cookie",
     "token",
     "secret",
     "passw",
+    "pwd",
     "api-key",
     "api_key",
     "apikey",
+    "access-key",
+    "access_key",
+    "signature",
+    "client-cert",
     "jwt",
     "oidc",
     "session",
@@ -26,10 +31,18 @@ pub fn is_secret(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part))
 }
 
-/// The value of a header as it is shown: that of a secret as its length, `(42-byte-secret)`.
+/// What the name of a header contains whose value is a URL, in lower case.
+const URLS: [&str; 3] = ["referer", "url", "uri"];
+
+/// The value of a header as it is shown: that of a secret as its length, `(42-byte-secret)`, and so
+/// are secrets in the query of a URL.
 #[must_use]
 pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
-    if is_secret(name) { format!("({}-byte-secret)", value.len()).into() } else { value.into() }
+    if is_secret(name) {
+        return format!("({}-byte-secret)", value.len()).into();
+    }
+    let name = name.to_ascii_lowercase();
+    if URLS.iter().any(|part| name.contains(part)) { shown_line(value) } else { value.into() }
 }
 
 /// A request line as it is shown: values of secrets in the query of its target as their lengths.
@@ -58,6 +71,7 @@ mod tests {
             "X-CSRF-Token",
             "Cf-Access-Jwt-Assertion",
             "X-Amzn-Oidc-Data",
+            "X-Forwarded-Client-Cert",
         ] {
             assert_eq!(shown(name, "Basic dTpw"), "(10-byte-secret)", "{name}");
         }
@@ -78,5 +92,10 @@ mod tests {
         ] {
             assert_eq!(shown_line(line), expected);
         }
+        let url = "https://example.com/a?token=abc";
+        for name in ["Referer", "X-Original-URL"] {
+            assert_eq!(shown(name, url), "https://example.com/a?token=(3-byte-secret)");
+        }
+        assert_eq!(shown("X-Other", url), url);
     }
 }

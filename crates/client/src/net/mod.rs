@@ -50,6 +50,10 @@ use tls::{Session, Trust};
 use upgrade::{Agreed, Upgraded};
 use url::ServerUrl;
 
+/// Longest message over one of hundreds of connections, in bytes: what all of them keep has to fit
+/// into the memory of a small machine.
+const MAX_REPLY_OF_MANY: usize = 256 * 1024;
+
 /// Largest read, in bytes.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -148,11 +152,11 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
 pub async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
-    Ok(opened(reached))
+    Ok(opened(reached, MAX_REPLY))
 }
 
 /// The same by a way that is known already, from the local address that `source` names for the
-/// other one, if any.
+/// other one, if any. For one of many connections, which keep [`MAX_REPLY_OF_MANY`] bytes each.
 ///
 /// # Errors
 /// As [`connect`].
@@ -161,13 +165,13 @@ pub(crate) async fn open_by(
     source: impl Fn(IpAddr) -> Option<IpAddr>,
 ) -> Result<Opened, ConnectError> {
     let reached = route.connect(Instant::now() + CONNECT_TIMEOUT, source).await?;
-    Ok(opened(reached))
+    Ok(opened(reached, MAX_REPLY_OF_MANY))
 }
 
-fn opened(reached: Reached) -> Opened {
+fn opened(reached: Reached, max_message: usize) -> Opened {
     let Reached { upgraded: Upgraded { stream, early }, phases, address, session, agreed } =
         reached;
-    let socket = Socket::new(stream, early, MAX_REPLY);
+    let socket = Socket::new(stream, early, max_message);
     Opened { socket, phases, address, session, agreed }
 }
 

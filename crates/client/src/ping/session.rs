@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use proto::frame::CloseCode;
-use proto::probe::{Hello, Pong};
+use proto::probe::{Hello, MAX_INSTANCE, Pong};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.asking.way == Way::Probe
             && let Ok(Hello { instance, .. }) = serde_json::from_str(text)
         {
-            return reporter.met(&instance);
+            return reporter.met(&instance[..instance.floor_char_boundary(MAX_INSTANCE)]);
         }
         let Some(awaited) = &mut self.awaited else { return reporter.unsolicited(text) };
         if self.asking.way == Way::Frame {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proto::frame::Message;
+use proto::probe::MAX_INSTANCE;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
@@ -90,7 +91,10 @@ impl Way {
 
 /// What a connection shows of its server, without its first message.
 pub(crate) fn evidence(link: &Link) -> Evidence {
-    let hello = link.hello().map(|hello| hello.instance.into_owned());
+    let hello = link.hello().map(|hello| {
+        let instance = hello.instance;
+        instance[..instance.floor_char_boundary(MAX_INSTANCE)].to_owned()
+    });
     Evidence { hello, headers: link.agreed.headers.clone(), message: None }
 }
 

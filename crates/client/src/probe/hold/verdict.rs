@@ -111,7 +111,7 @@ impl Story<'_> {
         let refusals = self.refusals();
         if fleet.ever == 0 {
             return match refusals {
-                None => vec!["stopped before a connection was made".into()],
+                None => vec!["it ended before a connection was made".into()],
                 Some(refusals) => vec!["no connection could be made".into(), refusals],
             };
         }

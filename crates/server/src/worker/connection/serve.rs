@@ -185,6 +185,10 @@ impl Connection {
 
     fn count_control_frame(&mut self, cx: &Context<'_>) -> Result<(), Ending> {
         self.note_frame(cx.now);
+        // What was unfinished may have been this frame.
+        if !self.input.decoder.is_mid_message() {
+            self.input.message_ended();
+        }
         let is_allowed = self.deadlines.control_frame(cx.now);
         if is_allowed { Ok(()) } else { Err(Ending::Refused(Refusal::ControlFlood)) }
     }

@@ -145,7 +145,7 @@ fn connections_that_do_not_come_back_are_told() {
 #[test]
 fn without_connections_there_is_little_to_tell() {
     let mut fleet = Fleet::new(tokio::time::Instant::now(), 3);
-    assert_eq!(judged(&fleet, None), (None, "stopped before a connection was made".into()));
+    assert_eq!(judged(&fleet, None), (None, "it ended before a connection was made".into()));
     fleet.refuse("full".into(), false);
     let (ok, text) = judged(&fleet, None);
     assert_eq!(ok, Some(false));
