@@ -419,6 +419,22 @@ async fn a_silent_peer_can_still_answer_after_the_server_was_suspended() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pong_frames_that_arrive_in_pieces_are_no_unfinished_message() {
+    let play = async |mut stream: DuplexStream| {
+        let pongs = frame(first::PONG, b"beat").repeat(31);
+        // Each piece but the last one ends in the middle of a frame.
+        let (piece, rest) = pongs.split_at(3);
+        stream.write_all(piece).await.unwrap();
+        for piece in rest.chunks(10) {
+            sleep(Duration::from_secs(1)).await;
+            stream.write_all(piece).await.unwrap();
+        }
+        exchange(&mut socket(stream).await).await;
+    };
+    serve(Duration::ZERO, play).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_reply_delay_does_not_count_as_an_unfinished_message() {
     const MESSAGES: usize = 3000;
     let play = async |stream: DuplexStream| {
