@@ -201,6 +201,9 @@ fn a_cut_at_one_size_is_a_limit_on_the_way() {
     });
     let told = why(&url, &[]);
     assert_eq!((told.status, &told.verdict["limits"]["message"]), (Some(0), &5000.into()));
+    let doubt =
+        "but a message of 5001 bytes does not pass, and 5000 bytes do, without a Close frame";
+    assert!(told.text("text").contains(doubt), "{}", told.verdict);
     let told = why(&url, &["--max-size", "5001"]);
     told.is_diagnosis(19, "MAX_MESSAGE");
     assert_eq!(told.verdict["limits"]["message"], 5000);

@@ -10,6 +10,7 @@ use super::trials::{Compression, Largest, Outcome, Trials};
 use super::verdict::{Fields, Fit, Limits, either};
 use super::{MAX_SIZE, NAME, Options, Teller, answer};
 use crate::connection::Connection;
+use crate::net::ending::Ending;
 use crate::net::fault::Progress;
 use crate::net::{ConnectError, Opened};
 use crate::probe::diagnosis::row;
@@ -31,6 +32,8 @@ struct Found {
     /// What is broken, in sentences, and the rows of the table that it fits.
     broken: Vec<String>,
     rows: Vec<u8>,
+    /// What may be a setting of the server, or a fault on the way.
+    doubtful: Option<String>,
 }
 
 impl Found {
@@ -266,23 +269,27 @@ async fn size(options: &Options, largest: Largest, found: &mut Found, teller: &T
         lines.push(format!("between them is not known: {error}"));
     }
     // A limit is one of the settings of a server, unless somebody needs more.
-    if let Some((size, ending)) = failed
-        && (options.max_size.is_some() || passed == 0)
-    {
+    if let Some((size, ending)) = failed {
         let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
-        found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
+        if options.max_size.is_some() || passed == 0 {
+            found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
+        } else if matches!(ending, Ending::Lost(_) | Ending::NoPong(_)) {
+            let what = format!("{what}, without a Close frame that says why: {ending}");
+            found.doubtful = Some(what);
+        }
     }
     teller.told("message", &lines).await;
 }
 
 fn judge(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
-    let Found { limits, changed, broken, rows } = found;
+    let Found { limits, changed, broken, rows, doubtful } = found;
     let fits = Fit::all(&Diagnosis { rows, ..diagnosis });
     let is_ok = broken.is_empty();
     let mut lines = match is_ok {
         true => vec!["connected, and nothing on the way is broken".to_owned()],
         false => vec![format!("connected, but {}", broken.join("; "))],
     };
+    lines.extend(doubtful.map(|what| format!("but {what}")));
     for Fit { cause, change, .. } in &fits {
         lines.push(format!("cause: {cause}"));
         lines.push(format!("change: {change}"));

@@ -72,7 +72,7 @@ async fn probe(options: &Options, teller: &Teller<'_>) -> Finding<Fields> {
     options.endpoint.warn_if_unchecked();
     teller.live("connecting");
     match net::open(&options.endpoint).await {
-        Ok(opened) => connected::probe(options, opened, teller).await,
+        Ok(opened) => Box::pin(connected::probe(options, opened, teller)).await,
         Err(error) => refused::probe(options, &error, teller).await,
     }
 }
