@@ -21,7 +21,7 @@ fn up_builds_each_image_once_and_a_second_up_leaves_all_as_it_is() {
     let told = project.progress(&["--progress", "plain", "up", "-d"]);
     for image in IMAGES {
         assert_eq!(
-            told.matches(&format!("naming to docker.io/library/{image}")).count(),
+            told.matches(&format!("naming to docker.io/library/{image} done")).count(),
             1,
             "{told}"
         );
