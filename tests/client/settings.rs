@@ -170,7 +170,7 @@ fn a_signal_while_the_settings_are_read_ends_the_client() {
         .current_dir(&folder)
         .output()
         .unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(3), &b""[..]));
 }
 
 #[test]
