@@ -16,7 +16,7 @@ mod error;
 pub(crate) mod fault;
 mod http;
 pub mod lookup;
-mod notice;
+pub(crate) mod notice;
 pub mod options;
 mod phases;
 pub mod proxy;

@@ -10,6 +10,7 @@ use proto::probe::{Request, Schedule};
 use tokio::time::{Instant, timeout};
 
 use crate::net::ending::Ending;
+use crate::net::notice::Notice;
 use crate::net::socket::mask;
 use crate::net::{ConnectError, Endpoint};
 use crate::probe::link::Link;
@@ -198,6 +199,7 @@ impl<'a> Trials<'a> {
         }
         let mut endpoint = self.endpoint.clone();
         endpoint.options.request.compress = true;
+        endpoint.options.notices.compression = Notice::silent();
         let link = Link::open(&endpoint, self.hello_patience).await?;
         let is_agreed = link.agreed.deflate.is_some();
         let has_arrived = link.hello().is_none_or(|hello| {
