@@ -20,11 +20,7 @@ fn up_builds_each_image_once_and_a_second_up_leaves_all_as_it_is() {
     docker(&[&["rmi"][..], &IMAGES].concat());
     let told = project.progress(&["--progress", "plain", "up", "-d"]);
     for image in IMAGES {
-        assert_eq!(
-            told.matches(&format!("naming to docker.io/library/{image} done")).count(),
-            1,
-            "{told}"
-        );
+        assert_eq!(told.matches(&format!("/library/{image} done")).count(), 1, "{told}");
     }
     for trouble in ["pull", "denied", "arning"] {
         assert!(!told.contains(trouble), "{trouble}: {told}");
