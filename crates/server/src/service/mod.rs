@@ -36,7 +36,7 @@ const TABLE: &[Entry] = &[
 
 /// A service of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service(usize);
+pub struct Service(u8);
 
 /// What the services of a server share and remember.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ impl State {
 impl Service {
     /// Every service.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..TABLE.len()).map(Self)
+        (0..).zip(TABLE).map(|(number, _)| Self(number))
     }
 
     /// The paths of all services, by their numbers.
@@ -196,19 +196,19 @@ impl Service {
     /// The service at a path.
     #[must_use]
     pub fn at(path: &str) -> Option<Self> {
-        TABLE.iter().position(|entry| entry.path == path).map(Self)
+        Self::all().find(|service| service.path() == path)
     }
 
     /// Its number, from 0.
     #[must_use]
     pub fn index(self) -> usize {
-        self.0
+        usize::from(self.0)
     }
 
     /// Its path.
     #[must_use]
     pub fn path(self) -> &'static str {
-        TABLE[self.0].path
+        TABLE[self.index()].path
     }
 
     /// Whether it is the one at `/probe`.
@@ -220,19 +220,19 @@ impl Service {
     /// What it does, in a few words.
     #[must_use]
     pub fn about(self) -> &'static str {
-        TABLE[self.0].about
+        TABLE[self.index()].about
     }
 
     /// The first message to a client, if the service has one.
     #[must_use]
     pub fn greeting(self, state: &State) -> Option<String> {
-        TABLE[self.0].greeting.map(|greeting| greeting(state))
+        TABLE[self.index()].greeting.map(|greeting| greeting(state))
     }
 
     /// Whether binary messages have a meaning.
     #[must_use]
     pub fn takes_binary(self) -> bool {
-        matches!(TABLE[self.0].rule, Rule::Any(_))
+        matches!(TABLE[self.index()].rule, Rule::Any(_))
     }
 
     /// Answers a text or binary message.
@@ -244,7 +244,7 @@ impl Service {
         message: Incoming<'a>,
         state: &State,
     ) -> Result<Answer<'a>, InvalidMessage> {
-        match (TABLE[self.0].rule, message) {
+        match (TABLE[self.index()].rule, message) {
             (Rule::Text(rule), Incoming::Text(text)) => {
                 rule(text, state).map_err(InvalidMessage::Text)
             }

@@ -65,6 +65,7 @@ pub struct Connection {
     output: Output,
     delayed: Delayed,
     deadlines: Deadlines,
+    /// The last ping with its line, which the next one mostly repeats.
     last_ping: Option<Box<LastPing>>,
     /// What `/probe` needs, until the connection ends.
     probe: Option<Box<Probe>>,
