@@ -1,7 +1,10 @@
 //! From an accepted connection to a WebSocket: TLS where it is spoken, then HTTP.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::thread;
 
 use proto::limits::HANDSHAKE_TIMEOUT;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -126,7 +129,7 @@ impl Handshake {
         peer: SocketAddr,
         deadline: Instant,
     ) -> Option<TlsStream<TcpStream>> {
-        match timeout_at(deadline, acceptor.accept(stream)).await {
+        match timeout_at(deadline, yielding(acceptor.accept(stream))).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 self.http.errors().count(Cause::Tls);
@@ -140,6 +143,19 @@ impl Handshake {
             }
         }
     }
+}
+
+/// Gives the core away after each step of a TLS handshake. A step computes for some 200 µs, and a
+/// burst of handshakes keeps this thread running for as long as the scheduler lets it, some
+/// milliseconds; a worker on the same core waits for one step this way, not for the burst.
+async fn yielding<F: Future>(handshake: F) -> F::Output {
+    let mut handshake = pin!(handshake);
+    poll_fn(|cx| {
+        let step = handshake.as_mut().poll(cx);
+        thread::yield_now();
+        step
+    })
+    .await
 }
 
 const TLS_TO_PLAIN: &str = "This port does not speak TLS: use ws:// or http://.\n";
