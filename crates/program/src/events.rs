@@ -2,12 +2,11 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing::warn;
 pub use tracing_subscriber::filter::Targets as Filter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::MakeWriter;
@@ -15,44 +14,46 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::Clock;
-use crate::patience;
+use crate::paced::{PacedWriter, Trouble};
 
-/// Time for the last events where the reader of stderr is stuck.
+/// Time for the last events.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Has the last events written when dropped.
+/// Has the last events written when dropped, unless the reader of stderr is stuck.
 #[derive(Debug)]
-pub struct EventsGuard(Option<WorkerGuard>);
+pub struct EventsGuard(PacedWriter);
 
 impl Drop for EventsGuard {
     fn drop(&mut self) {
-        // Dropping the guard inside waits for more than a second where the reader is stuck.
-        let guard = self.0.take();
-        patience::wait_for(PATIENCE, move || drop(guard));
+        self.0.close();
+        self.0.wait(Instant::now() + PATIENCE);
     }
 }
 
 /// Starts to write events to stderr, each with its local time.
 ///
-/// A thread of its own writes: where the reader of stderr is too slow, events are left out, and
-/// the program goes on. Dropping the guard writes what is still in the queue, unless the reader
-/// is stuck.
+/// A thread of its own writes: where the reader of stderr is too slow, events are left out, an
+/// event says how many, and the program goes on.
 ///
 /// # Errors
 /// When the system lets this process have no further thread.
 pub fn init(filter: Filter) -> Result<EventsGuard, String> {
-    try_thread()?;
-    // Flushed by the thread whenever no further event waits.
-    let stderr = BufWriter::new(io::stderr());
-    let (stderr, guard) = NonBlockingBuilder::default().lossy(true).finish(stderr);
+    let stderr = PacedWriter::start("stderr", io::stderr(), |trouble| {
+        if let Trouble::LeftOut(events) = trouble {
+            warn!("left {events} events out on stderr: its reader is too slow");
+        }
+    })
+    .map_err(|error| {
+        format!("cannot start a thread: {error}; this user or container has as many processes and threads as it may: raise that (ulimit -u, or the limit of pids)")
+    })?;
     let format = fmt::layer()
         .with_ansi(io::stderr().is_terminal() && wants_colors())
         .with_timer(Clock::default())
         .with_target(false)
-        .with_writer(Destination(stderr));
+        .with_writer(Destination(stderr.clone()));
     // A program that embeds this one may have a subscriber already, which then stays.
     let _ = tracing_subscriber::registry().with(format).with(filter).try_init();
-    Ok(EventsGuard(Some(guard)))
+    Ok(EventsGuard(stderr))
 }
 
 /// Takes an event, a whole line; returns whether it could.
@@ -68,38 +69,31 @@ pub fn redirect(take: impl Fn(&str) -> bool + Send + Sync + 'static) {
 }
 
 /// Where an event goes.
-struct Destination(NonBlocking);
+struct Destination(PacedWriter);
 
 impl<'a> MakeWriter<'a> for Destination {
-    type Writer = Event;
+    type Writer = Event<'a>;
 
-    fn make_writer(&'a self) -> Event {
-        Event(self.0.clone())
+    fn make_writer(&'a self) -> Event<'a> {
+        Event(&self.0)
     }
 }
 
 /// An event on its way. The formatter writes each with one call.
-struct Event(NonBlocking);
+struct Event<'a>(&'a PacedWriter);
 
-impl Write for Event {
+impl Write for Event<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let is_taken = TAKER.get().is_some_and(|take| str::from_utf8(event).is_ok_and(take));
-        if is_taken { Ok(event.len()) } else { self.0.write(event) }
+        if !is_taken {
+            self.0.push(event, 1);
+        }
+        Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Starts a thread that does nothing: tracing-appender panics where it gets none.
-fn try_thread() -> Result<(), String> {
-    let thread = thread::Builder::new().spawn(|| {}).map_err(|error| {
-        format!("cannot start a thread: {error}; this user or container has as many processes and threads as it may: raise that (ulimit -u, or the limit of pids)")
-    })?;
-    // The thread has nothing to panic about.
-    let _ = thread.join();
-    Ok(())
 }
 
 /// Whether the environment lets a terminal have colors (<https://no-color.org>).

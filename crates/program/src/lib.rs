@@ -1,7 +1,8 @@
 //! What makes the server and the client well-behaved programs.
 //!
 //! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
-//! ([`events`]), completions and manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
+//! ([`events`]), output whose reader may be slow ([`paced`]), completions and manual pages
+//! ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
 //! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
 //! here knows what the programs do.
 
@@ -10,6 +11,7 @@ pub mod descriptors;
 pub mod documentation;
 pub mod events;
 pub mod exit;
+pub mod paced;
 mod patience;
 mod redacted;
 pub mod runtime;

@@ -5,9 +5,9 @@ mod supervisor;
 
 use std::process::ExitCode;
 
+use program::paced::standard_output;
 use program::signals::{EarlyExit, Signals};
 use program::{events, exit, runtime, settings, stop};
-use server::journal::standard_output;
 use server::settings::Command;
 use server::{Failure, Server, Settings, healthcheck};
 use tokio::select;

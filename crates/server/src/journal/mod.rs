@@ -6,7 +6,7 @@
 //! Workers take turns at a lock that is held across system calls on the file (`append`), and a
 //! frozen or remote file system may keep such a call for ever. So whatever else is asked of a log
 //! is answered without that lock, or done by a thread of its own: one waits for the disk (`sync`),
-//! one looks after the file (`keeper`), one copies lines to stdout (`stdout`).
+//! one looks after the file (`keeper`), one copies lines to stdout ([`PacedWriter`]).
 
 mod append;
 mod clock;
@@ -19,7 +19,6 @@ mod open;
 mod recorder;
 mod regular;
 mod rotated;
-mod stdout;
 mod sync;
 mod unsynced;
 
@@ -31,12 +30,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use program::paced::{PacedWriter, Trouble};
+use tracing::warn;
 
 use append::State;
 use health::Health;
 use keeper::Requests;
 use log::Log;
-use stdout::Stdout;
 use sync::Progress;
 use unsynced::Unsynced;
 
@@ -44,7 +44,6 @@ pub use metrics::LogMetrics;
 pub use recorder::{Commit, Recorder, Synced, Unrecorded};
 pub use regular::check_path;
 pub use rotated::Rotation;
-pub use stdout::standard_output;
 pub use sync::SyncPolicy;
 
 /// Age from which a system call counts as one that the end of the server does not wait for.
@@ -80,7 +79,7 @@ struct Shared {
     progress: Progress,
     requests: Requests,
     policy: SyncPolicy,
-    stdout: Stdout,
+    stdout: PacedWriter,
     metrics: LogMetrics,
 }
 
@@ -95,7 +94,7 @@ impl Shared {
             progress: Progress::default(),
             requests: Requests::default(),
             policy: options.sync,
-            stdout: Stdout::start(copy)?,
+            stdout: PacedWriter::start("stdout", copy, tell_stdout)?,
             metrics: LogMetrics::default(),
         })
     }
@@ -169,6 +168,20 @@ impl Journal {
     /// Waits until the log has failed for good, and says why.
     pub async fn failed(&self) -> Arc<str> {
         self.0.health.wait_for_failure().await
+    }
+}
+
+/// Tells of trouble with the copy on stdout.
+fn tell_stdout(trouble: Trouble) {
+    match trouble {
+        Trouble::LeftOut(lines) => {
+            warn!(
+                "left {lines} lines out on stdout, more than it takes; the log file has them all"
+            );
+        }
+        Trouble::Failed(error) => {
+            warn!("stdout shows no more lines: {error}; the log file has them all");
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The copy of the log on stdout. A slow reader there makes no ping wait: lines are left out.
+//! Lines for an output whose reader may be slow. A thread of its own writes them, so that whoever
+//! hands lines over never waits; lines that the reader is too slow for are left out and counted.
 
 use std::io::{self, Write};
 use std::mem;
@@ -7,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::pipe::fcntl_setpipe_size;
-use tracing::warn;
 
 /// Bytes that may wait for the reader.
 const CAPACITY: usize = 1 << 20;
@@ -19,10 +19,13 @@ const MUCH: usize = CAPACITY / 4;
 /// thousands of lines.
 const PACE: Duration = Duration::from_millis(20);
 
+/// Writes that follow each other without a pause after a quiet time: a few lines are shown at once.
+const PROMPT_WRITES: u32 = 16;
+
 /// Bytes of one write, after which the thread shows that it goes on.
 const PIECE: usize = MUCH;
 
-/// Time that a reader may take nothing before the end of the server leaves out what waits.
+/// Time that a reader may take nothing before [`PacedWriter::wait`] leaves out the waiting lines.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The standard output. A pipe gets room for all that is written in one go, if the system allows
@@ -33,9 +36,18 @@ pub fn standard_output() -> io::Stdout {
     out
 }
 
-/// Lines on their way to stdout, written by a thread of its own.
+/// Lines on their way to an output, written by a thread of its own.
 #[derive(Clone, Debug)]
-pub(super) struct Stdout(Arc<Shared>);
+pub struct PacedWriter(Arc<Shared>);
+
+/// Trouble with the output, told in the thread that writes.
+#[derive(Debug)]
+pub enum Trouble {
+    /// As many lines were left out behind those written last.
+    LeftOut(usize),
+    /// The output takes nothing any more: no further line is written.
+    Failed(io::Error),
+}
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -52,6 +64,8 @@ struct State {
     left_out: usize,
     /// Lines that were left out so far.
     left_out_in_all: u64,
+    /// Writes since the last quiet time.
+    writes: u32,
     /// The thread waits for lines.
     idle: bool,
     /// The thread pauses between two writes.
@@ -62,15 +76,19 @@ struct State {
     closed: bool,
 }
 
-impl Stdout {
-    /// Starts the thread.
+impl PacedWriter {
+    /// Starts the thread, which is called `name`. It gives each [`Trouble`] to `tell`.
     ///
     /// # Errors
     /// When there can be no further thread.
-    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        name: &str,
+        out: impl Write + Send + 'static,
+        tell: impl Fn(Trouble) + Send + 'static,
+    ) -> io::Result<Self> {
         let this = Self(Arc::default());
-        let copy = this.clone();
-        thread::Builder::new().name("stdout".into()).spawn(move || copy.run(out))?;
+        let writer = this.clone();
+        thread::Builder::new().name(name.into()).spawn(move || writer.run(out, tell))?;
         Ok(this)
     }
 
@@ -79,7 +97,7 @@ impl Stdout {
     }
 
     /// Hands over `count` whole lines, or counts them where the reader is too slow for them.
-    pub(super) fn push(&self, lines: &[u8], count: usize) {
+    pub fn push(&self, lines: &[u8], count: usize) {
         let mut state = self.state();
         if state.closed {
             return;
@@ -98,19 +116,20 @@ impl Stdout {
     }
 
     /// How many lines were left out so far.
-    pub(super) fn left_out(&self) -> u64 {
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
         self.state().left_out_in_all
     }
 
-    /// Has the copy end once what waits is written.
-    pub(super) fn close(&self) {
+    /// Has the thread end once the waiting lines are written.
+    pub fn close(&self) {
         self.state().closing = true;
         self.0.changed.notify_all();
     }
 
-    /// Waits for the end of the copy, as long as the reader takes something now and then, and at
+    /// Waits for the end of the thread, as long as the reader takes something now and then, and at
     /// most until `deadline`.
-    pub(super) fn wait(&self, deadline: Instant) {
+    pub fn wait(&self, deadline: Instant) {
         let mut state = self.state();
         let mut last = (state.taken, Instant::now());
         while !state.closed {
@@ -127,17 +146,15 @@ impl Stdout {
         }
     }
 
-    fn run(&self, mut out: impl Write) {
+    fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
         let mut lines = Vec::new();
         while let Some(left_out) = self.take(&mut lines) {
             if let Err(error) = self.write(&mut out, &lines) {
-                warn!("stdout shows no more lines: {error}; the log file has them all");
+                tell(Trouble::Failed(error));
                 break;
             }
             if left_out > 0 {
-                warn!(
-                    "left {left_out} lines out on stdout, more than it takes; the log file has them all"
-                );
+                tell(Trouble::LeftOut(left_out));
             }
         }
         let mut state = self.state();
@@ -158,17 +175,22 @@ impl Stdout {
     /// or `None` at the end.
     fn take(&self, lines: &mut Vec<u8>) -> Option<usize> {
         let mut state = self.state();
-        if !lines.is_empty() && !state.closing && state.waiting.len() < MUCH {
+        state.writes = state.writes.saturating_add(1);
+        if state.writes > PROMPT_WRITES && !state.closing && state.waiting.len() < MUCH {
             state.pausing = true;
             let paused = self.0.changed.wait_timeout(state, PACE);
             state = paused.unwrap_or_else(PoisonError::into_inner).0;
             state.pausing = false;
         }
-        lines.clear();
+        let begun = Instant::now();
         while state.waiting.is_empty() && !state.closing {
             state.idle = true;
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        if begun.elapsed() > PACE {
+            state.writes = 0;
+        }
+        lines.clear();
         mem::swap(lines, &mut state.waiting);
         (!lines.is_empty()).then(|| mem::take(&mut state.left_out))
     }
@@ -199,12 +221,19 @@ mod tests {
         }
     }
 
+    fn start(out: impl Write + Send + 'static) -> io::Result<PacedWriter> {
+        PacedWriter::start("output", out, |_| {})
+    }
+
     #[test]
     fn a_slow_reader_delays_nobody_and_memory_stays_bounded() {
         let (started, starts) = channel();
         let (go, may_go) = channel();
         let got = Arc::new(Mutex::new(Vec::new()));
-        let out = Stdout::start(Slow { started, go: may_go, got: Arc::clone(&got) }).unwrap();
+        let (tell, told) = channel();
+        let tell = move |trouble| tell.send(trouble).unwrap();
+        let out = Slow { started, go: may_go, got: Arc::clone(&got) };
+        let out = PacedWriter::start("output", out, tell).unwrap();
         out.push(b"first\n", 1);
         starts.recv().unwrap();
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
@@ -212,20 +241,23 @@ mod tests {
             out.push(&line, 1);
         }
         assert!(out.state().waiting.len() <= CAPACITY);
-        assert!(out.state().left_out >= CAPACITY / line.len());
+        let left_out = out.state().left_out;
+        assert!(left_out >= CAPACITY / line.len());
         drop(go);
         out.close();
         out.wait(Instant::now() + Duration::from_secs(10));
         let got = got.lock().unwrap();
         assert!(got.starts_with(b"first\n") && got.ends_with(b"x\n"));
         assert_eq!((got.len() - 6) % line.len(), 0);
+        let told = told.recv().unwrap();
+        assert!(matches!(told, Trouble::LeftOut(lines) if lines == left_out), "{told:?}");
     }
 
     #[test]
     fn a_stuck_reader_does_not_delay_the_end() {
         let (started, starts) = channel();
         let (_go, may_go) = channel();
-        let out = Stdout::start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
+        let out = start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
         out.push(b"one\n", 1);
         starts.recv().unwrap();
         let begun = Instant::now();
@@ -240,7 +272,7 @@ mod tests {
         let (go, may_go) = channel();
         drop(go);
         let got = Arc::new(Mutex::new(Vec::new()));
-        let out = Stdout::start(Slow { started, go: may_go, got: Arc::clone(&got) }).unwrap();
+        let out = start(Slow { started, go: may_go, got: Arc::clone(&got) }).unwrap();
         out.push(b"one\n", 1);
         out.push(b"two\n", 1);
         out.close();
