@@ -38,7 +38,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to catch them, in place of the early exit. It needs the context of a tokio runtime.
+    /// Begins to catch the two signals, in place of the early exit. Needs the context of a tokio
+    /// runtime.
     ///
     /// # Errors
     /// What the system refused.
@@ -60,7 +61,7 @@ impl Signals {
     }
 }
 
-/// Begins to catch one signal. It needs the context of a tokio runtime.
+/// Begins to catch one signal. Needs the context of a tokio runtime.
 ///
 /// # Errors
 /// What the system refused.
