@@ -3,9 +3,9 @@
 //!
 //! Escaped are control characters, the separators of lines and paragraphs, and the characters of
 //! Unicode that are invisible or change the direction of text: zero-width characters,
-//! bidirectional controls, tags, fillers, soft hyphens, the blank of Braille. Variation selectors and joiners are among
-//! them, so that two names that look the same are the same. An emoji that is composed with joiners
-//! is shown in its parts.
+//! bidirectional controls, tags, fillers, soft hyphens, the blank of Braille. Variation selectors
+//! and joiners are among them, so that two names that look the same are the same; an emoji that is
+//! composed with joiners is therefore shown in its parts.
 //!
 //! The escapes are those of a JSON string (RFC 8259, section 7), so an escaped text between
 //! double quotes can be read back by any JSON parser.
@@ -27,8 +27,8 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a character is a control, is invisible or changes the direction of text: the general
 /// categories Cc, Zl, Zp and Cf without the visible ones of Cf (`Prepended_Concatenation_Mark`),
-/// and the property `Default_Ignorable_Code_Point`; and U+2800, a Braille pattern without dots, which
-/// looks like a space and is none.
+/// and the property `Default_Ignorable_Code_Point`; and U+2800, a Braille pattern without dots,
+/// which looks like a space and is none.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -53,6 +53,8 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Appends `text`, with an escape for each character that is `escaped`. Most texts need none:
+/// one pass over the bytes finds that out without decoding characters.
 fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
     if !text.bytes().fold(false, |found, byte| found | MAY_NEED_ESCAPE[usize::from(byte)]) {
         out.extend_from_slice(text.as_bytes());

@@ -37,8 +37,8 @@ impl<'a> Ping<'a> {
     }
 
     /// Fast path for the form that nearly every ping has: both fields in this order, at most one
-    /// blank after a colon or comma, no escapes. The fast path takes a tenth of the instructions of
-    /// [`Self::parse_any`], which is needed for a text that gives `None`.
+    /// blank after a colon or comma, no escapes. `None` means that [`Self::parse_any`] has to
+    /// decide, at ten times the instructions.
     fn parse_common(text: &'a str) -> Option<Self> {
         let (client_name, rest) = plain_string(after_key(text, "{\"client_name\":")?)?;
         let rest = rest.strip_prefix(',')?;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_frame_both_ways() {
+    fn the_documented_frame_is_written_and_parsed() {
         let text = r#"{"client_name": "Client-100", "message": "Ping!"}"#;
         assert_eq!(Ping::parse(text).unwrap(), ping("Client-100", "Ping!"));
         assert_eq!(Ping::parse_common(text), Some(ping("Client-100", "Ping!")));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_with_the_reason() {
+    fn an_invalid_ping_is_refused_with_the_reason() {
         for (text, reason) in [
             ("", "not a JSON object"),
             ("hello", "not a JSON object"),
@@ -176,13 +176,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(name in any::<String>(), message in any::<String>()) {
+        fn a_ping_survives_the_way_through_json(name in any::<String>(), message in any::<String>()) {
             let json = ping(&name, &message).to_json();
             prop_assert_eq!(Ping::parse(&json).unwrap(), ping(&name, &message));
         }
 
         #[test]
-        fn the_short_way_says_what_json_says(
+        fn the_fast_path_agrees_with_serde_json(
             name in any::<String>(),
             message in "[^\\x00-\\x1f]{0,9}",
             blanks in any::<[bool; 3]>(),
