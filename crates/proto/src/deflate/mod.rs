@@ -31,10 +31,3 @@ const MIN_WINDOW_BITS: u8 = 8;
 
 /// Memory that a [`Deflater`] or an [`Inflater`] keeps after a message, in bytes.
 const KEPT: usize = 64 * 1024;
-
-/// Longest payload of a compressed message of at most `max_message` bytes. The payload may be the
-/// longer one: compression makes random bytes longer.
-#[must_use]
-pub fn max_payload(max_message: usize) -> usize {
-    max_message.saturating_add(max_message / 8 + 256)
-}

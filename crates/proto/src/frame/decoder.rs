@@ -5,7 +5,6 @@ use std::mem;
 
 use super::partial::Partial;
 use super::{Error, Header, Message, Opcode, Role, Violation};
-use crate::deflate;
 
 /// Decodes the frames of one peer.
 ///
@@ -29,7 +28,7 @@ impl Decoder {
     }
 
     /// The same decoder, for a peer that may compress its messages (RFC 7692). The limit on a
-    /// message then holds for what its payload decompresses to ([`deflate::max_payload`]).
+    /// message then holds for what its payload decompresses to ([`max_deflated_payload`]).
     #[must_use]
     pub fn with_deflate(self) -> Self {
         Self { deflate: true, ..self }
@@ -146,7 +145,7 @@ impl Decoder {
                 check_sequence(header.opcode, before.is_some())?;
                 let max = self.max_message(header.opcode);
                 let is_deflated = header.deflated || partial.is_deflated();
-                let room = if is_deflated { deflate::max_payload(max) } else { max };
+                let room = if is_deflated { max_deflated_payload(max) } else { max };
                 let before = if header.opcode.is_control() { 0 } else { before.unwrap_or(0) };
                 let len =
                     header.payload_within(room, before).map_err(|_| Error::TooLong { max })?;
@@ -172,6 +171,13 @@ impl Decoder {
     fn max_message(&self, opcode: Opcode) -> usize {
         if opcode.is_control() { usize::MAX } else { self.max_message }
     }
+}
+
+/// Longest compressed payload of a message of at most `max_message` bytes. The payload may be the
+/// longer one: compression makes random bytes longer.
+#[must_use]
+pub fn max_deflated_payload(max_message: usize) -> usize {
+    max_message.saturating_add(max_message / 8 + 256)
 }
 
 /// Fragments of two messages must not be interleaved (RFC 6455, section 5.4).

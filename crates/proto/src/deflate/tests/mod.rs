@@ -13,6 +13,7 @@ use proptest::sample::select;
 use super::*;
 use crate::frame::{
     CloseCode, Decoder, Error, Mask, Message, Opcode, Role, Violation, encode, encode_deflated,
+    max_deflated_payload,
 };
 
 /// Longest message, in bytes.
@@ -114,7 +115,7 @@ proptest! {
                 prop_assert!(bits == 8 && message.len() > 256);
                 continue;
             };
-            prop_assert!(payload.len() <= max_payload(message.len()), "{}", payload.len());
+            prop_assert!(payload.len() <= max_deflated_payload(message.len()), "{}", payload.len());
             prop_assert_eq!(miniz_message(payload, bits), Some(message.clone()));
         }
     }
@@ -273,7 +274,7 @@ fn a_reserved_bit_has_its_meaning_in_one_place_alone() {
     }
     // An incompressible message is longer when it is compressed.
     let header = |len: usize| [&b"\xc2\x7f"[..], &(len as u64).to_be_bytes()].concat();
-    assert_eq!(decoded(deflate(), &header(max_payload(MAX))), Ok(None));
+    assert_eq!(decoded(deflate(), &header(max_deflated_payload(MAX))), Ok(None));
     let refused = Err(Error::TooLong { max: MAX });
-    assert_eq!(decoded(deflate(), &header(max_payload(MAX) + 1)), refused);
+    assert_eq!(decoded(deflate(), &header(max_deflated_payload(MAX) + 1)), refused);
 }
