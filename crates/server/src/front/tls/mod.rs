@@ -34,7 +34,7 @@ use certificate::Certificate;
 use folder::{AUTHORITY, Folder};
 use watcher::{Current, Watcher};
 
-pub use names::{InvalidNames, Names};
+pub use names::Names;
 pub use stream::Secure;
 
 /// What a server has to know for TLS.

@@ -1,5 +1,6 @@
-//! What the server does about files of the operator, and of version 0.1.
+//! Folders with files of the operator, or of version 0.1.
 
+use data_encoding::HEXLOWER;
 use rcgen::KeyPair;
 use sha2::{Digest, Sha256};
 
@@ -40,8 +41,7 @@ fn legacy() -> Dir {
     ];
     let mut list = String::new();
     for (name, content) in files {
-        let digest: String =
-            Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = HEXLOWER.encode(&Sha256::digest(&content));
         list += &format!("{digest}  {name}\n");
         dir.write(name, &content);
     }
