@@ -1,8 +1,8 @@
 //! TLS: the certificate that new connections are shown, and where it comes from.
 //!
-//! At the start, [`keeper`] brings the folder into the state in which it should be, with an
-//! [`authority`] of its own if the operator has no certificate; [`certificate`] then loads what is
-//! there. From then on, [`watcher`] does the same again when files or the time ask for it.
+//! At the start, [`provision`] puts a certificate of a development [`authority`] into the folder, if
+//! the operator has none there; [`certificate`] loads the one that is there. From then on,
+//! [`watcher`] renews the certificate before it expires, and loads it when the files change.
 
 mod advice;
 mod authority;
@@ -10,9 +10,9 @@ mod certificate;
 mod folder;
 mod git;
 mod issued;
-mod keeper;
 mod legacy;
 mod names;
+mod provision;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -37,7 +37,7 @@ use watcher::{Current, Watcher};
 pub use names::Names;
 pub use stream::Secure;
 
-/// What a server has to know for TLS.
+/// Where the certificate is, and what a new one is for.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Folder of certificate and key (`TLS_DIR`).
@@ -65,7 +65,7 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Loads the certificate, which is created before if the folder holds none.
+    /// Creates a certificate if the folder holds none, and loads the one that it holds.
     ///
     /// # Errors
     /// A clause that says what is wrong with the folder or the files in it.
@@ -74,17 +74,16 @@ impl Tls {
         let folder = Folder::open(&dir)?;
         let host = names::host_name(&host);
         let now = SystemTime::now();
-        let kept = keeper::keep(&folder, &names.with_usual(), host.as_deref(), now);
+        let provisioned = provision::ensure(&folder, &names.with_usual(), host.as_deref(), now);
         let loaded = folder.stamp();
         let provider = Arc::new(ring::default_provider());
-        // What kept the server from creating a certificate explains why there is none to load.
-        let certificate = Certificate::load(&folder, &provider)
-            .map_err(|cause| kept.clone().err().unwrap_or(cause))?;
-        if let Err(cause) = kept {
+        // If no certificate could be created, that is why there is none to load.
+        let Certificate { key, details } = Certificate::load(&folder, &provider)
+            .map_err(|cause| provisioned.clone().err().unwrap_or(cause))?;
+        if let Err(cause) = provisioned {
             warn!("the certificate is not renewed: {cause}");
         }
-        let Certificate { key, details } = certificate;
-        let is_own = keeper::is_own(&folder);
+        let is_own = provision::is_own(&folder);
         info!("certificate: {}", advice::describe(&details));
         if is_own {
             info!("clients have to trust its authority, {}", folder.path(AUTHORITY).display());
@@ -117,7 +116,7 @@ impl Tls {
 impl Reload {
     /// Has the certificate loaded at once.
     pub fn reload(&self) {
-        // The watcher ends with the server; then nobody needs a certificate.
+        // Sending fails once the watcher has ended, which happens only with the server.
         let _ = self.0.send(());
     }
 }

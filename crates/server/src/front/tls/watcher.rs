@@ -1,4 +1,4 @@
-//! The thread that keeps the certificate up to date. Its work is on files, which may be slow.
+//! The thread that keeps the certificate up to date; a thread, since files may be slow.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,20 +12,20 @@ use tracing::{info, warn};
 use super::advice;
 use super::certificate::{Certificate, Details};
 use super::folder::{Folder, Stamp};
-use super::keeper;
+use super::provision;
 
 /// Time between two looks at the files.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Time between two checks whether a certificate expires. The server's own are replaced a day
-/// before, at the latest.
+/// Time between two checks whether the certificate expires. Two a day: the server's own is replaced a
+/// day before its end, at the latest.
 const CHECK: Duration = Duration::from_secs(12 * 3600);
 
 /// The certificate that new connections are shown.
 #[derive(Debug)]
 pub(super) struct Current(RwLock<Arc<CertifiedKey>>);
 
-/// Keeps a certificate up to date.
+/// The state of the watching thread.
 #[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) folder: Folder,
@@ -41,7 +41,7 @@ impl Current {
         Arc::new(Self(RwLock::new(key)))
     }
 
-    /// Returns whether the new certificate differs from the one before.
+    /// Replaces the certificate. Returns whether the new one differs from the one before.
     fn set(&self, key: Arc<CertifiedKey>) -> bool {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let differs = current.cert != key.cert;
@@ -79,21 +79,21 @@ impl Watcher {
         }
     }
 
-    /// Puts the next certificate into the folder when its turn has come. Where a file is missing,
-    /// the operator is about to put another one there.
+    /// Puts the next certificate into the folder when its turn has come, unless a file is missing: the
+    /// operator may be about to put another one there.
     fn renew(&self) {
         let now = SystemTime::now();
-        advice::warn_before_end(&self.details, keeper::is_own(&self.folder), now);
+        advice::warn_before_end(&self.details, provision::is_own(&self.folder), now);
         if self.folder.stamp().contains(&None) {
             return;
         }
-        // Which names are wanted was decided at the start, perhaps by another server.
-        if let Err(cause) = keeper::keep(&self.folder, &[], None, now) {
+        // No names: those were checked at the start, perhaps by another server with other names.
+        if let Err(cause) = provision::ensure(&self.folder, &[], None, now) {
             warn!("the certificate is not renewed: {cause}");
         }
     }
 
-    /// Shows new connections what the files hold by now.
+    /// Loads the files, for new connections.
     fn reload(&mut self) {
         self.loaded = self.folder.stamp();
         match Certificate::load(&self.folder, &self.provider) {
@@ -102,15 +102,13 @@ impl Watcher {
                     info!("new certificate: {}", advice::describe(&details));
                     let now = SystemTime::now();
                     advice::warn_of_refusal(&details, now);
-                    advice::warn_before_end(&details, keeper::is_own(&self.folder), now);
+                    advice::warn_before_end(&details, provision::is_own(&self.folder), now);
                 } else {
                     info!("the certificate is still the same");
                 }
                 self.details = details;
             }
-            Err(cause) => {
-                warn!("the new certificate cannot be used, the old one stays: {cause}");
-            }
+            Err(cause) => warn!("the new certificate cannot be used, the old one stays: {cause}"),
         }
     }
 }
