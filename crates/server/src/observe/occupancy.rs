@@ -34,12 +34,12 @@ pub struct Place {
 pub enum Full {
     /// Every place is taken (`MAX_CONNECTIONS`).
     All(usize),
-    /// Every place of that address is (`MAX_PER_ADDRESS`).
+    /// Every place of the address is taken (`MAX_PER_ADDRESS`).
     Address(usize),
 }
 
 impl Occupancy {
-    /// Nobody is there yet. At most `max` places, and `per_address` for one address.
+    /// An empty server with at most `max` places, and `per_address` for one address.
     #[must_use]
     pub fn new(max: usize, per_address: Option<usize>) -> Self {
         let per_address = per_address.map(|max| PerAddress { max, taken: Mutex::default() });
@@ -69,12 +69,11 @@ impl Occupancy {
     /// # Errors
     /// When there is none.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
-        let is_full = |taken| (taken < self.max).then_some(taken + 1);
+        let one_more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, is_full)
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| Full::All(self.max))?;
         let address = network(address);
-        // From here on the place gives back what it has taken.
         if let Some(places) = &self.per_address
             && let Err(full) = places.enter(address)
         {
@@ -85,8 +84,8 @@ impl Occupancy {
     }
 }
 
-/// What counts as one address: a host has one of IPv4, or a network of 64 bits of IPv6, in which it
-/// takes addresses as it likes (RFC 7934, section 6).
+/// The key under which the limits for one address count: an IPv4 address, or the /64 network of an
+/// IPv6 address, in which a host may use any address (RFC 7934, section 6).
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address {

@@ -8,7 +8,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily,
 use prometheus::{Encoder, TextEncoder};
 
 use super::metrics::Deflated;
-use super::{Cause, Metrics};
+use super::{Cause, Metrics, ServiceMetrics};
 use crate::tally::{Histogram, Tally};
 
 /// The `Content-Type` of the text.
@@ -18,10 +18,10 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 const NANOS: f64 = 1e9;
 
 impl Metrics {
-    /// Everything that is counted, as text.
+    /// All metrics as text.
     ///
     /// # Errors
-    /// When the encoder refuses, which a name that is not allowed would make it do.
+    /// When the encoder refuses a metric; it does so for invalid names.
     pub fn text(&self) -> io::Result<String> {
         let mut families = self.families();
         // Without /proc only the metrics of the process are missing.
@@ -34,9 +34,11 @@ impl Metrics {
     fn families(&self) -> Vec<MetricFamily> {
         let log = self.journal.metrics();
         let version = labelled("version", env!("CARGO_PKG_VERSION"), gauge(1.0));
-        let by_service = |value: fn(&Self, usize) -> Metric| {
-            let services = self.services.iter().enumerate();
-            services.map(move |(number, path)| labelled("service", path, value(self, number)))
+        let by_service = |metric: fn(f64) -> Metric, tally: fn(&ServiceMetrics) -> &Tally| {
+            self.services.iter().enumerate().map(move |(number, path)| {
+                let sum = self.sum(|worker| tally(worker.service(number)));
+                labelled("service", path, metric(sum as f64))
+            })
         };
         let by_direction = |tally: fn(&Deflated) -> &Tally| {
             [
@@ -46,8 +48,7 @@ impl Metrics {
             .map(|(direction, bytes)| labelled("direction", direction, counter(bytes as f64)))
         };
         let by_cause = Cause::ALL
-            .into_iter()
-            .map(|cause| labelled("cause", cause.label(), counter(self.errors.get(cause) as f64)));
+            .map(|(cause, label)| labelled("cause", label, counter(self.errors.get(cause) as f64)));
         vec![
             family(GAUGE, "websockets_build_info", "The version of the server.", [version]),
             family(
@@ -60,25 +61,19 @@ impl Metrics {
                 GAUGE,
                 "websockets_connections",
                 "Connections at present.",
-                by_service(|this, service| {
-                    gauge(this.sum(|worker| &worker.service(service).open) as f64)
-                }),
+                by_service(gauge, |service| &service.open),
             ),
             family(
                 COUNTER,
                 "websockets_connections_total",
                 "Connections so far.",
-                by_service(|this, service| {
-                    counter(this.sum(|worker| &worker.service(service).opened) as f64)
-                }),
+                by_service(counter, |service| &service.opened),
             ),
             family(
                 COUNTER,
                 "websockets_messages_total",
                 "Messages from clients.",
-                by_service(|this, service| {
-                    counter(this.sum(|worker| &worker.service(service).messages) as f64)
-                }),
+                by_service(counter, |service| &service.messages),
             ),
             family(
                 COUNTER,
@@ -151,7 +146,7 @@ impl Metrics {
     }
 }
 
-/// Metrics of the process from /proc, under the usual names of Prometheus exporters.
+/// Metrics of the process from /proc, under the names that Prometheus's client libraries use.
 fn process() -> ProcResult<Vec<MetricFamily>> {
     let process = Process::myself()?;
     let stat = process.stat()?;
@@ -233,7 +228,7 @@ fn counter(value: f64) -> Metric {
     metric
 }
 
-/// A histogram whose values are shown divided by `unit`.
+/// The metric of a histogram, with bounds and sum divided by `unit`.
 fn histogram<const BOUNDS: usize>(values: &Histogram<BOUNDS>, unit: f64) -> Metric {
     let bucket = |(bound, count): (u64, u64)| {
         let mut bucket = Bucket::default();
