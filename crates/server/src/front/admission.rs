@@ -1,6 +1,6 @@
-//! A bound on the handshakes under way. Above the bound, one is evicted for each that arrives:
-//! first the oldest of those that have sent no byte yet, of the address that has the most of them.
-//! So a flood evicts itself, and an honest client, which sends its request at once, stays.
+//! The handshakes under way, and which of them is evicted when there are too many: the oldest one that
+//! has sent no byte yet, of the address that has the most of them. So a flood evicts itself, and an
+//! honest client, which sends its request at once, stays.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,12 +23,13 @@ pub(super) struct Admission(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// A handshake has ended, and its socket is closed or handed over.
+    /// Notified when a handshake has ended, and its socket is closed or handed over.
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The number of the next handshake.
     next: u64,
     /// Handshakes whose tasks have not ended; a task that was aborted has its socket until the
     /// runtime drops the task.
@@ -81,8 +82,8 @@ impl Admission {
         state.silent.insert(address, number, task);
     }
 
-    /// Ends the handshake that others can most easily do without, and waits until its socket, or
-    /// that of another one, is closed. `false` if there is none.
+    /// Evicts one handshake, and waits until its socket, or the socket of another one, is closed.
+    /// Returns `false` if there is no handshake.
     pub(super) async fn evict(&self) -> bool {
         let ended = self.0.ended.notified();
         let is_open = self.abort_one() || self.open() > 0;
@@ -107,7 +108,7 @@ impl Admission {
 }
 
 impl Ticket {
-    /// The first byte has arrived.
+    /// Notes that the first byte has arrived.
     pub(super) fn speak(&self) {
         let mut state = self.admission.state();
         if let Some(task) = state.silent.remove(self.address, self.number) {
@@ -154,7 +155,7 @@ impl Queue {
         }
     }
 
-    /// Takes out the oldest one of the address that has the most.
+    /// Removes the oldest handshake of the address that has the most.
     fn pop(&mut self) -> Option<AbortHandle> {
         let &(_, Reverse(oldest), address) = self.ranking.last()?;
         self.remove(address, oldest)

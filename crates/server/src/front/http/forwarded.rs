@@ -41,9 +41,9 @@ impl fmt::Display for InvalidProxies {
 }
 
 impl Proxies {
-    /// The client that sent a request over a connection from `peer`. Each proxy adds the address
-    /// that it was reached from to the right of the list, so the list is read from there, as far
-    /// as it was trusted proxies who wrote it.
+    /// The client that sent a request over a connection from `peer`. Each proxy appends the address
+    /// that it was reached from to the list. So the list is read from its end, and an entry counts
+    /// if a trusted proxy wrote it: the client is the first address that is not trusted.
     #[must_use]
     pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> Peer {
         let lists = headers.get_all(FORWARDED_FOR).iter().rev();
@@ -62,7 +62,7 @@ impl Proxies {
     }
 }
 
-/// An address as proxies write it: some add the port, and brackets with it.
+/// An entry of the list: an address, to which some proxies add the port.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?.trim();
     let bare = text.parse().or_else(|_| text.parse().map(|address: SocketAddr| address.ip()));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
+    fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
         let trusted = "10.0.0.0/8, fd00::/8,2001:db8::1";
         for (lists, told) in [
             (&["203.0.113.7"][..], "203.0.113.7"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_ends_the_search() {
+    fn an_invalid_entry_ends_the_search() {
         for list in ["unknown", "", "203.0.113.7,", "203.0.113.7, evil\u{e9}", "1.2.3", "[::1"] {
             assert_eq!(client("private", "127.0.0.1:5000", &[list]), "127.0.0.1:5000", "{list}");
         }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_as_a_setting() {
+    fn an_invalid_list_of_proxies_is_refused() {
         for text in ["", ",", "nginx", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "10.0.0.1,,::1", "*"]
         {
             assert_eq!(text.parse::<Proxies>(), Err(InvalidProxies), "{text}");
@@ -201,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn a_client_cannot_hide_behind_what_it_tells_itself(
+        fn a_client_cannot_forge_its_address(
             client_ip in any_address(),
             lie in "[0-9a-f.:, ]{0,40}",
         ) {

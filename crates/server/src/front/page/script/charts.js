@@ -1,4 +1,4 @@
-// Drawings.
+// The charts of round trips and of pings a second.
 
 const charts = {
   isDue: false,
@@ -14,7 +14,7 @@ const charts = {
   },
 };
 
-/** The canvas's pen at its size on the screen, and the colours of the page. */
+/** The canvas's 2D context, scaled to its size on the screen, and the colours of the page. */
 function pen(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
   const ratio = devicePixelRatio;
@@ -103,7 +103,7 @@ function drawLost({ context, colour }, box, samples, x) {
   });
 }
 
-/** The samples without gaps, each as `[index, ms]`. */
+/** The runs of round trips without a lost ping or a break between them, each as `[index, ms]`. */
 function runs(samples) {
   const found = [[]];
   samples.forEach((sample, index) => {

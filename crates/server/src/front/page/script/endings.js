@@ -1,4 +1,4 @@
-// Why connections end, and why others are not made.
+// Why connections end, and why they cannot be made.
 
 const CLOSE_CODES = {
   1000: 'normal closure: the purpose of the connection is fulfilled',

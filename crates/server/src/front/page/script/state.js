@@ -1,4 +1,4 @@
-// The state of the server that the page is from.
+// The state of the server that the page is from, asked at /status.
 
 const ASK_EVERY = 1000; // ms between questions
 const MAX_RATES = 60; // pings a second that are drawn
@@ -56,7 +56,7 @@ const state = {
     charts.redraw();
   },
 
-  /** Pings a second since the answer before, if it came from the same run of the server. */
+  /** Pings a second since the last status; NaN if the server was restarted since. */
   rate(status) {
     const { last } = this;
     this.last = status;
@@ -102,7 +102,7 @@ function showClients({ clients, clients_left_out: leftOut }) {
   put($('clients-note'), clients.length ? more : 'Nobody has pinged yet.');
 }
 
-/** Makes the rows say `rows`, and touches only what has changed. */
+/** Fills a table with `rows`, and changes only cells whose text differs. */
 function fillTable(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((texts, index) => {
