@@ -33,7 +33,7 @@ impl ListenAddress {
         }
     }
 
-    /// All addresses that it stands for, at least one. Looking a name up blocks.
+    /// All addresses, at least one. Looking up a name blocks.
     ///
     /// # Errors
     /// When the name is unknown.
@@ -51,8 +51,8 @@ impl ListenAddress {
         Ok(addresses)
     }
 
-    /// Binds something to each address, at least one. An address of a name that the machine does
-    /// not have is left out: names stand for `::1` also where there is no IPv6.
+    /// Binds a listener to each address, at least one. Addresses that this machine does not have are
+    /// left out, if another one is bound: `localhost` stands for `::1` also without IPv6.
     ///
     /// # Errors
     /// Which address of the setting cannot be listened on, why, and what to do.
@@ -120,8 +120,8 @@ impl FromStr for ListenAddress {
     }
 }
 
-/// Whether a text may be the name of a host: labels of letters, digits, hyphens and underscores,
-/// the last one not a number, which an address that is mistyped would end in.
+/// Whether a text may be the name of a host: labels of letters, digits, hyphens and underscores. The
+/// last label is not a number: a mistyped IPv4 address is not taken for a name.
 fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -188,17 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_refuses_is_told_with_what_to_do() {
-        let refused = |kind: ErrorKind| {
-            listen("127.0.0.1:80").bind("LISTEN", |_| Err::<(), _>(kind.into())).unwrap_err()
-        };
+    fn an_address_that_cannot_be_listened_on_is_told_with_advice() {
         for (kind, advice) in [
             (ErrorKind::AddrInUse, "stop the program"),
             (ErrorKind::PermissionDenied, "below 1024"),
             (ErrorKind::AddrNotAvailable, "such as 0.0.0.0:80"),
             (ErrorKind::OutOfMemory, "choose another LISTEN"),
         ] {
-            let told = refused(kind);
+            let refused = listen("127.0.0.1:80").bind("LISTEN", |_| Err::<(), _>(kind.into()));
+            let told = refused.unwrap_err();
             assert!(told.starts_with("cannot listen on 127.0.0.1:80: "), "{told}");
             assert!(told.contains(advice) && told.contains("LISTEN"), "{told}");
         }

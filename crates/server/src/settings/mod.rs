@@ -170,7 +170,7 @@ pub enum Command {
     Documentation(Documentation),
 }
 
-/// As the setting has it.
+/// The value of `LOG_SYNC`.
 impl fmt::Display for SyncPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.to_possible_value().as_ref().map_or("", PossibleValue::get_name))
@@ -184,7 +184,7 @@ impl Settings {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// The settings that concern the connections of each of these workers.
+    /// The limits for the connections of one worker of `workers`.
     #[must_use]
     pub fn limits(&self, workers: usize) -> Limits {
         Limits {
@@ -195,7 +195,7 @@ impl Settings {
         }
     }
 
-    /// Where TLS is spoken, if it is.
+    /// The address to listen on for TLS, if `TLS_DIR` is set.
     #[must_use]
     pub fn tls_listen(&self) -> ListenAddress {
         self.tls_listen.clone().unwrap_or(TLS_LISTEN)
