@@ -1,7 +1,6 @@
 //! The message of the ping/pong service and the reply to it.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
 
@@ -31,8 +30,8 @@ impl<'a> Ping<'a> {
     /// Reads a ping from the text of a frame.
     ///
     /// # Errors
-    /// When the text is not a JSON object with both fields as strings.
-    pub fn parse(text: &'a str) -> Result<Self, NotAPing> {
+    /// What was expected, and why the text is none: no JSON object with both fields as strings.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
         Self::parse_common(text).map_or_else(|| Self::parse_any(text), Ok)
     }
 
@@ -47,12 +46,12 @@ impl<'a> Ping<'a> {
         (rest == "}").then(|| Self { client_name: client_name.into(), message: message.into() })
     }
 
-    fn parse_any(text: &'a str) -> Result<Self, NotAPing> {
+    fn parse_any(text: &'a str) -> Result<Self, String> {
         // The derived deserializer would accept an array of two strings as well.
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(NotAPing("it is not a JSON object".into()));
+            return Err(expected("it is not a JSON object"));
         }
-        serde_json::from_str(text).map_err(|error| NotAPing(reason(&error)))
+        serde_json::from_str(text).map_err(|error| expected(&reason(&error)))
     }
 
     /// The text of the frame, with blanks as in the documented format.
@@ -62,6 +61,12 @@ impl<'a> Ping<'a> {
             .map(|text| serde_json::Value::from(text.as_ref()).to_string());
         format!("{{\"client_name\": {name}, \"message\": {message}}}")
     }
+}
+
+fn expected(reason: &str) -> String {
+    format!(
+        "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}: {reason}"
+    )
 }
 
 /// The error of serde without the position, which helps little in a short line.
@@ -85,22 +90,6 @@ fn plain_string(text: &str) -> Option<(&str, &str)> {
     let (string, rest) = text.split_at(end);
     Some((string, rest.strip_prefix('"')?))
 }
-
-/// Why a text is not a ping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAPing(String);
-
-impl fmt::Display for NotAPing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}: {}",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for NotAPing {}
 
 /// A name without the one pair of double quotes around it that the list form of a compose
 /// file's `environment:` (`- CLIENT_NAME="Client-100"`) leaves there.
@@ -153,7 +142,7 @@ mod tests {
             (r#"{"client_name": "\ud800", "message": "a"}"#, "hex escape"),
             (r#"{"client_name": "a", "message": "b"} x"#, "trailing characters"),
         ] {
-            let error = Ping::parse(text).unwrap_err().to_string();
+            let error = Ping::parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
             assert!(error.contains("client_name"), "{text}: {error}");
             assert!(!error.contains(" at line "), "{text}: {error}");

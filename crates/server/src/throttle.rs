@@ -1,7 +1,8 @@
 //! Rate limiting of warnings that the network can cause.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Shortest time between two warnings that share a throttle.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ impl Throttle {
     /// Whether an event at `now` is let through: the number of events held back since the last one
     /// that was let through, or `None` to hold this one back too.
     pub fn admit(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
             state.held_back += 1;
             return None;

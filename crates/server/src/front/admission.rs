@@ -5,8 +5,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -61,20 +62,16 @@ pub(super) struct Ticket {
 }
 
 impl Admission {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many handshakes have a socket.
     pub(super) fn open(&self) -> usize {
-        self.state().open
+        self.0.state.lock().open
     }
 
     /// Admits a handshake: `spawn` starts its task with the ticket.
     pub(super) fn admit(&self, address: IpAddr, spawn: impl FnOnce(Ticket) -> AbortHandle) {
         let address = network(address);
         // The task may end before `spawn` returns, but its ticket waits for the lock.
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let number = state.next;
         state.next += 1;
         state.open += 1;
@@ -99,7 +96,7 @@ impl Admission {
     }
 
     fn abort_one(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let victim = state.silent.pop().or_else(|| state.speaking.pop());
         drop(state);
         victim.iter().for_each(AbortHandle::abort);
@@ -110,7 +107,7 @@ impl Admission {
 impl Ticket {
     /// Notes that the first byte has arrived.
     pub(super) fn speak(&self) {
-        let mut state = self.admission.state();
+        let mut state = self.admission.0.state.lock();
         if let Some(task) = state.silent.remove(self.address, self.number) {
             state.speaking.insert(self.address, self.number, task);
         }
@@ -122,7 +119,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.admission.state();
+        let mut state = self.admission.0.state.lock();
         state.silent.remove(self.address, self.number);
         state.speaking.remove(self.address, self.number);
         state.open -= 1;

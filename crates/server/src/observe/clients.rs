@@ -1,10 +1,11 @@
 //! The clients that ping, by the names that they send, with a bound on the number of names.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use proto::ping::unquoted;
 
 use crate::tally::Tally;
@@ -85,16 +86,12 @@ impl Clients {
     /// The counts of all remembered names.
     #[must_use]
     pub fn known(&self) -> Vec<Known> {
-        self.listed().values().map(|client| client.known()).collect()
-    }
-
-    fn listed(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Client>>> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listed.lock().values().map(|client| client.known()).collect()
     }
 
     /// The client of this name, listed anew if the name is not remembered.
     fn named(&self, name: &str) -> Arc<Client> {
-        let mut listed = self.listed();
+        let mut listed = self.listed.lock();
         if let Some(client) = listed.get(name) {
             return Arc::clone(client);
         }

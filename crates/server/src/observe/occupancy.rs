@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// The places of a server.
 #[derive(Debug)]
@@ -96,7 +98,7 @@ pub fn network(address: IpAddr) -> IpAddr {
 
 impl PerAddress {
     fn enter(&self, address: IpAddr) -> Result<(), Full> {
-        let mut addresses = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.taken.lock();
         let taken = addresses.entry(address).or_default();
         if *taken >= self.max {
             return Err(Full::Address(self.max));
@@ -106,7 +108,7 @@ impl PerAddress {
     }
 
     fn leave(&self, address: IpAddr) {
-        let mut addresses = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.taken.lock();
         if let Some(taken) = addresses.get_mut(&address) {
             *taken -= 1;
             if *taken == 0 {
@@ -169,6 +171,6 @@ mod tests {
         assert!(occupancy.enter(B).is_ok());
         drop(places);
         assert!(occupancy.enter(A).is_ok());
-        assert!(occupancy.per_address.as_ref().unwrap().taken.lock().unwrap().is_empty());
+        assert!(occupancy.per_address.as_ref().unwrap().taken.lock().is_empty());
     }
 }

@@ -155,22 +155,14 @@ fn process() -> ProcResult<Vec<MetricFamily>> {
         LimitValue::Value(limit) => limit as f64,
         LimitValue::Unlimited => f64::INFINITY,
     };
+    let cpu = (stat.utime + stat.stime) as f64 / ticks;
+    let resident = stat.rss_bytes().get() as f64;
     let started = procfs::boot_time_secs()? as f64 + stat.starttime as f64 / ticks;
     let figures = [
-        (
-            COUNTER,
-            "process_cpu_seconds_total",
-            "Processor time in seconds.",
-            (stat.utime + stat.stime) as f64 / ticks,
-        ),
+        (COUNTER, "process_cpu_seconds_total", "Processor time in seconds.", cpu),
         (GAUGE, "process_open_fds", "Open file descriptors.", process.fd_count()? as f64),
         (GAUGE, "process_max_fds", "Most open file descriptors.", max_fds),
-        (
-            GAUGE,
-            "process_resident_memory_bytes",
-            "Resident memory in bytes.",
-            stat.rss_bytes().get() as f64,
-        ),
+        (GAUGE, "process_resident_memory_bytes", "Resident memory in bytes.", resident),
         (GAUGE, "process_virtual_memory_bytes", "Virtual memory in bytes.", stat.vsize as f64),
         (GAUGE, "process_threads", "Threads.", stat.num_threads as f64),
         (

@@ -30,7 +30,7 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 pub(super) struct Folder(PathBuf);
 
 /// Modification time, size and inode of certificate and key; `None` for a missing file.
-pub(super) type Stamp = [Option<(SystemTime, u64, u64)>; 2];
+pub(super) type Revision = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Folder {
     /// The folder at `path`. It is created if only its last part is missing: a longer missing
@@ -116,7 +116,7 @@ impl Folder {
     }
 
     /// A value that changes whenever certificate or key change.
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(super) fn revision(&self) -> Revision {
         [CERTIFICATE, KEY].map(|name| {
             let metadata = fs::metadata(self.path(name)).ok()?;
             Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))

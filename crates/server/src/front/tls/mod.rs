@@ -75,7 +75,7 @@ impl Tls {
         let host = names::host_name(&host);
         let now = SystemTime::now();
         let provisioned = provision::ensure(&folder, &names.with_usual(), host.as_deref(), now);
-        let loaded = folder.stamp();
+        let loaded = folder.revision();
         let provider = Arc::new(ring::default_provider());
         // If no certificate could be created, that is why there is none to load.
         let Certificate { key, details } = Certificate::load(&folder, &provider)

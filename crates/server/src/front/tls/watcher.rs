@@ -1,9 +1,10 @@
 //! The thread that keeps the certificate up to date; a thread, since files may be slow.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::RwLock;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 
 use super::advice;
 use super::certificate::{Certificate, Details};
-use super::folder::{Folder, Stamp};
+use super::folder::{Revision, Folder};
 use super::provision;
 
 /// Time between two looks at the files.
@@ -30,7 +31,7 @@ pub(super) struct Current(RwLock<Arc<CertifiedKey>>);
 pub(super) struct Watcher {
     pub(super) folder: Folder,
     /// The state of the files when they were loaded.
-    pub(super) loaded: Stamp,
+    pub(super) loaded: Revision,
     pub(super) provider: Arc<CryptoProvider>,
     pub(super) current: Arc<Current>,
     pub(super) details: Details,
@@ -43,7 +44,7 @@ impl Current {
 
     /// Replaces the certificate. Returns whether the new one differs from the one before.
     fn set(&self, key: Arc<CertifiedKey>) -> bool {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.0.write();
         let differs = current.cert != key.cert;
         *current = key;
         differs
@@ -52,7 +53,7 @@ impl Current {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.0.read()))
     }
 }
 
@@ -71,11 +72,11 @@ impl Watcher {
                 next_check += CHECK;
                 self.renew();
             }
-            let stamp = self.folder.stamp();
-            if must_reload(stamp, self.loaded, last_look) {
+            let revision = self.folder.revision();
+            if must_reload(revision, self.loaded, last_look) {
                 self.reload();
             }
-            last_look = stamp;
+            last_look = revision;
         }
     }
 
@@ -84,7 +85,7 @@ impl Watcher {
     fn renew(&self) {
         let now = SystemTime::now();
         advice::warn_before_end(&self.details, provision::is_own(&self.folder), now);
-        if self.folder.stamp().contains(&None) {
+        if self.folder.revision().contains(&None) {
             return;
         }
         // No names: those were checked at the start, perhaps by another server with other names.
@@ -95,7 +96,7 @@ impl Watcher {
 
     /// Loads the files, for new connections.
     fn reload(&mut self) {
-        self.loaded = self.folder.stamp();
+        self.loaded = self.folder.revision();
         match Certificate::load(&self.folder, &self.provider) {
             Ok(Certificate { key, details }) => {
                 if self.current.set(key) {
@@ -115,7 +116,7 @@ impl Watcher {
 
 /// Whether the files changed since they were loaded, and not since the last look: certificate and
 /// key are replaced one after the other.
-fn must_reload(now: Stamp, loaded: Stamp, last_look: Stamp) -> bool {
+fn must_reload(now: Revision, loaded: Revision, last_look: Revision) -> bool {
     now != loaded && now == last_look
 }
 
@@ -125,13 +126,13 @@ mod tests {
 
     #[test]
     fn files_are_loaded_once_they_stopped_changing() {
-        let stamp = |seconds| {
+        let revision = |seconds| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             [Some((at, 1, 1)), Some((at, 1, 2))]
         };
-        assert!(!must_reload(stamp(1), stamp(1), stamp(1)));
-        assert!(!must_reload(stamp(2), stamp(1), stamp(1)));
-        assert!(must_reload(stamp(2), stamp(1), stamp(2)));
-        assert!(must_reload([None, None], stamp(1), [None, None]));
+        assert!(!must_reload(revision(1), revision(1), revision(1)));
+        assert!(!must_reload(revision(2), revision(1), revision(1)));
+        assert!(must_reload(revision(2), revision(1), revision(2)));
+        assert!(must_reload([None, None], revision(1), [None, None]));
     }
 }

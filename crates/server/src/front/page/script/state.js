@@ -14,8 +14,7 @@ const state = {
   next: 0,
 
   start() {
-    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.link = new Link(new URL(`${scheme}//${location.host}/status`), this);
+    this.link = new Link(new URL(`${fields.own.scheme}://${location.host}/status`), this);
     document.addEventListener('visibilitychange', () => this.ask());
   },
 
