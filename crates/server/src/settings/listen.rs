@@ -5,8 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// Longest name of a host (RFC 1035, section 2.3.4).
-const MAX_NAME: usize = 253;
+use rustls_pki_types::DnsName;
 
 /// A place to listen at: an address or the name of a host, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,24 +112,12 @@ impl FromStr for ListenAddress {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
+        // No name ends in a label of digits, so a mistyped IPv4 address is refused here.
         text.rsplit_once(':')
-            .filter(|(name, _)| is_name(name))
+            .filter(|(name, _)| DnsName::try_from(*name).is_ok())
             .and_then(|(name, port)| Some(Self::Name(name.to_owned(), port.parse().ok()?)))
             .ok_or_else(|| "allowed is an address or a name, and a port, such as 0.0.0.0:8765, [::]:8765 or localhost:8765".into())
     }
-}
-
-/// Whether a text may be the name of a host: labels of letters, digits, hyphens and underscores. The
-/// last label is not a number: a mistyped IPv4 address is not taken for a name.
-fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        !label.is_empty() && !label.starts_with('-') && label.bytes().all(is_allowed)
-    };
-    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= MAX_NAME
-        && text.split('.').all(is_label)
-        && !text.rsplit('.').next().is_some_and(is_number)
 }
 
 impl fmt::Display for ListenAddress {
