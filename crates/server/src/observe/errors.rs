@@ -1,6 +1,6 @@
 //! Counts of errors by their causes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::tally::Tally;
 
 /// A cause of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,18 +78,18 @@ impl Cause {
 
 /// The number of errors of each cause; any thread may count.
 #[derive(Debug, Default)]
-pub struct Errors([AtomicU64; Cause::ALL.len()]);
+pub struct Errors([Tally; Cause::ALL.len()]);
 
 impl Errors {
     /// Counts an error.
     pub fn count(&self, cause: Cause) {
-        self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
+        self.0[cause as usize].add_among_threads(1);
     }
 
     /// How many errors of a cause there were.
     #[must_use]
     pub fn get(&self, cause: Cause) -> u64 {
-        self.0[cause as usize].load(Ordering::Relaxed)
+        self.0[cause as usize].get()
     }
 }
 

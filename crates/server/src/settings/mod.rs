@@ -60,29 +60,13 @@ pub struct Settings {
     pub log_keep: Option<u32>,
 
     /// Tells each message to a service but the pings on stderr, with path and peer
-    #[arg(
-        long,
-        env,
-        value_name = "on|off",
-        num_args = 0..=1,
-        default_value = "off",
-        default_missing_value = "on",
-        action = ArgAction::Set,
-        value_parser = switch
-    )]
+    #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_value = "off", default_missing_value = "on")]
     pub log_messages: bool,
 
     /// The service at /probe, which answers the client's probes
-    #[arg(
-        long,
-        env,
-        value_name = "on|off",
-        num_args = 0..=1,
-        default_value = "on",
-        default_missing_value = "on",
-        action = ArgAction::Set,
-        value_parser = switch
-    )]
+    #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_value = "on", default_missing_value = "on")]
     pub probe: bool,
 
     /// Threads that serve connections [default: one a core]
@@ -107,16 +91,8 @@ pub struct Settings {
     pub max_unfinished: Option<usize>,
 
     /// Compresses messages (permessage-deflate) for clients that offer it
-    #[arg(
-        long,
-        env,
-        value_name = "on|off",
-        num_args = 0..=1,
-        default_value = "on",
-        default_missing_value = "on",
-        action = ArgAction::Set,
-        value_parser = switch
-    )]
+    #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_value = "on", default_missing_value = "on")]
     pub compression: bool,
 
     /// Time that each reply is held back, as a slow server would

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::advice;
 use super::certificate::{Certificate, Details};
-use super::folder::{Revision, Folder};
+use super::folder::{Folder, Revision};
 use super::provision;
 
 /// Time between two looks at the files.
