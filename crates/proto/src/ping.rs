@@ -30,7 +30,7 @@ impl<'a> Ping<'a> {
     /// Reads a ping from the text of a frame.
     ///
     /// # Errors
-    /// What was expected, and why the text is none: no JSON object with both fields as strings.
+    /// What was expected, and why the text is not a JSON object with both fields as strings.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         Self::parse_common(text).map_or_else(|| Self::parse_any(text), Ok)
     }

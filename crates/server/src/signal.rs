@@ -21,7 +21,7 @@ impl ServerSignals {
     /// Begins to catch the signals, in place of the early exit. Needs the context of a tokio runtime.
     ///
     /// # Errors
-    /// What the system refused.
+    /// When the system refuses a handler.
     pub(crate) fn catch(early: EarlyExit) -> Result<Self, String> {
         // tokio's handler stays installed when its stream is dropped.
         drop(catch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);

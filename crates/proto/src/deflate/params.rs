@@ -13,10 +13,10 @@ const CLIENT_NO_CONTEXT: &str = "client_no_context_takeover";
 const SERVER_WINDOW: &str = "server_max_window_bits";
 const CLIENT_WINDOW: &str = "client_max_window_bits";
 
-/// What the client offers. The second offer is for servers that insist on context takeover.
+/// The offers of the client. The second offer is for servers that insist on context takeover.
 pub const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits, permessage-deflate; client_no_context_takeover; client_max_window_bits";
 
-/// What the two ends agree on. Its text is the value of the header.
+/// The parameters that the two ends agree on; displayed as the value of the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params {
     /// Limits on the messages of the server.
@@ -156,8 +156,8 @@ fn elements<'a>(
     })
 }
 
-/// Splits at a separator that stands in no quoted string (RFC 9110, section 5.6.4), and leaves out
-/// what is empty.
+/// Splits at a separator outside of quoted strings (RFC 9110, section 5.6.4), and leaves out empty
+/// parts.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let parts = text.split(move |char| {

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_that_speak_are_bounded_too() {
+    async fn speaking_handshakes_are_bounded_too() {
         let admission = Admission::default();
         let honest = admit(&admission, 1, true);
         let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| admit(&admission, 2, true)).collect();

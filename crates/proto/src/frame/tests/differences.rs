@@ -14,7 +14,7 @@
 
 use super::*;
 
-/// What came of the same bytes: `Ok` with the messages, or the close code of an error.
+/// The result of decoding: the messages, or the close code of an error.
 type Decoded = Result<Vec<Message<'static>>, u16>;
 
 const NOTHING_YET: Decoded = Ok(Vec::new());

@@ -12,7 +12,7 @@ use super::reply::{self, Reply};
 /// The only version of the protocol (RFC 6455, section 4.1, item 9).
 const VERSION: &str = "13";
 
-/// What client and server agreed on in the opening handshake.
+/// The subprotocol and the extensions that client and server agreed on.
 #[derive(Clone, Debug)]
 pub(super) struct Agreed {
     pub(super) subprotocol: Option<String>,
