@@ -1,6 +1,5 @@
 //! The server as a whole: from its settings to its end.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -14,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 
 use crate::descriptors::Budget;
@@ -50,17 +50,12 @@ pub struct Server {
 }
 
 /// The listeners for TLS, and their certificate.
+#[derive(Debug)]
 struct TlsListeners {
     /// At least one.
     listeners: Vec<TcpListener>,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     reload: tls::Reload,
-}
-
-impl fmt::Debug for TlsListeners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsListeners").field("listeners", &self.listeners).finish_non_exhaustive()
-    }
 }
 
 impl Server {
@@ -205,9 +200,9 @@ fn check_log_file(settings: &Settings) -> Result<(), Failure> {
 /// Accepts connections at all listeners, for ever.
 async fn accept(front: &Front, listeners: &[TcpListener], tls: Option<&TlsListeners>) {
     let plain = listeners.iter().map(|listener| front.serve(listener, None));
-    let secure = tls.iter().flat_map(|TlsListeners { listeners, acceptor, .. }| {
-        listeners.iter().map(|listener| front.serve(listener, Some(acceptor)))
-    });
+    let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
+    let secure = tls.iter().flat_map(|tls| &tls.listeners);
+    let secure = secure.map(|listener| front.serve(listener, acceptor.as_ref()));
     join!(join_all(plain), join_all(secure));
 }
 
@@ -264,9 +259,9 @@ impl TlsListeners {
     /// Listens for TLS, and keeps the certificate up to date.
     fn start(tls: Tls, address: &ListenAddress) -> Result<Self, Failure> {
         let listeners = address.bind("TLS_LISTEN", listener::bind).map_err(Failure::Run)?;
-        let (acceptor, reload) = tls
+        let (config, reload) = tls
             .start()
             .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
-        Ok(Self { listeners, acceptor, reload })
+        Ok(Self { listeners, config, reload })
     }
 }

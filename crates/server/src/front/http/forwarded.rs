@@ -133,21 +133,30 @@ mod tests {
     }
 
     #[test]
-    fn where_all_are_trusted_the_leftmost_is_the_client() {
-        assert_eq!(client("private", "127.0.0.1:5000", &["192.168.1.4, 10.0.0.9"]), "192.168.1.4");
-    }
-
-    #[test]
-    fn an_invalid_entry_ends_the_search() {
-        for list in ["unknown", "", "203.0.113.7,", "203.0.113.7, evil\u{e9}", "1.2.3", "[::1"] {
-            assert_eq!(client("private", "127.0.0.1:5000", &[list]), "127.0.0.1:5000", "{list}");
+    fn the_search_ends_at_the_start_of_the_list_or_at_an_invalid_entry() {
+        for (list, told) in [
+            ("192.168.1.4, 10.0.0.9", "192.168.1.4"),
+            ("203.0.113.7, _hidden, 10.0.0.9", "10.0.0.9"),
+            ("unknown", "127.0.0.1:5000"),
+            ("", "127.0.0.1:5000"),
+            ("203.0.113.7,", "127.0.0.1:5000"),
+            ("203.0.113.7, evil\u{e9}", "127.0.0.1:5000"),
+            ("1.2.3", "127.0.0.1:5000"),
+            ("[::1", "127.0.0.1:5000"),
+        ] {
+            assert_eq!(client("private", "127.0.0.1:5000", &[list]), told, "{list}");
         }
-        let list = ["203.0.113.7, _hidden, 10.0.0.9"];
-        assert_eq!(client("private", "127.0.0.1:5000", &list), "10.0.0.9");
     }
 
     #[test]
     fn private_is_every_network_of_that_kind_and_no_other() {
+        let told = |address: &str| {
+            client(
+                "private",
+                &SocketAddr::new(address.parse().unwrap(), 5000).to_string(),
+                &["203.0.113.7"],
+            )
+        };
         for address in [
             "127.8.8.8",
             "10.255.0.1",
@@ -157,13 +166,11 @@ mod tests {
             "::1",
             "fe80::1",
         ] {
-            let peer = SocketAddr::new(address.parse().unwrap(), 5000).to_string();
-            assert_eq!(client("private", &peer, &["203.0.113.7"]), "203.0.113.7", "{address}");
+            assert_eq!(told(address), "203.0.113.7", "{address}");
         }
         for address in ["172.32.0.1", "192.169.0.1", "8.8.8.8", "100.64.0.1", "::2", "2001:db8::1"]
         {
-            let peer = SocketAddr::new(address.parse().unwrap(), 5000).to_string();
-            assert_eq!(client("private", &peer, &["203.0.113.7"]), peer, "{address}");
+            assert_ne!(told(address), "203.0.113.7", "{address}");
         }
         assert_eq!("private".parse::<Proxies>().unwrap().0.len(), PRIVATE.len());
     }

@@ -22,9 +22,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::SystemTime;
-use std::{fmt, io, thread};
+use std::{io, thread};
 
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -49,20 +48,15 @@ pub struct Options {
 }
 
 /// The certificate of a server.
+#[derive(Debug)]
 pub struct Tls {
     watcher: Watcher,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
 }
 
 /// Asks for the certificate to be loaded again.
 #[derive(Clone, Debug)]
 pub struct Reload(Sender<()>);
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("watcher", &self.watcher).finish_non_exhaustive()
-    }
-}
 
 impl Tls {
     /// Creates a certificate if the folder holds none, and loads the one that it holds.
@@ -97,19 +91,20 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { watcher: Watcher { folder, loaded, provider, current, details }, acceptor })
+        let watcher = Watcher { folder, loaded, provider, current, details };
+        Ok(Self { watcher, config: Arc::new(config) })
     }
 
-    /// Keeps the certificate up to date from now on, in a thread of its own.
+    /// Keeps the certificate up to date from now on, in a thread of its own. Returns the
+    /// configuration for connections, which always has the present certificate.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(self) -> io::Result<(TlsAcceptor, Reload)> {
+    pub fn start(self) -> io::Result<(Arc<ServerConfig>, Reload)> {
         let (reload, reloads) = channel();
         let watcher = self.watcher;
         thread::Builder::new().name("certificate".into()).spawn(move || watcher.run(&reloads))?;
-        Ok((self.acceptor, Reload(reload)))
+        Ok((self.config, Reload(reload)))
     }
 }
 

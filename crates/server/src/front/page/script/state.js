@@ -77,7 +77,7 @@ function showServer(status, rate) {
   put($('server-pings'), wholeNumber.format(status.pings));
   put($('server-rate'), Number.isFinite(rate) ? rateText(rate) : '–');
   put($('server-uptime'), duration(status.uptime));
-  fillTable($('services'), status.services.map(serviceRow));
+  fillTable($('services'), status.services.map(({ path, open, total }) => [path, wholeNumber.format(open), wholeNumber.format(total)]));
   showClients(status);
 }
 
@@ -87,10 +87,6 @@ function count(number, noun) {
 
 function rateText(rate) {
   return rate < 9.95 ? rate.toFixed(1) : wholeNumber.format(rate);
-}
-
-function serviceRow({ path, open, total }) {
-  return [path, wholeNumber.format(open), wholeNumber.format(total)];
 }
 
 function showClients({ clients, clients_left_out: leftOut }) {
