@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use rcgen::KeyPair;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::authority::{self, DAY};
 use super::folder::{AUTHORITY, CERTIFICATE, Folder, ISSUED, KEY};
@@ -23,8 +23,8 @@ enum Plan {
     Issue(Option<String>),
 }
 
-/// Ensures that the folder holds a certificate that is valid now, for all of `names`. A new one is
-/// for `host` too.
+/// Ensures that the folder holds a certificate that is valid now, for the first [`MAX_NAMES`] of
+/// `names`. A new one is for `host` too.
 ///
 /// # Errors
 /// What is wrong with the folder.
@@ -34,6 +34,12 @@ pub(super) fn ensure(
     host: Option<&str>,
     now: SystemTime,
 ) -> Result<(), String> {
+    let (names, left_out) = names.split_at(names.len().min(MAX_NAMES));
+    if let Some(first) = left_out.first() {
+        warn!(
+            "a certificate holds at most {MAX_NAMES} names; left out are {first} and what follows it in TLS_NAMES"
+        );
+    }
     if !legacy::is_in(folder) && matches!(plan(folder, names, now)?, Plan::Leave) {
         return Ok(());
     }

@@ -118,3 +118,13 @@ fn another_host_name_needs_no_further_authority() {
     provision::ensure(&dir.folder, &NAMES.map(Into::into), Some("another"), dir.now).unwrap();
     assert_eq!(dir.files(), before);
 }
+
+#[test]
+fn names_beyond_what_a_certificate_holds_need_no_further_authority_at_each_start() {
+    let dir = Dir::new();
+    let names: Vec<_> = (0..150).map(|number| format!("host{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    dir.provision_for(&names).unwrap();
+    assert_eq!(dir.names(), names[..100]);
+    dir.assert_all_is_well_for(&names);
+}
