@@ -135,20 +135,21 @@ impl Decoder {
         while !input.is_empty() {
             if !partial.is_in_frame() {
                 let Some(header) = partial.header(input, self.role, self.deflate)? else { break };
-                let before = partial.message_len();
+                let message_len = partial.message_len();
+                let in_message = message_len.is_some();
                 if !header.deflated
-                    && let Some(message) = self.decode_whole(header, before.is_some(), input)?
+                    && let Some(message) = self.decode_whole(header, in_message, input)?
                 {
                     self.keep(partial);
                     return Ok(Some(message));
                 }
-                check_sequence(header.opcode, before.is_some())?;
+                check_sequence(header.opcode, in_message)?;
                 let max = self.max_message(header.opcode);
                 let is_deflated = header.deflated || partial.is_deflated();
-                let room = if is_deflated { max_deflated_payload(max) } else { max };
-                let before = if header.opcode.is_control() { 0 } else { before.unwrap_or(0) };
+                let limit = if is_deflated { max_deflated_payload(max) } else { max };
+                let before = if header.opcode.is_control() { 0 } else { message_len.unwrap_or(0) };
                 let len =
-                    header.payload_within(room, before).map_err(|_| Error::TooLong { max })?;
+                    header.payload_within(limit, before).map_err(|_| Error::TooLong { max })?;
                 partial.begin_frame(header, len, input);
             }
             if let Some(message) = partial.advance(input)? {
