@@ -1,10 +1,9 @@
 //! What makes the server and the client well-behaved programs.
 //!
-//! Loading and checking of settings ([`settings`], [`values`], [`zone`]), events on stderr
-//! ([`events`]), completions and manual pages ([`documentation`]), the signals that end a program
-//! ([`signals`]) and the stop that follows ([`mod@stop`]), the tokio runtime ([`runtime`]), the
-//! descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing here knows what the
-//! programs do.
+//! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
+//! ([`events`]), completions and manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
+//! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
+//! here knows what the programs do.
 
 mod clock;
 pub mod descriptors;
