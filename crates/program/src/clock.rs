@@ -7,8 +7,8 @@ use chrono::{DateTime, Local, Utc};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// Local time as `19-12-2023 12:43:12`. A second is formatted once, as many events fall into it:
-/// looking up the time zone costs more than the rest of an event.
+/// Local time as `19-12-2023 12:43:12`. The text is kept for all events of the same second: looking
+/// up the time zone costs more than the rest of an event.
 #[derive(Debug, Default)]
 pub(crate) struct Clock(Mutex<(i64, String)>);
 

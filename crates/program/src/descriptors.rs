@@ -15,11 +15,11 @@ pub fn raise_limit() -> usize {
     current.map_or(usize::MAX, |current| usize::try_from(current).unwrap_or(usize::MAX))
 }
 
-/// Makes sure that `number` descriptors can be opened, after raising the limit. Some libraries
-/// panic where they get none.
+/// Raises the limit, and makes sure that `number` descriptors can be opened. Some libraries panic
+/// without a descriptor.
 ///
 /// # Errors
-/// What to do, if the system has not as many left.
+/// What to do, if fewer descriptors are left.
 pub fn require(number: usize) -> Result<(), String> {
     let limit = raise_limit();
     let opened: Result<Vec<_>, _> =

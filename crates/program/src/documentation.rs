@@ -8,8 +8,9 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::exit;
+use crate::settings::subcommand_names;
 
-/// What a program can print about itself, as commands of its own.
+/// Subcommands by which a program prints its own documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Documentation {
     /// Print the completions for a shell
@@ -25,7 +26,8 @@ pub enum Documentation {
 }
 
 impl Documentation {
-    /// Prints it on stdout, for the program with the settings `S`; returns the exit status.
+    /// Prints completions or page on stdout, for the program with the settings `S`; returns the exit
+    /// status.
     #[must_use]
     pub fn print<S: CommandFactory>(&self) -> ExitCode {
         let text = match self.text(S::command()) {
@@ -33,7 +35,7 @@ impl Documentation {
             Err(cause) => return exit::misused(cause),
         };
         match io::stdout().write_all(&text) {
-            // Nobody reads on: nothing went wrong.
+            // A broken pipe is no failure: the reader has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 exit::failed(format!("cannot write to stdout: {error}"))
             }
@@ -59,15 +61,12 @@ impl Documentation {
 
 /// The command that a page is about, under its whole name (`server-healthcheck`).
 fn page_of(mut program: Command, name: Option<&str>) -> Result<Command, String> {
-    // The names of the commands are complete only then, and so are the global options.
+    // Gives each command its whole name, and the global options.
     program.build();
     let Some(name) = name else { return Ok(program) };
     let found = program.find_subcommand(name).cloned();
-    found.ok_or_else(|| format!("{name:?} is not one of the commands: {}", commands(&program)))
-}
-
-fn commands(program: &Command) -> String {
-    program.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", ")
+    let names = || subcommand_names(&program);
+    found.ok_or_else(|| format!("{name:?} is not one of the commands: {}", names()))
 }
 
 #[cfg(test)]

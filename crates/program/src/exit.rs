@@ -13,10 +13,11 @@ pub const EXIT_FAILURE: u8 = 1;
 /// Exit status of a program that was configured wrongly.
 pub const EXIT_USAGE: u8 = 2;
 
-/// Exit status of a program that measures, where it could not tell.
+/// Exit status of a measurement without a result.
 pub const EXIT_UNDECIDED: u8 = 3;
 
-/// Time for the line on stderr: the only word on what went wrong, so a busy machine gets time for it.
+/// Time limit for the line on stderr. Generous for a busy machine: nothing else tells what went
+/// wrong.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells on stderr, in one line, why the program failed; returns [`EXIT_FAILURE`].
@@ -48,6 +49,6 @@ fn report(status: u8, cause: impl fmt::Display) -> ExitCode {
 }
 
 fn write(line: &str) {
-    // Without a stderr the exit status alone has to tell.
+    // If stderr cannot be written, the exit status alone tells of the failure.
     let _ = io::stderr().write_all(line.as_bytes());
 }

@@ -4,8 +4,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-/// Does something that may block for ever in a thread of its own, and waits until it is done, or
-/// `patience` is over. Returns whether there could be a thread.
+/// Runs `act`, which may block for ever, in a thread of its own, and waits until `act` has returned,
+/// at most `patience`. Returns `false` if no thread could be started; `act` has not run then.
 pub(crate) fn wait_for(patience: Duration, act: impl FnOnce() + Send + 'static) -> bool {
     let (end, ended) = channel::<()>();
     let acting = move || {
@@ -13,7 +13,7 @@ pub(crate) fn wait_for(patience: Duration, act: impl FnOnce() + Send + 'static) 
         drop(end);
     };
     let is_started = thread::Builder::new().spawn(acting).is_ok();
-    // Without a thread the other end is gone already.
+    // Returns when `acting` drops its end, without a thread at once.
     let _ = ended.recv_timeout(patience);
     is_started
 }
@@ -27,14 +27,14 @@ mod tests {
     const PATIENCE: Duration = Duration::from_millis(200);
 
     #[test]
-    fn what_is_done_soon_is_waited_for() {
+    fn an_act_that_returns_is_waited_for() {
         let (done, is_done) = channel();
         assert!(wait_for(PATIENCE, move || done.send(()).unwrap()));
         assert!(is_done.try_recv().is_ok());
     }
 
     #[test]
-    fn what_blocks_is_not_waited_for() {
+    fn an_act_that_blocks_is_left_behind() {
         let (go, may_go) = channel::<()>();
         let begun = Instant::now();
         assert!(wait_for(PATIENCE, move || may_go.recv().unwrap_or_default()));

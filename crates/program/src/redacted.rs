@@ -3,7 +3,7 @@
 /// A text as it was given, with `***` in place of the user and the password of a URL.
 #[must_use]
 pub fn redacted(text: &str) -> String {
-    // From the end, as a password that is not percent-encoded may hold an @ itself.
+    // The last @ counts: a password that is not percent-encoded may hold further ones.
     let Some((before, host)) = text.rsplit_once('@') else { return text.to_owned() };
     match before.split_once("://") {
         Some((scheme, _)) => format!("{scheme}://***@{host}"),

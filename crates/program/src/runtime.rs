@@ -10,7 +10,7 @@ const DESCRIPTORS: usize = 8;
 /// Starts a runtime that runs in this thread alone.
 ///
 /// # Errors
-/// When the system has too few descriptors left for it, of which tokio itself would panic.
+/// When the process has too few file descriptors left; tokio itself would panic.
 pub fn start() -> Result<Runtime, String> {
     descriptors::require(DESCRIPTORS)?;
     Builder::new_current_thread()

@@ -19,7 +19,7 @@ impl EarlyExit {
     /// Installs the handlers, which end the program with the exit status `status`.
     ///
     /// # Errors
-    /// What the system refused.
+    /// When the system refuses a handler.
     pub fn install(status: u8) -> Result<Self, String> {
         let is_early = Arc::new(AtomicBool::new(true));
         for number in [SIGTERM, SIGINT] {
@@ -38,10 +38,11 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to catch them, in place of the early exit. It needs the context of a tokio runtime.
+    /// Begins to catch the two signals, in place of the early exit. Needs the context of a tokio
+    /// runtime.
     ///
     /// # Errors
-    /// What the system refused.
+    /// When the system refuses a handler.
     #[expect(clippy::needless_pass_by_value, reason = "the early exit is over")]
     pub fn catch(early: EarlyExit) -> Result<Self, String> {
         let terminate = catch(SignalKind::terminate())?;
@@ -60,10 +61,10 @@ impl Signals {
     }
 }
 
-/// Begins to catch one signal. It needs the context of a tokio runtime.
+/// Begins to catch one signal. Needs the context of a tokio runtime.
 ///
 /// # Errors
-/// What the system refused.
+/// When the system refuses a handler.
 pub fn catch(kind: SignalKind) -> Result<Signal, String> {
     signal(kind).map_err(|error| format!("cannot catch signals: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Tells every [`Stop`] that the program is to stop. Dropping it tells the same.
+/// Tells every [`Stop`] that the program is to stop, also by being dropped.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>);
 
@@ -31,7 +31,7 @@ impl Stop {
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 
-    /// Whether the stop was told.
+    /// Whether the program is to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.0.borrow()

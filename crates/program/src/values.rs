@@ -1,4 +1,4 @@
-//! What a setting may hold, where more than one setting holds the like.
+//! Value parsers that several settings share.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "allowed is a number of bytes from 1, such as 65536, 64K or 10M".into())
 }
 
-/// Reads whether something is on.
+/// Reads `on` or `off`.
 ///
 /// # Errors
 /// What is allowed, if the text is anything else.
@@ -52,9 +52,8 @@ pub fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Reads which events are written: a level, or levels by module, separated by commas.
-///
-/// `example` is a filter by module that the error shows.
+/// Makes a parser of which events are written: a level, or levels by module, separated by commas.
+/// The error shows `example`, a filter by module.
 pub fn filter(
     example: &'static str,
 ) -> impl Fn(&str) -> Result<Filter, String> + Clone + Send + Sync + 'static {
@@ -64,16 +63,16 @@ pub fn filter(
         };
         let parts: Vec<_> =
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
-        if parts.is_empty() || !parts.iter().all(|part| is_clear(part)) {
+        if parts.is_empty() || !parts.iter().all(|part| has_level(part)) {
             return Err(allowed());
         }
         parts.join(",").parse().map_err(|_| allowed())
     }
 }
 
-/// A [`Filter`] takes a bare word that is no level for a module, of which it then shows everything,
-/// and an empty level for that of errors.
-fn is_clear(part: &str) -> bool {
+/// Whether a part of a filter ends in a level. A [`Filter`] itself would take a misspelt level for
+/// the name of a module to show everything of, and an empty level for `error`.
+fn has_level(part: &str) -> bool {
     let (_, level) = part.split_once('=').unwrap_or(("", part));
     !level.trim().is_empty() && level.trim().parse::<LevelFilter>().is_ok()
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use tz::TimeZone;
 
-/// What the help of a program says about `TZ`.
+/// The text about `TZ` in the help of a program.
 pub const HELP: &str = "\
 Times are those of the time zone in TZ [default: that of the system].
 TZ holds a name, such as Europe/Berlin, or a rule, such as CET-1CEST,M3.5.0,M10.5.0/3 or <+03>-3.";
@@ -21,7 +21,7 @@ const FOLDERS: [&str; 4] =
 /// Checks the time zone of the environment. An empty `TZ` is right: POSIX takes it for UTC.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// What is wrong with `TZ`, in one line.
 pub fn check() -> Result<(), String> {
     env::var_os("TZ").map_or(Ok(()), |zone| check_value(&zone))
 }
@@ -37,7 +37,7 @@ fn check_value(zone: &OsStr) -> Result<(), String> {
     ))
 }
 
-/// What the system lacks, where the name itself may be right.
+/// A remark for the case that the name is right and the system lacks the zone; else empty.
 fn remark(zone: &OsStr) -> &'static str {
     let name =
         zone.to_str().map_or(Path::new(zone), |text| Path::new(text.trim_start_matches(':')));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_zone_is_refused() {
+    fn an_unknown_zone_is_refused() {
         for zone in ["garbage", "Europe/Berln", ":Europe/Berln", "/etc/passwd", "/", " ", "\0"] {
             let error = check_value(OsStr::new(zone)).unwrap_err();
             assert!(error.starts_with(&format!("TZ is {zone:?}, but allowed is")), "{error}");

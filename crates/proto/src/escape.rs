@@ -3,9 +3,9 @@
 //!
 //! Escaped are control characters, the separators of lines and paragraphs, and the characters of
 //! Unicode that are invisible or change the direction of text: zero-width characters,
-//! bidirectional controls, tags, fillers, soft hyphens, the blank of Braille. Variation selectors and joiners are among
-//! them, so that two names that look the same are the same. An emoji that is composed with joiners
-//! is shown in its parts.
+//! bidirectional controls, tags, fillers, soft hyphens, the blank of Braille. Variation selectors
+//! and joiners are among them, so that two names that look the same are the same; an emoji that is
+//! composed with joiners is therefore shown in its parts.
 //!
 //! The escapes are those of a JSON string (RFC 8259, section 7), so an escaped text between
 //! double quotes can be read back by any JSON parser.
@@ -27,8 +27,8 @@ pub fn plain(text: &str) -> String {
 
 /// Whether a character is a control, is invisible or changes the direction of text: the general
 /// categories Cc, Zl, Zp and Cf without the visible ones of Cf (`Prepended_Concatenation_Mark`),
-/// and the property `Default_Ignorable_Code_Point`; and U+2800, a Braille pattern without dots, which
-/// looks like a space and is none.
+/// and the property `Default_Ignorable_Code_Point`; and U+2800, a Braille pattern without dots,
+/// which looks like a space and is none.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -53,6 +53,8 @@ fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Appends `text`, with an escape for each character that is `escaped`. Most texts need none:
+/// one pass over the bytes finds that out without decoding characters.
 fn write(out: &mut Vec<u8>, text: &str, escaped: impl Fn(char) -> bool) {
     if !text.bytes().fold(false, |found, byte| found | MAY_NEED_ESCAPE[usize::from(byte)]) {
         out.extend_from_slice(text.as_bytes());
@@ -123,19 +125,20 @@ mod tests {
     }
 
     #[test]
-    fn each_dangerous_character_is_escaped() {
-        assert_eq!(escaped("a\"b\\c"), r#"a\"b\\c"#);
-        assert_eq!(escaped("a\nb\rc\td"), r"a\nb\rc\td");
-        assert_eq!(escaped("\u{1b}[2J\0\u{7f}"), r"\u001b[2J\u0000\u007f");
-        assert_eq!(escaped("\u{85}\u{9b}\u{2028}\u{2029}"), r"\u0085\u009b\u2028\u2029");
-    }
-
-    #[test]
-    fn each_invisible_character_is_escaped() {
-        assert_eq!(escaped("a\u{202e}b\u{2066}c\u{200b}d"), r"a\u202eb\u2066c\u200bd");
-        assert_eq!(escaped("\u{feff}x\u{ad}\u{fe0f}\u{3164}"), r"\ufeffx\u00ad\ufe0f\u3164");
-        assert_eq!(escaped("a\u{2800}b\u{2801}"), "a\\u2800b\u{2801}");
-        assert_eq!(plain("A\u{e0041}B\u{1d173}"), r"A\udb40\udc41B\ud834\udd73");
+    fn dangerous_and_invisible_characters_are_escaped() {
+        for (text, expected) in [
+            ("a\"b\\c", r#"a\"b\\c"#),
+            ("a\nb\rc\td", r"a\nb\rc\td"),
+            ("\u{1b}[2J\0\u{7f}", r"\u001b[2J\u0000\u007f"),
+            ("\u{85}\u{9b}\u{2028}\u{2029}", r"\u0085\u009b\u2028\u2029"),
+            ("a\u{202e}b\u{2066}c\u{200b}d", r"a\u202eb\u2066c\u200bd"),
+            ("\u{feff}x\u{ad}\u{fe0f}\u{3164}", r"\ufeffx\u00ad\ufe0f\u3164"),
+            ("a\u{2800}b\u{2801}", "a\\u2800b\u{2801}"),
+            ("A\u{e0041}B\u{1d173}", r"A\udb40\udc41B\ud834\udd73"),
+        ] {
+            assert_eq!(escaped(text), expected);
+        }
+        assert_eq!(plain("say \"hi\"\u{7}"), r#"say "hi"\u0007"#);
     }
 
     #[test]
@@ -148,11 +151,6 @@ mod tests {
             let is_escaped = is_unsafe(c) || matches!(c, '"' | '\\');
             assert_eq!(escaped(&text) != text, is_escaped, "{:04x}", u32::from(c));
         }
-    }
-
-    #[test]
-    fn plain_text_keeps_quotes() {
-        assert_eq!(plain("say \"hi\"\u{7}"), r#"say "hi"\u0007"#);
     }
 
     /// Any text, with unsafe characters more often than by chance.

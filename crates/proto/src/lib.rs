@@ -10,9 +10,9 @@
 //!    invisible ones are escaped ([`escape`]).
 //! 5. The reply is [`PONG`], or a text that begins with [`ping::ERROR_PREFIX`].
 //!
-//! [`probe`] has the frames of `/probe`, [`secret`] what of a request is shown there as its length,
-//! [`path`] the paths of the services. Nothing here does I/O, waits, or reads a clock: time is an
-//! argument.
+//! [`probe`] has the messages of `/probe`, [`secret`] replaces secrets in the requests shown there,
+//! [`path`] has the paths of the services. Nothing here does I/O, waits, or reads a clock: time is
+//! an argument.
 
 pub mod deflate;
 pub mod escape;

@@ -9,8 +9,8 @@ pub const MAX_MESSAGE: usize = 64 * 1024;
 /// (`MAX_UNFINISHED`).
 pub const MAX_UNFINISHED: usize = 32 * 1024 * 1024;
 
-/// Largest message that a client accepts from a server, in bytes. A reply may be longer than the
-/// message that it answers, and a server may have a larger `MAX_MESSAGE`.
+/// Largest message that a client accepts from a server, in bytes: a reply may be longer than its
+/// request, and a server may have a larger `MAX_MESSAGE`.
 pub const MAX_REPLY: usize = 16 * 1024 * 1024;
 
 /// Time limit for the handshakes of TLS and WebSocket together, from the accepted connection on.
@@ -29,14 +29,14 @@ pub const MESSAGE_PACE: usize = 64 * 1024;
 /// Silence after which the server sends a peer a Ping frame.
 pub const PING_AFTER: Duration = Duration::from_secs(20);
 
-/// Silence after which the server sends a peer of `/probe` a Ping frame: a probe that looks for what
-/// cuts silent connections needs one that stays silent.
+/// Silence after which the server sends a client of `/probe` a Ping frame. The client's `idle` probe
+/// looks for idle timeouts of proxies, which an earlier Ping frame would reset.
 pub const PROBE_PING_AFTER: Duration = Duration::from_secs(3600);
 
 /// Silence after which the server closes the connection to a peer.
 pub const CLOSE_AFTER: Duration = Duration::from_secs(60);
 
-/// Time for a peer to answer a Close frame, and then half of it to close the TCP connection.
+/// Time for a peer to answer a Close frame; half as long again to close the TCP connection.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Most control frames that a peer may send within one second.

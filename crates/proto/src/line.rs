@@ -43,7 +43,7 @@ impl Stamp {
 
 impl std::fmt::Display for Stamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|&byte| std::fmt::Write::write_char(f, char::from(byte)))
+        f.write_str(&String::from_utf8_lossy(&self.0))
     }
 }
 
@@ -54,8 +54,8 @@ fn digit(value: u32) -> u8 {
 /// Appends the line of one ping, with its newline:
 /// `[19-12-2023 12:43:12] Recieved from client ("Client-300"): Ping!`.
 ///
-/// The misspelt "Recieved" is part of the format. Name and message are escaped ([`escape::quoted`]), so a
-/// line is always one line.
+/// The misspelt "Recieved" is part of the format. Name and message are escaped
+/// ([`escape::quoted`]), so neither can hold a newline.
 pub fn append(lines: &mut Vec<u8>, stamp: &Stamp, ping: &Ping<'_>) {
     lines.extend_from_slice(stamp.as_bytes());
     lines.extend_from_slice(b"Recieved from client (\"");

@@ -1,7 +1,6 @@
 //! The message of the ping/pong service and the reply to it.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
 
@@ -31,14 +30,14 @@ impl<'a> Ping<'a> {
     /// Reads a ping from the text of a frame.
     ///
     /// # Errors
-    /// When the text is not a JSON object with both fields as strings.
-    pub fn parse(text: &'a str) -> Result<Self, NotAPing> {
+    /// What was expected, and why the text is not a JSON object with both fields as strings.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
         Self::parse_common(text).map_or_else(|| Self::parse_any(text), Ok)
     }
 
     /// Fast path for the form that nearly every ping has: both fields in this order, at most one
-    /// blank after a colon or comma, no escapes. The fast path takes a tenth of the instructions of
-    /// [`Self::parse_any`], which is needed for a text that gives `None`.
+    /// blank after a colon or comma, no escapes. `None` means that [`Self::parse_any`] has to
+    /// decide, at ten times the instructions.
     fn parse_common(text: &'a str) -> Option<Self> {
         let (client_name, rest) = plain_string(after_key(text, "{\"client_name\":")?)?;
         let rest = rest.strip_prefix(',')?;
@@ -47,12 +46,12 @@ impl<'a> Ping<'a> {
         (rest == "}").then(|| Self { client_name: client_name.into(), message: message.into() })
     }
 
-    fn parse_any(text: &'a str) -> Result<Self, NotAPing> {
+    fn parse_any(text: &'a str) -> Result<Self, String> {
         // The derived deserializer would accept an array of two strings as well.
         if !text.trim_ascii_start().starts_with('{') {
-            return Err(NotAPing("it is not a JSON object".into()));
+            return Err(expected("it is not a JSON object"));
         }
-        serde_json::from_str(text).map_err(|error| NotAPing(reason(&error)))
+        serde_json::from_str(text).map_err(|error| expected(&reason(&error)))
     }
 
     /// The text of the frame, with blanks as in the documented format.
@@ -62,6 +61,12 @@ impl<'a> Ping<'a> {
             .map(|text| serde_json::Value::from(text.as_ref()).to_string());
         format!("{{\"client_name\": {name}, \"message\": {message}}}")
     }
+}
+
+fn expected(reason: &str) -> String {
+    format!(
+        "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}: {reason}"
+    )
 }
 
 /// The error of serde without the position, which helps little in a short line.
@@ -86,22 +91,6 @@ fn plain_string(text: &str) -> Option<(&str, &str)> {
     Some((string, rest.strip_prefix('"')?))
 }
 
-/// Why a text is not a ping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAPing(String);
-
-impl fmt::Display for NotAPing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected a JSON object like {{\"client_name\": \"Client-100\", \"message\": \"Ping!\"}}: {}",
-            self.0
-        )
-    }
-}
-
-impl std::error::Error for NotAPing {}
-
 /// A name without the one pair of double quotes around it that the list form of a compose
 /// file's `environment:` (`- CLIENT_NAME="Client-100"`) leaves there.
 #[must_use]
@@ -119,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_frame_both_ways() {
+    fn the_documented_frame_is_written_and_parsed() {
         let text = r#"{"client_name": "Client-100", "message": "Ping!"}"#;
         assert_eq!(Ping::parse(text).unwrap(), ping("Client-100", "Ping!"));
         assert_eq!(Ping::parse_common(text), Some(ping("Client-100", "Ping!")));
@@ -140,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused_with_the_reason() {
+    fn an_invalid_ping_is_refused_with_the_reason() {
         for (text, reason) in [
             ("", "not a JSON object"),
             ("hello", "not a JSON object"),
@@ -153,7 +142,7 @@ mod tests {
             (r#"{"client_name": "\ud800", "message": "a"}"#, "hex escape"),
             (r#"{"client_name": "a", "message": "b"} x"#, "trailing characters"),
         ] {
-            let error = Ping::parse(text).unwrap_err().to_string();
+            let error = Ping::parse(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
             assert!(error.contains("client_name"), "{text}: {error}");
             assert!(!error.contains(" at line "), "{text}: {error}");
@@ -176,13 +165,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(name in any::<String>(), message in any::<String>()) {
+        fn a_ping_survives_the_way_through_json(name in any::<String>(), message in any::<String>()) {
             let json = ping(&name, &message).to_json();
             prop_assert_eq!(Ping::parse(&json).unwrap(), ping(&name, &message));
         }
 
         #[test]
-        fn the_short_way_says_what_json_says(
+        fn the_fast_path_agrees_with_serde_json(
             name in any::<String>(),
             message in "[^\\x00-\\x1f]{0,9}",
             blanks in any::<[bool; 3]>(),

@@ -1,4 +1,4 @@
-//! The frames of `/probe`, the service that answers the client's probes: JSON objects in text
+//! The messages of `/probe`, the service that answers the client's probes: JSON objects in text
 //! frames. crates/server/README.md documents them for other implementations.
 //!
 //! The server begins with a [`Hello`]. The client sends [`Request`]s; the server replies to
@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
     /// Reads a request from the text of a frame.
     ///
     /// # Errors
-    /// What is allowed, and why the text is none of that.
+    /// Which requests there are, and why the text is none of them.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         let request = serde_json::from_str(text).map_err(|error| expected(&reason(&error)))?;
         match request {
@@ -114,13 +114,6 @@ fn expected(reason: &str) -> String {
     )
 }
 
-impl Schedule {
-    /// Whether the server follows it.
-    fn is_allowed(self) -> bool {
-        (MIN_EVERY..=MAX_EVERY).contains(&self.every) && self.times <= MAX_TIMES
-    }
-}
-
 /// When the server is to send by itself.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Schedule {
@@ -128,6 +121,13 @@ pub struct Schedule {
     pub every: f64,
     /// How many, up to [`MAX_TIMES`]; 0 ends an earlier schedule.
     pub times: u32,
+}
+
+impl Schedule {
+    /// Whether both fields are within their bounds.
+    fn is_allowed(self) -> bool {
+        (MIN_EVERY..=MAX_EVERY).contains(&self.every) && self.times <= MAX_TIMES
+    }
 }
 
 /// The reply to [`Request::Ping`].
@@ -155,7 +155,7 @@ pub struct Ended<'a> {
     /// The number in the request.
     #[serde(borrow)]
     pub ended: Cow<'a, str>,
-    /// `open`, `unknown`, `close-CODE`, `fin`, `rst` or `silence`.
+    /// What the server saw: `open`, `unknown`, `close-CODE`, `fin`, `rst` or `silence`.
     #[serde(borrow)]
     pub seen: Cow<'a, str>,
     /// Who ended the connection.
@@ -168,7 +168,7 @@ pub struct Ended<'a> {
     pub at: Option<f64>,
 }
 
-/// An end of a connection.
+/// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_told_with_what_is_allowed() {
+    fn an_invalid_request_is_refused_with_the_valid_ones() {
         for (text, reason) in [
             ("hello", "expected value"),
             ("{}", "expected value"),
@@ -226,7 +226,7 @@ mod tests {
     fn a_schedule_has_bounds() {
         let parse = |every: &str, times: u64| {
             let text = format!(r#"{{"pings":{{"every":{every},"times":{times}}}}}"#);
-            Request::parse(&text).map(|_| ()).map_err(|error| error.to_string())
+            Request::parse(&text).map(drop)
         };
         for (every, times) in [("0.01", 0), ("3600", 10_000), ("5", 1)] {
             assert_eq!(parse(every, times), Ok(()));

@@ -1,10 +1,10 @@
-//! Secrets in the head of a request, which are shown as their lengths.
+//! Secrets in the head of a request, which are shown as their lengths: `(42-byte-secret)`.
 
 use std::borrow::Cow;
 
-/// What the name of a secret contains, in lower case: passwords, tokens, cookies, and what proxies
-/// that log people in pass on.
-const PARTS: [&str; 17] = [
+/// Parts of the names of secrets, in lower case: passwords, tokens, cookies, and the identity
+/// headers of proxies that log people in.
+const SECRET_NAMES: [&str; 17] = [
     "auth",
     "cookie",
     "token",
@@ -28,24 +28,23 @@ const PARTS: [&str; 17] = [
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    PARTS.iter().any(|part| name.contains(part))
+    SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
-/// What the name of a header contains whose value is a URL, in lower case.
-const URLS: [&str; 3] = ["referer", "url", "uri"];
+/// Parts of the names of headers whose values are URLs, in lower case.
+const URL_NAMES: [&str; 3] = ["referer", "url", "uri"];
 
-/// The value of a header as it is shown: that of a secret as its length, `(42-byte-secret)`, and so
-/// are secrets in the query of a URL.
+/// The value of a header, with the length in place of a secret or of a secret in the query of a URL.
 #[must_use]
 pub fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     if is_secret(name) {
         return format!("({}-byte-secret)", value.len()).into();
     }
     let name = name.to_ascii_lowercase();
-    if URLS.iter().any(|part| name.contains(part)) { shown_line(value) } else { value.into() }
+    if URL_NAMES.iter().any(|part| name.contains(part)) { shown_line(value) } else { value.into() }
 }
 
-/// A request line as it is shown: values of secrets in the query of its target as their lengths.
+/// A request line or URL, with lengths in place of the secrets in the query.
 #[must_use]
 pub fn shown_line(line: &str) -> Cow<'_, str> {
     let Some((before, rest)) = line.split_once('?') else { return line.into() };

@@ -1,4 +1,4 @@
-//! What it takes to bring a batch of pings into the log file, from the first line to the write.
+//! The time to commit a batch of pings to the log file, from formatting the lines to the write.
 
 use std::fs::OpenOptions;
 use std::hint::black_box;
@@ -24,10 +24,10 @@ fn main() -> io::Result<()> {
 
 fn commit(criterion: &mut Criterion) -> io::Result<()> {
     let dir = tempfile::tempdir()?;
-    // The disk is not what is measured.
+    // No sync: the disk is not measured.
     let options = Options { path: dir.path().join("log"), sync: SyncPolicy::No, rotation: None };
     let (journal, _closer) = Journal::open(&options, io::sink())?;
-    // Emptied between two measurements, so that the file does not grow by gigabytes.
+    // For emptying the file between two measurements, or it would grow by gigabytes.
     let file = OpenOptions::new().write(true).open(journal.path())?;
     let mut recorder = journal.recorder(|| ());
     let mut group = criterion.benchmark_group("commit");

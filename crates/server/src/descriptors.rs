@@ -1,23 +1,23 @@
-//! How many connections the descriptor limit of the process allows.
+//! How the file descriptors that the process may have are shared out.
 
 use crate::failure::Failure;
 use crate::settings::Settings;
 
-/// Descriptors that are neither connections nor handshakes: streams, log, event loops.
+/// Descriptors for everything but workers and sockets: standard streams, log, tokio, listeners.
 const OWN: usize = 32;
 
 /// Descriptors of each worker: its epoll instance and its eventfd.
 const PER_WORKER: usize = 2;
 
-/// One connection, and one handshake.
+/// Sockets that a server needs at least: one connection and one handshake.
 const FEWEST_SOCKETS: usize = 2;
 
-/// How descriptors are shared out.
+/// The most sockets that the descriptor limit allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// The most connections that can be upgraded.
     pub connections: usize,
-    /// The most connections with their handshakes, before these have to make room.
+    /// The most sockets: connections, and handshakes under way. Above, handshakes are evicted.
     pub sockets: usize,
 }
 
@@ -51,8 +51,7 @@ impl Budget {
     }
 }
 
-/// What to do about a limit that is too low for the workers, with the name of the setting only
-/// where somebody chose the number.
+/// The error for a limit that is too low for the workers. Blames `WORKERS` only if that was set.
 fn too_many_workers(workers: usize, limit: usize, is_set: bool) -> Failure {
     let needed = OWN + workers * PER_WORKER + FEWEST_SOCKETS;
     let most = limit.saturating_sub(OWN + FEWEST_SOCKETS) / PER_WORKER;
@@ -75,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// The error that `args` lead to under a limit.
+    /// The error of settings under a limit.
     fn refused(args: &[&str], limit: usize) -> Failure {
         let settings = Settings::try_parse_from([&["server"], args].concat()).unwrap();
         Budget::new(&settings, limit).unwrap_err()

@@ -1,7 +1,7 @@
 //! `server healthcheck`: asks a running server, from the outside, whether it works.
 //!
-//! `/healthz` reports the state of the log; a real upgrade and a protocol ping show that connections are
-//! served. Nothing is written to the log.
+//! `/healthz` reports the state of the log; a real upgrade and a Ping frame show that connections
+//! are served. Nothing is written to the log.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::USER_AGENT;
 use proto::{escape, path};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,29 +19,22 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use crate::front::http::Http;
 use crate::settings::ListenAddress;
 
-/// How the check introduces itself, so that it leaves no lines about connections.
-const AGENT: HeaderValue = HeaderValue::from_static("server-healthcheck");
-
-/// Time for the whole check.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit for the whole check.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longest reply that is read from `/healthz`, in bytes.
 const MAX_REPLY: u64 = 4096;
-
-/// Whether a request comes from this check.
-pub(crate) fn sent(headers: &HeaderMap) -> bool {
-    headers.get(USER_AGENT) == Some(&AGENT)
-}
 
 /// Checks the server that listens at `listen`. Of the addresses of a name one has to work: the
 /// server may have left out those that the machine does not have.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the server.
 pub async fn check(listen: &ListenAddress) -> Result<(), String> {
-    let work = async {
+    let checks = async {
         let mut result = Err("this name has no address".to_owned());
         for address in resolve(listen).await? {
             let server = reachable(address);
@@ -52,9 +45,9 @@ pub async fn check(listen: &ListenAddress) -> Result<(), String> {
         }
         result
     };
-    match timeout(PATIENCE, work).await {
+    match timeout(TIMEOUT, checks).await {
         Ok(result) => result,
-        Err(_) => Err(format!("{listen}: no answer within {PATIENCE:?}")),
+        Err(_) => Err(format!("{listen}: no answer within {TIMEOUT:?}")),
     }
 }
 
@@ -64,12 +57,12 @@ async fn resolve(listen: &ListenAddress) -> Result<Vec<SocketAddr>, String> {
             "LISTEN (--listen) is \"{listen}\", but a check needs the port that the server told when it started"
         ));
     }
-    let place = listen.clone();
-    let resolved = spawn_blocking(move || place.resolve()).await.map_err(io::Error::other);
+    let address = listen.clone();
+    let resolved = spawn_blocking(move || address.resolve()).await.map_err(io::Error::other);
     resolved.flatten().map_err(|error| format!("cannot look up {listen} (LISTEN): {error}"))
 }
 
-/// An address that listens everywhere is reached at loopback.
+/// The address to connect to: loopback for a server that listens on all addresses.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -97,12 +90,12 @@ async fn health(server: SocketAddr) -> Result<(), String> {
         Err(error) if reply.is_empty() => {
             Err(format!("no answer to GET {}: {error}", path::HEALTH))
         }
-        // Whatever ends the connection, an answer is an answer.
+        // A reply counts, even if the connection breaks after the reply.
         _ => verdict(&String::from_utf8_lossy(&reply)),
     }
 }
 
-/// What the reply of `/healthz` means.
+/// Interprets the reply of `/healthz`.
 fn verdict(reply: &str) -> Result<(), String> {
     let head = reply.lines().next().unwrap_or_default();
     let Some((_, status)) = head.strip_prefix("HTTP/1.").and_then(|head| head.split_once(' '))
@@ -124,7 +117,7 @@ async fn ping(server: SocketAddr) -> Result<(), String> {
     let Some(mut socket) = upgrade(server).await? else { return Ok(()) };
     match pong(&mut socket).await {
         Ok(true) => {
-            // The check is done, whatever becomes of the Close frame.
+            // The check has succeeded already, even if the Close frame cannot be sent.
             let _ = socket.close(None).await;
             Ok(())
         }
@@ -133,13 +126,13 @@ async fn ping(server: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// A WebSocket connection; `None` if every place is taken. A server that answers so shows that it
-/// works.
+/// A WebSocket connection; `None` if the server answers 503 because it has as many connections as it
+/// may have: that server works.
 async fn upgrade(server: SocketAddr) -> Result<Option<WebSocketStream<TcpStream>>, String> {
     let stream = connect(server).await?;
     let upgraded = async {
         let mut request = format!("ws://{server}{}", path::PING).into_client_request()?;
-        request.headers_mut().insert(USER_AGENT, AGENT);
+        request.headers_mut().insert(USER_AGENT, Http::HEALTHCHECK_AGENT);
         tokio_tungstenite::client_async(request, stream).await
     };
     match upgraded.await {
@@ -149,7 +142,7 @@ async fn upgrade(server: SocketAddr) -> Result<Option<WebSocketStream<TcpStream>
     }
 }
 
-/// Whether a protocol ping is answered before the connection ends.
+/// Whether a Ping frame is answered before the connection ends.
 async fn pong(socket: &mut WebSocketStream<TcpStream>) -> Result<bool, Error> {
     socket.send(Message::Ping(Bytes::from_static(b"health"))).await?;
     while let Some(message) = socket.next().await.transpose()? {

@@ -5,12 +5,12 @@
 //! 1. [`front`] accepts the connection, speaks TLS and HTTP, and hands the upgraded connection to
 //!    a worker.
 //! 2. [`worker`] waits for its connections; [`worker::connection`] reads, and decodes the frame.
-//! 3. [`service`] has the rule for the path: a ping is to be recorded, then answered. A ping that
-//!    repeats the last one of its connection is known without the rule.
+//! 3. [`service`] has the rule for the path: a ping is to be recorded, then answered. A ping frame
+//!    that repeats the last one of its connection is recognized without parsing.
 //! 4. [`journal`] writes the lines of all pings of a turn to the log, in one write.
 //! 5. The worker encodes the replies and sends them.
 //!
-//! [`observe`] counts on the way. [`server`] makes the whole of it from the [`settings`].
+//! [`observe`] counts on the way. [`server`] puts these parts together as the [`settings`] say.
 
 pub mod descriptors;
 mod failure;

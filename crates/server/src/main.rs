@@ -41,12 +41,12 @@ fn run(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
         Some(Command::Healthcheck) => runtime.block_on(check(settings, early)),
         _ => runtime.block_on(serve(settings, early)),
     };
-    // A name look-up may be under way in a thread of its own, and take many seconds more.
+    // Does not wait for a name look-up in a blocking thread, which may take many seconds more.
     runtime.shutdown_background();
     result
 }
 
-/// Checks a server. A check that is stopped has not found the server healthy.
+/// Checks a running server. A signal during the check is a failure: the server is not known to work.
 async fn check(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     let mut signals = Signals::catch(early).map_err(Failure::Run)?;
     select! {

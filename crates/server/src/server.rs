@@ -1,6 +1,5 @@
 //! The server as a whole: from its settings to its end.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -14,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio::{join, select};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tracing::{info, warn};
 
 use crate::descriptors::Budget;
@@ -29,7 +29,7 @@ use crate::settings::{ListenAddress, Settings};
 use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
 
-/// Time that handshakes are given to finish when the server stops.
+/// Time that handshakes under way get to finish when the server stops.
 const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
 
 /// A server that listens.
@@ -38,36 +38,31 @@ pub struct Server {
     drain_timeout: Duration,
     /// At least one.
     listeners: Vec<TcpListener>,
-    secure: Option<Secure>,
+    tls: Option<TlsListeners>,
     front: Front,
-    /// The ends of the workers.
+    /// Resolve when the workers have ended.
     ended: Vec<worker::Ended>,
-    /// Why a worker could not go on.
+    /// Receives why a worker could not go on.
     failures: mpsc::Receiver<String>,
     journal: Journal,
     closer: Closer,
     stopper: stop::Stopper,
 }
 
-/// The listeners of TLS.
-struct Secure {
+/// The listeners for TLS, and their certificate.
+#[derive(Debug)]
+struct TlsListeners {
     /// At least one.
     listeners: Vec<TcpListener>,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     reload: tls::Reload,
-}
-
-impl fmt::Debug for Secure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secure").field("listeners", &self.listeners).finish_non_exhaustive()
-    }
 }
 
 impl Server {
     /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
     ///
     /// # Errors
-    /// When the log or the address cannot be had, or a setting asks for too much.
+    /// When the log cannot be opened, an address cannot be listened on, or a setting asks for too much.
     pub fn start(
         settings: &Settings,
         stdout: impl Write + Send + 'static,
@@ -77,7 +72,7 @@ impl Server {
         check_log_file(settings)?;
         let tls = open_tls(settings)?;
         let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
-        let secure = tls.map(|tls| Secure::start(tls, &settings.tls_listen())).transpose()?;
+        let tls = tls.map(|tls| TlsListeners::start(tls, &settings.tls_listen())).transpose()?;
         let (journal, closer) = Journal::open(&settings.journal(), stdout)
             .map_err(|error| Failure::Run(unopened(&settings.log_file, &error)))?;
         let (stopper, stop) = stop::channel();
@@ -107,22 +102,22 @@ impl Server {
             refused_origins: Throttle::default(),
         };
         let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
-        let mut told = addresses(&listeners);
+        let mut bound = addresses(&listeners);
         info!(
             "listening on ws://{}, log {} (LOG_SYNC {}, WORKERS {}, MAX_CONNECTIONS {max_connections})",
-            told.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
+            bound.next().map_or_else(|| settings.listen.to_string(), |address| address.to_string()),
             journal.path().display(),
             settings.log_sync,
             ended.len(),
         );
-        told.for_each(|address| info!("listening on ws://{address}"));
-        for address in secure.iter().flat_map(|secure| addresses(&secure.listeners)) {
+        bound.for_each(|address| info!("listening on ws://{address}"));
+        for address in tls.iter().flat_map(|tls| addresses(&tls.listeners)) {
             info!("listening on wss://{address}");
         }
         Ok(Self {
             drain_timeout: settings.drain_timeout,
             listeners,
-            secure,
+            tls,
             front,
             ended,
             failures,
@@ -132,7 +127,7 @@ impl Server {
         })
     }
 
-    /// The address that it listens on.
+    /// The first address that the server listens on without TLS.
     ///
     /// # Errors
     /// When the system does not know the address.
@@ -142,10 +137,10 @@ impl Server {
             .map_or(Err(io::ErrorKind::NotConnected.into()), TcpListener::local_addr)
     }
 
-    /// What is to be done on a SIGHUP: the log is opened, and the certificate read, anew.
+    /// The action on SIGHUP: opens the log and reads the certificate anew.
     pub fn on_hang_up(&self) -> impl Fn() + Send + 'static {
         let journal = self.journal.clone();
-        let reload = self.secure.as_ref().map(|secure| secure.reload.clone());
+        let reload = self.tls.as_ref().map(|tls| tls.reload.clone());
         move || {
             journal.reopen();
             reload.iter().for_each(tls::Reload::reload);
@@ -157,16 +152,16 @@ impl Server {
     /// # Errors
     /// When the log failed for good.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
-        let Self { drain_timeout, listeners, secure, front, ended, mut failures, .. } = self;
+        let Self { drain_timeout, listeners, tls, front, ended, mut failures, .. } = self;
         let result = select! {
-            () = accept(&front, &listeners, secure.as_ref()) => Ok(()),
+            () = accept(&front, &listeners, tls.as_ref()) => Ok(()),
             () = stop.wait() => Ok(()),
             never = self.journal.watch_calls() => match never {},
             cause = self.journal.failed() => Err(Failure::Run(cause.to_string())),
             Some(cause) = failures.recv() => Err(Failure::Run(cause)),
         };
         let deadline = Instant::now() + drain_timeout;
-        drop((listeners, secure));
+        drop((listeners, tls));
         let open: usize = front.workers().iter().map(Worker::load).sum();
         info!("stopping; connections to close: {open}");
         self.stopper.stop();
@@ -180,12 +175,12 @@ impl Server {
     }
 }
 
-/// The part of `DRAIN_TIMEOUT` that connections leave for the last sync of the log.
+/// The part of `DRAIN_TIMEOUT` that is kept for the last sync of the log.
 fn last_sync(drain_timeout: Duration) -> Duration {
     (drain_timeout / 4).min(Duration::from_secs(1))
 }
 
-/// Why there is no log, and what to do.
+/// The error for a log that cannot be opened, with advice.
 fn unopened(path: &Path, error: &io::Error) -> String {
     let folder = path.parent().filter(|folder| *folder != Path::new("") && !folder.exists());
     let advice = match folder {
@@ -202,12 +197,12 @@ fn check_log_file(settings: &Settings) -> Result<(), Failure> {
     })
 }
 
-/// Accepts connections at all ports, for ever.
-async fn accept(front: &Front, listeners: &[TcpListener], secure: Option<&Secure>) {
+/// Accepts connections at all listeners, for ever.
+async fn accept(front: &Front, listeners: &[TcpListener], tls: Option<&TlsListeners>) {
     let plain = listeners.iter().map(|listener| front.serve(listener, None));
-    let secure = secure.iter().flat_map(|Secure { listeners, acceptor, .. }| {
-        listeners.iter().map(|listener| front.serve(listener, Some(acceptor)))
-    });
+    let acceptor = tls.map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
+    let secure = tls.iter().flat_map(|tls| &tls.listeners);
+    let secure = secure.map(|listener| front.serve(listener, acceptor.as_ref()));
     join!(join_all(plain), join_all(secure));
 }
 
@@ -250,24 +245,23 @@ fn addresses(listeners: &[TcpListener]) -> impl Iterator<Item = SocketAddr> {
     listeners.iter().filter_map(|listener| listener.local_addr().ok())
 }
 
-/// The certificate, if TLS is to be spoken.
+/// Opens the certificate, if `TLS_DIR` is set.
 fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let Some(dir) = &settings.tls_dir else { return Ok(None) };
     let names = settings.tls_names.clone().unwrap_or_default();
     let options = tls::Options { dir: dir.clone(), names, host: host_name() };
-    let tls = Tls::open(options).map_err(|cause| {
-        Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but {cause}"))
-    })?;
-    Ok(Some(tls))
+    let tls = Tls::open(options);
+    tls.map(Some)
+        .map_err(|cause| Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but {cause}")))
 }
 
-impl Secure {
+impl TlsListeners {
     /// Listens for TLS, and keeps the certificate up to date.
     fn start(tls: Tls, address: &ListenAddress) -> Result<Self, Failure> {
         let listeners = address.bind("TLS_LISTEN", listener::bind).map_err(Failure::Run)?;
-        let (acceptor, reload) = tls
+        let (config, reload) = tls
             .start()
             .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
-        Ok(Self { listeners, acceptor, reload })
+        Ok(Self { listeners, config, reload })
     }
 }

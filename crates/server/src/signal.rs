@@ -18,12 +18,12 @@ pub(crate) struct ServerSignals {
 }
 
 impl ServerSignals {
-    /// Begins to catch them, in place of the early exit. It needs the context of a tokio runtime.
+    /// Begins to catch the signals, in place of the early exit. Needs the context of a tokio runtime.
     ///
     /// # Errors
-    /// What the system refused.
+    /// When the system refuses a handler.
     pub(crate) fn catch(early: EarlyExit) -> Result<Self, String> {
-        // The handler stays when its stream is dropped.
+        // tokio's handler stays installed when its stream is dropped.
         drop(catch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
         Ok(Self { hang_up: catch(SignalKind::hangup())?, end: Signals::catch(early)? })
     }

@@ -5,7 +5,7 @@ use program::stop::Stop;
 use sd_notify::NotifyState;
 use tracing::warn;
 
-/// Tells that the server serves, and at the stop that it stops.
+/// Notifies that the server is ready, and at the stop that it is stopping.
 pub(crate) async fn tell(mut stop: Stop) {
     notify(NotifyState::Ready);
     stop.wait().await;

@@ -1,8 +1,9 @@
-//! Numbers that one thread counts and any thread may read.
+//! Counters and histograms that one thread changes and any thread may read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A number that one thread at a time changes: that costs no more than in plain memory.
+/// A counter that one thread at a time changes: an atomic load and store, which cost no more than
+/// those of plain memory, in place of an atomic addition.
 #[derive(Debug, Default)]
 pub struct Tally(AtomicU64);
 
@@ -12,7 +13,7 @@ impl Tally {
         self.set(self.get().wrapping_add(more));
     }
 
-    /// Adds to a number that several threads add to, all of them in this way.
+    /// Adds to a counter that several threads change; all of them have to use this method.
     pub fn add_among_threads(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
@@ -34,7 +35,7 @@ impl Tally {
     }
 }
 
-/// How often values fell below which bounds; one thread at a time adds values.
+/// A histogram with fixed buckets; one thread at a time adds values.
 #[derive(Debug)]
 pub struct Histogram<const BOUNDS: usize> {
     /// Upper bounds, inclusive, rising.

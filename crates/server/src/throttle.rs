@@ -1,12 +1,13 @@
-//! Warnings that the network can cause: one at a time, the rest counted.
+//! Rate limiting of warnings that the network can cause.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time between two warnings of a kind.
+use parking_lot::Mutex;
+
+/// Shortest time between two warnings that share a throttle.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Lets one event through at a time and counts the others.
+/// Lets one event through every 5 s, and counts the others.
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<State>);
 
@@ -17,10 +18,10 @@ struct State {
 }
 
 impl Throttle {
-    /// How many events were held back since the last one that was not, if this one is let
-    /// through; `None` if it is held back too.
+    /// Whether an event at `now` is let through: the number of events held back since the last one
+    /// that was let through, or `None` to hold this one back too.
     pub fn admit(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
             state.held_back += 1;
             return None;

@@ -5,10 +5,10 @@
 
 use std::mem;
 
-use proto::deflate::{Deflater, Inflater, max_payload};
+use proto::deflate::{Deflater, Inflater};
 use proto::frame::{
     Decoder, Error, Header, MAX_CONTROL_PAYLOAD, Mask, Message, Opcode, Role, encode, encode_close,
-    encode_deflated, encode_header,
+    encode_deflated, encode_header, max_deflated_payload,
 };
 
 /// Longest messages, around the bounds of the three forms of a length.
@@ -80,7 +80,7 @@ fn check_payload(payload: &[u8], max: usize) {
     assert!(message.len() <= max, "{} bytes of {max}", message.len());
     let mut deflater = Deflater::default();
     let payload = deflater.payload(&message, 15).unwrap();
-    assert!(payload.len() <= max_payload(message.len()), "{} bytes", payload.len());
+    assert!(payload.len() <= max_deflated_payload(message.len()), "{} bytes", payload.len());
     let again =
         Inflater::default().message(Opcode::Binary, payload, max, None).map(Message::into_owned);
     assert_eq!(again, Ok(Message::Binary(message)));
@@ -118,7 +118,7 @@ fn decode<'a>(settings: Settings, mut stream: &'a mut [u8], pieces: &[usize]) ->
 /// Memory follows what has arrived, not what was announced.
 fn check_memory(decoder: &Decoder, settings: Settings, fed: usize) {
     let (arrived, buffered) = (decoder.arrived(), decoder.buffered());
-    let deflated = max_payload(settings.max_message);
+    let deflated = max_deflated_payload(settings.max_message);
     let max = if settings.deflate { deflated } else { settings.max_message };
     assert!(arrived <= fed && arrived <= max, "{arrived} bytes of {fed}");
     assert!(buffered <= 2 * arrived + MAX_CONTROL_PAYLOAD, "{buffered} bytes for {arrived}");

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, in one line, which repeats no password.
+//! The errors of clap in one line each, without passwords.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
@@ -75,9 +75,9 @@ fn unknown_argument(typed: &str, suggestion: Option<&str>, command: &Command) ->
     match suggestion {
         Some(flag) => format!("there is no option {typed:?}; did you mean {flag}?"),
         None if typed.starts_with('-') => format!("there is no option {typed:?}; see --help"),
-        // Perhaps the one before was to be a command.
+        // The argument before may be a misspelt command.
         None if command.has_subcommands() => {
-            let names = names(command);
+            let names = subcommand_names(command);
             format!("{typed:?} is one argument too many (commands: {names}); see --help")
         }
         None => format!("{typed:?} is one argument too many; see --help"),
@@ -85,16 +85,16 @@ fn unknown_argument(typed: &str, suggestion: Option<&str>, command: &Command) ->
 }
 
 fn unknown_subcommand(typed: &str, command: &Command) -> String {
-    let names = names(command);
+    let names = subcommand_names(command);
     format!("{typed:?} is no command ({names}); a setting is given with its flag, see --help")
 }
 
-/// The names of the commands.
-fn names(command: &Command) -> String {
+/// The names of the subcommands, separated by commas.
+pub(crate) fn subcommand_names(command: &Command) -> String {
     command.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", ")
 }
 
-/// What is wrong with the value of `arg`, which clap shows with the name of the value:
+/// What is wrong with a value. `arg` is the argument as clap shows it, with the name of the value:
 /// `--lag-time <SECONDS>`.
 fn wrong_value(error: &Error, arg: &str, command: &Command) -> Option<String> {
     let value = shown(text(error, ContextKind::InvalidValue)?);
@@ -121,7 +121,7 @@ fn one_line(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    // What is missing stands on lines of its own, behind a colon.
+    // clap lists missing arguments on lines of their own, behind a colon.
     lines.replace(":; ", ": ")
 }
 
@@ -169,10 +169,13 @@ mod tests {
         },
     }
 
-    fn explained(args: &[&str]) -> String {
+    fn parsed(args: &[&str]) -> Result<Example, Error> {
         let args = ["example"].iter().chain(args).map(OsString::from).collect();
-        let args = with_joined_negatives(args, &Example::command());
-        explain(&Example::try_parse_from(args).unwrap_err(), &Example::command())
+        Example::try_parse_from(with_joined_negatives(args, &Example::command()))
+    }
+
+    fn explained(args: &[&str]) -> String {
+        explain(&parsed(args).unwrap_err(), &Example::command())
     }
 
     fn told_of_lag_time(value: &str) -> String {
@@ -183,20 +186,14 @@ mod tests {
 
     #[test]
     fn an_error_names_setting_value_and_what_is_allowed() {
-        assert_eq!(
-            explained(&["--lag-time", "soon"]),
-            format!("LAG_TIME (--lag-time) is \"soon\", {SECONDS}")
-        );
+        assert_eq!(explained(&["--lag-time", "soon"]), told_of_lag_time("soon"));
         assert_eq!(explained(&["--pause", "soon"]), format!("--pause is \"soon\", {SECONDS}"));
     }
 
     #[test]
     fn a_negative_number_is_a_wrong_value_and_no_flag() {
         for value in ["-1", "-1s", "-.5", "-0x1"] {
-            assert_eq!(
-                explained(&["--lag-time", value]),
-                format!("LAG_TIME (--lag-time) is \"{value}\", {SECONDS}")
-            );
+            assert_eq!(explained(&["--lag-time", value]), told_of_lag_time(value));
         }
         assert_eq!(explained(&["-i", "-1"]), format!("-i is \"-1\", {SECONDS}"));
         assert_eq!(explained(&["--insecure", "-1"]), "there is no option \"-1\"; see --help");
@@ -205,17 +202,10 @@ mod tests {
 
     #[test]
     fn a_flag_that_looks_like_a_number_is_a_flag_where_no_value_is_needed() {
-        let parsed = |args: &[&str]| {
-            let args = ["example"].iter().chain(args).map(OsString::from).collect();
-            Example::try_parse_from(with_joined_negatives(args, &Example::command()))
-        };
         let example = parsed(&["--pause", "-4"]).unwrap();
         assert!(example.ipv4 && example.pause == Some(None));
         assert!(!parsed(&["--pause", "1"]).unwrap().ipv4);
-        assert_eq!(
-            explained(&["--lag-time", "-4"]),
-            format!("LAG_TIME (--lag-time) is \"-4\", {SECONDS}")
-        );
+        assert_eq!(explained(&["--lag-time", "-4"]), told_of_lag_time("-4"));
     }
 
     #[test]
@@ -226,21 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn an_option_at_the_wrong_place_is_told_its_place() {
-        assert_eq!(
-            explained(&["bench", "--pause"]),
-            "--pause does not go with this command; see --help"
-        );
-        assert_eq!(
-            explained(&["--rate", "1"]),
-            "--rate is an option of the command bench: example bench --rate"
-        );
-    }
-
-    #[test]
-    fn what_is_unknown_is_told_with_what_it_may_have_meant() {
+    fn an_unknown_argument_is_told_with_its_place_or_what_it_may_have_meant() {
         for (args, expected) in [
-            (&["--lagtime", "1"][..], "there is no option \"--lagtime\"; did you mean --lag-time?"),
+            (&["bench", "--pause"][..], "--pause does not go with this command; see --help"),
+            (&["--rate", "1"], "--rate is an option of the command bench: example bench --rate"),
+            (&["--lagtime", "1"], "there is no option \"--lagtime\"; did you mean --lag-time?"),
             (&["--zzz\u{1b}\n"], "there is no option \"--zzz\\u{1b}\\n\"; see --help"),
             (&["bench", "more"], "\"more\" is one argument too many (commands: bench); see --help"),
             (

@@ -17,6 +17,8 @@ use clap::{Arg, Command, Error, Parser};
 use crate::{exit, zone};
 use explain::{explain, name};
 
+pub(crate) use explain::subcommand_names;
+
 /// Loads the settings of a program from its arguments and its environment, and checks `TZ`.
 ///
 /// # Errors
@@ -35,13 +37,12 @@ pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, Ex
 
 /// Compose files pass a variable that is not set as an empty one (`${NAME:-}`).
 fn without_empty_variable(arg: Arg) -> Arg {
-    let empty =
-        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|v| v.is_empty()));
-    if empty { arg.env(None::<&'static str>) } else { arg }
+    let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { arg.env(None::<&'static str>) } else { arg }
 }
 
-/// What is wrong with a variable that is not text; clap itself does not name it. A path may be
-/// anything.
+/// What is wrong with a variable that is not UTF-8; the error of clap would not name the variable. A
+/// path need not be UTF-8.
 fn not_text(arg: &Arg) -> Option<String> {
     let value = std::env::var_os(arg.get_env()?)?;
     let is_path =
@@ -52,7 +53,7 @@ fn not_text(arg: &Arg) -> Option<String> {
     Some(format!("{} is {value:?}, but allowed is text in UTF-8", name(arg)?))
 }
 
-/// Makes one argument, `--lag-time=-1s`, of a flag and a value that begins like a negative number.
+/// Joins a flag and a value that begins like a negative number to one argument, `--lag-time=-1s`:
 /// clap would take the value for an unknown flag.
 fn with_joined_negatives(args: Vec<OsString>, command: &Command) -> Vec<OsString> {
     let mut joined: Vec<OsString> = Vec::with_capacity(args.len());
@@ -72,24 +73,24 @@ fn is_negative(value: &OsString) -> bool {
     matches!(value.as_encoded_bytes(), [b'-', b'0'..=b'9' | b'.', ..])
 }
 
-/// Whether `flag` is a flag of the command or of a subcommand, and one that takes `value`: where it
-/// needs none, a flag such as `-4` is no value.
+/// Whether `flag` is a flag of the command or of a subcommand, and takes `value`. A flag whose value
+/// is optional does not take what is itself a short flag, such as `-4`.
 fn takes_value(flag: &OsString, value: &OsString, command: &Command) -> bool {
-    let is_flag = |arg: &Arg| {
-        let short = arg.get_short().map(|letter| format!("-{letter}"));
-        short.is_some_and(|short| value.to_str() == Some(&short))
-    };
-    let has_flag = command.get_arguments().any(is_flag);
-    let is_meant = |arg: &Arg| {
-        flag.to_str().is_some_and(|flag| is_called(arg, flag))
+    let is_named =
+        |arg: &Arg, text: &OsString| text.to_str().is_some_and(|text| is_called(arg, text));
+    let is_value_a_flag = command.get_arguments().any(|arg| is_named(arg, value));
+    let takes_value = |arg: &Arg| {
+        is_named(arg, flag)
             && arg.get_action().takes_values()
-            && !(has_flag && arg.get_num_args().is_some_and(|number| number.min_values() == 0))
+            && !(is_value_a_flag
+                && arg.get_num_args().is_some_and(|number| number.min_values() == 0))
     };
     iter::once(command)
         .chain(command.get_subcommands())
-        .any(|command| command.get_arguments().any(is_meant))
+        .any(|command| command.get_arguments().any(takes_value))
 }
 
+/// Whether `flag` is the long or the short flag of `arg`, with its hyphens.
 fn is_called(arg: &Arg, flag: &str) -> bool {
     match flag.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
@@ -100,7 +101,7 @@ fn is_called(arg: &Arg, flag: &str) -> bool {
 fn report<S: Parser>(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // An error here means that the reader of stdout has left, having read enough.
+            // A failed write means that the reader of stdout has left, having read enough.
             let _ = write!(io::stdout(), "{error}");
             ExitCode::SUCCESS
         }

@@ -1,23 +1,20 @@
-//! From a message to the payload of a compressed one (RFC 7692, section 7.2.1).
+//! Compression of messages (RFC 7692, section 7.2.1).
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::{MAX_WINDOW_BITS, TAIL};
+use super::{KEPT, MAX_WINDOW_BITS, TAIL};
 
-/// The smallest window that the compressor can have, in bits.
+/// The smallest window that zlib's compressor can have, in bits.
 const MIN_BITS: u8 = 9;
 
 /// Room for a block and its end, in bytes.
 const MIN_ROOM: usize = 64;
 
-/// Memory for messages that is kept, in bytes.
-const KEPT: usize = 64 * 1024;
-
 /// The fastest level: a message of 60 kB takes 60 µs, the usual level 6 a millisecond.
 const LEVEL: Compression = Compression::fast();
 
-/// Compresses messages. Takes about 300 KiB for each size of window that is used, and the memory
-/// of the longest message until [`Self::trim`].
+/// Compresses messages. Takes about 300 KiB for each size of window that is used, and memory for the
+/// longest payload until [`Self::trim`].
 #[derive(Debug, Default)]
 pub struct Deflater {
     /// By the bits of the window, from [`MIN_BITS`] on.
@@ -27,9 +24,9 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// The payload of `message`, without a distance of more than 2^`window_bits` bytes in it and
-    /// without reference to an earlier message. `None` if the compressor has no window so small;
-    /// the message then has to be sent as it is.
+    /// The compressed payload of `message`, without references over more than 2^`window_bits` bytes
+    /// or to an earlier message. `None` if the compressor has no window so small; the message then
+    /// has to be sent uncompressed.
     pub fn payload(&mut self, message: &[u8], window_bits: u8) -> Option<&[u8]> {
         if window_bits < MIN_BITS && message.len() > 1 << window_bits {
             return None;

@@ -1,25 +1,22 @@
-//! From the payload of a compressed message to the message (RFC 7692, section 7.2.2).
+//! Decompression of messages (RFC 7692, section 7.2.2).
 
 use std::borrow::Cow;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{MAX_WINDOW_BITS, TAIL};
+use super::{KEPT, MAX_WINDOW_BITS, TAIL};
 use crate::frame::{Error, Message, Opcode};
 
-/// The end that was left out of the payload, and an empty last block behind it: only behind a
-/// complete block does that end the stream.
+/// The end that the sender left out of the payload, and an empty last block behind it. The empty
+/// block ends the stream only if the payload ended with a complete block.
 const END: [u8; 9] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0x01, 0x00, 0x00, 0xff, 0xff];
 
-/// Most last blocks within a payload. A sender has reason for one; to begin anew behind each costs
-/// as much as to decompress a kilobyte.
+/// Most blocks marked as the last one (BFINAL, RFC 1951, section 3.2.3) within a payload. A sender
+/// has reason for one; beginning anew behind each costs as much as decompressing a kilobyte.
 const MAX_LAST_BLOCKS: u32 = 100;
 
 /// Least memory for a message, in bytes.
 const MIN_ROOM: usize = 1024;
-
-/// Memory for messages that is kept, in bytes.
-const KEPT: usize = 64 * 1024;
 
 /// Decompresses messages. Takes about 50 KiB, and the memory of the longest message until
 /// [`Self::trim`].
@@ -41,8 +38,8 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// The message with this compressed payload. It may refer to what is in `window`, if the peer
-    /// keeps one.
+    /// The message with this compressed payload. The payload may refer to earlier messages in
+    /// `window`, if the peer uses context takeover.
     ///
     /// # Errors
     /// When the message has more than `max` bytes, as soon as so many are decompressed; when the
@@ -78,7 +75,8 @@ impl Inflater {
         if let Some(Window(earlier)) = window.filter(|window| !window.0.is_empty()) {
             self.state.set_dictionary(earlier).map_err(|_| Error::NotDeflate)?;
         }
-        // Some senders leave the whole of an empty message out, others the end behind a last block.
+        // Some senders send an empty payload for an empty message; others end a payload with a last
+        // block, behind which END would be too much.
         let is_complete = payload.is_empty() || self.feed(payload, max)? || self.feed(&END, max)?;
         if is_complete { Ok(()) } else { Err(Error::NotDeflate) }
     }
@@ -124,7 +122,7 @@ impl Inflater {
 }
 
 impl Window {
-    /// Takes a message in.
+    /// Appends a message, and drops what is more than 32 KiB behind its end.
     fn slide(&mut self, message: &[u8]) {
         const SIZE: usize = 1 << MAX_WINDOW_BITS;
         let message = &message[message.len().saturating_sub(SIZE)..];

@@ -3,8 +3,8 @@
 //! The two ends agree in the opening handshake ([`Params`]). A compressed message is a frame with
 //! the bit RSV1, which the codec hands out as [`Message::Deflated`]; an [`Inflater`] makes a plain
 //! message of it, and a [`Deflater`] the other way round. Neither knows of a connection, so many
-//! connections may share one: all state that a message leaves for the next one is in a [`Window`],
-//! and there is none with `no_context_takeover`.
+//! connections may share one: with context takeover, the state that a message leaves for the next
+//! one is in a [`Window`] of the connection; without, there is none.
 
 mod deflater;
 mod inflater;
@@ -29,9 +29,5 @@ const MAX_WINDOW_BITS: u8 = 15;
 /// Smallest window that may be agreed on (RFC 7692, section 7.1.2).
 const MIN_WINDOW_BITS: u8 = 8;
 
-/// Longest payload of a compressed message that is to have at most `max_message` bytes
-/// afterwards: compression makes random bytes longer.
-#[must_use]
-pub fn max_payload(max_message: usize) -> usize {
-    max_message.saturating_add(max_message / 8 + 256)
-}
+/// Memory that a [`Deflater`] or an [`Inflater`] keeps after a message, in bytes.
+const KEPT: usize = 64 * 1024;

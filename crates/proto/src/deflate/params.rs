@@ -13,19 +13,19 @@ const CLIENT_NO_CONTEXT: &str = "client_no_context_takeover";
 const SERVER_WINDOW: &str = "server_max_window_bits";
 const CLIENT_WINDOW: &str = "client_max_window_bits";
 
-/// What the client offers. The second offer is for servers that keep a window come what may.
+/// The offers of the client. The second offer is for servers that insist on context takeover.
 pub const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits, permessage-deflate; client_no_context_takeover; client_max_window_bits";
 
-/// What the two ends agree on. Its text is the value of the header.
+/// The parameters that the two ends agree on; displayed as the value of the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params {
-    /// What the server keeps to in its messages.
+    /// Limits on the messages of the server.
     pub server: Sender,
-    /// What the client keeps to in its messages.
+    /// Limits on the messages of the client.
     pub client: Sender,
 }
 
-/// What an end keeps to in the messages that it compresses.
+/// The limits that one end observes when it compresses its messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sender {
     /// Whether no message refers to an earlier one (RFC 7692, section 7.1.1).
@@ -35,7 +35,7 @@ pub struct Sender {
     pub max_window_bits: Option<u8>,
 }
 
-/// Who has written a header.
+/// Who wrote a `Sec-WebSocket-Extensions` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Author {
     Client,
@@ -51,14 +51,14 @@ impl Sender {
 }
 
 impl Params {
-    /// What a server that keeps no window accepts of the offers in these headers: the first one
-    /// that is valid. Invalid offers, and other extensions, are declined.
+    /// What a server without context takeover accepts of the offers in these headers: the first
+    /// valid one. Invalid offers, and other extensions, are declined.
     #[must_use]
     pub fn accepted<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut offers = elements(headers).filter(|(name, _)| *name == NAME);
         let offer = offers.find_map(|(_, params)| Self::parse(params, Author::Client).ok())?;
-        // The client then needs no memory beyond what it offers, and the server none at all. The
-        // server can decompress whatever window the client uses, so it sets no limit.
+        // Without context takeover neither end keeps a window between messages. The server can
+        // decompress with any window, so it sets the client no limit.
         Some(Self {
             server: Sender { no_context_takeover: true, ..offer.server },
             client: Sender { no_context_takeover: true, max_window_bits: None },
@@ -156,8 +156,8 @@ fn elements<'a>(
     })
 }
 
-/// Splits at a separator that stands in no quoted string (RFC 9110, section 5.6.4), and leaves out
-/// what is empty.
+/// Splits at a separator outside of quoted strings (RFC 9110, section 5.6.4), and leaves out empty
+/// parts.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let parts = text.split(move |char| {

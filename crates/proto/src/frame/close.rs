@@ -1,4 +1,4 @@
-//! Close frames (RFC 6455, section 5.5.1 and 7.4).
+//! Close frames (RFC 6455, sections 5.5.1 and 7.4).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -5,7 +5,6 @@ use std::mem;
 
 use super::partial::Partial;
 use super::{Error, Header, Message, Opcode, Role, Violation};
-use crate::deflate;
 
 /// Decodes the frames of one peer.
 ///
@@ -29,7 +28,7 @@ impl Decoder {
     }
 
     /// The same decoder, for a peer that may compress its messages (RFC 7692). The limit on a
-    /// message then holds for what its payload decompresses to ([`deflate::max_payload`]).
+    /// message then holds for what its payload decompresses to ([`max_deflated_payload`]).
     #[must_use]
     pub fn with_deflate(self) -> Self {
         Self { deflate: true, ..self }
@@ -55,9 +54,9 @@ impl Decoder {
         self.decode_partial(input)
     }
 
-    /// Splits the next message off the front of `input` if it is the text message `expected` in one
-    /// frame; else changes nothing and returns `false`. `expected` is valid UTF-8, so that the
-    /// payload is compared only.
+    /// Splits the next message off the front of `input` if that is the text message `expected` in
+    /// one frame; else changes nothing and returns `false`. Faster than [`Self::decode`]: as
+    /// `expected` is valid UTF-8, an equal payload needs no validation.
     #[inline]
     pub fn take_text(&self, input: &mut &mut [u8], expected: &[u8]) -> bool {
         if self.partial.is_some() || expected.len() > self.max_message {
@@ -70,7 +69,7 @@ impl Decoder {
         }
         let end = header.size + expected.len();
         let is_expected = input.get(header.size..end).is_some_and(|payload| match header.mask {
-            Some(mask) => mask.is_over(expected, payload),
+            Some(mask) => mask.masks_to(expected, payload),
             None => payload == expected,
         });
         if is_expected {
@@ -103,9 +102,8 @@ impl Decoder {
         self.partial.as_ref().map_or(0, |partial| partial.buffered())
     }
 
-    /// Decodes a message or a control frame, not compressed, if its only frame is completely in
-    /// `input`.
-    /// `in_message`: fragments of an unfinished message came before.
+    /// Decodes an uncompressed message or a control frame whose only frame is completely in
+    /// `input`; `None` if a part is missing. `in_message`: a fragmented message is unfinished.
     #[inline]
     fn decode_whole<'a>(
         &self,
@@ -137,20 +135,21 @@ impl Decoder {
         while !input.is_empty() {
             if !partial.is_in_frame() {
                 let Some(header) = partial.header(input, self.role, self.deflate)? else { break };
-                let before = partial.message_len();
+                let message_len = partial.message_len();
+                let in_message = message_len.is_some();
                 if !header.deflated
-                    && let Some(message) = self.decode_whole(header, before.is_some(), input)?
+                    && let Some(message) = self.decode_whole(header, in_message, input)?
                 {
                     self.keep(partial);
                     return Ok(Some(message));
                 }
-                check_sequence(header.opcode, before.is_some())?;
+                check_sequence(header.opcode, in_message)?;
                 let max = self.max_message(header.opcode);
                 let is_deflated = header.deflated || partial.is_deflated();
-                let room = if is_deflated { deflate::max_payload(max) } else { max };
-                let before = if header.opcode.is_control() { 0 } else { before.unwrap_or(0) };
+                let limit = if is_deflated { max_deflated_payload(max) } else { max };
+                let before = if header.opcode.is_control() { 0 } else { message_len.unwrap_or(0) };
                 let len =
-                    header.payload_within(room, before).map_err(|_| Error::TooLong { max })?;
+                    header.payload_within(limit, before).map_err(|_| Error::TooLong { max })?;
                 partial.begin_frame(header, len, input);
             }
             if let Some(message) = partial.advance(input)? {
@@ -173,6 +172,13 @@ impl Decoder {
     fn max_message(&self, opcode: Opcode) -> usize {
         if opcode.is_control() { usize::MAX } else { self.max_message }
     }
+}
+
+/// Longest compressed payload of a message of at most `max_message` bytes. The payload may be the
+/// longer one: compression makes random bytes longer.
+#[must_use]
+pub fn max_deflated_payload(max_message: usize) -> usize {
+    max_message.saturating_add(max_message / 8 + 256)
 }
 
 /// Fragments of two messages must not be interleaved (RFC 6455, section 5.4).

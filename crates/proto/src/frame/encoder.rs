@@ -7,19 +7,19 @@ use super::{CloseCode, MAX_CONTROL_PAYLOAD, Mask, Opcode};
 /// unpredictable `mask` (RFC 6455, section 5.3), a server none.
 #[inline]
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<Mask>) {
-    out.reserve(MAX_HEADER + payload.len());
-    encode_header(out, true, opcode, payload.len(), mask);
-    let start = out.len();
-    out.extend_from_slice(payload);
-    if let Some(mask) = mask {
-        mask.apply(&mut out[start..]);
-    }
+    push_frame(out, FIN | opcode as u8, payload, mask);
 }
 
 /// Appends a frame with a complete text or binary message whose `payload` is compressed (RFC 7692,
 /// section 7.2.1).
 pub fn encode_deflated(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<Mask>) {
-    let first = FIN | DEFLATED | opcode as u8;
+    push_frame(out, FIN | DEFLATED | opcode as u8, payload, mask);
+}
+
+/// Appends a frame whose header begins with the byte `first`.
+#[inline]
+fn push_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], mask: Option<Mask>) {
+    out.reserve(MAX_HEADER + payload.len());
     push_header(out, first, payload.len(), mask);
     let start = out.len();
     out.extend_from_slice(payload);

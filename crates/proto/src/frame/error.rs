@@ -12,7 +12,7 @@ pub enum Error {
     Protocol(Violation),
     /// A text, or the reason of a Close frame, is not UTF-8 (RFC 6455, section 8.1).
     NotUtf8,
-    /// A compressed message is no DEFLATE data (RFC 7692, section 7.2.2).
+    /// The payload of a compressed message is not valid DEFLATE data (RFC 7692, section 7.2.2).
     NotDeflate,
     /// A message is longer than `max` bytes (RFC 6455, section 10.4); a compressed one, when it is
     /// decompressed.

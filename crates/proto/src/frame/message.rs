@@ -11,8 +11,8 @@ pub enum Message<'a> {
     Text(Cow<'a, str>),
     /// A binary message.
     Binary(Cow<'a, [u8]>),
-    /// The payload of a compressed text or binary message, as the opcode says; only where
-    /// compression was agreed on ([`crate::deflate::Inflater::message`]).
+    /// The payload of a compressed message, and whether the message is text or binary; only where
+    /// compression was negotiated. [`crate::deflate::Inflater::message`] decompresses the payload.
     Deflated(Opcode, Cow<'a, [u8]>),
     /// A Ping frame, whose payload the Pong frame in reply has to repeat.
     Ping(Cow<'a, [u8]>),

@@ -19,7 +19,7 @@ mod partial;
 mod tests;
 
 pub use close::{Close, CloseCode};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, max_deflated_payload};
 pub use encoder::{encode, encode_close, encode_deflated, encode_header};
 pub use error::{Error, Violation};
 pub use header::{Header, MAX_HEADER};

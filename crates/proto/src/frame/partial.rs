@@ -91,7 +91,7 @@ impl Partial {
             self.header_len += 1;
             if let Some(header) = Header::parse(&self.header[..self.header_len], role, deflate)? {
                 self.header_len = 0;
-                // All bytes of the header are split off `input` already.
+                // Size 0: all bytes of the header are split off `input` already.
                 return Ok(Some(Header { size: 0, ..header }));
             }
         }
@@ -158,8 +158,8 @@ impl Payload {
         Ok(())
     }
 
-    /// Doubles the memory, so that a message is copied few times, but never beyond the end of the
-    /// frame.
+    /// Makes room for bytes that have `arrived`. The memory doubles, so that a message is copied
+    /// few times, but never beyond the end of the frame, of which `left` bytes are still to come.
     fn make_room(&mut self, arrived: usize, left: usize) {
         let len = self.bytes.len() + arrived;
         if len > self.bytes.capacity() {

@@ -1,12 +1,13 @@
-//! A bound on the handshakes under way. Above the bound, one is evicted for each that arrives:
-//! first the oldest of those that have sent no byte yet, of the address that has the most of them.
-//! So a flood evicts itself, and an honest client, which sends its request at once, stays.
+//! The handshakes under way, and which of them is evicted when there are too many: the oldest one that
+//! has sent no byte yet, of the address that has the most of them. So a flood evicts itself, and an
+//! honest client, which sends its request at once, stays.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -23,12 +24,13 @@ pub(super) struct Admission(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// A handshake has ended, and its socket is closed or handed over.
+    /// Notified when a handshake has ended, and its socket is closed or handed over.
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// The number of the next handshake.
     next: u64,
     /// Handshakes whose tasks have not ended; a task that was aborted has its socket until the
     /// runtime drops the task.
@@ -60,20 +62,16 @@ pub(super) struct Ticket {
 }
 
 impl Admission {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many handshakes have a socket.
     pub(super) fn open(&self) -> usize {
-        self.state().open
+        self.0.state.lock().open
     }
 
     /// Admits a handshake: `spawn` starts its task with the ticket.
     pub(super) fn admit(&self, address: IpAddr, spawn: impl FnOnce(Ticket) -> AbortHandle) {
         let address = network(address);
         // The task may end before `spawn` returns, but its ticket waits for the lock.
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let number = state.next;
         state.next += 1;
         state.open += 1;
@@ -81,8 +79,8 @@ impl Admission {
         state.silent.insert(address, number, task);
     }
 
-    /// Ends the handshake that others can most easily do without, and waits until its socket, or
-    /// that of another one, is closed. `false` if there is none.
+    /// Evicts one handshake, and waits until its socket, or the socket of another one, is closed.
+    /// Returns `false` if there is no handshake.
     pub(super) async fn evict(&self) -> bool {
         let ended = self.0.ended.notified();
         let is_open = self.abort_one() || self.open() > 0;
@@ -98,7 +96,7 @@ impl Admission {
     }
 
     fn abort_one(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let victim = state.silent.pop().or_else(|| state.speaking.pop());
         drop(state);
         victim.iter().for_each(AbortHandle::abort);
@@ -107,9 +105,9 @@ impl Admission {
 }
 
 impl Ticket {
-    /// The first byte has arrived.
+    /// Notes that the first byte has arrived.
     pub(super) fn speak(&self) {
-        let mut state = self.admission.state();
+        let mut state = self.admission.0.state.lock();
         if let Some(task) = state.silent.remove(self.address, self.number) {
             state.speaking.insert(self.address, self.number, task);
         }
@@ -121,7 +119,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.admission.state();
+        let mut state = self.admission.0.state.lock();
         state.silent.remove(self.address, self.number);
         state.speaking.remove(self.address, self.number);
         state.open -= 1;
@@ -154,7 +152,7 @@ impl Queue {
         }
     }
 
-    /// Takes out the oldest one of the address that has the most.
+    /// Removes the oldest handshake of the address that has the most.
     fn pop(&mut self) -> Option<AbortHandle> {
         let &(_, Reverse(oldest), address) = self.ranking.last()?;
         self.remove(address, oldest)
@@ -244,7 +242,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_that_speak_are_bounded_too() {
+    async fn speaking_handshakes_are_bounded_too() {
         let admission = Admission::default();
         let honest = admit(&admission, 1, true);
         let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| admit(&admission, 2, true)).collect();

@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::observe::{Cause, Errors, Throttle, warn_throttled};
 
-/// Connections that may wait to be accepted; the system's `somaxconn` bounds it too.
+/// Connections that may wait to be accepted, if the system's `somaxconn` allows as many.
 const BACKLOG: u32 = 4096;
 
 /// Pause after the system had no room for a further connection; it doubles up to [`MAX_PAUSE`].
@@ -23,9 +23,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// When the system refuses.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restarted server takes its port back from connections that are still closing.
+    // A restarted server can bind although connections of the old one are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
-    // Accepted sockets inherit it.
+    // Accepted sockets inherit TCP_NODELAY.
     socket.set_nodelay(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

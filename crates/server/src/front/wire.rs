@@ -1,5 +1,5 @@
-//! A connection on its way through HTTP, with TLS or without. HTTP sees one type, so that its code
-//! is in the program once.
+//! A connection during the HTTP exchange, with TLS or without: one type for both, so that hyper is
+//! compiled for one stream type.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// A connection whose handshake of TLS, if it speaks that, is over.
+/// A TCP connection, or a TLS connection after the handshake.
 #[derive(Debug)]
 pub(super) enum Wire {
     /// In the clear.
@@ -27,7 +27,7 @@ impl Wire {
     }
 }
 
-/// What HTTP needs of a stream.
+/// The traits that hyper needs of a stream, in one, for `dyn`.
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}

@@ -1,48 +1,50 @@
-//! Who pings: the names that clients give themselves, with a bound on their number.
+//! The clients that ping, by the names that they send, with a bound on the number of names.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use proto::ping::unquoted;
 
 use crate::tally::Tally;
 
-/// Names that a worker remembers.
+/// Most names that a worker remembers.
 const MAX_NAMES: usize = 1024;
 
-/// What is remembered of a name, in bytes.
+/// Longest part of a name that is remembered, in bytes.
 const MAX_NAME: usize = 128;
 
 /// The clients of one worker by name.
 #[derive(Debug)]
 pub struct Clients {
-    /// What the time of a ping counts from.
+    /// When the server started.
     started: Instant,
-    /// The present, in milliseconds since then.
+    /// The present, in milliseconds since the start.
     now: Tally,
     listed: Mutex<HashMap<Arc<str>, Arc<Client>>>,
 }
 
-/// Those who ping under one name, on one worker.
+/// All clients of one name, on one worker.
 #[derive(Debug)]
 pub struct Client {
     name: Arc<str>,
     pings: Tally,
     /// When the last ping came, in milliseconds since the start.
     last: Tally,
+    /// Whether `Clients` still lists the name.
     is_listed: AtomicBool,
 }
 
-/// What is known about a name.
+/// The counts of one name, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The beginning of the name.
     pub name: Arc<str>,
     /// Pings so far.
     pub pings: u64,
-    /// When the last one came, since the start.
+    /// When the last ping came, since the start.
     pub last: Duration,
 }
 
@@ -53,14 +55,14 @@ impl Clients {
         Self { started, now: Tally::default(), listed: Mutex::default() }
     }
 
-    /// Sets the present, which pings are counted at.
+    /// Sets the present, the time of the pings to come.
     pub fn set_now(&self, now: Instant) {
         let since = now.saturating_duration_since(self.started);
         self.now.set(1000 * since.as_secs() + u64::from(since.subsec_millis()));
     }
 
-    /// Counts a ping. `client` is where its connection keeps the client of its last ping: as a
-    /// rule it has the same name, and nothing has to be looked up.
+    /// Counts a ping. `client` is the client of the connection's last ping: as a rule the name is the
+    /// same, and no look-up is needed.
     pub fn pinged(&self, client: &mut Option<Arc<Client>>, name: &str) {
         let name = shown(name);
         let client = match client {
@@ -70,7 +72,7 @@ impl Clients {
         client.pinged(self.now.get());
     }
 
-    /// The same for a client whose name is the last one again.
+    /// Counts a ping under the same name as the connection's last one.
     #[inline]
     pub fn pinged_again(&self, client: &mut Option<Arc<Client>>) {
         if let Some(client) = client {
@@ -81,18 +83,15 @@ impl Clients {
         }
     }
 
-    /// Everyone who is remembered.
+    /// The counts of all remembered names.
     #[must_use]
     pub fn known(&self) -> Vec<Known> {
-        self.listed().values().map(|client| client.known()).collect()
+        self.listed.lock().values().map(|client| client.known()).collect()
     }
 
-    fn listed(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Client>>> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    /// The client of this name, listed anew if the name is not remembered.
     fn named(&self, name: &str) -> Arc<Client> {
-        let mut listed = self.listed();
+        let mut listed = self.listed.lock();
         if let Some(client) = listed.get(name) {
             return Arc::clone(client);
         }
@@ -134,8 +133,8 @@ impl Client {
     }
 }
 
-/// Forgets those whose last ping is the longest ago; that is half of them, so that it happens
-/// rarely however fast the names change.
+/// Forgets the half whose last pings are the longest ago. Half of them at once, so that this happens
+/// rarely, however fast the names change.
 fn forget_half(listed: &mut HashMap<Arc<str>, Arc<Client>>) {
     let mut clients: Vec<_> = listed.drain().map(|(_, client)| client).collect();
     clients.sort_unstable_by_key(|client| client.last.get());
@@ -144,7 +143,7 @@ fn forget_half(listed: &mut HashMap<Arc<str>, Arc<Client>>) {
     listed.extend(recent.into_iter().map(|client| (Arc::clone(&client.name), client)));
 }
 
-/// The name as the log has it, or its beginning.
+/// The name as the log has it, cut at [`MAX_NAME`].
 fn shown(name: &str) -> &str {
     let name = unquoted(name);
     &name[..name.floor_char_boundary(MAX_NAME)]
@@ -159,7 +158,7 @@ pub(super) fn merged<'a>(workers: impl IntoIterator<Item = &'a Clients>) -> Vec<
                 known.pings += client.pings;
                 known.last = known.last.max(client.last);
             }
-            None => drop(names.insert(Arc::clone(&client.name), client)),
+            None => _ = names.insert(Arc::clone(&client.name), client),
         }
     }
     let mut clients: Vec<_> = names.into_values().collect();
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_cut_and_forgotten_but_not_those_who_ping() {
+    fn long_names_are_cut_and_idle_ones_forgotten() {
         let clients = Clients::new(Instant::now());
         let mut steady = None;
         let long = "é".repeat(1000);

@@ -1,6 +1,6 @@
-//! What went wrong, by its cause.
+//! Counts of errors by their causes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::tally::Tally;
 
 /// A cause of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,92 +50,63 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Every cause.
-    pub const ALL: [Self; 21] = [
-        Self::Accept,
-        Self::HandshakeTimeout,
-        Self::Tls,
-        Self::BadRequest,
-        Self::NotFound,
-        Self::Origin,
-        Self::TooMany,
-        Self::TooManyOfAddress,
-        Self::Evicted,
-        Self::InvalidMessage,
-        Self::Binary,
-        Self::TooLong,
-        Self::NotUtf8,
-        Self::NotDeflate,
-        Self::Protocol,
-        Self::ControlFlood,
-        Self::Unfinished,
-        Self::Overload,
-        Self::Silent,
-        Self::NotReading,
-        Self::Lost,
+    /// Every cause, in the order of the variants, with its label in the metrics.
+    pub const ALL: [(Self, &str); 21] = [
+        (Self::Accept, "accept"),
+        (Self::HandshakeTimeout, "handshake_timeout"),
+        (Self::Tls, "tls"),
+        (Self::BadRequest, "bad_request"),
+        (Self::NotFound, "not_found"),
+        (Self::Origin, "origin_refused"),
+        (Self::TooMany, "too_many_connections"),
+        (Self::TooManyOfAddress, "too_many_of_address"),
+        (Self::Evicted, "handshake_evicted"),
+        (Self::InvalidMessage, "unusable_message"),
+        (Self::Binary, "binary_frame"),
+        (Self::TooLong, "message_too_long"),
+        (Self::NotUtf8, "invalid_utf8"),
+        (Self::NotDeflate, "invalid_compression"),
+        (Self::Protocol, "protocol"),
+        (Self::ControlFlood, "control_flood"),
+        (Self::Unfinished, "unfinished_message"),
+        (Self::Overload, "unfinished_evicted"),
+        (Self::Silent, "silent_peer"),
+        (Self::NotReading, "peer_not_reading"),
+        (Self::Lost, "connection_lost"),
     ];
-
-    /// Its name in the metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Accept => "accept",
-            Self::HandshakeTimeout => "handshake_timeout",
-            Self::Tls => "tls",
-            Self::BadRequest => "bad_request",
-            Self::NotFound => "not_found",
-            Self::Origin => "origin_refused",
-            Self::TooMany => "too_many_connections",
-            Self::TooManyOfAddress => "too_many_of_address",
-            Self::Evicted => "handshake_evicted",
-            Self::InvalidMessage => "unusable_message",
-            Self::Binary => "binary_frame",
-            Self::TooLong => "message_too_long",
-            Self::NotUtf8 => "invalid_utf8",
-            Self::NotDeflate => "invalid_compression",
-            Self::Protocol => "protocol",
-            Self::ControlFlood => "control_flood",
-            Self::Unfinished => "unfinished_message",
-            Self::Overload => "unfinished_evicted",
-            Self::Silent => "silent_peer",
-            Self::NotReading => "peer_not_reading",
-            Self::Lost => "connection_lost",
-        }
-    }
 }
 
-/// Counts errors; any thread may.
+/// The number of errors of each cause; any thread may count.
 #[derive(Debug, Default)]
-pub struct Errors([AtomicU64; Cause::ALL.len()]);
+pub struct Errors([Tally; Cause::ALL.len()]);
 
 impl Errors {
     /// Counts an error.
     pub fn count(&self, cause: Cause) {
-        self.0[cause as usize].fetch_add(1, Ordering::Relaxed);
+        self.0[cause as usize].add_among_threads(1);
     }
 
     /// How many errors of a cause there were.
     #[must_use]
     pub fn get(&self, cause: Cause) -> u64 {
-        self.0[cause as usize].load(Ordering::Relaxed)
+        self.0[cause as usize].get()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
-    fn every_cause_has_its_own_place_and_name() {
+    fn every_cause_has_its_own_count_and_label() {
         let errors = Errors::default();
-        for (index, cause) in Cause::ALL.into_iter().enumerate() {
+        let mut labels = HashSet::new();
+        for (index, (cause, label)) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(cause as usize, index);
+            assert!(labels.insert(label), "{label} twice");
             (0..index).for_each(|_| errors.count(cause));
         }
-        let mut names: Vec<_> = Cause::ALL.map(Cause::label).to_vec();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), Cause::ALL.len());
-        assert!(Cause::ALL.iter().all(|&cause| errors.get(cause) == cause as u64));
+        assert!(Cause::ALL.iter().all(|&(cause, _)| errors.get(cause) == cause as u64));
     }
 }

@@ -6,15 +6,17 @@ use program::stop::Stop;
 /// The state behind `/healthz`.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// The log: without it no ping is answered.
+    /// The log; a ping is answered only when its line is written.
     pub journal: Journal,
-    /// The stop: a stopping server takes no new work.
+    /// The stop; a stopping server takes no new work.
     pub stop: Stop,
 }
 
 impl Health {
+    /// Whether the server can do its work.
+    ///
     /// # Errors
-    /// Why the server cannot do its work.
+    /// Why not.
     pub fn check(&self) -> Result<(), String> {
         if self.stop.is_stopping() {
             return Err("the server is stopping".into());

@@ -1,5 +1,5 @@
-//! What the server counts: each worker for itself, so that a ping pays next to nothing; summed
-//! when someone asks.
+//! The counts of the server. Each worker counts for itself, so that a ping pays next to nothing; sums
+//! are made when someone asks.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,11 +11,11 @@ use crate::tally::Tally;
 /// The counts of a server.
 #[derive(Debug)]
 pub struct Metrics {
-    /// When it started.
+    /// When the server started.
     pub started: Instant,
-    /// How full it is.
+    /// How full the server is.
     pub occupancy: Arc<Occupancy>,
-    /// What went wrong.
+    /// Errors by cause.
     pub errors: Errors,
     /// The paths of the services, by their numbers.
     pub(super) services: Vec<&'static str>,
@@ -38,16 +38,16 @@ pub struct WorkerMetrics {
     pub received_deflated: Deflated,
     /// Compressed messages to clients.
     pub sent_deflated: Deflated,
-    /// Who pings.
+    /// The clients that ping, by name.
     pub clients: Clients,
 }
 
-/// Bytes of the messages that were compressed.
+/// Bytes of compressed messages, in one direction.
 #[derive(Debug, Default)]
 pub struct Deflated {
-    /// As they were on the way.
+    /// Bytes as they were sent.
     pub compressed: Tally,
-    /// Before they were compressed, or after.
+    /// Bytes before compression, or after decompression.
     pub plain: Tally,
 }
 
@@ -71,8 +71,8 @@ pub struct ServiceMetrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet, with `workers` to count. `services` are the paths of the services, by
-    /// their numbers.
+    /// Counts of zero for this number of `workers`. `services` are the paths of the services, by their
+    /// numbers.
     #[must_use]
     pub fn new(
         workers: usize,
@@ -92,7 +92,7 @@ impl Metrics {
         &self.workers
     }
 
-    /// The sum of something over all workers.
+    /// The sum of one count over all workers.
     pub fn sum(&self, tally: impl Fn(&WorkerMetrics) -> &Tally) -> u64 {
         self.workers.iter().map(|worker| tally(worker).get()).sum()
     }
@@ -103,7 +103,7 @@ impl Metrics {
         self.journal.metrics().pings.get()
     }
 
-    /// Who pings, over all workers, the one with the latest ping first.
+    /// The clients of all workers by name, the one with the latest ping first.
     #[must_use]
     pub fn clients(&self) -> Vec<Known> {
         clients::merged(self.workers.iter().map(|worker| &worker.clients))
@@ -111,7 +111,7 @@ impl Metrics {
 }
 
 impl WorkerMetrics {
-    /// Nothing counted yet, for so many services; times count from `started`.
+    /// Counts of zero for this number of `services`; times count from `started`.
     #[must_use]
     pub fn new(started: Instant, services: usize) -> Self {
         Self {

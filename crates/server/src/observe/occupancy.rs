@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// The places of a server.
 #[derive(Debug)]
@@ -34,12 +36,12 @@ pub struct Place {
 pub enum Full {
     /// Every place is taken (`MAX_CONNECTIONS`).
     All(usize),
-    /// Every place of that address is (`MAX_PER_ADDRESS`).
+    /// Every place of the address is taken (`MAX_PER_ADDRESS`).
     Address(usize),
 }
 
 impl Occupancy {
-    /// Nobody is there yet. At most `max` places, and `per_address` for one address.
+    /// An empty server with at most `max` places, and `per_address` for one address.
     #[must_use]
     pub fn new(max: usize, per_address: Option<usize>) -> Self {
         let per_address = per_address.map(|max| PerAddress { max, taken: Mutex::default() });
@@ -69,12 +71,11 @@ impl Occupancy {
     /// # Errors
     /// When there is none.
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
-        let is_full = |taken| (taken < self.max).then_some(taken + 1);
+        let one_more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, is_full)
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| Full::All(self.max))?;
         let address = network(address);
-        // From here on the place gives back what it has taken.
         if let Some(places) = &self.per_address
             && let Err(full) = places.enter(address)
         {
@@ -85,8 +86,8 @@ impl Occupancy {
     }
 }
 
-/// What counts as one address: a host has one of IPv4, or a network of 64 bits of IPv6, in which it
-/// takes addresses as it likes (RFC 7934, section 6).
+/// The key under which the limits for one address count: an IPv4 address, or the /64 network of an
+/// IPv6 address, in which a host may use any address (RFC 7934, section 6).
 #[must_use]
 pub fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -97,7 +98,7 @@ pub fn network(address: IpAddr) -> IpAddr {
 
 impl PerAddress {
     fn enter(&self, address: IpAddr) -> Result<(), Full> {
-        let mut addresses = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.taken.lock();
         let taken = addresses.entry(address).or_default();
         if *taken >= self.max {
             return Err(Full::Address(self.max));
@@ -107,7 +108,7 @@ impl PerAddress {
     }
 
     fn leave(&self, address: IpAddr) {
-        let mut addresses = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.taken.lock();
         if let Some(taken) = addresses.get_mut(&address) {
             *taken -= 1;
             if *taken == 0 {
@@ -170,6 +171,6 @@ mod tests {
         assert!(occupancy.enter(B).is_ok());
         drop(places);
         assert!(occupancy.enter(A).is_ok());
-        assert!(occupancy.per_address.as_ref().unwrap().taken.lock().unwrap().is_empty());
+        assert!(occupancy.per_address.as_ref().unwrap().taken.lock().is_empty());
     }
 }

@@ -1,9 +1,9 @@
-//! Where a client is, as events show it.
+//! The address of a client, as events show it.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// Where a client is.
+/// The address of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// At the other end of the connection.

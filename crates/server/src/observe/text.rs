@@ -8,7 +8,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily,
 use prometheus::{Encoder, TextEncoder};
 
 use super::metrics::Deflated;
-use super::{Cause, Metrics};
+use super::{Cause, Metrics, ServiceMetrics};
 use crate::tally::{Histogram, Tally};
 
 /// The `Content-Type` of the text.
@@ -18,10 +18,10 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 const NANOS: f64 = 1e9;
 
 impl Metrics {
-    /// Everything that is counted, as text.
+    /// All metrics as text.
     ///
     /// # Errors
-    /// When the encoder refuses, which a name that is not allowed would make it do.
+    /// When the encoder refuses a metric; it does so for invalid names.
     pub fn text(&self) -> io::Result<String> {
         let mut families = self.families();
         // Without /proc only the metrics of the process are missing.
@@ -34,9 +34,11 @@ impl Metrics {
     fn families(&self) -> Vec<MetricFamily> {
         let log = self.journal.metrics();
         let version = labelled("version", env!("CARGO_PKG_VERSION"), gauge(1.0));
-        let by_service = |value: fn(&Self, usize) -> Metric| {
-            let services = self.services.iter().enumerate();
-            services.map(move |(number, path)| labelled("service", path, value(self, number)))
+        let by_service = |metric: fn(f64) -> Metric, tally: fn(&ServiceMetrics) -> &Tally| {
+            self.services.iter().enumerate().map(move |(number, path)| {
+                let sum = self.sum(|worker| tally(worker.service(number)));
+                labelled("service", path, metric(sum as f64))
+            })
         };
         let by_direction = |tally: fn(&Deflated) -> &Tally| {
             [
@@ -46,8 +48,7 @@ impl Metrics {
             .map(|(direction, bytes)| labelled("direction", direction, counter(bytes as f64)))
         };
         let by_cause = Cause::ALL
-            .into_iter()
-            .map(|cause| labelled("cause", cause.label(), counter(self.errors.get(cause) as f64)));
+            .map(|(cause, label)| labelled("cause", label, counter(self.errors.get(cause) as f64)));
         vec![
             family(GAUGE, "websockets_build_info", "The version of the server.", [version]),
             family(
@@ -60,25 +61,19 @@ impl Metrics {
                 GAUGE,
                 "websockets_connections",
                 "Connections at present.",
-                by_service(|this, service| {
-                    gauge(this.sum(|worker| &worker.service(service).open) as f64)
-                }),
+                by_service(gauge, |service| &service.open),
             ),
             family(
                 COUNTER,
                 "websockets_connections_total",
                 "Connections so far.",
-                by_service(|this, service| {
-                    counter(this.sum(|worker| &worker.service(service).opened) as f64)
-                }),
+                by_service(counter, |service| &service.opened),
             ),
             family(
                 COUNTER,
                 "websockets_messages_total",
                 "Messages from clients.",
-                by_service(|this, service| {
-                    counter(this.sum(|worker| &worker.service(service).messages) as f64)
-                }),
+                by_service(counter, |service| &service.messages),
             ),
             family(
                 COUNTER,
@@ -151,7 +146,7 @@ impl Metrics {
     }
 }
 
-/// Metrics of the process from /proc, under the usual names of Prometheus exporters.
+/// Metrics of the process from /proc, under the names that Prometheus's client libraries use.
 fn process() -> ProcResult<Vec<MetricFamily>> {
     let process = Process::myself()?;
     let stat = process.stat()?;
@@ -160,22 +155,14 @@ fn process() -> ProcResult<Vec<MetricFamily>> {
         LimitValue::Value(limit) => limit as f64,
         LimitValue::Unlimited => f64::INFINITY,
     };
+    let cpu = (stat.utime + stat.stime) as f64 / ticks;
+    let resident = stat.rss_bytes().get() as f64;
     let started = procfs::boot_time_secs()? as f64 + stat.starttime as f64 / ticks;
     let figures = [
-        (
-            COUNTER,
-            "process_cpu_seconds_total",
-            "Processor time in seconds.",
-            (stat.utime + stat.stime) as f64 / ticks,
-        ),
+        (COUNTER, "process_cpu_seconds_total", "Processor time in seconds.", cpu),
         (GAUGE, "process_open_fds", "Open file descriptors.", process.fd_count()? as f64),
         (GAUGE, "process_max_fds", "Most open file descriptors.", max_fds),
-        (
-            GAUGE,
-            "process_resident_memory_bytes",
-            "Resident memory in bytes.",
-            stat.rss_bytes().get() as f64,
-        ),
+        (GAUGE, "process_resident_memory_bytes", "Resident memory in bytes.", resident),
         (GAUGE, "process_virtual_memory_bytes", "Virtual memory in bytes.", stat.vsize as f64),
         (GAUGE, "process_threads", "Threads.", stat.num_threads as f64),
         (
@@ -233,7 +220,7 @@ fn counter(value: f64) -> Metric {
     metric
 }
 
-/// A histogram whose values are shown divided by `unit`.
+/// The metric of a histogram, with bounds and sum divided by `unit`.
 fn histogram<const BOUNDS: usize>(values: &Histogram<BOUNDS>, unit: f64) -> Metric {
     let bucket = |(bound, count): (u64, u64)| {
         let mut bucket = Bucket::default();

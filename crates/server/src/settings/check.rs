@@ -1,12 +1,12 @@
-//! What holds between settings.
+//! Checks of settings against each other.
 
 use super::Settings;
 
 impl Settings {
-    /// Checks the settings that are right each by itself against each other.
+    /// Checks settings, each valid by itself, against each other.
     ///
     /// # Errors
-    /// Which of them do not go together, and what is allowed, in one line.
+    /// Which settings do not go together, and what is allowed, in one line.
     pub fn check(&self) -> Result<(), String> {
         if self.tls_dir.is_some() && self.tls_listen() == self.listen && !self.has_free_port() {
             return Err(format!(
@@ -30,7 +30,7 @@ impl Settings {
         }
     }
 
-    /// Whether the system chooses the port, another one for each listener.
+    /// Whether the port is 0: the system chooses another port for each listener.
     fn has_free_port(&self) -> bool {
         self.listen.port() == 0
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn one_port_does_not_speak_both() {
+    fn one_port_is_not_for_both_ws_and_wss() {
         let both = ["--tls-listen=127.0.0.1:80", "--listen=127.0.0.1:80"];
         assert_eq!(settings(&both).check(), Ok(()));
         let error = settings(&[&both[..], &["--tls-dir=tls"]].concat()).check().unwrap_err();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_messages_have_room_for_one_of_each_worker() {
+    fn max_unfinished_holds_a_message_for_each_worker() {
         assert_eq!(settings(&["--max-unfinished=128K"]).check(), Ok(()));
         let error = settings(&["--max-unfinished=131071"]).check().unwrap_err();
         assert_eq!(
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_nothing_is_warned_of() {
+    fn a_setting_without_effect_is_warned_of() {
         for (args, warned) in [
             (&[][..], &[][..]),
             (&["--tls-listen=[::]:1", "--tls-names=a"], &["TLS_LISTEN", "TLS_NAMES"]),

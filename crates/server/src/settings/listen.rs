@@ -5,8 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// Longest name of a host (RFC 1035, section 2.3.4).
-const MAX_NAME: usize = 253;
+use rustls_pki_types::DnsName;
 
 /// A place to listen at: an address or the name of a host, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ impl ListenAddress {
         }
     }
 
-    /// All addresses that it stands for, at least one. Looking a name up blocks.
+    /// All addresses, at least one. Looking up a name blocks.
     ///
     /// # Errors
     /// When the name is unknown.
@@ -51,8 +50,8 @@ impl ListenAddress {
         Ok(addresses)
     }
 
-    /// Binds something to each address, at least one. An address of a name that the machine does
-    /// not have is left out: names stand for `::1` also where there is no IPv6.
+    /// Binds a listener to each address, at least one. Addresses that this machine does not have are
+    /// left out, if another one is bound: `localhost` stands for `::1` also without IPv6.
     ///
     /// # Errors
     /// Which address of the setting cannot be listened on, why, and what to do.
@@ -113,24 +112,12 @@ impl FromStr for ListenAddress {
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
+        // No name ends in a label of digits, so a mistyped IPv4 address is refused here.
         text.rsplit_once(':')
-            .filter(|(name, _)| is_name(name))
+            .filter(|(name, _)| DnsName::try_from(*name).is_ok())
             .and_then(|(name, port)| Some(Self::Name(name.to_owned(), port.parse().ok()?)))
             .ok_or_else(|| "allowed is an address or a name, and a port, such as 0.0.0.0:8765, [::]:8765 or localhost:8765".into())
     }
-}
-
-/// Whether a text may be the name of a host: labels of letters, digits, hyphens and underscores,
-/// the last one not a number, which an address that is mistyped would end in.
-fn is_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        !label.is_empty() && !label.starts_with('-') && label.bytes().all(is_allowed)
-    };
-    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= MAX_NAME
-        && text.split('.').all(is_label)
-        && !text.rsplit('.').next().is_some_and(is_number)
 }
 
 impl fmt::Display for ListenAddress {
@@ -188,17 +175,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_refuses_is_told_with_what_to_do() {
-        let refused = |kind: ErrorKind| {
-            listen("127.0.0.1:80").bind("LISTEN", |_| Err::<(), _>(kind.into())).unwrap_err()
-        };
+    fn an_address_that_cannot_be_listened_on_is_told_with_advice() {
         for (kind, advice) in [
             (ErrorKind::AddrInUse, "stop the program"),
             (ErrorKind::PermissionDenied, "below 1024"),
             (ErrorKind::AddrNotAvailable, "such as 0.0.0.0:80"),
             (ErrorKind::OutOfMemory, "choose another LISTEN"),
         ] {
-            let told = refused(kind);
+            let refused = listen("127.0.0.1:80").bind("LISTEN", |_| Err::<(), _>(kind.into()));
+            let told = refused.unwrap_err();
             assert!(told.starts_with("cannot listen on 127.0.0.1:80: "), "{told}");
             assert!(told.contains(advice) && told.contains("LISTEN"), "{told}");
         }

@@ -60,29 +60,13 @@ pub struct Settings {
     pub log_keep: Option<u32>,
 
     /// Tells each message to a service but the pings on stderr, with path and peer
-    #[arg(
-        long,
-        env,
-        value_name = "on|off",
-        num_args = 0..=1,
-        default_value = "off",
-        default_missing_value = "on",
-        action = ArgAction::Set,
-        value_parser = switch
-    )]
+    #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_value = "off", default_missing_value = "on")]
     pub log_messages: bool,
 
     /// The service at /probe, which answers the client's probes
-    #[arg(
-        long,
-        env,
-        value_name = "on|off",
-        num_args = 0..=1,
-        default_value = "on",
-        default_missing_value = "on",
-        action = ArgAction::Set,
-        value_parser = switch
-    )]
+    #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_value = "on", default_missing_value = "on")]
     pub probe: bool,
 
     /// Threads that serve connections [default: one a core]
@@ -107,16 +91,8 @@ pub struct Settings {
     pub max_unfinished: Option<usize>,
 
     /// Compresses messages (permessage-deflate) for clients that offer it
-    #[arg(
-        long,
-        env,
-        value_name = "on|off",
-        num_args = 0..=1,
-        default_value = "on",
-        default_missing_value = "on",
-        action = ArgAction::Set,
-        value_parser = switch
-    )]
+    #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_value = "on", default_missing_value = "on")]
     pub compression: bool,
 
     /// Time that each reply is held back, as a slow server would
@@ -170,7 +146,7 @@ pub enum Command {
     Documentation(Documentation),
 }
 
-/// As the setting has it.
+/// The value of `LOG_SYNC`.
 impl fmt::Display for SyncPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.to_possible_value().as_ref().map_or("", PossibleValue::get_name))
@@ -184,7 +160,7 @@ impl Settings {
         self.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
     }
 
-    /// The settings that concern the connections of each of these workers.
+    /// The limits for the connections of one worker of `workers`.
     #[must_use]
     pub fn limits(&self, workers: usize) -> Limits {
         Limits {
@@ -195,7 +171,7 @@ impl Settings {
         }
     }
 
-    /// Where TLS is spoken, if it is.
+    /// The address to listen on for TLS, if `TLS_DIR` is set.
     #[must_use]
     pub fn tls_listen(&self) -> ListenAddress {
         self.tls_listen.clone().unwrap_or(TLS_LISTEN)

@@ -1,6 +1,7 @@
-//! What a setting of the server may hold, and what is said where it holds something else.
+//! Value parsers of the server's settings. Their errors say what is allowed.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use program::values::bytes;
 
@@ -14,9 +15,7 @@ const WORKER_CEILING: usize = 1024;
 
 /// A number of rotated logs.
 pub(super) fn keep(text: &str) -> Result<u32, String> {
-    number(text, 1..=u32::MAX as usize)
-        .and_then(|number| u32::try_from(number).ok())
-        .ok_or_else(|| "allowed is a whole number from 1".into())
+    number(text, 1..=u32::MAX).ok_or_else(|| "allowed is a whole number from 1".into())
 }
 
 /// A number of workers.
@@ -52,6 +51,6 @@ pub(super) fn service(path: &str) -> Result<Service, String> {
     })
 }
 
-fn number(text: &str, allowed: RangeInclusive<usize>) -> Option<usize> {
+fn number<N: FromStr + PartialOrd>(text: &str, allowed: RangeInclusive<N>) -> Option<N> {
     text.parse().ok().filter(|number| allowed.contains(number))
 }

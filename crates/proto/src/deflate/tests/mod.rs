@@ -1,4 +1,4 @@
-//! Tests: the negotiation in [`params`], compression beside another implementation here.
+//! Tests: the negotiation in [`params`], compression compared with `miniz_oxide` here.
 
 mod params;
 
@@ -13,13 +13,14 @@ use proptest::sample::select;
 use super::*;
 use crate::frame::{
     CloseCode, Decoder, Error, Mask, Message, Opcode, Role, Violation, encode, encode_deflated,
+    max_deflated_payload,
 };
 
 /// Longest message, in bytes.
 const MAX: usize = 100_000;
 
-/// The payload of a message, from another implementation.
-fn other_payload(state: &mut CompressorOxide, message: &[u8]) -> Vec<u8> {
+/// The payload of a message, compressed by `miniz_oxide`.
+fn miniz_payload(state: &mut CompressorOxide, message: &[u8]) -> Vec<u8> {
     let mut out = vec![0; message.len() + message.len() / 2 + 1000];
     let result = deflate(state, message, &mut out, MZFlush::Sync);
     assert!(result.status.is_ok() && result.bytes_consumed == message.len());
@@ -27,7 +28,7 @@ fn other_payload(state: &mut CompressorOxide, message: &[u8]) -> Vec<u8> {
     out.strip_suffix(&TAIL).unwrap().to_vec()
 }
 
-fn other_state(level: u8) -> CompressorOxide {
+fn miniz_compressor(level: u8) -> CompressorOxide {
     let mut state = CompressorOxide::new(create_comp_flags_from_zip_params(level.into(), -15, 0));
     state.set_format_and_level(DataFormat::Raw, level);
     state
@@ -53,10 +54,9 @@ fn inflated(payload: &[u8], max: usize) -> Result<Vec<u8>, Error> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Frames of a peer that compresses with another implementation, in fragments, with a Ping
-    /// frame between them, cut anywhere.
+    /// Messages in fragments, with Ping frames between them, cut anywhere.
     #[test]
-    fn what_another_compresses_arrives_as_it_was(
+    fn messages_compressed_by_miniz_oxide_are_decompressed(
         messages in prop::collection::vec(message(), 1..4),
         level in 0_u8..=10,
         fragment in 1_usize..5000,
@@ -65,7 +65,7 @@ proptest! {
         let mask = Some(Mask([1, 2, 3, 4]));
         let mut stream = Vec::new();
         for message in &messages {
-            let payload = other_payload(&mut other_state(level), message);
+            let payload = miniz_payload(&mut miniz_compressor(level), message);
             if payload.len() <= fragment {
                 encode_deflated(&mut stream, Opcode::Binary, &payload, mask);
                 continue;
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_compressed_another_decompresses(
+    fn compressed_messages_are_decompressed_by_miniz_oxide(
         messages in prop::collection::vec(message(), 1..4),
         bits in 8_u8..=15,
     ) {
@@ -115,18 +115,18 @@ proptest! {
                 prop_assert!(bits == 8 && message.len() > 256);
                 continue;
             };
-            prop_assert!(payload.len() <= max_payload(message.len()), "{}", payload.len());
-            prop_assert_eq!(other_message(payload, bits), Some(message.clone()));
+            prop_assert!(payload.len() <= max_deflated_payload(message.len()), "{}", payload.len());
+            prop_assert_eq!(miniz_message(payload, bits), Some(message.clone()));
         }
     }
 
-    /// A peer that keeps its window.
+    /// A peer with context takeover.
     #[test]
-    fn a_window_is_kept_where_it_was_agreed(messages in prop::collection::vec(message(), 1..6)) {
-        let (mut state, mut window) = (other_state(6), Window::default());
+    fn a_message_may_refer_to_earlier_ones_in_the_window(messages in prop::collection::vec(message(), 1..6)) {
+        let (mut state, mut window) = (miniz_compressor(6), Window::default());
         let mut inflater = Inflater::default();
         for message in messages {
-            let payload = other_payload(&mut state, &message);
+            let payload = miniz_payload(&mut state, &message);
             let arrived = inflater.message(Opcode::Binary, &payload, MAX, Some(&mut window));
             prop_assert_eq!(arrived, Ok(Message::Binary(message.into())));
         }
@@ -144,16 +144,16 @@ proptest! {
             Err(error) => assert!(matches!(error, Error::NotDeflate | Error::TooLong { .. })),
         };
         check(&payload);
-        let mut broken = other_payload(&mut other_state(6), words.concat().as_bytes());
+        let mut broken = miniz_payload(&mut miniz_compressor(6), words.concat().as_bytes());
         let at = at.index(broken.len());
         broken[at] ^= payload.pop().unwrap_or(1);
         check(&broken);
     }
 }
 
-/// The message with this payload, from another implementation that remembers 2^`bits` bytes;
-/// `None` if that is not enough.
-fn other_message(payload: &[u8], bits: u8) -> Option<Vec<u8>> {
+/// The message with this payload, decompressed by `miniz_oxide` with a window of 2^`bits` bytes;
+/// `None` if that is too small.
+fn miniz_message(payload: &[u8], bits: u8) -> Option<Vec<u8>> {
     let input = [payload, &TAIL, &[0x01, 0x00, 0x00, 0xff, 0xff]].concat();
     let (mut state, mut ring) = (DecompressorOxide::new(), vec![0; 1 << bits]);
     let (mut taken, mut at, mut message) = (0, 0, Vec::new());
@@ -177,9 +177,9 @@ fn a_smaller_window_is_kept_to() {
     let message = [&block[..], &block].concat();
     let mut deflater = Deflater::default();
     let wide = deflater.payload(&message, 15).unwrap().to_vec();
-    assert!(wide.len() < 3500 && other_message(&wide, 9) != Some(message.clone()));
+    assert!(wide.len() < 3500 && miniz_message(&wide, 9) != Some(message.clone()));
     let narrow = deflater.payload(&message, 9).unwrap();
-    assert!(narrow.len() > 5000 && other_message(narrow, 9) == Some(message));
+    assert!(narrow.len() > 5000 && miniz_message(narrow, 9) == Some(message));
 }
 
 /// The examples of RFC 7692, section 7.2.3, and what else peers send.
@@ -206,7 +206,7 @@ fn payloads_of_each_form_are_decompressed() {
     ] {
         assert_eq!(inflated(payload, 10).as_deref(), Ok(message), "{payload:x?}");
     }
-    // With what came before (section 7.2.3.2).
+    // With context takeover (section 7.2.3.2).
     let (mut inflater, mut window) = (Inflater::default(), Window::default());
     for payload in [HELLO, &[0xf2, 0x00, 0x11, 0x00, 0x00]] {
         let message = inflater.message(Opcode::Text, payload, 10, Some(&mut window));
@@ -274,7 +274,7 @@ fn a_reserved_bit_has_its_meaning_in_one_place_alone() {
     }
     // An incompressible message is longer when it is compressed.
     let header = |len: usize| [&b"\xc2\x7f"[..], &(len as u64).to_be_bytes()].concat();
-    assert_eq!(decoded(deflate(), &header(max_payload(MAX))), Ok(None));
+    assert_eq!(decoded(deflate(), &header(max_deflated_payload(MAX))), Ok(None));
     let refused = Err(Error::TooLong { max: MAX });
-    assert_eq!(decoded(deflate(), &header(max_payload(MAX) + 1)), refused);
+    assert_eq!(decoded(deflate(), &header(max_deflated_payload(MAX) + 1)), refused);
 }

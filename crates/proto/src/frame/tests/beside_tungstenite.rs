@@ -1,4 +1,4 @@
-//! Random streams, cut anywhere, mean the same to the codec and to tungstenite, for both roles.
+//! The codec and tungstenite decode random streams, cut anywhere, to the same, in both roles.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -14,7 +14,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_stream_means_what_it_means_to_tungstenite(role in role(), frames in stream()) {
+    fn a_stream_is_decoded_as_tungstenite_does(role in role(), frames in stream()) {
         let stream = stream_of(&frames, role);
         let expected = tungstenite::decoded(role, &stream);
         prop_assert_eq!(decoded(role, &stream, &[usize::MAX]), expected);
@@ -39,7 +39,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded(payload in payload(), key: Option<[u8; 4]>, size in 1_usize..80) {
+    fn encoded_frames_are_decoded(payload in payload(), key: Option<[u8; 4]>, size in 1_usize..80) {
         let mask = key.map(Mask);
         let role = if mask.is_some() { Role::Server } else { Role::Client };
         let payload = &payload[..payload.len().min(MAX)];

@@ -1,8 +1,8 @@
-//! Tests of the codec: rules one by one here, and random streams beside tungstenite in
+//! Tests of the codec: rules one by one here, random streams decoded by tungstenite as well in
 //! [`beside_tungstenite`].
 
 mod beside_tungstenite;
-mod different;
+mod differences;
 mod streams;
 mod tungstenite;
 
@@ -19,7 +19,7 @@ const MAX: usize = 1000;
 /// The masking key of all frames here.
 const KEY: [u8; 4] = [0x12, 0xa5, 0x00, 0xff];
 
-/// What a stream was decoded to: the messages, and the close code of the error after them.
+/// The result of decoding a stream: the messages, and the close code of the error after them.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     messages: Vec<Message<'static>>,
@@ -69,8 +69,8 @@ fn stream_of(frames: &[Raw], to: Role) -> Vec<u8> {
     frames.iter().flat_map(|frame| frame.bytes(to)).collect()
 }
 
-/// Decodes `stream` in pieces of these sizes, over and over. A text that repeats the last one is
-/// taken as such.
+/// Decodes `stream` in pieces of these sizes, over and over. A text message that repeats the one
+/// before goes through [`Decoder::take_text`].
 fn decoded(role: Role, stream: &[u8], sizes: &[usize]) -> Outcome {
     let mut decoder = Decoder::new(role, MAX);
     let mut messages = Vec::new();
@@ -177,7 +177,7 @@ fn only_a_text_in_one_frame_is_taken() {
 }
 
 #[test]
-fn what_is_announced_takes_no_memory() {
+fn an_announced_length_takes_no_memory() {
     let mut decoder = Decoder::new(Role::Server, usize::MAX);
     let mut bytes = vec![0x82, 0xff, 0, 0, 0x10, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5];
     assert_eq!(decoder.decode(&mut &mut bytes[..]), Ok(None));

@@ -42,7 +42,7 @@ pub(super) fn decoded(role: Role, stream: &[u8]) -> Outcome {
             Ok(Peer::Binary(bytes)) => Message::Binary(bytes.to_vec().into()),
             Ok(Peer::Ping(bytes)) => Message::Ping(bytes.to_vec().into()),
             Ok(Peer::Pong(bytes)) => Message::Pong(bytes.to_vec().into()),
-            // What tungstenite returns for a code that must not be sent.
+            // tungstenite returns this for a code that must not be sent.
             Ok(Peer::Close(Some(close))) if close.reason == "Protocol violation" => {
                 break Some(CloseCode(close.code.into()));
             }

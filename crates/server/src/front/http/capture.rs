@@ -1,5 +1,5 @@
-//! The head of a request as it arrived, for `/probe`: hyper tells neither the spelling of names nor
-//! the order of headers. What is no request for `/probe` is not kept.
+//! The head of a request as it arrived, for `/probe`: hyper tells neither the spelling of header names
+//! nor the order of headers. Heads of requests for other paths are not kept.
 
 use std::io;
 use std::pin::Pin;
@@ -10,39 +10,37 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::MAX_HEAD;
 
-/// A stream that keeps the head of its request.
+/// A stream that keeps a copy of the head of its request.
 #[derive(Debug)]
 pub(super) struct Captured<S> {
     stream: S,
-    /// `None` if it is not wanted.
-    head: Option<Vec<u8>>,
-    /// The path of the requests that are kept.
-    path: Option<&'static str>,
+    /// The path whose requests are kept, and the head so far; `None` once the head is not wanted.
+    kept: Option<(&'static str, Vec<u8>)>,
 }
 
 impl<S> Captured<S> {
     /// Keeps requests whose path begins with `path`, if there is one.
     pub(super) fn new(stream: S, path: Option<&'static str>) -> Self {
-        Self { stream, head: path.map(|_| Vec::new()), path }
+        Self { stream, kept: path.map(|path| (path, Vec::new())) }
     }
 
-    /// The stream, and what was kept.
+    /// The stream, and the head; empty if the head was not wanted.
     pub(super) fn into_parts(self) -> (S, Vec<u8>) {
-        (self.stream, self.head.unwrap_or_default())
+        (self.stream, self.kept.map(|(_, head)| head).unwrap_or_default())
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let (Some(head), Some(path)) = (&mut self.head, self.path) else { return };
+        let Some((path, head)) = &mut self.kept else { return };
         let room = MAX_HEAD.saturating_sub(head.len());
         head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         if !may_ask_for(path, head) {
-            self.head = None;
+            self.kept = None;
         }
     }
 }
 
-/// Whether a request, which may not have arrived in full, asks for a path, or for a URL as proxies
-/// are asked (RFC 9112, section 3.2.2).
+/// Whether a head, of which a part may be missing, can be that of a GET request for a path that
+/// begins with `path`, or for a whole URL, as requests to proxies have (RFC 9112, section 3.2.2).
 fn may_ask_for(path: &str, head: &[u8]) -> bool {
     let blank = head.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let begins = |head: &[u8], text: &str| head.iter().zip(text.as_bytes()).all(|(a, b)| a == b);
@@ -52,8 +50,8 @@ fn may_ask_for(path: &str, head: &[u8]) -> bool {
 
 const GET: &str = "GET ";
 
-/// What the paths of requests that are kept begin with, where `/probe` is the service at `/` or is
-/// not.
+/// The beginning of the paths whose requests are kept. `is_default`: the service `/probe` is at `/`
+/// too (`DEFAULT_SERVICE`).
 pub(super) fn wanted(is_default: bool) -> &'static str {
     if is_default { path::PING } else { path::PROBE }
 }
@@ -106,7 +104,7 @@ mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
 
-    /// What is kept of a request that arrives in parts of this length.
+    /// The captured head of a request that arrives in parts of this length.
     async fn kept(request: &str, part: usize, path: Option<&'static str>) -> String {
         let mut captured = Captured::new(request.as_bytes(), path);
         let mut buffer = vec![0; part];
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_bounded() {
+    async fn a_captured_head_is_bounded() {
         let request = format!("GET /probe HTTP/1.1\r\n{}", "a".repeat(2 * MAX_HEAD));
         assert_eq!(kept(&request, 1000, Some(path::PROBE)).await.len(), MAX_HEAD);
     }

@@ -1,9 +1,9 @@
-//! Headers as RFC 9110 reads them.
+//! Parsing of header values (RFC 9110).
 
 use hyper::header::{HeaderMap, HeaderName};
 
-/// The elements of a list, over all header lines of that name (RFC 9110, section 5.6.1): blanks
-/// and tabs around them do not count, and neither do empty ones.
+/// The elements of a list, over all header lines of that name (RFC 9110, section 5.6.1), without
+/// blanks and tabs around them, and without empty ones.
 pub(super) fn elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,

@@ -14,11 +14,11 @@ use crate::front::page;
 use crate::observe::CONTENT_TYPE;
 use crate::service::Service;
 
-/// A reply in full.
+/// A reply with its whole body.
 pub(super) type Reply = Response<Cow<'static, str>>;
 
-/// How much of the client's own text is repeated in a reply, in bytes.
-const REPEATED: usize = 200;
+/// Longest part of a client's text that a reply repeats, in bytes.
+const MAX_REPEATED: usize = 200;
 
 /// The reply as hyper sends it.
 pub(super) fn body(reply: Reply) -> Response<Full<Bytes>> {
@@ -28,17 +28,23 @@ pub(super) fn body(reply: Reply) -> Response<Full<Bytes>> {
     })
 }
 
-fn reply(status: StatusCode, kind: &'static str, body: impl Into<Cow<'static, str>>) -> Reply {
-    let mut reply = Response::new(body.into());
-    *reply.status_mut() = status;
-    for (name, value) in [
-        (header::CONTENT_TYPE, kind),
-        (header::CONNECTION, "close"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
+/// The reply with these headers added.
+fn with<const N: usize>(mut reply: Reply, headers: [(HeaderName, &'static str); N]) -> Reply {
+    for (name, value) in headers {
         reply.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     reply
+}
+
+fn reply(status: StatusCode, kind: &'static str, body: impl Into<Cow<'static, str>>) -> Reply {
+    let mut reply = Response::new(body.into());
+    *reply.status_mut() = status;
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONNECTION, "close"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    with(reply, headers)
 }
 
 pub(super) fn text(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Reply {
@@ -56,20 +62,17 @@ pub(super) fn json(text: String) -> Reply {
 /// The page for browsers, which may neither be framed nor ask for anything from elsewhere.
 pub(super) fn page() -> Reply {
     let page = page::page();
-    let mut reply = reply(StatusCode::OK, "text/html; charset=utf-8", page.body);
-    for (name, value) in [
+    let headers = [
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, page.csp),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        // A page that is cross-origin isolated has a clock of 5 µs instead of 100.
+        // Cross-origin isolation: the page's clock then has a resolution of 5 µs instead of 100.
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        reply.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    reply
+    ];
+    with(reply(StatusCode::OK, "text/html; charset=utf-8", page.body), headers)
 }
 
 pub(super) fn not_found(path: &str, services: impl Iterator<Item = Service>) -> Reply {
@@ -94,19 +97,16 @@ pub(super) fn not_an_upgrade() -> Reply {
 }
 
 /// The methods of every path.
-const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+const ALLOWED: [(HeaderName, &str); 1] = [(header::ALLOW, "GET, HEAD, OPTIONS")];
 
 pub(super) fn wrong_method(method: &Method) -> Reply {
-    let mut reply =
-        text(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not allowed here, GET is.\n"));
-    reply.headers_mut().insert(header::ALLOW, ALLOWED);
-    reply
+    let why = format!("{method} is not allowed here, GET is.\n");
+    with(text(StatusCode::METHOD_NOT_ALLOWED, why), ALLOWED)
 }
 
 pub(super) fn options() -> Reply {
-    let mut reply = text(StatusCode::NO_CONTENT, "");
+    let mut reply = with(text(StatusCode::NO_CONTENT, ""), ALLOWED);
     reply.headers_mut().remove(header::CONTENT_TYPE);
-    reply.headers_mut().insert(header::ALLOW, ALLOWED);
     reply
 }
 
@@ -118,13 +118,11 @@ pub(super) fn bad_host() -> Reply {
 }
 
 fn upgrade_required(why: &str) -> Reply {
-    let mut reply = text(StatusCode::UPGRADE_REQUIRED, format!("{why}\n"));
-    reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    reply.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    reply
+    let headers = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
+    with(text(StatusCode::UPGRADE_REQUIRED, format!("{why}\n")), headers)
 }
 
-/// RFC 6455, section 4.4: a version that is not spoken is answered with the one that is.
+/// The reply to another version of the protocol (RFC 6455, section 4.4).
 pub(super) fn wrong_version() -> Reply {
     upgrade_required("This server speaks version 13 of WebSocket (RFC 6455).")
 }
@@ -152,12 +150,10 @@ pub(super) fn too_many_of_address(address: IpAddr, max: usize) -> Reply {
 }
 
 fn busy(why: String) -> Reply {
-    let mut reply = text(StatusCode::SERVICE_UNAVAILABLE, why);
-    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    reply
+    with(text(StatusCode::SERVICE_UNAVAILABLE, why), [(header::RETRY_AFTER, "1")])
 }
 
 /// The beginning of a client's text, escaped.
 fn shown(text: &str) -> String {
-    escape::plain(&text[..text.floor_char_boundary(REPEATED)])
+    escape::plain(&text[..text.floor_char_boundary(MAX_REPEATED)])
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use hyper::body::Incoming;
-use hyper::header;
+use hyper::header::{self, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 use proto::path;
@@ -12,18 +12,21 @@ use tracing::error;
 use super::reply::{self, Reply};
 use super::upgrade::{self, Agreed};
 use super::{Http, UpgradeRequest};
-use crate::healthcheck;
 use crate::observe::{Cause, Full, Peer, warn_throttled};
 use crate::service::Service;
 
-/// Paths that are no services.
-const OWN_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
+/// Paths for plain HTTP alone.
+const HTTP_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
 
-/// A cause for the metrics, and the reply that refuses the request.
+/// Why a request was refused, for the metrics, and the reply.
 type Refused = (Cause, Box<Reply>);
 
 impl Http {
-    /// The reply that upgrades the connection, or the one that does not.
+    /// The `User-Agent` of `server healthcheck`, whose connections cause no events.
+    pub const HEALTHCHECK_AGENT: HeaderValue = HeaderValue::from_static("server-healthcheck");
+
+    /// The reply that upgrades the connection, or the reply to a request that is refused or asks for
+    /// no upgrade. `address` is the other end of the connection.
     pub(super) fn answer(
         &self,
         request: &Request<Incoming>,
@@ -43,18 +46,19 @@ impl Http {
             reply
         })?;
         let is_direct = matches!(peer, Peer::Direct(_));
-        upgrade.is_healthcheck = is_own && is_direct && healthcheck::sent(request.headers());
+        let agent = request.headers().get(header::USER_AGENT);
+        upgrade.is_healthcheck = is_own && is_direct && agent == Some(&Self::HEALTHCHECK_AGENT);
         Ok((reply, upgrade))
     }
 
-    /// The service at a path.
+    /// The service at a path, if there is one and the settings have it on.
     fn service(&self, path: &str) -> Option<Service> {
         let service =
             if path == path::PING { Some(self.default_service) } else { Service::at(path) };
         service.filter(|&service| self.services.has(service))
     }
 
-    /// The reply that upgrades the connection, or the one that refuses that.
+    /// The reply that upgrades the connection, or the one that refuses the upgrade.
     fn upgrade(
         &self,
         request: &Request<Incoming>,
@@ -92,7 +96,7 @@ impl Http {
     fn plain(&self, method: &Method, path: &str, service: Option<Service>) -> Reply {
         // OPTIONS may ask about the server as a whole (RFC 9110, section 9.3.7), and CONNECT names
         // no path (section 9.3.6).
-        let is_known = service.is_some() || OWN_PATHS.contains(&path) || ["*", ""].contains(&path);
+        let is_known = service.is_some() || HTTP_PATHS.contains(&path) || ["*", ""].contains(&path);
         if !is_known {
             self.errors().count(Cause::NotFound);
             return reply::not_found(path, self.services.services());
@@ -129,7 +133,7 @@ impl Http {
     }
 }
 
-/// The reply of an endpoint that failed.
+/// The reply when metrics or status cannot be made.
 fn failed(what: &str, error: &impl std::fmt::Display) -> Reply {
     error!("cannot tell the {what}: {error}");
     reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
@@ -148,8 +152,8 @@ fn path<B>(request: &Request<B>) -> &str {
     }
 }
 
-/// A request of HTTP/1.1 has one Host header, with a host and a port or nothing (RFC 9112, section
-/// 3.2).
+/// Whether a request has one `Host` header, with a host and perhaps a port or empty (RFC 9112,
+/// section 3.2); HTTP/1.0 needs none.
 fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {

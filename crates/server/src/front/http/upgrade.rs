@@ -12,7 +12,7 @@ use super::reply::{self, Reply};
 /// The only version of the protocol (RFC 6455, section 4.1, item 9).
 const VERSION: &str = "13";
 
-/// What client and server agreed on in the opening handshake.
+/// The subprotocol and the extensions that client and server agreed on.
 #[derive(Clone, Debug)]
 pub(super) struct Agreed {
     pub(super) subprotocol: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct Agreed {
 }
 
 impl Agreed {
-    /// What the reply that accepts an upgrade says.
+    /// Subprotocol and extensions in the reply that accepts an upgrade.
     pub(super) fn of(reply: &Reply) -> Self {
         let said = |name| {
             let value: Option<&HeaderValue> = reply.headers().get(name);
@@ -46,10 +46,11 @@ fn has_content(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
 }
 
-/// The reply that accepts an upgrade, and what it agrees to on compression, if that is allowed.
+/// The reply that accepts an upgrade, and the parameters of compression, if the client offers them
+/// and `compression` is on.
 ///
 /// # Errors
-/// The reply that refuses one that breaks RFC 6455, section 4.2.1.
+/// The reply that refuses a request which breaks RFC 6455, section 4.2.1.
 pub(super) fn accept<B>(
     request: &Request<B>,
     compression: bool,
@@ -65,26 +66,24 @@ pub(super) fn accept<B>(
     if has_content(headers) {
         return Err(reply::bad_upgrade("it may have no content").into());
     }
-    // Item 4: a Connection header with the token "Upgrade". Item 3, the Upgrade header, is what
-    // makes the request an upgrade in the first place.
+    // Item 4: a Connection header with the token "Upgrade". Item 3, the Upgrade header, was checked
+    // by `is_wanted`.
     if !has_element(headers, &header::CONNECTION, "upgrade") {
         return Err(reply::bad_upgrade("the Connection header has to contain Upgrade").into());
     }
     // Item 6: the version; section 4.4 has the reply to another one.
-    match single(headers, &header::SEC_WEBSOCKET_VERSION) {
+    match single(headers, "Sec-WebSocket-Version") {
         Ok(version) if version == VERSION => {}
         Ok(_) => return Err(reply::wrong_version().into()),
         Err(why) => return Err(reply::bad_upgrade(&why).into()),
     }
     // Item 5: the key, 16 bytes in base64.
-    let key =
-        single(headers, &header::SEC_WEBSOCKET_KEY).map_err(|why| reply::bad_upgrade(&why))?;
-    if BASE64.decode(key.as_bytes()).is_ok_and(|key| key.len() == 16) {
-        let deflate = if compression { accepted_deflate(headers) } else { None };
-        Ok((switching_protocols(key, first_protocol(headers), deflate), deflate))
-    } else {
-        Err(reply::bad_upgrade("Sec-WebSocket-Key has to be 16 bytes in base64").into())
+    let key = single(headers, "Sec-WebSocket-Key").map_err(|why| reply::bad_upgrade(&why))?;
+    if !BASE64.decode(key.as_bytes()).is_ok_and(|key| key.len() == 16) {
+        return Err(reply::bad_upgrade("Sec-WebSocket-Key has to be 16 bytes in base64").into());
     }
+    let deflate = if compression { accepted_deflate(headers) } else { None };
+    Ok((switching_protocols(key, first_protocol(headers), deflate), deflate))
 }
 
 /// The reply of section 4.2.2, item 5.
@@ -110,30 +109,25 @@ fn switching_protocols(key: &str, protocol: Option<&str>, deflate: Option<Params
 }
 
 /// The value of a header that has to stand in the request once.
-fn single<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<&'a str, String> {
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
     let mut values = headers.get_all(name).iter();
-    let title = title(name);
     match (values.next(), values.next()) {
         (Some(value), None) => {
-            value.to_str().map(str::trim).map_err(|_| format!("{title} is not text"))
+            value.to_str().map(str::trim).map_err(|_| format!("{name} is not text"))
         }
-        (None, _) => Err(format!("{title} is missing")),
-        (Some(_), Some(_)) => Err(format!("{title} stands in it more than once")),
+        (None, _) => Err(format!("{name} is missing")),
+        (Some(_), Some(_)) => Err(format!("{name} stands in it more than once")),
     }
 }
 
-/// The name of a header as people write it.
-fn title(name: &header::HeaderName) -> &'static str {
-    if name == header::SEC_WEBSOCKET_KEY { "Sec-WebSocket-Key" } else { "Sec-WebSocket-Version" }
-}
-
-/// What the server accepts of the client's offers to compress (RFC 7692, section 5).
+/// The offer of compression that the server accepts, if there is one (RFC 7692, section 5).
 fn accepted_deflate(headers: &HeaderMap) -> Option<Params> {
     let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).into_iter();
     Params::accepted(offers.filter_map(|offer| offer.to_str().ok()))
 }
 
-/// The subprotocol that the client prefers: a browser that offers one and gets none hangs up.
+/// The subprotocol that the client prefers. The services do not care, but a browser that offers
+/// subprotocols and gets none hangs up.
 fn first_protocol(headers: &HeaderMap) -> Option<&str> {
     elements(headers, &header::SEC_WEBSOCKET_PROTOCOL).next().filter(|first| is_token(first))
 }

@@ -35,14 +35,14 @@ pub struct Page {
     pub csp: &'static str,
 }
 
-/// What stands in files of its own, and goes into the HTML.
+/// Style or script, which replaces its placeholder in the HTML.
 struct Part {
     placeholder: &'static str,
     text: &'static str,
 }
 
 impl Part {
-    /// The source expression that allows just this text.
+    /// The source expression of the policy that allows just this text.
     fn source(&self) -> String {
         format!("'sha256-{}'", BASE64.encode(&Sha256::digest(self.text)))
     }
@@ -59,8 +59,8 @@ fn body() -> String {
     [STYLE, SCRIPT].iter().fold(HTML.into(), |html, part| html.replace(part.placeholder, part.text))
 }
 
-/// The page may connect to any server, as its user chooses one. Everything else from outside is
-/// refused, also if markup of a message got into the page.
+/// The `Content-Security-Policy`. The page may connect to any WebSocket server, as its user chooses
+/// one. Everything else from outside is refused, even if markup in a message got into the page.
 fn policy() -> String {
     let (style, script) = (STYLE.source(), SCRIPT.source());
     [
@@ -80,7 +80,7 @@ fn policy() -> String {
 mod tests {
     use super::*;
 
-    /// What stands between the only `open` of the page and the `close` behind it.
+    /// The text between the only `open` of the page and the `close` behind it.
     #[track_caller]
     fn between(open: &str, close: &str) -> &'static str {
         let (_, rest) = page().body.split_once(open).expect(open);
@@ -94,8 +94,8 @@ mod tests {
         let script = between("<script type=\"module\">", "</script>");
         assert_eq!((style, script), (STYLE.text, SCRIPT.text));
         for (directive, text) in [("style-src", style), ("script-src", script)] {
-            let hash = BASE64.encode(&Sha256::digest(text));
-            let allowed = format!("; {directive} 'sha256-{hash}';");
+            let source = Part { placeholder: "", text }.source();
+            let allowed = format!("; {directive} {source};");
             assert!(page().csp.contains(&allowed), "{allowed} in {}", page().csp);
         }
         assert!(!page().csp.contains("unsafe"), "{}", page().csp);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn nothing_refers_to_the_outside() {
-        // The name of a namespace, and the server that its user has chosen.
+        // Allowed: the name of a namespace, and a link to the server that the user has chosen.
         let body = ["http://www.w3.org/2000/svg", "https://${url.host}/"]
             .iter()
             .fold(page().body.to_owned(), |body, inner| body.replacen(inner, "", 1));

@@ -1,4 +1,4 @@
-//! What the server prints about certificates, and about how to trust them.
+//! Events about certificates, and about how clients come to trust them.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -9,14 +9,15 @@ use tracing::{info, warn};
 use super::authority::DAY;
 use super::certificate::Details;
 
-/// How an authority is trusted, a line each; `{}` is the path of its certificate.
+/// How each system comes to trust an authority, a line each; `{}` stands for the path of its
+/// certificate.
 const TRUST: &str = include_str!("trust.txt");
 
 /// How long before its end a certificate is warned of.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * DAY.as_secs());
 
-/// Prints that there is a new authority, and how to trust it. `reason` says why an old one would
-/// not do.
+/// Tells of a new authority, and how to trust it. `reason` says why the old one would not do, if
+/// there was one.
 pub(super) fn announce(authority: &Path, reason: Option<&str>) {
     let path = authority.display();
     match reason {
@@ -34,7 +35,7 @@ pub(super) fn announce(authority: &Path, reason: Option<&str>) {
     TRUST.lines().for_each(|line| info!("to trust it, {}", line.replace("{}", &path)));
 }
 
-/// A path as a shell reads it.
+/// A path, quoted for a shell where necessary.
 fn quoted(path: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,%=".contains(c);
     if path.chars().all(is_plain) {
@@ -65,8 +66,8 @@ pub(super) fn warn_of_refusal(details: &Details, now: SystemTime) {
     }
 }
 
-/// Warns of a certificate that expires soon. One of the server's own is replaced long before,
-/// unless its authority expires too.
+/// Warns of a certificate that expires soon. The server replaces its own long before the end, unless
+/// the authority expires too.
 pub(super) fn warn_before_end(details: &Details, is_own: bool, now: SystemTime) {
     if details.not_after > now + WARN_BEFORE {
         return;

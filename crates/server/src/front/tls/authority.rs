@@ -23,7 +23,7 @@ pub(super) const BEFORE_TURN: Duration = DAY;
 const TURN: Duration = Duration::from_secs(365 * DAY.as_secs());
 
 /// From a certificate's turn to its end: a month longer than the turn, for servers that are off.
-/// With the day before, it stays below the 398 days that browsers accept.
+/// With the day before, the validity stays below the 398 days that browsers accept.
 const VALID: Duration = Duration::from_secs(395 * DAY.as_secs());
 
 /// Certificates of an authority.
@@ -47,8 +47,8 @@ pub(super) fn create(
     })
 }
 
-/// An authority for these names only, in PEM, and what it takes to sign with it. The name of the
-/// host tells it from others in a list of trusted authorities.
+/// An authority for these names only, in PEM, and its issuer, which signs. The name of the host
+/// tells the authority from others in a list of trusted authorities.
 pub(super) fn authority(
     host: &str,
     names: &[String],
@@ -68,7 +68,7 @@ pub(super) fn authority(
     Ok((pem, Issuer::new(params, key)))
 }
 
-/// A certificate for these names, before it is signed.
+/// An unsigned certificate for these names, for the turn that begins at `turn`.
 pub(super) fn certificate(names: &[String], turn: SystemTime) -> Result<CertificateParams, Error> {
     let name = names.first().map_or("localhost", String::as_str);
     let mut params = params(name, turn, turn + VALID)?;
@@ -80,8 +80,9 @@ pub(super) fn certificate(names: &[String], turn: SystemTime) -> Result<Certific
     Ok(params)
 }
 
-/// What authority and certificates have in common. The serial number is random: rcgen derives it
-/// from the key by default, and Firefox refuses a second certificate of the same number.
+/// The parameters that authority and certificates have in common. The serial number is random:
+/// rcgen would derive it from the key, which all certificates share, and Firefox refuses a second
+/// certificate with the same issuer and number.
 fn params(name: &str, turn: SystemTime, not_after: SystemTime) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::OrganizationName, "websockets");
@@ -94,7 +95,8 @@ fn params(name: &str, turn: SystemTime, not_after: SystemTime) -> Result<Certifi
     Ok(params)
 }
 
-/// What permits `name`. A DNS name permits those below itself too, so it stands for its wildcard.
+/// The name constraint that permits `name`. A DNS name permits its subdomains too, so `example.com`
+/// serves for `*.example.com`.
 fn subtree(name: &str) -> GeneralSubtree {
     match name.parse::<IpAddr>() {
         Ok(ip) => {

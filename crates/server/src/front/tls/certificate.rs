@@ -1,4 +1,4 @@
-//! What a certificate says, and the pair of certificate and key that a server shows.
+//! The fields of a certificate, and the pair of certificate and key that a server presents.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::folder::{CERTIFICATE, Folder, KEY};
 
-/// What a certificate says.
+/// The fields of a certificate that the server looks at.
 #[derive(Clone, Debug)]
 pub(super) struct Details {
     /// The names and addresses of the server.
@@ -25,7 +25,7 @@ pub(super) struct Details {
     pub(super) public_key: Vec<u8>,
 }
 
-/// A certificate that a server can show, with its chain and key.
+/// A certificate that a server can present, with its chain and key.
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
@@ -61,7 +61,7 @@ impl Certificate {
     /// Reads certificate and key.
     ///
     /// # Errors
-    /// What is wrong with which of the two files.
+    /// Which of the two files is wrong, and why.
     pub(super) fn load(folder: &Folder, provider: &CryptoProvider) -> Result<Self, String> {
         let [certificate, key] = [CERTIFICATE, KEY]
             .map(|name| folder.read(name)?.ok_or_else(|| format!("{name} is missing")));
@@ -94,6 +94,7 @@ fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
+/// The DNS names and IP addresses in the subject alternative name.
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     let names = extension.value.general_names.iter();

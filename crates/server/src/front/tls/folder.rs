@@ -18,7 +18,7 @@ pub(super) const AUTHORITY: &str = "ca.pem";
 /// Everything that the development authority signed.
 pub(super) const ISSUED: &str = "issued.pem";
 
-/// Held while a server writes: several may share the folder.
+/// Lock file, held while a server writes: several may share the folder.
 const LOCK: &str = ".lock";
 
 /// Longest wait for the lock. The work under it takes milliseconds.
@@ -30,7 +30,7 @@ const LOCK_RETRY: Duration = Duration::from_millis(10);
 pub(super) struct Folder(PathBuf);
 
 /// Modification time, size and inode of certificate and key; `None` for a missing file.
-pub(super) type Stamp = [Option<(SystemTime, u64, u64)>; 2];
+pub(super) type Revision = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Folder {
     /// The folder at `path`. It is created if only its last part is missing: a longer missing
@@ -58,6 +58,7 @@ impl Folder {
         Ok(Self(path))
     }
 
+    /// The path of a file of the folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -94,7 +95,10 @@ impl Folder {
         }
     }
 
-    /// Replaces a file in one step. A private key is readable by its owner only.
+    /// Replaces a file atomically. A private key is readable by its owner only.
+    ///
+    /// # Errors
+    /// The name of the file, and why it cannot be written.
     pub(super) fn write(&self, name: &str, content: &str) -> Result<(), String> {
         let mode = if name == KEY { 0o600 } else { 0o644 };
         self.replace(name, content, mode).map_err(|error| format!("cannot write {name}: {error}"))
@@ -104,7 +108,7 @@ impl Folder {
         let new = self.path(&format!(".{name}.new"));
         let _ = fs::remove_file(&new);
         let mut file = OpenOptions::new().create_new(true).write(true).mode(mode).open(&new)?;
-        // The umask may have taken the readers of a public file away.
+        // The umask may have made a public file unreadable for others.
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content.as_bytes())?;
         file.sync_all()?;
@@ -112,7 +116,7 @@ impl Folder {
     }
 
     /// A value that changes whenever certificate or key change.
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(super) fn revision(&self) -> Revision {
         [CERTIFICATE, KEY].map(|name| {
             let metadata = fs::metadata(self.path(name)).ok()?;
             Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))

@@ -18,8 +18,8 @@ pub(super) fn ignore(folder: &Path) {
     }
 }
 
-/// Warns if git would commit the key in a folder of the operator. Where git is not installed,
-/// nobody can tell.
+/// Warns if git would commit the key in a folder of the operator. Says nothing if git is not
+/// installed.
 pub(super) fn warn_if_not_ignored(folder: &Path) {
     if !is_in_work_tree(folder) {
         return;

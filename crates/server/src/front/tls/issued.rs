@@ -1,7 +1,7 @@
 //! `issued.pem`: the development authority and all its certificates, one for each year.
 //!
-//! The file also tells which files belong to the server: what is not in here was put into the
-//! folder by the operator, and is never changed.
+//! The file also tells which files belong to the server: a certificate that is not in `issued.pem`
+//! was put into the folder by the operator, and is never changed.
 
 use std::time::SystemTime;
 
@@ -19,12 +19,14 @@ pub(super) struct Entry {
     pub(super) details: Details,
 }
 
-/// The content of the file: an authority, and its certificates in the order of their turns. What an
-/// older authority left in the folder may stand before.
+/// The content of the file: an authority, and its certificates in the order of their turns. Before
+/// them may stand the published certificate and authority of the time before a new authority.
 #[derive(Debug)]
 pub(super) struct Issued(Vec<Entry>);
 
 impl Issued {
+    /// Parses certificates in PEM.
+    ///
     /// # Errors
     /// What is wrong with the text.
     pub(super) fn parse(text: &str) -> Result<Self, String> {

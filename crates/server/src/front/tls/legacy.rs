@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use tracing::info;
 
@@ -18,7 +19,8 @@ pub(super) fn is_in(folder: &Folder) -> bool {
     is_own(folder, AUTHORITY) && is_own(folder, AUTHORITY_KEY)
 }
 
-/// Deletes the key of the authority. Clients go on trusting it, as long as the certificate lasts.
+/// Deletes the key of the authority. Clients still trust the authority, until its certificate
+/// expires.
 ///
 /// # Errors
 /// Which file cannot be written or deleted.
@@ -41,6 +43,6 @@ fn is_own(folder: &Folder, name: &str) -> bool {
     let (Ok(Some(content)), Ok(Some(files))) = (folder.read(name), folder.read(OWN_FILES)) else {
         return false;
     };
-    let digest: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = HEXLOWER.encode(&Sha256::digest(content));
     files.lines().any(|listed| listed == format!("{digest}  {name}"))
 }

@@ -1,8 +1,8 @@
 //! TLS: the certificate that new connections are shown, and where it comes from.
 //!
-//! At the start, [`keeper`] brings the folder into the state in which it should be, with an
-//! [`authority`] of its own if the operator has no certificate; [`certificate`] then loads what is
-//! there. From then on, [`watcher`] does the same again when files or the time ask for it.
+//! At the start, [`provision`] puts a certificate of a development [`authority`] into the folder, if
+//! the operator has none there; [`certificate`] loads the one that is there. From then on,
+//! [`watcher`] renews the certificate before it expires, and loads it when the files change.
 
 mod advice;
 mod authority;
@@ -10,9 +10,9 @@ mod certificate;
 mod folder;
 mod git;
 mod issued;
-mod keeper;
 mod legacy;
 mod names;
+mod provision;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -22,9 +22,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::SystemTime;
-use std::{fmt, io, thread};
+use std::{io, thread};
 
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -34,10 +33,10 @@ use certificate::Certificate;
 use folder::{AUTHORITY, Folder};
 use watcher::{Current, Watcher};
 
-pub use names::{InvalidNames, Names};
+pub use names::Names;
 pub use stream::Secure;
 
-/// What a server has to know for TLS.
+/// Where the certificate is, and what a new one is for.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Folder of certificate and key (`TLS_DIR`).
@@ -49,23 +48,18 @@ pub struct Options {
 }
 
 /// The certificate of a server.
+#[derive(Debug)]
 pub struct Tls {
     watcher: Watcher,
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
 }
 
 /// Asks for the certificate to be loaded again.
 #[derive(Clone, Debug)]
 pub struct Reload(Sender<()>);
 
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("watcher", &self.watcher).finish_non_exhaustive()
-    }
-}
-
 impl Tls {
-    /// Loads the certificate, which is created before if the folder holds none.
+    /// Creates a certificate if the folder holds none, and loads the one that it holds.
     ///
     /// # Errors
     /// A clause that says what is wrong with the folder or the files in it.
@@ -74,17 +68,16 @@ impl Tls {
         let folder = Folder::open(&dir)?;
         let host = names::host_name(&host);
         let now = SystemTime::now();
-        let kept = keeper::keep(&folder, &names.with_usual(), host.as_deref(), now);
-        let loaded = folder.stamp();
+        let provisioned = provision::ensure(&folder, &names.with_usual(), host.as_deref(), now);
+        let loaded = folder.revision();
         let provider = Arc::new(ring::default_provider());
-        // What kept the server from creating a certificate explains why there is none to load.
-        let certificate = Certificate::load(&folder, &provider)
-            .map_err(|cause| kept.clone().err().unwrap_or(cause))?;
-        if let Err(cause) = kept {
+        // If no certificate could be created, that is why there is none to load.
+        let Certificate { key, details } = Certificate::load(&folder, &provider)
+            .map_err(|cause| provisioned.clone().err().unwrap_or(cause))?;
+        if let Err(cause) = provisioned {
             warn!("the certificate is not renewed: {cause}");
         }
-        let Certificate { key, details } = certificate;
-        let is_own = keeper::is_own(&folder);
+        let is_own = provision::is_own(&folder);
         info!("certificate: {}", advice::describe(&details));
         if is_own {
             info!("clients have to trust its authority, {}", folder.path(AUTHORITY).display());
@@ -98,26 +91,27 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&current) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { watcher: Watcher { folder, loaded, provider, current, details }, acceptor })
+        let watcher = Watcher { folder, loaded, provider, current, details };
+        Ok(Self { watcher, config: Arc::new(config) })
     }
 
-    /// Keeps the certificate up to date from now on, in a thread of its own.
+    /// Keeps the certificate up to date from now on, in a thread of its own. Returns the
+    /// configuration for connections, which always has the present certificate.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(self) -> io::Result<(TlsAcceptor, Reload)> {
+    pub fn start(self) -> io::Result<(Arc<ServerConfig>, Reload)> {
         let (reload, reloads) = channel();
         let watcher = self.watcher;
         thread::Builder::new().name("certificate".into()).spawn(move || watcher.run(&reloads))?;
-        Ok((self.acceptor, Reload(reload)))
+        Ok((self.config, Reload(reload)))
     }
 }
 
 impl Reload {
     /// Has the certificate loaded at once.
     pub fn reload(&self) {
-        // The watcher ends with the server; then nobody needs a certificate.
+        // Sending fails once the watcher has ended, which happens only with the server.
         let _ = self.0.send(());
     }
 }

@@ -1,12 +1,11 @@
 //! The names that a certificate is for.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use rustls_pki_types::DnsName;
 
-/// Names that every server has: those of the machine itself, and that of the service in Compose.
+/// Names in every certificate: those of the machine itself, and that of the service in Compose.
 const USUAL: [&str; 4] = ["localhost", "127.0.0.1", "::1", "server"];
 
 /// Length of the host name that Docker gives a container: the start of its ID, in hexadecimal.
@@ -17,21 +16,11 @@ const CONTAINER_ID: usize = 12;
 pub struct Names(Vec<String>);
 
 /// The error for a text that is not a list of names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidNames;
-
-impl std::error::Error for InvalidNames {}
-
-impl fmt::Display for InvalidNames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "allowed is a list of names and addresses, such as example.com,*.example.com,192.0.2.7",
-        )
-    }
-}
+const INVALID: &str =
+    "allowed is a list of names and addresses, such as example.com,*.example.com,192.0.2.7";
 
 impl Names {
-    /// These names, behind those that every server has.
+    /// [`USUAL`], then these names, each once.
     #[must_use]
     pub fn with_usual(&self) -> Vec<String> {
         let mut names: Vec<String> = USUAL.map(Into::into).into();
@@ -45,23 +34,23 @@ impl Names {
 }
 
 impl FromStr for Names {
-    type Err = InvalidNames;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidNames> {
-        let names = text.split(',').map(|part| normalized(part.trim()).ok_or(InvalidNames));
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let names = text.split(',').map(|part| normalized(part.trim()).ok_or(INVALID));
         names.collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// The name of this host as a certificate has it. `None` for a text that a certificate cannot have,
-/// and for the ID of a container, which is another one after each start.
+/// The name of this host as a certificate has it. `None` if the name is not valid in a certificate,
+/// and for the ID of a container, since each container has another one.
 pub(super) fn host_name(text: &str) -> Option<String> {
     let is_container_id =
         text.len() == CONTAINER_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_container_id { None } else { normalized(text) }
 }
 
-/// The name or address as a certificate has it.
+/// A name or address in the form that certificates have; `None` if it is neither.
 fn normalized(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_string());
@@ -80,7 +69,7 @@ mod tests {
             assert!(text.parse::<Names>().is_ok(), "{text}");
         }
         for text in ["", "a,", "a b", "https://a", "a:80", "*", "a*.b", "-a", "é.com", "[::1]"] {
-            assert_eq!(text.parse::<Names>(), Err(InvalidNames), "{text}");
+            assert_eq!(text.parse::<Names>(), Err(INVALID), "{text}");
         }
     }
 

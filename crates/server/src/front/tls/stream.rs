@@ -1,4 +1,4 @@
-//! A TLS stream, as the connection of a worker needs it.
+//! A non-blocking TLS stream, as a worker's connection needs it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
@@ -13,22 +13,22 @@ use crate::worker::connection::{Socket, Stream};
 pub struct Secure {
     tls: ServerConnection,
     socket: Metered,
-    /// Bytes that are decrypted and were not read.
+    /// Decrypted bytes that were not read yet.
     decrypted: usize,
 }
 
-/// A socket that notes what becomes of it below TLS.
+/// A socket that records what the reads and writes of TLS records came to.
 #[derive(Debug)]
 struct Metered {
     socket: Socket,
     /// The last read brought less than there was room for.
     drained: bool,
-    /// Something was written since that was last asked.
+    /// Bytes were written since the last [`Stream::has_progressed`].
     has_moved: bool,
 }
 
 impl Secure {
-    /// Goes on where a handshake ended.
+    /// The stream of a connection whose handshake is over.
     #[must_use]
     pub fn new(socket: Socket, tls: ServerConnection) -> Self {
         let socket = Metered { socket, drained: false, has_moved: false };
@@ -47,12 +47,13 @@ impl Secure {
         Ok(())
     }
 
-    /// Reads what has arrived, and decrypts it. Returns how many bytes that were; 0 is the end.
+    /// Reads and decrypts the bytes that have arrived. Returns how many bytes were read; 0 is the end
+    /// of the stream.
     fn receive(&mut self) -> io::Result<usize> {
         let received = self.tls.read_tls(&mut self.socket)?;
         let state = self.tls.process_new_packets();
-        // There may be something to say to the peer, be it why this failed. If it cannot go out
-        // now, it does with what comes next.
+        // Sends what TLS answers: a key update, or an alert about an error. If that is not possible
+        // now, it goes out with the next write.
         let _ = self.flush();
         let state = state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         self.decrypted = state.plaintext_bytes_to_read();
@@ -71,14 +72,14 @@ impl Stream for Secure {
         self.decrypted == 0 && self.socket.drained
     }
 
-    /// Bytes that were taken may still be here, encrypted.
+    /// Bytes that were taken may still be buffered here, encrypted: writes to the socket count.
     fn has_progressed(&mut self, _taken: usize) -> bool {
         mem::take(&mut self.socket.has_moved)
     }
 
     fn shut_down(&mut self) -> io::Result<()> {
         self.tls.send_close_notify();
-        // A peer that takes nothing any more has to do without.
+        // A peer that does not read gets no close_notify.
         let _ = self.flush();
         self.socket.socket.shut_down()
     }
@@ -101,7 +102,7 @@ impl Read for Secure {
 
 impl Write for Secure {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        // What is encrypted takes memory until it has gone out.
+        // Encrypted bytes take memory until they are sent, so the earlier ones go first.
         self.flush()?;
         self.tls.writer().write(buf)
     }

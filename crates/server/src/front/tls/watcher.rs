@@ -1,9 +1,10 @@
-//! The thread that keeps the certificate up to date. Its work is on files, which may be slow.
+//! The thread that keeps the certificate up to date; a thread, since files may be slow.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::RwLock;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
@@ -11,26 +12,26 @@ use tracing::{info, warn};
 
 use super::advice;
 use super::certificate::{Certificate, Details};
-use super::folder::{Folder, Stamp};
-use super::keeper;
+use super::folder::{Folder, Revision};
+use super::provision;
 
 /// Time between two looks at the files.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Time between two checks whether a certificate expires. The server's own are replaced a day
-/// before, at the latest.
+/// Time between two checks whether the certificate expires. Two a day: the server's own is replaced a
+/// day before its end, at the latest.
 const CHECK: Duration = Duration::from_secs(12 * 3600);
 
 /// The certificate that new connections are shown.
 #[derive(Debug)]
 pub(super) struct Current(RwLock<Arc<CertifiedKey>>);
 
-/// Keeps a certificate up to date.
+/// The state of the watching thread.
 #[derive(Debug)]
 pub(super) struct Watcher {
     pub(super) folder: Folder,
     /// The state of the files when they were loaded.
-    pub(super) loaded: Stamp,
+    pub(super) loaded: Revision,
     pub(super) provider: Arc<CryptoProvider>,
     pub(super) current: Arc<Current>,
     pub(super) details: Details,
@@ -41,9 +42,9 @@ impl Current {
         Arc::new(Self(RwLock::new(key)))
     }
 
-    /// Returns whether the new certificate differs from the one before.
+    /// Replaces the certificate. Returns whether the new one differs from the one before.
     fn set(&self, key: Arc<CertifiedKey>) -> bool {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.0.write();
         let differs = current.cert != key.cert;
         *current = key;
         differs
@@ -52,7 +53,7 @@ impl Current {
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(&self.0.read()))
     }
 }
 
@@ -71,53 +72,51 @@ impl Watcher {
                 next_check += CHECK;
                 self.renew();
             }
-            let stamp = self.folder.stamp();
-            if must_reload(stamp, self.loaded, last_look) {
+            let revision = self.folder.revision();
+            if must_reload(revision, self.loaded, last_look) {
                 self.reload();
             }
-            last_look = stamp;
+            last_look = revision;
         }
     }
 
-    /// Puts the next certificate into the folder when its turn has come. Where a file is missing,
-    /// the operator is about to put another one there.
+    /// Puts the next certificate into the folder when its turn has come, unless a file is missing: the
+    /// operator may be about to put another one there.
     fn renew(&self) {
         let now = SystemTime::now();
-        advice::warn_before_end(&self.details, keeper::is_own(&self.folder), now);
-        if self.folder.stamp().contains(&None) {
+        advice::warn_before_end(&self.details, provision::is_own(&self.folder), now);
+        if self.folder.revision().contains(&None) {
             return;
         }
-        // Which names are wanted was decided at the start, perhaps by another server.
-        if let Err(cause) = keeper::keep(&self.folder, &[], None, now) {
+        // No names: those were checked at the start, perhaps by another server with other names.
+        if let Err(cause) = provision::ensure(&self.folder, &[], None, now) {
             warn!("the certificate is not renewed: {cause}");
         }
     }
 
-    /// Shows new connections what the files hold by now.
+    /// Loads the files, for new connections.
     fn reload(&mut self) {
-        self.loaded = self.folder.stamp();
+        self.loaded = self.folder.revision();
         match Certificate::load(&self.folder, &self.provider) {
             Ok(Certificate { key, details }) => {
                 if self.current.set(key) {
                     info!("new certificate: {}", advice::describe(&details));
                     let now = SystemTime::now();
                     advice::warn_of_refusal(&details, now);
-                    advice::warn_before_end(&details, keeper::is_own(&self.folder), now);
+                    advice::warn_before_end(&details, provision::is_own(&self.folder), now);
                 } else {
                     info!("the certificate is still the same");
                 }
                 self.details = details;
             }
-            Err(cause) => {
-                warn!("the new certificate cannot be used, the old one stays: {cause}");
-            }
+            Err(cause) => warn!("the new certificate cannot be used, the old one stays: {cause}"),
         }
     }
 }
 
 /// Whether the files changed since they were loaded, and not since the last look: certificate and
 /// key are replaced one after the other.
-fn must_reload(now: Stamp, loaded: Stamp, last_look: Stamp) -> bool {
+fn must_reload(now: Revision, loaded: Revision, last_look: Revision) -> bool {
     now != loaded && now == last_look
 }
 
@@ -127,13 +126,13 @@ mod tests {
 
     #[test]
     fn files_are_loaded_once_they_stopped_changing() {
-        let stamp = |seconds| {
+        let revision = |seconds| {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
             [Some((at, 1, 1)), Some((at, 1, 2))]
         };
-        assert!(!must_reload(stamp(1), stamp(1), stamp(1)));
-        assert!(!must_reload(stamp(2), stamp(1), stamp(1)));
-        assert!(must_reload(stamp(2), stamp(1), stamp(2)));
-        assert!(must_reload([None, None], stamp(1), [None, None]));
+        assert!(!must_reload(revision(1), revision(1), revision(1)));
+        assert!(!must_reload(revision(2), revision(1), revision(1)));
+        assert!(must_reload(revision(2), revision(1), revision(2)));
+        assert!(must_reload([None, None], revision(1), [None, None]));
     }
 }

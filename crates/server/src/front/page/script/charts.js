@@ -1,4 +1,4 @@
-// Drawings.
+// The charts of round trips and of pings a second.
 
 const charts = {
   isDue: false,
@@ -14,7 +14,7 @@ const charts = {
   },
 };
 
-/** The canvas's pen at its size on the screen, and the colours of the page. */
+/** The canvas's 2D context, scaled to its size on the screen, and the colours of the page. */
 function pen(canvas) {
   const { width, height } = canvas.getBoundingClientRect();
   const ratio = devicePixelRatio;
@@ -66,17 +66,13 @@ function drawAxes({ context, colour }, box, top, y, places) {
   for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     const height = Math.round(y(part * top)) + 0.5;
     line(context, box.left, height, box.right, height);
-    context.fillText(axisNumber(part * top), box.left - 8, height);
+    context.fillText(Number((part * top).toPrecision(3)), box.left - 8, height);
   }
   context.textBaseline = 'bottom';
   context.fillText('now', box.right, box.bottom + 20);
   context.textAlign = 'left';
   context.fillText(`${places} pings ago`, box.left, box.bottom + 20);
   context.fillText('ms', 6, box.bottom + 20);
-}
-
-function axisNumber(ms) {
-  return String(Number(ms.toPrecision(3)));
 }
 
 function line(context, fromX, fromY, toX, toY) {
@@ -103,7 +99,7 @@ function drawLost({ context, colour }, box, samples, x) {
   });
 }
 
-/** The samples without gaps, each as `[index, ms]`. */
+/** The runs of round trips without a lost ping or a break between them, each as `[index, ms]`. */
 function runs(samples) {
   const found = [[]];
   samples.forEach((sample, index) => {

@@ -1,4 +1,4 @@
-// The elements of the page. Whatever comes from outside enters them as text, never as markup.
+// Access to the elements of the page. Text from outside enters them as text, never as markup.
 
 const $ = (id) => document.getElementById(id);
 

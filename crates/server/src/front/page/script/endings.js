@@ -1,4 +1,4 @@
-// Why connections end, and why others are not made.
+// Why connections end, and why they cannot be made.
 
 const CLOSE_CODES = {
   1000: 'normal closure: the purpose of the connection is fulfilled',
@@ -47,7 +47,10 @@ function refusal(url) {
   if (url.port && BLOCKED_PORTS.has(Number(url.port))) {
     return `Browsers block port ${url.port}: no page can connect to it. Let the server listen at another port; programs that are not browsers can use this one.`;
   }
-  return refusedAsMixed(url) ? MIXED : '';
+  if (url.protocol === 'ws:' && location.protocol === 'https:') {
+    return 'This page came over https:, and browsers refuse ws:// from there as mixed content. Choose wss://, or open the page over http:.';
+  }
+  return '';
 }
 
 /** Likely reasons why a connection was not made; browsers do not tell a page the reason. */
@@ -63,9 +66,3 @@ function likelyCauses(url) {
 function securePage(url) {
   return url.protocol === 'wss:' ? `https://${url.host}/` : null;
 }
-
-function refusedAsMixed(url) {
-  return url.protocol === 'ws:' && location.protocol === 'https:';
-}
-
-const MIXED = 'This page came over https:, and browsers refuse ws:// from there as mixed content. Choose wss://, or open the page over http:.';

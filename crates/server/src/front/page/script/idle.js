@@ -1,10 +1,10 @@
-// The idle question: after how long without traffic something cuts a connection, and what keeps it.
+// The idle probe: after how long without traffic something cuts a connection, and which traffic keeps it.
 
 const LONGEST_STEP = 2; // s between two messages of a busy connection
 const LAST_ANSWER = 5_000; // ms for the answer that shows that a connection still works
-const LAST_PING = 9; // number of that question
+const LAST_PING = 9; // number of the ping that is answered so
 
-// What a connection does; a schedule that ends at once is a message without an answer.
+// The kinds of traffic. A schedule of no messages is a message that gets no answer.
 const LANES = [
   { name: 'silence' },
   { name: 'messages from here', says: '{"push":{"every":1,"times":0}}' },
@@ -15,7 +15,8 @@ const LANES = [
 
 /** A connection to /probe with one kind of traffic. */
 class Lane {
-  state = 'opening'; // then none; or held, which ends as cut; or asked, which ends as kept or dumb
+  // opening -> none (no connection) | held; held -> cut | asked; asked -> kept | dumb (no answer).
+  state = 'opening';
   seconds = 0;
   forServer = '';
   connection = '';
@@ -34,7 +35,7 @@ class Lane {
     this.#socket.onclose = () => this.#closed();
   }
 
-  /** Whether what is held still works: something between may have dropped it without a word. */
+  /** Finds out whether a held connection still works: something between may have dropped it silently. */
   async check() {
     if (this.state !== 'held') return;
     clearInterval(this.#timer);
@@ -168,7 +169,7 @@ function laneWords({ state, seconds }) {
   return { held: `held ${time}`, asked: `held ${time}`, kept: `held ${time}`, cut: `cut after ${time}`, dumb: `dead within ${time}`, none: 'not made' }[state] ?? 'opening';
 }
 
-/** Asks over a new connection how the lanes that were lost ended for the server. */
+/** Asks the server over a new connection how the lost lanes ended on its side. */
 async function askTheServer(url, lanes) {
   const lost = lanes.filter(({ state }) => state === 'cut' || state === 'dumb');
   if (!lost.length) return;
@@ -191,7 +192,7 @@ async function askTheServer(url, lanes) {
   socket.close();
 }
 
-/** What the lanes show, the silent one first, in a sentence or two. */
+/** The result in a sentence or two. The first lane is the silent one. */
 function idleVerdict(lanes, most) {
   const [silent, ...busy] = lanes;
   const after = `${silent.seconds.toFixed(1)} s`;

@@ -1,10 +1,10 @@
-// A connection that comes back by itself.
+// A connection that reconnects by itself.
 
-const PATIENCE = 10_000; // ms until an answer counts as lost
-const FIRST_PAUSE = 100; // ms, bound of the first pause between tries
+const ANSWER_TIMEOUT = 10_000; // ms until an answer counts as lost
+const FIRST_PAUSE = 100; // ms; the first pause between tries is at most this long, the next ones at most twice as long as before
 const LONGEST_PAUSE = 10_000; // ms
 
-/** Asks one question at a time, and connects again whatever happens, until it is stopped. */
+/** Sends one request at a time, and reconnects whenever the connection is lost, until it is stopped. */
 class Link {
   #url;
   #on;
@@ -24,7 +24,7 @@ class Link {
     this.#expect();
   }
 
-  /** Gives this connection up for another one. */
+  /** Drops this connection and opens another one after a pause. */
   drop(why) {
     this.#release();
     this.#timer = setTimeout(() => this.#open(), Math.random() * this.#bound);
@@ -54,7 +54,7 @@ class Link {
 
   #expect() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.drop(`no answer within ${PATIENCE / 1000} s`), PATIENCE);
+    this.#timer = setTimeout(() => this.drop(`no answer within ${ANSWER_TIMEOUT / 1000} s`), ANSWER_TIMEOUT);
   }
 
   #release() {

@@ -5,7 +5,7 @@ const MAX_ENTRIES = 1000;
 const log = {
   list: $('log'),
   pending: [],
-  /** Whether the newest is to be seen, as nobody has scrolled away from it. */
+  /** Whether the list keeps showing its end: nobody has scrolled away from it. */
   isFollowing: true,
 
   start() {
@@ -24,7 +24,7 @@ const log = {
   add(kind, text, link) {
     this.pending.push({ at: clockTime(new Date()), kind, text, link });
     if (this.pending.length > MAX_ENTRIES) this.pending.shift();
-    // Together, so that a flood of messages does not lay the page out for each.
+    // Shown in batches, so that a flood of messages does not cause a layout for each.
     if (this.pending.length === 1) setTimeout(() => this.show(), 16);
   },
 

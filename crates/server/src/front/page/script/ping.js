@@ -1,8 +1,8 @@
-// Ping mode.
+// Ping mode: a ping at a time, with statistics.
 
 const MAX_SAMPLES = 600; // round trips that are drawn
 
-/** The figures of a run of pings; samples are round trips in ms, or what stands in their place. */
+/** The statistics of a run of pings. A sample is a round trip in ms, LOST or BREAK. */
 class Figures {
   static LOST = 'lost';
   static BREAK = 'break';
@@ -38,7 +38,7 @@ class Figures {
     return this.sum / this.received;
   }
 
-  /** Of the samples that are kept: the smallest that 99 of 100 do not exceed. */
+  /** 99th percentile of the samples that are kept (nearest rank). */
   get p99() {
     const sorted = this.samples.filter(Number.isFinite).sort((a, b) => a - b);
     return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? NaN;
@@ -87,7 +87,7 @@ class Pinger {
   }
 
   answered(text) {
-    // What comes unasked answers nothing.
+    // A message without a ping under way is no reply.
     if (this.#sentAt === null) return;
     const ms = performance.now() - this.#sentAt;
     this.#sentAt = null;

@@ -1,4 +1,4 @@
-// The state of the server that the page is from.
+// The state of the server that the page is from, asked at /status.
 
 const ASK_EVERY = 1000; // ms between questions
 const MAX_RATES = 60; // pings a second that are drawn
@@ -14,8 +14,7 @@ const state = {
   next: 0,
 
   start() {
-    const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.link = new Link(new URL(`${scheme}//${location.host}/status`), this);
+    this.link = new Link(new URL(`${fields.own.scheme}://${location.host}/status`), this);
     document.addEventListener('visibilitychange', () => this.ask());
   },
 
@@ -56,7 +55,7 @@ const state = {
     charts.redraw();
   },
 
-  /** Pings a second since the answer before, if it came from the same run of the server. */
+  /** Pings a second since the last status; NaN if the server was restarted since. */
   rate(status) {
     const { last } = this;
     this.last = status;
@@ -78,7 +77,7 @@ function showServer(status, rate) {
   put($('server-pings'), wholeNumber.format(status.pings));
   put($('server-rate'), Number.isFinite(rate) ? rateText(rate) : '–');
   put($('server-uptime'), duration(status.uptime));
-  fillTable($('services'), status.services.map(serviceRow));
+  fillTable($('services'), status.services.map(({ path, open, total }) => [path, wholeNumber.format(open), wholeNumber.format(total)]));
   showClients(status);
 }
 
@@ -90,10 +89,6 @@ function rateText(rate) {
   return rate < 9.95 ? rate.toFixed(1) : wholeNumber.format(rate);
 }
 
-function serviceRow({ path, open, total }) {
-  return [path, wholeNumber.format(open), wholeNumber.format(total)];
-}
-
 function showClients({ clients, clients_left_out: leftOut }) {
   const byName = clients.toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
   const row = ({ name, pings, idle }) => [shortened(name, MAX_NAME), wholeNumber.format(pings), ago(idle)];
@@ -102,7 +97,7 @@ function showClients({ clients, clients_left_out: leftOut }) {
   put($('clients-note'), clients.length ? more : 'Nobody has pinged yet.');
 }
 
-/** Makes the rows say `rows`, and touches only what has changed. */
+/** Fills a table with `rows`, and changes only cells whose text differs. */
 function fillTable(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((texts, index) => {

@@ -1,4 +1,4 @@
-// The connection that a person opens.
+// The connection that the user opens with the form.
 
 const talk = {
   socket: null,
@@ -42,7 +42,7 @@ const talk = {
     const agreed = protocol && `, subprotocol ${plain(protocol)}`;
     log.add('connected', `to ${plain(url.href)}${agreed}, ${compression(extensions)}`);
     this.show('on', 'Connected', 'Disconnect');
-    // Where it would bring up a keyboard on the screen, the focus stays.
+    // On a touch screen, focus on the field would bring up the keyboard.
     const isTouched = matchMedia('(pointer: coarse)').matches;
     if (!isTouched && [$('connect'), document.body].includes(document.activeElement)) draft.field.select();
   },

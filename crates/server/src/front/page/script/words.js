@@ -1,4 +1,4 @@
-// Numbers, times and texts of strangers, as a person reads them.
+// Formats numbers, times and texts from outside for people.
 
 const MAX_SHOWN = 1000; // characters of one message
 
@@ -34,14 +34,14 @@ function ago(seconds) {
   return seconds < 10 ? `${seconds.toFixed(1)} s ago` : `${duration(seconds)} ago`;
 }
 
-/** What cannot be seen, or moves what stands around it, as an escape of JSON. */
+/** The text with JSON escapes for characters that are invisible or change the direction of text. */
 function plain(text) {
   const escape = (char) => {
     const known = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }[char];
     const units = Array.from({ length: char.length }, (_, index) => char.charCodeAt(index));
     return known ?? units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');
   };
-  // The joiners hold letters and emoji together.
+  // Zero-width joiners stay: letters and emoji are composed with them.
   return text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escape);
 }
 

@@ -1,4 +1,4 @@
-//! What the server does after a crash or a loss, and about files that are wrong.
+//! Crashes, lost files, and broken files.
 
 use std::os::unix::fs::symlink;
 
@@ -6,15 +6,15 @@ use super::*;
 
 #[test]
 fn a_lost_file_comes_back_and_a_lost_key_needs_a_further_authority() {
-    let dir = Dir::kept();
+    let dir = Dir::provisioned();
     let before = dir.files();
     for lost in [&[CERTIFICATE][..], &[AUTHORITY], &[CERTIFICATE, AUTHORITY]] {
         lost.iter().for_each(|name| dir.remove(name));
-        dir.keep().unwrap();
+        dir.provision().unwrap();
         assert_eq!(dir.files(), before, "{lost:?}");
     }
     dir.remove(KEY);
-    dir.keep().unwrap();
+    dir.provision().unwrap();
     assert!(dir.has_new_authority(&before));
     assert!(dir.is_accepted(&dir.read(AUTHORITY), "localhost"));
     dir.load().unwrap();
@@ -25,12 +25,14 @@ fn a_crash_at_any_write_leaves_files_that_the_next_start_completes() {
     // Files are written in this order; a crash leaves the rest as it was.
     let order = [ISSUED, KEY, AUTHORITY, CERTIFICATE];
     for written in 0..order.len() {
-        for (dir, lost) in [(Dir::new(), None), (Dir::kept(), None), (Dir::kept(), Some(KEY))] {
+        for (dir, lost) in
+            [(Dir::new(), None), (Dir::provisioned(), None), (Dir::provisioned(), Some(KEY))]
+        {
             lost.iter().for_each(|name| dir.remove(name));
             // The second start crashes at the same write.
             for _ in 0..2 {
                 let old = order.map(|name| dir.folder.read(name).unwrap());
-                dir.keep_for(&["localhost", "further"]).unwrap();
+                dir.provision_for(&["localhost", "further"]).unwrap();
                 for (name, old) in order.iter().zip(old).skip(written) {
                     match old {
                         Some(old) => dir.write(name, &old),
@@ -38,7 +40,7 @@ fn a_crash_at_any_write_leaves_files_that_the_next_start_completes() {
                     }
                 }
             }
-            dir.keep_for(&["localhost", "further"]).unwrap();
+            dir.provision_for(&["localhost", "further"]).unwrap();
             assert!(dir.is_accepted(&dir.read(AUTHORITY), "further"), "{written} {lost:?}");
             dir.load().unwrap();
             dir.assert_all_is_well_for(&["further"]);
@@ -47,38 +49,38 @@ fn a_crash_at_any_write_leaves_files_that_the_next_start_completes() {
 }
 
 #[test]
-fn what_is_missing_or_in_the_way_is_named() {
-    let theirs = Dir::kept();
+fn a_missing_file_or_one_in_the_way_is_named() {
+    let theirs = Dir::provisioned();
     for (name, missing) in [(CERTIFICATE, KEY), (KEY, CERTIFICATE)] {
         let dir = Dir::new();
         dir.write(name, &theirs.read(name));
         let told = format!(
             "it holds {name} without {missing}: put {missing} there, or move {name} elsewhere"
         );
-        assert_eq!(dir.keep(), Err(told));
+        assert_eq!(dir.provision(), Err(told));
     }
     let dir = Dir::new();
     for name in [CERTIFICATE, KEY] {
         symlink("../archive/1.pem", dir.folder.path(name)).unwrap();
     }
-    assert_eq!(dir.keep(), Err("cert.pem is a link to a file that does not exist".into()));
+    assert_eq!(dir.provision(), Err("cert.pem is a link to a file that does not exist".into()));
     assert!(dir.folder.path(CERTIFICATE).is_symlink());
 
-    let dir = Dir::kept();
+    let dir = Dir::provisioned();
     dir.write(ISSUED, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
-    assert!(dir.keep().unwrap_err().starts_with("issued.pem is broken: "));
+    assert!(dir.provision().unwrap_err().starts_with("issued.pem is broken: "));
 
     let dir = Dir::new();
     let _held = dir.folder.lock().unwrap();
-    let error = dir.keep().unwrap_err();
+    let error = dir.provision().unwrap_err();
     assert!(error.contains(".lock is locked by another program"), "{error}");
 }
 
 #[test]
 fn an_error_says_what_is_wrong_with_which_file() {
-    let dir = Dir::kept();
+    let dir = Dir::provisioned();
     let (certificate, key) = (dir.read(CERTIFICATE), dir.read(KEY));
-    let other_key = Dir::kept().read(KEY);
+    let other_key = Dir::provisioned().read(KEY);
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     for (certificate, key, told) in [
         ("", key.as_str(), "cert.pem holds no certificate"),

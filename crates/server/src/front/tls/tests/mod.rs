@@ -1,4 +1,4 @@
-//! What becomes of a folder.
+//! Tests of [`provision`] on real folders.
 
 mod accidents;
 mod operator;
@@ -20,7 +20,7 @@ use tokio_rustls::rustls::crypto::ring;
 use super::authority::DAY;
 use super::certificate::{Certificate, Details};
 use super::folder::{AUTHORITY, CERTIFICATE, Folder, ISSUED, KEY};
-use super::keeper;
+use super::provision;
 
 const FILES: [&str; 4] = [CERTIFICATE, KEY, AUTHORITY, ISSUED];
 const NAMES: [&str; 4] = ["localhost", "127.0.0.1", "::1", "*.example.com"];
@@ -38,19 +38,19 @@ impl Dir {
         Self { _dir: dir, folder, now: SystemTime::UNIX_EPOCH + DAY * 20_000 }
     }
 
-    fn kept() -> Self {
+    fn provisioned() -> Self {
         let dir = Self::new();
-        dir.keep().unwrap();
+        dir.provision().unwrap();
         dir
     }
 
-    fn keep_for(&self, names: &[&str]) -> Result<(), String> {
+    fn provision_for(&self, names: &[&str]) -> Result<(), String> {
         let names: Vec<_> = names.iter().map(|&name| name.into()).collect();
-        keeper::keep(&self.folder, &names, Some("box"), self.now)
+        provision::ensure(&self.folder, &names, Some("box"), self.now)
     }
 
-    fn keep(&self) -> Result<(), String> {
-        self.keep_for(&NAMES)
+    fn provision(&self) -> Result<(), String> {
+        self.provision_for(&NAMES)
     }
 
     fn load(&self) -> Result<Details, String> {
@@ -78,7 +78,7 @@ impl Dir {
     #[track_caller]
     fn assert_all_is_well_for(&self, names: &[&str]) {
         let before = self.files();
-        self.keep_for(names).unwrap();
+        self.provision_for(names).unwrap();
         assert_eq!(self.files(), before);
     }
 
@@ -94,7 +94,7 @@ impl Dir {
         fs::remove_file(self.folder.path(name)).unwrap();
     }
 
-    /// Puts in the pair of another folder.
+    /// Copies certificate and key of another folder.
     fn copy_pair(&self, from: &Self) {
         for name in [CERTIFICATE, KEY] {
             self.write(name, &from.read(name));

@@ -1,5 +1,6 @@
-//! What the server does about files of the operator, and of version 0.1.
+//! Folders with files of the operator, or of version 0.1.
 
+use data_encoding::HEXLOWER;
 use rcgen::KeyPair;
 use sha2::{Digest, Sha256};
 
@@ -9,19 +10,21 @@ use crate::front::tls::authority;
 #[test]
 fn a_file_of_the_operator_is_never_touched() {
     let theirs = Dir::new();
-    theirs.keep_for(&["theirs"]).unwrap();
-    for mut dir in [Dir::new(), Dir::kept()] {
+    theirs.provision_for(&["theirs"]).unwrap();
+    for mut dir in [Dir::new(), Dir::provisioned()] {
         dir.copy_pair(&theirs);
         dir.now += DAY * 10_000;
         dir.assert_all_is_well_for(&NAMES);
         assert_eq!(dir.names(), ["theirs", "box"]);
     }
-    let mut dir = Dir::kept();
+    let mut dir = Dir::provisioned();
     dir.write(AUTHORITY, "theirs");
     dir.now += DAY * 400;
-    dir.keep().unwrap();
+    dir.provision().unwrap();
     assert!(dir.load().unwrap().not_after > dir.now + DAY * 300);
-    assert!(dir.keep_for(&["further"]).unwrap_err().contains("did not create ca.pem: move it"));
+    assert!(
+        dir.provision_for(&["further"]).unwrap_err().contains("did not create ca.pem: move it")
+    );
     assert_eq!(dir.read(AUTHORITY), "theirs");
 }
 
@@ -40,8 +43,7 @@ fn legacy() -> Dir {
     ];
     let mut list = String::new();
     for (name, content) in files {
-        let digest: String =
-            Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = HEXLOWER.encode(&Sha256::digest(&content));
         list += &format!("{digest}  {name}\n");
         dir.write(name, &content);
     }
@@ -53,7 +55,7 @@ fn legacy() -> Dir {
 fn a_folder_of_version_0_1_loses_only_the_key_of_its_authority() {
     let mut dir = legacy();
     let before = dir.files();
-    dir.keep().unwrap();
+    dir.provision().unwrap();
     for name in ["ca-key.pem", "made-by-server.sha256"] {
         assert!(!dir.folder.path(name).exists(), "{name}");
     }
@@ -62,7 +64,7 @@ fn a_folder_of_version_0_1_loses_only_the_key_of_its_authority() {
     }
     dir.assert_all_is_well_for(&NAMES);
     dir.now += DAY * 394;
-    dir.keep().unwrap();
+    dir.provision().unwrap();
     assert!(dir.has_new_authority(&before));
 }
 
@@ -73,8 +75,8 @@ fn an_authority_of_the_operator_in_a_folder_of_version_0_1_keeps_its_key() {
     dir.assert_all_is_well_for(&NAMES);
 
     let dir = legacy();
-    dir.copy_pair(&Dir::kept());
-    dir.keep().unwrap();
+    dir.copy_pair(&Dir::provisioned());
+    dir.provision().unwrap();
     assert!(!dir.folder.path("ca-key.pem").exists());
     dir.assert_all_is_well_for(&NAMES);
 }

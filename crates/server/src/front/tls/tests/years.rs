@@ -1,4 +1,4 @@
-//! What the server does for an empty folder, and as the years go by.
+//! Empty folders, and certificates as the years go by.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -9,7 +9,7 @@ use crate::front::tls::authority;
 
 #[test]
 fn an_empty_folder_gets_an_authority_and_a_certificate() {
-    let dir = Dir::kept();
+    let dir = Dir::provisioned();
     let certificate = dir.load().unwrap();
     assert_eq!(certificate.names, [&NAMES[..], &["box"]].concat());
     assert!(!certificate.is_authority);
@@ -23,7 +23,7 @@ fn an_empty_folder_gets_an_authority_and_a_certificate() {
 
 #[test]
 fn the_only_private_key_is_that_of_the_certificate_and_for_its_owner() {
-    let dir = Dir::kept();
+    let dir = Dir::provisioned();
     for entry in fs::read_dir(dir.folder.path("")).unwrap() {
         let path = entry.unwrap().path();
         let has_key = fs::read_to_string(&path).unwrap().contains("PRIVATE KEY");
@@ -56,13 +56,13 @@ fn an_authority_is_good_for_its_names_only() {
 
 #[test]
 fn certificates_are_renewed_for_three_years_under_the_same_authority() {
-    let mut dir = Dir::kept();
+    let mut dir = Dir::provisioned();
     let (authority, key) = (dir.read(AUTHORITY), dir.read(KEY));
     let mut seen = vec![dir.read(CERTIFICATE)];
     let start = dir.now;
     for day in (0..3 * 365).step_by(5) {
         dir.now = start + DAY * day;
-        dir.keep_for(&[]).unwrap();
+        dir.provision_for(&[]).unwrap();
         assert!(dir.is_accepted(&authority, "localhost"), "day {day}");
         assert!(dir.load().unwrap().not_after > dir.now + DAY * 29, "day {day}");
         if seen.last() != Some(&dir.read(CERTIFICATE)) {
@@ -81,16 +81,16 @@ fn certificates_are_renewed_for_three_years_under_the_same_authority() {
 
 #[test]
 fn an_authority_that_expires_is_replaced_and_the_names_stay() {
-    let mut dir = Dir::kept();
+    let mut dir = Dir::provisioned();
     let before = dir.files();
     let names = dir.names();
     let end = Details::from_pem(&dir.read(AUTHORITY)).unwrap().not_after;
     dir.now = end - DAY * 2;
-    dir.keep().unwrap();
+    dir.provision().unwrap();
     assert!(!dir.has_new_authority(&before));
     assert_eq!(dir.load().unwrap().not_after, end);
     dir.now = end - DAY;
-    dir.keep_for(&[]).unwrap();
+    dir.provision_for(&[]).unwrap();
     assert!(dir.has_new_authority(&before));
     assert!(names.iter().all(|name| dir.names().contains(name)));
     assert!(dir.is_accepted(&dir.read(AUTHORITY), "localhost"));
@@ -99,22 +99,32 @@ fn an_authority_that_expires_is_replaced_and_the_names_stay() {
 #[test]
 fn a_further_name_needs_a_further_authority() {
     let dir = Dir::new();
-    dir.keep_for(&["localhost"]).unwrap();
+    dir.provision_for(&["localhost"]).unwrap();
     let before = dir.files();
-    dir.keep_for(&["localhost", "further"]).unwrap();
+    dir.provision_for(&["localhost", "further"]).unwrap();
     assert!(dir.has_new_authority(&before));
     assert!(dir.is_accepted(&dir.read(AUTHORITY), "further"));
     dir.assert_all_is_well_for(&["localhost"]);
     // Servers that share the folder do not take it from each other.
-    dir.keep_for(&["other"]).unwrap();
+    dir.provision_for(&["other"]).unwrap();
     assert_eq!(dir.names(), ["other", "box", "localhost", "further"]);
     dir.assert_all_is_well_for(&["further"]);
 }
 
 #[test]
 fn another_host_name_needs_no_further_authority() {
-    let dir = Dir::kept();
+    let dir = Dir::provisioned();
     let before = dir.files();
-    keeper::keep(&dir.folder, &NAMES.map(Into::into), Some("another"), dir.now).unwrap();
+    provision::ensure(&dir.folder, &NAMES.map(Into::into), Some("another"), dir.now).unwrap();
     assert_eq!(dir.files(), before);
+}
+
+#[test]
+fn names_beyond_what_a_certificate_holds_need_no_further_authority_at_each_start() {
+    let dir = Dir::new();
+    let names: Vec<_> = (0..150).map(|number| format!("host{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    dir.provision_for(&names).unwrap();
+    assert_eq!(dir.names(), names[..100]);
+    dir.assert_all_is_well_for(&names);
 }

@@ -1,9 +1,9 @@
-//! Brings the folder into the state in which it should be.
+//! Provides the folder with a certificate that is valid now, unless the operator has put one there.
 
 use std::time::SystemTime;
 
 use rcgen::KeyPair;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::authority::{self, DAY};
 use super::folder::{AUTHORITY, CERTIFICATE, Folder, ISSUED, KEY};
@@ -13,34 +13,40 @@ use super::{advice, legacy};
 /// Most names in a certificate.
 const MAX_NAMES: usize = 100;
 
-/// What is to be done.
+/// What the folder needs.
 enum Plan {
     /// Nothing: the files are right, or the operator's.
     Leave,
-    /// Write the authority and the certificate that were issued.
+    /// Its authority and the certificate whose turn it is, both from `issued.pem`.
     Publish,
-    /// Create an authority; the text says why one that was there will not do.
+    /// A new authority; the text says why the old one will not do, if there is one.
     Issue(Option<String>),
 }
 
-/// Sees to it that the folder holds a certificate that is valid now, for all of `names`. A new one
-/// is for `host` too.
+/// Ensures that the folder holds a certificate that is valid now, for the first [`MAX_NAMES`] of
+/// `names`. A new one is for `host` too.
 ///
 /// # Errors
 /// What is wrong with the folder.
-pub(super) fn keep(
+pub(super) fn ensure(
     folder: &Folder,
     names: &[String],
     host: Option<&str>,
     now: SystemTime,
 ) -> Result<(), String> {
+    let (names, left_out) = names.split_at(names.len().min(MAX_NAMES));
+    if let Some(first) = left_out.first() {
+        warn!(
+            "a certificate holds at most {MAX_NAMES} names; left out are {first} and what follows it in TLS_NAMES"
+        );
+    }
     if !legacy::is_in(folder) && matches!(plan(folder, names, now)?, Plan::Leave) {
         return Ok(());
     }
     let _lock = folder.lock().map_err(|error| {
         format!("the server cannot write there ({error}): put cert.pem and key.pem there yourself, or let the server's user write")
     })?;
-    // Another server may have been faster.
+    // Another server may have done the work before the lock was free: plan anew.
     if legacy::is_in(folder) {
         legacy::migrate(folder)?;
     }
@@ -85,8 +91,8 @@ fn plan(folder: &Folder, names: &[String], now: SystemTime) -> Result<Plan, Stri
     Ok(if is_right { Plan::Leave } else { Plan::Publish })
 }
 
-/// Why a certificate that was issued will not do. The key of its authority is gone, so only a new
-/// authority helps.
+/// Why an issued certificate cannot be used any more. Only a new authority helps then: the private
+/// key of the old one was never kept.
 fn unusable(
     current: &Entry,
     key: Option<&str>,
@@ -119,12 +125,12 @@ fn issue(
     if !old_authority.is_empty() && !former.contains(&old_authority) {
         return Err(format!("this server did not create {AUTHORITY}: move it elsewhere"));
     }
-    // Servers that share a folder would take the certificate from each other without the names of
-    // the one before.
+    // Servers that share a folder may want different names: without those of the certificate before,
+    // each would replace the certificate of the other.
     let former = former.current(now).map(|(_, entry)| entry.details.names.clone());
     let host_name = host.map(str::to_owned);
     let names = union(names.iter().cloned().chain(host_name).chain(former.unwrap_or_default()));
-    // A key that stays fits the old certificate and the new one, whichever of them is read.
+    // The key stays: other servers may read it beside the old certificate or the new one.
     let key = if old_key.is_empty() { KeyPair::generate() } else { KeyPair::from_pem(&old_key) };
     let key = key.map_err(failed)?;
     let new = authority::create(host.unwrap_or("server"), &names, &key, now).map_err(failed)?;
@@ -146,7 +152,7 @@ fn publish(folder: &Folder, now: SystemTime) -> Result<(), String> {
     folder.write(CERTIFICATE, &current.pem)
 }
 
-/// Whether `ca.pem` needs no change. One of the operator is left alone.
+/// Whether `ca.pem` is right: the authority, or a file of the operator, which is left alone.
 fn is_published(folder: &Folder, issued: &Issued, authority: &Entry) -> Result<bool, String> {
     let pem = folder.read(AUTHORITY)?;
     Ok(pem.is_some_and(|pem| pem == authority.pem || !issued.contains(&pem)))
@@ -157,6 +163,7 @@ fn issued(folder: &Folder) -> Result<Issued, String> {
     Issued::parse(&text).map_err(|error| format!("{ISSUED} is broken: {error}"))
 }
 
+/// The names, each once, at most [`MAX_NAMES`].
 fn union(all: impl Iterator<Item = String>) -> Vec<String> {
     let mut names = Vec::new();
     for name in all {
