@@ -16,8 +16,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::clock::Clock;
 use crate::paced::{PacedWriter, Trouble};
 
-/// Time for the last events.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Longest wait for the last events to be written.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Has the last events written when dropped, unless the reader of stderr is stuck.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct EventsGuard(PacedWriter);
 impl Drop for EventsGuard {
     fn drop(&mut self) {
         self.0.close();
-        self.0.wait(Instant::now() + PATIENCE);
+        self.0.wait(Instant::now() + CLOSE_TIMEOUT);
     }
 }
 
@@ -56,16 +56,16 @@ pub fn init(filter: Filter) -> Result<EventsGuard, String> {
     Ok(EventsGuard(stderr))
 }
 
-/// Takes an event, a whole line; returns whether it could.
-type Taker = Box<dyn Fn(&str) -> bool + Send + Sync>;
+/// Accepts an event, a whole line; returns whether it did.
+type Sink = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-static TAKER: OnceLock<Taker> = OnceLock::new();
+static SINK: OnceLock<Sink> = OnceLock::new();
 
-/// Gives each event from now on to `take`, and to stderr what that does not take. A program that
-/// writes to a terminal itself keeps the order of its lines that way. There is one taker, the
-/// first.
-pub fn redirect(take: impl Fn(&str) -> bool + Send + Sync + 'static) {
-    let _ = TAKER.set(Box::new(take));
+/// Gives each event from now on to `sink`; events that `sink` does not accept go to stderr. A
+/// program that writes to a terminal itself keeps the order of its lines that way. The first call
+/// counts, later ones have no effect.
+pub fn redirect(sink: impl Fn(&str) -> bool + Send + Sync + 'static) {
+    let _ = SINK.set(Box::new(sink));
 }
 
 /// Where an event goes.
@@ -84,8 +84,8 @@ struct Event<'a>(&'a PacedWriter);
 
 impl Write for Event<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let is_taken = TAKER.get().is_some_and(|take| str::from_utf8(event).is_ok_and(take));
-        if !is_taken {
+        let is_accepted = SINK.get().is_some_and(|sink| str::from_utf8(event).is_ok_and(sink));
+        if !is_accepted {
             self.0.push(event, 1);
         }
         Ok(event.len())

@@ -13,20 +13,20 @@ use rustix::pipe::fcntl_setpipe_size;
 const CAPACITY: usize = 1 << 20;
 
 /// Waiting bytes that cut the pause between two writes short.
-const MUCH: usize = CAPACITY / 4;
+const FLUSH_THRESHOLD: usize = CAPACITY / 4;
 
 /// Pause between two writes. Under load one write, and one wake of the thread, then serves
 /// thousands of lines.
 const PACE: Duration = Duration::from_millis(20);
 
 /// Writes that follow each other without a pause after a quiet time: a few lines are shown at once.
-const PROMPT_WRITES: u32 = 16;
+const UNPACED_WRITES: u32 = 16;
 
 /// Bytes of one write, after which the thread shows that it goes on.
-const PIECE: usize = MUCH;
+const CHUNK: usize = FLUSH_THRESHOLD;
 
 /// Time that a reader may take nothing before [`PacedWriter::wait`] leaves out the waiting lines.
-const PATIENCE: Duration = Duration::from_millis(100);
+const STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// The standard output. A pipe gets room for all that is written in one go, if the system allows
 /// that: otherwise writer and reader would have to take turns, many times a write.
@@ -109,8 +109,8 @@ impl PacedWriter {
             return;
         }
         state.waiting.extend_from_slice(lines);
-        let is_much = state.waiting.len() >= MUCH && mem::take(&mut state.pausing);
-        if mem::take(&mut state.idle) || is_much {
+        let is_over = state.waiting.len() >= FLUSH_THRESHOLD && mem::take(&mut state.pausing);
+        if mem::take(&mut state.idle) || is_over {
             self.0.changed.notify_all();
         }
     }
@@ -137,7 +137,7 @@ impl PacedWriter {
             if state.taken != last.0 {
                 last = (state.taken, now);
             }
-            let until = deadline.min(last.1 + PATIENCE);
+            let until = deadline.min(last.1 + STALL_TIMEOUT);
             if now >= until {
                 return;
             }
@@ -164,9 +164,9 @@ impl PacedWriter {
     }
 
     fn write(&self, out: &mut impl Write, lines: &[u8]) -> io::Result<()> {
-        for piece in lines.chunks(PIECE) {
-            out.write_all(piece)?;
-            self.state().taken += piece.len() as u64;
+        for chunk in lines.chunks(CHUNK) {
+            out.write_all(chunk)?;
+            self.state().taken += chunk.len() as u64;
         }
         out.flush()
     }
@@ -176,7 +176,8 @@ impl PacedWriter {
     fn take(&self, lines: &mut Vec<u8>) -> Option<usize> {
         let mut state = self.state();
         state.writes = state.writes.saturating_add(1);
-        if state.writes > PROMPT_WRITES && !state.closing && state.waiting.len() < MUCH {
+        if state.writes > UNPACED_WRITES && !state.closing && state.waiting.len() < FLUSH_THRESHOLD
+        {
             state.pausing = true;
             let paused = self.0.changed.wait_timeout(state, PACE);
             state = paused.unwrap_or_else(PoisonError::into_inner).0;

@@ -16,8 +16,8 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use super::http::{Http, Upgrade, UpgradeRequest};
+use super::maybe_tls::MaybeTls;
 use super::tls::Secure;
-use super::wire::Wire;
 use crate::observe::{Cause, Throttle, warn_throttled};
 use crate::worker::Arrival;
 use crate::worker::connection::Socket;
@@ -43,7 +43,7 @@ pub(super) enum Greeting {
 }
 
 impl Handshake {
-    /// With `http` to answer requests.
+    /// Handshakes whose requests `http` answers.
     #[must_use]
     pub fn new(http: Http) -> Self {
         Self { http, failed: Throttle::default(), wrong_port: Throttle::default() }
@@ -66,7 +66,7 @@ impl Handshake {
     }
 
     /// Answers the one request that a connection may carry, until [`HANDSHAKE_TIMEOUT`] after it
-    /// was `accepted`. Where there is an `acceptor`, it has to speak TLS. Returns the connection
+    /// was `accepted`. With an `acceptor`, the client has to speak TLS. Returns the connection
     /// if it was upgraded.
     pub(super) async fn perform(
         &self,
@@ -78,10 +78,10 @@ impl Handshake {
     ) -> Option<Arrival> {
         let deadline = accepted + HANDSHAKE_TIMEOUT;
         let is_secure = acceptor.is_some();
-        let wire = match (greeting, acceptor) {
-            (Greeting::Other, None) => Wire::Plain(stream),
+        let stream = match (greeting, acceptor) {
+            (Greeting::Other, None) => MaybeTls::Plain(stream),
             (Greeting::Tls, Some(acceptor)) => {
-                Wire::Secure(Box::new(self.secure(stream, &acceptor, peer, deadline).await?))
+                MaybeTls::Secure(Box::new(self.secure(stream, &acceptor, peer, deadline).await?))
             }
             (Greeting::Tls, None) => {
                 warn_throttled!(self.wrong_port, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
@@ -95,10 +95,10 @@ impl Handshake {
             }
         };
         let Upgrade { stream, early, request } =
-            self.http.serve(wire, peer, is_secure, deadline).await?;
+            self.http.serve(stream, peer, is_secure, deadline).await?;
         let upgraded = match stream {
-            Wire::Plain(stream) => plain(stream, early, request),
-            Wire::Secure(stream) => secure(*stream, early, request),
+            MaybeTls::Plain(stream) => plain(stream, early, request),
+            MaybeTls::Secure(stream) => secure(*stream, early, request),
         };
         upgraded.inspect_err(|error| debug!(%peer, "lost after its upgrade: {error}")).ok()
     }

@@ -6,9 +6,9 @@ mod admission;
 pub mod handshake;
 pub mod http;
 pub mod listener;
+mod maybe_tls;
 pub mod page;
 pub mod tls;
-mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::worker::Worker;
 use admission::Admission;
 use handshake::Handshake;
 
-/// Time between two looks whether the handshakes under way are done.
-const LOOK: Duration = Duration::from_millis(5);
+/// Time between two checks, at the stop, whether all handshakes have ended.
+const DRAIN_POLL: Duration = Duration::from_millis(5);
 
-/// What is in front of the workers.
+/// Accepts connections and takes each to its upgrade, for the workers.
 #[derive(Clone, Debug)]
 pub struct Front {
     handshake: Arc<Handshake>,
@@ -61,7 +61,7 @@ impl Front {
         &self.workers
     }
 
-    /// Accepts connections, for ever. Where there is an `acceptor`, they have to speak TLS.
+    /// Accepts connections, for ever. With an `acceptor`, clients have to speak TLS.
     pub async fn serve(&self, listener: &TcpListener, acceptor: Option<&TlsAcceptor>) {
         let serve = async |stream, peer| self.admit(stream, acceptor.cloned(), peer).await;
         listener::accept(listener, &self.metrics.errors, serve).await;
@@ -71,7 +71,7 @@ impl Front {
     pub async fn drain(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
         while self.admission.open() > 0 && Instant::now() < deadline {
-            sleep(LOOK).await;
+            sleep(DRAIN_POLL).await;
         }
         self.admission.abort_all();
     }

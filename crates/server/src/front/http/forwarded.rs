@@ -1,6 +1,5 @@
 //! The address of a client behind a trusted proxy, from `X-Forwarded-For`.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -28,17 +27,8 @@ const PRIVATE: [&str; 8] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
-/// A setting that is not a list of proxies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidProxies;
-
-impl std::error::Error for InvalidProxies {}
-
-impl fmt::Display for InvalidProxies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("allowed is a list such as 10.0.0.5,172.16.0.0/12,fd00::/8,private (private is every loopback, private and link-local network)")
-    }
-}
+/// The error for a text that is not a list of proxies.
+const INVALID: &str = "allowed is a list such as 10.0.0.5,172.16.0.0/12,fd00::/8,private (private is every loopback, private and link-local network)";
 
 impl Proxies {
     /// The client that sent a request over a connection from `peer`. Each proxy appends the address
@@ -70,15 +60,15 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 }
 
 impl FromStr for Proxies {
-    type Err = InvalidProxies;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidProxies> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         let mut networks = Vec::new();
         for part in text.split(',').map(str::trim) {
             if part == "private" {
                 networks.extend(PRIVATE.iter().filter_map(|network| network.parse::<IpNet>().ok()));
             } else {
-                networks.push(network(part).ok_or(InvalidProxies)?);
+                networks.push(network(part).ok_or(INVALID)?);
             }
         }
         Ok(Self(networks))
@@ -179,7 +169,7 @@ mod tests {
     fn an_invalid_list_of_proxies_is_refused() {
         for text in ["", ",", "nginx", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "10.0.0.1,,::1", "*"]
         {
-            assert_eq!(text.parse::<Proxies>(), Err(InvalidProxies), "{text}");
+            assert_eq!(text.parse::<Proxies>(), Err(INVALID), "{text}");
         }
     }
 

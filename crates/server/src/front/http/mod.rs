@@ -9,7 +9,7 @@ mod route;
 mod upgrade;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use proto::deflate::Params;
 use proto::limits::HANDSHAKE_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -33,8 +34,8 @@ use capture::Captured;
 use reply::Reply;
 use upgrade::Agreed;
 
-pub use forwarded::{InvalidProxies, Proxies};
-pub use origin::{InvalidOrigins, Origins};
+pub use forwarded::Proxies;
+pub use origin::Origins;
 
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -114,7 +115,7 @@ impl Http {
         let exchange = exchange(stream, |mut request| match self.answer(&request, peer) {
             Ok((reply, upgrade)) => {
                 let accept = (hyper::upgrade::on(&mut request), upgrade);
-                *accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(accept);
+                *accepted.lock() = Some(accept);
                 reply
             }
             Err(reply) => *reply,
@@ -129,8 +130,7 @@ impl Http {
             }
             Err(_) => self.warn_late(peer),
         }
-        let accepted = accepted.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (upgrade, mut request): (OnUpgrade, UpgradeRequest) = accepted?;
+        let (upgrade, mut request): (OnUpgrade, UpgradeRequest) = accepted.into_inner()?;
         let upgraded = upgrade.await.ok()?;
         let parts: Parts<TokioIo<Captured<S>>> = upgraded.downcast().ok()?;
         // A copy: hyper's buffer keeps the memory of the whole head.

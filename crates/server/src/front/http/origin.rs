@@ -22,17 +22,8 @@ enum Origin {
     Named(String),
 }
 
-/// A setting that is not a list of origins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidOrigins;
-
-impl std::error::Error for InvalidOrigins {}
-
-impl fmt::Display for InvalidOrigins {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("allowed is a list such as https://example.com,http://localhost:3000,self (self is the server's own page)")
-    }
-}
+/// The error for a text that is not a list of origins.
+const INVALID: &str = "allowed is a list such as https://example.com,http://localhost:3000,self (self is the server's own page)";
 
 impl Origins {
     /// The first origin in the head of a request that may not connect; `None` if all may.
@@ -61,30 +52,30 @@ impl Origin {
 }
 
 impl FromStr for Origins {
-    type Err = InvalidOrigins;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidOrigins> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl FromStr for Origin {
-    type Err = InvalidOrigins;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, InvalidOrigins> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         match text {
             "*" => return Ok(Self::Any),
             "self" => return Ok(Self::Own),
             "null" => return Ok(Self::Named(text.into())),
             _ => {}
         }
-        let uri: Uri = text.parse().map_err(|_| InvalidOrigins)?;
+        let uri: Uri = text.parse().map_err(|_| INVALID)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(InvalidOrigins);
+            return Err(INVALID);
         };
         let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         if !is_bare || authority.as_str().contains('@') || text.ends_with("//") {
-            return Err(InvalidOrigins);
+            return Err(INVALID);
         }
         let host = authority.host();
         let port = match (scheme, authority.port_u16()) {
@@ -173,7 +164,7 @@ mod tests {
             "https://u@a",
             "https://a,,https://b",
         ] {
-            assert_eq!(text.parse::<Origins>(), Err(InvalidOrigins), "{text}");
+            assert_eq!(text.parse::<Origins>(), Err(INVALID), "{text}");
         }
     }
 

@@ -11,14 +11,14 @@ use tokio_rustls::server::TlsStream;
 
 /// A TCP connection, or a TLS connection after the handshake.
 #[derive(Debug)]
-pub(super) enum Wire {
+pub(super) enum MaybeTls {
     /// In the clear.
     Plain(TcpStream),
     /// Over TLS; boxed, since most of it is buffers.
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-impl Wire {
+impl MaybeTls {
     fn stream(self: Pin<&mut Self>) -> Pin<&mut dyn Stream> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream),
@@ -32,7 +32,7 @@ trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
-impl AsyncRead for Wire {
+impl AsyncRead for MaybeTls {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -42,7 +42,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for MaybeTls {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
