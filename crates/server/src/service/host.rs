@@ -1,4 +1,4 @@
-//! Host: replies name the host, which shows which server behind one address answers.
+//! Host: each reply names the host, and so tells which of the servers behind an address answers.
 
 use super::{Answer, Reply, State};
 
