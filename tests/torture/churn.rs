@@ -10,10 +10,9 @@ use rand::{RngExt, SeedableRng};
 
 use crate::bystander::Bystander;
 use crate::floods::connect_from;
-use crate::ledger::Lines;
 use crate::peak::Before;
 use crate::run::Run;
-use crate::support::{RawClient, Tally, TestServer, close, first, frame, ping_text};
+use crate::support::{RawClient, Tally, TestServer, close, ping_frame};
 
 /// Those who come and go at the same time.
 const VISITORS: usize = 4;
@@ -46,9 +45,7 @@ fn churn() {
     run.figures.innocent = Some(times);
     run.figures.memory = Some(before.comes_back(&server));
     assert_eq!(server.stop().0, Some(0));
-    let mut lines = Lines::default();
-    lines.add_folder(server.dir());
-    run.figures.ledger.settle(&tallies, &lines);
+    run.settle(&tallies, server.dir());
     run.end();
 }
 
@@ -62,7 +59,7 @@ fn visit(address: SocketAddr, name: String, mut rng: StdRng, is_over: &AtomicBoo
         client.upgrade();
         let number = tally.sent;
         tally.sent += 1;
-        client.send(&frame(first::TEXT, ping_text(&tally.name, &number.to_string()).as_bytes()));
+        client.send(&ping_frame(&tally.name, &number.to_string()));
         assert_eq!(client.frame().text(), "Pong!");
         tally.acknowledged.push(number);
         match rng.random_range(0..3) {
