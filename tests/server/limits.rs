@@ -92,7 +92,7 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
     // An error is the longest reply, so that few messages fill the socket buffers.
     let mut replies = frame(first::TEXT, b"no ping").repeat(100);
     replies.extend(ping_frame("Client-300", "Ping!"));
-    let deaf = Peer::endless("no reading", after_upgrade(b""), 5, 0, replies);
+    let not_reading = Peer::endless("no reading", after_upgrade(b""), 5, 0, replies);
     let peers = [
         Peer::silent("a handshake not begun", Vec::new(), 5),
         Peer::silent("half a handshake", half_request.clone(), 5),
@@ -104,7 +104,7 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
         Peer::silent("half a message", begun.clone(), 10),
         Peer::endless("empty fragments for ever", begun.clone(), 10, 0, nothing.repeat(100)),
         Peer::endless("empty fragments now and then", begun, 10, 100, nothing),
-        Peer { reads: false, ..deaf },
+        Peer { reads: false, ..not_reading },
     ];
 
     let memory = server.memory();

@@ -39,7 +39,7 @@ fn name(hello: &Value) -> &str {
     hello["connection"].as_str().expect("a name")
 }
 
-/// How a connection ended, once it has, asked over another one.
+/// Waits for the end of a connection, and returns its record, asked for over another connection.
 #[track_caller]
 fn ended(server: &TestServer, hello: &Value) -> Value {
     let (mut other, _) = probe(server);
@@ -51,7 +51,7 @@ fn ended(server: &TestServer, hello: &Value) -> Value {
     })
 }
 
-/// What was seen, and who ended it.
+/// The end of a connection as the server saw it, and the side that ended it.
 #[track_caller]
 fn seen(server: &TestServer, hello: &Value) -> (String, Value) {
     let told = ended(server, hello);
@@ -59,7 +59,7 @@ fn seen(server: &TestServer, hello: &Value) -> (String, Value) {
     (told["seen"].as_str().unwrap().to_owned(), told["by"].clone())
 }
 
-/// Seconds since the beginning of 1970.
+/// The present Unix time, in seconds.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }

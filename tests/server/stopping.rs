@@ -96,14 +96,14 @@ fn client_that_does_not_read(server: &TestServer) -> RawClient {
 #[test]
 fn a_client_that_does_not_read_delays_the_end_no_longer_than_drain_timeout() {
     let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
-    let _deaf = client_that_does_not_read(&server);
+    let _not_reading = client_that_does_not_read(&server);
     server.assert_stops_within(SOON);
 }
 
 #[test]
 fn further_signals_do_not_cut_the_stop_short() {
     let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.8").start();
-    let _deaf = client_that_does_not_read(&server);
+    let _not_reading = client_that_does_not_read(&server);
     let start = Instant::now();
     server.signal(Signal::TERM);
     server.event("SIGTERM received");
@@ -123,7 +123,7 @@ fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
     let slow = "inject=fdatasync:delay_enter=50000";
     let strace = ["strace", "-D", "-f", "-q", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
     let mut server = builder.under(strace).start();
-    let _deaf = client_that_does_not_read(&server);
+    let _not_reading = client_that_does_not_read(&server);
     assert_eq!(server.connect().ping("Client-100", "Ping!"), "Pong!");
     assert_eq!(server.stop().0, Some(0));
     let trace = eventually("the trace is complete", || {

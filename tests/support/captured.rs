@@ -1,4 +1,4 @@
-//! What a process under test writes to a pipe.
+//! The output of a process under test, read from a pipe.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, Sender, channel};

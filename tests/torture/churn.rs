@@ -14,7 +14,7 @@ use crate::peak::Before;
 use crate::run::Run;
 use crate::support::{RawClient, Tally, TestServer, close, ping_frame};
 
-/// Those who come and go at the same time.
+/// Clients at the same time.
 const VISITORS: usize = 4;
 
 #[test]
@@ -49,11 +49,11 @@ fn churn() {
     run.end();
 }
 
-/// Visits until told to stop. Each visit ends in one of the ways that clients leave.
+/// Connects, pings and leaves, again and again, in each of the ways that clients leave.
 fn visit(address: SocketAddr, name: String, mut rng: StdRng, is_over: &AtomicBool) -> Tally {
     let mut tally = Tally { name, ..Tally::default() };
     while !is_over.load(Ordering::Relaxed) {
-        // Ports of an address are taken for a while after a connection is over.
+        // A port of an address stays in TIME_WAIT after a connection.
         let from = Ipv4Addr::new(127, 1, rng.random(), rng.random_range(1..255));
         let mut client = RawClient::over(connect_from(from, address).expect("it listens"));
         client.upgrade();

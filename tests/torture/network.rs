@@ -19,9 +19,9 @@ pub(crate) struct Network {
 pub(crate) enum Cut {
     /// The cable is pulled at the other end: that side knows at once.
     Pulled,
-    /// What comes from the other end is lost, without a word.
+    /// Packets from the other end are lost.
     FromThere,
-    /// What goes to the other end is lost.
+    /// Packets to the other end are lost.
     ToThere,
 }
 

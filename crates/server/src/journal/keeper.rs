@@ -15,7 +15,7 @@ use crate::throttle::{Throttle, warn_throttled};
 /// Time between two checks of the file.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the keeper has to do.
+/// The requests to the keeper.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     thread: OnceLock<Thread>,

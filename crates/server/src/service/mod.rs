@@ -40,7 +40,7 @@ const TABLE: &[Entry] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service(u8);
 
-/// What the services of a server share and remember.
+/// The state of the services of a server.
 #[derive(Debug)]
 pub struct State {
     /// The name of the host.
@@ -134,12 +134,6 @@ impl<'a> Reply<'a> {
     }
 }
 
-impl<'a> From<Reply<'a>> for Answer<'a> {
-    fn from(reply: Reply<'a>) -> Self {
-        Self::Reply(reply)
-    }
-}
-
 impl State {
     /// The state of a server that has just started on `host`.
     #[must_use]
@@ -210,7 +204,7 @@ impl Service {
         self.path() == path::PROBE
     }
 
-    /// What the service does, in a few words.
+    /// A short description of the service.
     #[must_use]
     pub fn about(self) -> &'static str {
         TABLE[self.index()].about
@@ -242,7 +236,7 @@ impl Service {
                 rule(text, state).map_err(InvalidMessage::Text)
             }
             (Rule::Text(_), Incoming::Binary(_)) => Err(InvalidMessage::Binary),
-            (Rule::Any(rule), message) => Ok(rule(message).into()),
+            (Rule::Any(rule), message) => Ok(Answer::Reply(rule(message))),
         }
     }
 }

@@ -112,7 +112,7 @@ impl ClientReport {
 }
 
 pub(super) fn answer<'a>(_: &'a str, state: &State) -> Result<Answer<'a>, String> {
-    json(state).map(|json| Reply::text(json).into())
+    json(state).map(|json| Answer::Reply(Reply::text(json)))
 }
 
 /// The state of the server as JSON.

@@ -44,7 +44,7 @@ pub struct Inbox {
     pub(super) load: AtomicUsize,
 }
 
-/// What the inbox holds.
+/// The contents of an inbox.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) arrivals: Vec<Arrival>,

@@ -1,4 +1,4 @@
-//! What the connections of a worker share, and what a call of one of them gets.
+//! The state that the connections of a worker share, and the arguments of their calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,22 +23,22 @@ pub struct Limits {
     pub log_messages: bool,
 }
 
-/// What the connections of a worker share.
+/// The state that the connections of a worker share.
 #[derive(Clone, Debug)]
 pub struct Shared {
     /// The settings of connections.
     pub limits: Limits,
-    /// What the services remember.
+    /// The state of the services.
     pub services: Arc<service::State>,
-    /// What the server counts.
+    /// The metrics of the server.
     pub metrics: Arc<Metrics>,
-    /// What this worker counts.
+    /// The metrics of this worker.
     pub counts: Arc<WorkerMetrics>,
     /// Warnings about messages that are invalid for their service.
     pub invalid_messages: Arc<Throttle>,
 }
 
-/// What each call of a connection gets.
+/// The arguments of each call of a connection.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     /// When the turn began.

@@ -32,7 +32,7 @@ impl fmt::Display for Total {
 }
 
 pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, String> {
-    add(text, &state.total).map(|reply| Reply::text(reply).into())
+    add(text, &state.total).map(|reply| Answer::Reply(Reply::text(reply)))
 }
 
 fn add(text: &str, total: &Total) -> Result<String, String> {

@@ -7,12 +7,12 @@ use proto::limits::{
     WRITE_TIMEOUT,
 };
 
-/// What the peer has to do.
+/// The obligations of a peer at present.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pending {
-    /// The message that it has to finish.
+    /// The message that the peer has to finish.
     pub(super) unfinished: Option<Unfinished>,
-    /// Since when it has taken none of the bytes that wait for it.
+    /// Since when the peer has taken none of the bytes that wait for it.
     pub(super) stuck_since: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a connection ends, and how it is told.
+//! The reasons why connections end, and their Close frames, events and metrics.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(in crate::worker) enum Ending {
     Stopping,
 }
 
-/// What a peer is not allowed to do.
+/// The offence for which the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Refusal {
     /// Send binary messages to a service of text.
@@ -61,7 +61,7 @@ impl Refusal {
 }
 
 impl Ending {
-    /// What went wrong, if anything did.
+    /// The cause that the metrics count; `None` for an orderly end.
     pub(in crate::worker) fn cause(&self) -> Option<Cause> {
         Some(match self {
             Self::Closed(_) | Self::Stopping => return None,

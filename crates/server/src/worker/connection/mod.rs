@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    /// The same connection, at `/probe` if `probe` is something.
+    /// Makes this a connection of `/probe`, if `probe` is not `None`.
     pub(super) fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
         self.probe = probe.map(|probe| Box::new(Probe::new(*probe)));
         self

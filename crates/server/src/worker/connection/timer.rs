@@ -59,7 +59,7 @@ impl Connection {
         }
     }
 
-    /// What the peer has to do. An unfinished message does not count while the peer is not read.
+    /// The obligations of the peer. An unfinished message does not count while the peer is not read.
     fn pending(&self) -> Pending {
         Pending {
             unfinished: self.input.unfinished().filter(|_| !self.is_backlogged()),
