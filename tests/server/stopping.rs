@@ -168,10 +168,7 @@ fn a_stop_sends_the_replies_that_are_delayed() {
     client.send(&frame(first::PING, b"read"));
     assert_eq!(client.frame().payload, b"read");
     server.assert_stops_within(SOON);
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 4, "{frames:?}");
-    frames[..3].iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
-    assert_eq!(frames[3].close_code(), Some(1001));
+    client.assert_pongs_and_close(3, 1001);
     assert_eq!(server.log().lines().len(), 3);
 }
 
@@ -181,10 +178,7 @@ fn a_close_right_after_a_ping_is_answered_after_its_pong_with_reply_delay_too() 
     let mut client = server.raw();
     let ping = ping_frame("Client-200", "Ping!");
     client.send(&[ping, close(1000)].concat());
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 2, "{frames:?}");
-    assert_eq!(frames[0].text(), "Pong!");
-    assert_eq!(frames[1].close_code(), Some(1000));
+    client.assert_pongs_and_close(1, 1000);
 }
 
 #[test]
@@ -198,10 +192,7 @@ fn a_stop_waits_for_the_disk_and_answers_the_pings_that_wait_for_it() {
     client.send(&ping_frame("Client-100", "Ping!"));
     wait_until("the line is written", || !server.log_text().is_empty());
     server.assert_stops_within(Duration::from_secs(3));
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 2, "{frames:?}");
-    assert_eq!(frames[0].text(), "Pong!");
-    assert_eq!(frames[1].close_code(), Some(1001));
+    client.assert_pongs_and_close(1, 1001);
 }
 
 #[test]

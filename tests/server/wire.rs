@@ -166,10 +166,7 @@ fn a_ping_before_a_protocol_error_in_the_same_write_is_still_answered() {
     ] {
         let mut client = server.raw();
         client.send(&[ping_frame("Client-300", "Ping!"), offence].concat());
-        let frames = client.frames_to_the_end();
-        assert_eq!(frames.len(), 2, "{code}: {frames:?}");
-        assert_eq!(frames[0].text(), "Pong!", "{code}");
-        assert_eq!(frames[1].close_code(), Some(code));
+        client.assert_pongs_and_close(1, code);
     }
 }
 
@@ -202,10 +199,7 @@ fn frames_after_a_close_are_ignored() {
     let mut client = server.raw();
     let ping = ping_frame("Client-200", "Ping!");
     client.send(&[ping.clone(), close(1000), ping].concat());
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 2, "{frames:?}");
-    assert_eq!(frames[0].text(), "Pong!");
-    assert_eq!(frames[1].close_code(), Some(1000));
+    client.assert_pongs_and_close(1, 1000);
     assert_eq!(server.log().lines().len(), 1);
 }
 
@@ -215,11 +209,7 @@ fn a_close_right_after_pings_is_answered_after_their_pongs() {
     for pings in [1, 2, 200] {
         let mut client = server.raw();
         client.send(&[ping_frame("Client-300", "Ping!").repeat(pings), close(1000)].concat());
-        let mut frames = client.frames_to_the_end();
-        let last = frames.pop().unwrap();
-        assert_eq!(last.close_code(), Some(1000), "{pings}");
-        assert_eq!(frames.len(), pings);
-        frames.iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
+        client.assert_pongs_and_close(pings, 1000);
     }
     assert_eq!(server.log().lines().len(), 203);
 }

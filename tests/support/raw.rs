@@ -272,6 +272,15 @@ impl RawClient {
         }
     }
 
+    /// Reads to the end of the connection, which has to bring `pongs` Pongs and a Close frame.
+    #[track_caller]
+    pub(crate) fn assert_pongs_and_close(&mut self, pongs: usize, code: u16) {
+        let frames = self.frames_to_the_end();
+        let (close, replies) = frames.split_last().expect("a Close frame");
+        assert_eq!((close.close_code(), replies.len()), (Some(code), pongs), "{frames:?}");
+        replies.iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
+    }
+
     /// Reads to the end of the connection, and discards all bytes.
     #[track_caller]
     pub(crate) fn skip_to_the_end(&mut self) {
