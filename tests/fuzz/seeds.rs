@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-/// Gives each seed of a target to its check.
+/// Runs the check of a target on each of its seeds.
 pub(crate) fn replay(target: &str, check: fn(&[u8])) {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds");
     let mut count = 0;
     for seed in fs::read_dir(Path::new(root).join(target)).unwrap() {
         let path = seed.unwrap().path();
-        // Shown if the check fails.
+        // Cargo shows the path if the check fails.
         println!("{}", path.display());
         check(&fs::read(path).unwrap());
         count += 1;

@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692) on the wire. The messages are compressed and decompressed by
-//! another implementation than that of the server.
+//! permessage-deflate (RFC 7692) on the wire. The tests compress and decompress with another
+//! implementation than the server.
 
 use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
 use miniz_oxide::deflate::stream::deflate;
@@ -8,12 +8,12 @@ use miniz_oxide::{DataFormat, MZFlush};
 
 use crate::python::python;
 use crate::support::{
-    Frame, RawClient, Response, TestServer, UPGRADE, close, eventually, first, frame,
+    Frame, RawClient, Response, TestServer, close, first, frame, upgrade_at, wait_until,
 };
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/compression.py");
 
-/// What browsers offer.
+/// The offer of browsers.
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
 
 const ACCEPTED: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
@@ -27,10 +27,7 @@ const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
 /// Upgrades at a path with further lines in the request.
 #[track_caller]
 fn upgraded(server: &TestServer, path: &str, lines: &str) -> (RawClient, Response) {
-    let mut client = RawClient::connect(server.address());
-    let request = UPGRADE.replace("GET / ", &format!("GET {path} "));
-    client.send(request.replace("\r\n\r\n", &format!("\r\n{lines}\r\n")).as_bytes());
-    let response = client.response();
+    let (client, response) = RawClient::request(server.address(), &upgrade_at(path, lines));
     assert_eq!(response.status, 101, "{lines:?}: {response:?}");
     (client, response)
 }
@@ -59,7 +56,7 @@ fn inflated(frame: &Frame) -> Vec<u8> {
     decompress_to_vec(&[&frame.payload[..], &end].concat()).expect("DEFLATE data")
 }
 
-/// Bytes that nothing makes smaller.
+/// Bytes that cannot be compressed.
 fn random(len: usize) -> Vec<u8> {
     (0..len).map(|_| rand::random()).collect()
 }
@@ -71,6 +68,7 @@ fn an_offer_is_accepted_without_context_takeover_or_declined() {
         (OFFER, Some(ACCEPTED)),
         ("", None),
         ("Sec-WebSocket-Extensions: x-webkit-deflate-frame\r\n", None),
+        ("Sec-WebSocket-Extensions: bbf-usp-protocol, permessage-bzip2; level=9\r\n", None),
         ("Sec-WebSocket-Extensions: permessage-deflate; mystery=1\r\n", None),
         ("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=7\r\n", None),
         ("Sec-WebSocket-Extensions: =,;\"\\\r\n", None),
@@ -117,7 +115,7 @@ fn a_reply_is_compressed_where_that_makes_it_smaller() {
         assert_eq!(reply.first, kind | RSV1);
         assert!(reply.payload.len() < 500, "{}", reply.payload.len());
         assert_eq!(inflated(&reply), long.as_bytes());
-        // Not compressed by the client, which is no matter.
+        // A message that is not compressed may get a compressed reply.
         client.send(&frame(kind, long.as_bytes()));
         assert_eq!(inflated(&client.frame()), long.as_bytes());
     }
@@ -289,7 +287,7 @@ fn bytes_count_before_and_after() {
     // Neither message is compressed.
     client.send(&frame(first::TEXT, b"short"));
     client.frame();
-    eventually("the counts", || {
+    wait_until("the counts", || {
         let metrics = server.metrics();
         let all = [
             (r#"websockets_compressed_bytes_total{direction="received"}"#, payload.len()),
@@ -298,7 +296,7 @@ fn bytes_count_before_and_after() {
             (r#"websockets_uncompressed_bytes_total{direction="sent"}"#, text.len()),
             ("websockets_compressed_connections_total", 1),
         ];
-        all.iter().all(|&(sample, value)| metrics.get(sample) == value as f64).then_some(())
+        all.iter().all(|&(sample, value)| metrics.get(sample) == value as f64)
     });
 }
 

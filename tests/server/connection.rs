@@ -25,7 +25,7 @@ use server::service::{Service, State};
 use server::worker::Arrival;
 use server::worker::connection::{Readiness, Stream};
 use server::worker::connections::Connections;
-use server::worker::key::Token;
+use server::worker::key::Key;
 use server::worker::turn::{Limits, Shared};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, split};
@@ -81,7 +81,7 @@ struct Memory {
 struct Driver {
     waker: Arc<AtomicWaker>,
     connections: Connections,
-    token: Token,
+    key: Key,
     metrics: Arc<Metrics>,
     // Dropped with the driver.
     _log: (TempDir, Closer, Stopper),
@@ -145,15 +145,15 @@ impl Driver {
             probe,
         };
         let mut connections = Connections::new(shared, journal.recorder(|| ()));
-        let mut token = None;
+        let mut key = None;
         let watch = |_: BorrowedFd<'_>, number: u64| {
-            token = Some(number.into());
+            key = Some(number.into());
             Ok(())
         };
         connections.admit(arrival, watch, now()).unwrap();
         connections.commit(now());
-        let token = token.unwrap();
-        Self { waker, connections, token, metrics, _log: (dir, closer, stopper) }
+        let key = key.unwrap();
+        Self { waker, connections, key, metrics, _log: (dir, closer, stopper) }
     }
 
     /// Drives the connection to its end.
@@ -186,7 +186,7 @@ impl Driver {
     fn turn(&mut self) {
         let readiness = Readiness { readable: true, hung_up: false };
         self.connections.begin_turn(now());
-        self.connections.on_ready(self.token, readiness, now());
+        self.connections.on_ready(self.key, readiness, now());
         self.connections.commit(now());
     }
 

@@ -1,4 +1,5 @@
-//! A log that cannot be written for a while: no Pong, no torn line, and no restart needed.
+//! A log that cannot be written for a while: pings get an error, no line is torn, and the server goes
+//! on without a restart.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -10,9 +11,11 @@ use rustix::process::{Resource, Signal};
 
 use crate::support::{
     Faults, Load, Log, TestClient, TestServer, TinyDisk, eventually, limit, ping_text, run,
+    wait_until,
 };
 
-/// Makes the log unwritable and writable again under load. Clients have to get the `cause`.
+/// Makes the log unwritable with `fill` and writable again with `free`, under load. Meanwhile clients
+/// have to get the `cause`.
 #[track_caller]
 fn assert_full_and_back(
     server: &mut TestServer,
@@ -47,9 +50,7 @@ fn assert_full_and_back(
     assert!(reply.starts_with("Error: ") && reply.contains(cause), "{reply}");
 
     free();
-    eventually("it is healthy again without any ping", || {
-        (server.health().status == 200).then_some(())
-    });
+    server.wait_for_health(200);
     assert_eq!(client.ping("Client-100", "back"), "Pong!");
     let load = Load::start(server.address(), "Later", 2, 10);
     load.wait_for(200);
@@ -89,7 +90,7 @@ fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
         assert_eq!(client.ping("Client-100", "before"), "Pong!");
 
         fs::remove_dir_all(&folder).unwrap();
-        eventually("/healthz changes", || (server.health().status == 503).then_some(()));
+        server.wait_for_health(503);
         assert!(server.health().body.contains("No such file"), "{:?}", server.health());
         for _ in 0..3 {
             let reply = client.ping("Client-100", "while it is gone");
@@ -98,7 +99,7 @@ fn a_log_whose_folder_is_gone_takes_no_ping_until_the_folder_is_back() {
         }
 
         fs::create_dir(&folder).unwrap();
-        eventually("/healthz changes", || (server.health().status == 200).then_some(()));
+        server.wait_for_health(200);
         assert_eq!(client.ping("Client-100", "after"), "Pong!");
         assert_eq!(Log::read(&folder.join("log.txt")).pings(), [("Client-100", "after")]);
         server.event("can be written again");
@@ -115,10 +116,10 @@ fn the_working_folder_of_a_server_may_be_removed_and_created_again() {
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
     let moved = server.dir().with_extension("moved");
     fs::rename(server.dir(), &moved).unwrap();
-    eventually("/healthz changes", || (server.health().status == 503).then_some(()));
+    server.wait_for_health(503);
     assert!(client.ping("Client-100", "while it is gone").starts_with("Error: "));
     fs::rename(&moved, server.dir()).unwrap();
-    eventually("/healthz changes", || (server.health().status == 200).then_some(()));
+    server.wait_for_health(200);
     assert_eq!(client.ping("Client-100", "after"), "Pong!");
     assert_eq!(server.log().pings(), [("Client-100", "before"), ("Client-100", "after")]);
 }
@@ -131,13 +132,13 @@ fn a_pipe_in_place_of_the_log_takes_no_ping() {
     let pipe = server.dir().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     fs::rename(&pipe, server.log_path()).unwrap();
-    eventually("/healthz changes", || {
+    wait_until("/healthz changes", || {
         let health = server.health();
-        (health.status == 503 && health.body.contains("a pipe")).then_some(())
+        health.status == 503 && health.body.contains("a pipe")
     });
     assert!(client.ping("Client-100", "into a pipe").starts_with("Error: "));
     fs::remove_file(server.log_path()).unwrap();
-    eventually("/healthz changes", || (server.health().status == 200).then_some(()));
+    server.wait_for_health(200);
     assert_eq!(client.ping("Client-100", "after"), "Pong!");
     assert_eq!(server.log().pings(), [("Client-100", "after")]);
 }
@@ -147,9 +148,8 @@ fn the_healthcheck_fails_with_the_reason_while_the_log_cannot_be_written() {
     let server = TestServer::start();
     server.limit(Resource::Fsize, Some(0));
     assert!(server.connect().ping("Client-100", "Ping!").starts_with("Error: "));
-    let check = server.again().env("LISTEN", server.address().to_string()).arg("healthcheck").run();
-    assert_eq!(check.status, Some(1), "{check:?}");
-    assert_eq!(check.stderr.lines().count(), 1, "{check:?}");
+    let check = TestServer::healthcheck(&server.address().to_string());
+    assert_eq!((check.status, check.stderr.lines().count()), (Some(1), 1), "{check:?}");
     assert!(check.stderr.contains("the log cannot be written"), "{check:?}");
 }
 
@@ -217,7 +217,7 @@ fn however_room_is_made_work_continues_and_no_descriptor_leaks() {
             for number in 0..20 {
                 fs::rename(log, log.with_extension(number.to_string())).unwrap();
                 server.signal(Signal::HUP);
-                eventually("the file is made again", || log.exists().then_some(()));
+                wait_until("the file is made again", || log.exists());
             }
             (0..20).for_each(|n| fs::remove_file(log.with_extension(n.to_string())).unwrap());
         }),
@@ -234,17 +234,17 @@ fn however_room_is_made_work_continues_and_no_descriptor_leaks() {
             assert_eq!(client.ping("Client-100", "first"), "Pong!");
             let before = server.descriptors();
             fill_with_lines(&mut client);
-            eventually("/healthz changes", || (server.health().status == 503).then_some(()));
+            server.wait_for_health(503);
 
             make_room(&server, &disk.log());
-            eventually(&format!("{sync}, {way}: it is healthy again"), || {
-                (server.health().status == 200).then_some(())
+            wait_until(&format!("{sync}, {way}: it is healthy again"), || {
+                server.health().status == 200
             });
             assert_eq!(client.ping("Client-100", "last"), "Pong!", "{sync}, {way}");
             let log = Log::read(&disk.log());
             assert_eq!(log.pings().last(), Some(&("Client-100", "last")), "{sync}, {way}");
-            eventually(&format!("{sync}, {way}: descriptors are closed"), || {
-                (server.descriptors() <= before).then_some(())
+            wait_until(&format!("{sync}, {way}: descriptors are closed"), || {
+                server.descriptors() <= before
             });
             assert_eq!(server.stop().0, Some(0), "{sync}, {way}");
         }
@@ -282,10 +282,10 @@ fn a_file_system_that_is_mounted_over_the_folder_gets_the_log() {
     let server = builder.start();
     let mut client = server.connect();
     let goes_on = |client: &mut TestClient, message| {
-        eventually("the log is begun anew", || {
+        wait_until("the log is begun anew", || {
             assert_eq!(client.ping("Client-100", message), "Pong!");
             let text = fs::read_to_string(folder.join("log.txt")).unwrap_or_default();
-            text.contains(message).then_some(())
+            text.contains(message)
         });
     };
     goes_on(&mut client, "below");
@@ -306,19 +306,19 @@ fn a_frozen_file_system_is_reported_and_stops_nothing_but_pings() {
     let frozen = disk.freeze();
     client.send(&ping_text("Client-100", "while it is frozen"));
     let begun = Instant::now();
-    eventually("/healthz changes", || (server.health().status == 503).then_some(()));
+    server.wait_for_health(503);
     assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
     assert!(server.health().body.contains("has not returned"), "{:?}", server.health());
     drop(frozen);
     assert_eq!(client.reply(), "Pong!");
-    eventually("/healthz changes", || (server.health().status == 200).then_some(()));
+    server.wait_for_health(200);
     assert_eq!(Log::read(&disk.log()).lines().len(), 2);
 
     // A process in a system call on a frozen file system cannot end, not even by SIGKILL. So the
     // server can only be seen to end after the thaw.
     let frozen = disk.freeze();
     client.send(&ping_text("Client-100", "while it is frozen"));
-    eventually("the call is under way", || server.waits_in_the_kernel().then_some(()));
+    wait_until("the call is under way", || server.waits_in_the_kernel());
     server.signal(Signal::TERM);
     server.event("stopped");
     drop(frozen);
@@ -352,7 +352,7 @@ fn a_system_call_that_hangs_is_reported_within_5_seconds_and_does_not_delay_the_
         faults.end();
         assert_eq!(client.reply(), "Pong!");
         server.event("INFO the system has returned from the call on the log");
-        eventually("/healthz changes", || (server.health().status == 200).then_some(()));
+        server.wait_for_health(200);
 
         faults.hang(call);
         client.send(&ping_text("Client-100", "into a call that hangs for ever"));
@@ -373,7 +373,7 @@ fn a_write_that_hangs_blocks_other_workers_only_for_a_while() {
     let mut echo = server.connect_to("/echo");
     faults.hang("write");
     stuck.send(&ping_text("Client-100", "into a call that hangs"));
-    eventually("/healthz changes", || (server.health().status == 503).then_some(()));
+    server.wait_for_health(503);
     for _ in 0..3 {
         assert_eq!(echo.ask("beside a call that hangs"), "[RE]: beside a call that hangs");
         let reply = other.ping("Client-200", "beside a call that hangs");
@@ -404,9 +404,7 @@ fn a_write_that_fails_affects_the_pings_of_that_write_only() {
     assert_eq!(server.health().status, 200);
     let messages: Vec<_> = server.log().lines().iter().map(|line| line.message.clone()).collect();
     assert_eq!(messages, ["1", "2", "4", "5"]);
-    eventually("stdout shows the same", || {
-        (server.stdout() == server.log_text().into_bytes()).then_some(())
-    });
+    wait_until("stdout shows the same", || server.stdout() == server.log_text().into_bytes());
 }
 
 #[test]

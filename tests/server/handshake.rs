@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, RawClient, Response, TestServer};
+use crate::support::{PATIENCE, RawClient, Response, TestServer, UPGRADE, upgrade_at};
 
 /// An upgrade with these lines in place of the usual `Connection` and `Upgrade`.
 fn upgrade(path: &str, lines: &str) -> String {
@@ -15,9 +15,18 @@ fn upgrade(path: &str, lines: &str) -> String {
 
 #[track_caller]
 fn ask(server: &TestServer, request: &str) -> Response {
-    let mut client = RawClient::connect(server.address());
-    client.send(request.as_bytes());
-    client.response()
+    RawClient::request(server.address(), request).1
+}
+
+#[test]
+fn an_upgrade_is_accepted_as_rfc_6455_shows_it() {
+    let server = TestServer::start();
+    let response = ask(&server, UPGRADE);
+    assert_eq!(response.status, 101);
+    assert_eq!(response.header("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert!(response.header("Upgrade").unwrap().eq_ignore_ascii_case("websocket"));
+    assert!(response.header("Connection").unwrap().eq_ignore_ascii_case("upgrade"));
+    assert_eq!(response.header("Sec-WebSocket-Protocol"), None);
 }
 
 #[test]
@@ -25,6 +34,7 @@ fn list_headers_are_read_in_every_form() {
     let server = TestServer::start();
     for lines in [
         "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade",
+        "Host: a\r\nupgrade: WebSocket\r\nConnection: Upgrade",
         "Host: a\r\nUpgrade: websocket\r\nConnection: keep-alive\r\nConnection: Upgrade",
         "Host: a\r\nUpgrade: websocket\r\nConnection: keep-alive,\tUpgrade",
         "Host: a\r\nUpgrade: websocket\r\nConnection: ,keep-alive ,  UPGRADE,",
@@ -54,6 +64,7 @@ fn an_upgrade_that_breaks_a_rule_is_refused_with_the_rule() {
             "no content",
         ),
         (upgrade("/", "Host: a\r\nUpgrade: websocket"), "Connection"),
+        (upgrade("/", "Host: a\r\nUpgrade: websocket\r\nConnection: close"), "Connection"),
         (upgrade("/", usual).replace(key, ""), "Sec-WebSocket-Key is missing"),
         (upgrade("/", usual).replace(key, &key.repeat(2)), "Sec-WebSocket-Key stands in it more"),
         (upgrade("/", usual).replace("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ="), "16 bytes in base64"),
@@ -64,48 +75,45 @@ fn an_upgrade_that_breaks_a_rule_is_refused_with_the_rule() {
         assert_eq!(response.status, 400, "{request:?}: {response:?}");
         assert!(response.body.contains(why), "{request:?}: {response:?}");
     }
-    let other_version = upgrade("/", usual).replace("Version: 13", "Version: 8");
-    let response = RawClient::ask(server.address(), &other_version);
-    assert_eq!((response.status, response.header("Sec-WebSocket-Version")), (426, Some("13")));
 }
 
 #[test]
-fn every_request_of_http_1_1_has_one_host() {
+fn the_first_valid_subprotocol_of_an_offer_is_accepted() {
     let server = TestServer::start();
-    for (head, status) in [
-        ("GET /healthz HTTP/1.1\r\n", 400),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
-        ("GET /healthz HTTP/1.1\r\nHost: a b\r\n", 400),
-        ("GET /healthz HTTP/1.1\r\nHost: a/b\r\n", 400),
-        ("GET /healthz HTTP/1.1\r\nHost: user@a\r\n", 400),
-        ("GET /healthz HTTP/1.1\r\nHost:\r\n", 200),
-        ("GET /healthz HTTP/1.1\r\nHost: a\r\n", 200),
-        ("GET /healthz HTTP/1.1\r\nHost: a_b.c:80\r\n", 200),
-        ("GET /healthz HTTP/1.1\r\nHost: [::1]:80\r\n", 200),
-        ("GET /healthz HTTP/1.0\r\n", 200),
+    for (offered, taken) in [
+        ("chat", Some("chat")),
+        ("v2.ping, v1.ping", Some("v2.ping")),
+        (",a", Some("a")),
+        ("a b", None),
+        ("", None),
+        (",", None),
     ] {
-        let response = RawClient::ask(server.address(), &format!("{head}\r\n"));
-        assert_eq!(response.status, status, "{head:?}: {response:?}");
+        let offer = format!("Sec-WebSocket-Protocol: {offered}\r\n");
+        let response = ask(&server, &upgrade_at("/", &offer));
+        assert_eq!(response.status, 101, "{offered}");
+        assert_eq!(response.header("Sec-WebSocket-Protocol"), taken, "{offered}");
     }
 }
 
 #[test]
-fn options_are_answered() {
+fn an_offer_of_another_protocol_is_ignored() {
     let server = TestServer::start();
-    for line in ["OPTIONS / HTTP/1.0", "OPTIONS /healthz HTTP/1.0", "OPTIONS * HTTP/1.0"] {
-        let response = RawClient::ask(server.address(), &format!("{line}\r\n\r\n"));
-        assert_eq!(response.status, 204, "{line}: {response:?}");
-        assert_eq!(response.header("Allow"), Some("GET, HEAD, OPTIONS"), "{line}");
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk";
+    for (path, status) in [("/", 200), ("/healthz", 200), ("/echo", 426)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{h2c}\r\n\r\n");
+        assert_eq!(RawClient::ask(server.address(), &request).status, status, "{path}");
     }
-    assert_eq!(RawClient::ask(server.address(), "OPTIONS /nowhere HTTP/1.0\r\n\r\n").status, 404);
 }
 
 #[test]
-fn a_slash_at_the_end_of_a_path_does_not_count() {
+fn another_version_of_websocket_gets_426_and_the_supported_version() {
     let server = TestServer::start();
-    assert_eq!(server.connect_to("/echo/").ask("hello"), "[RE]: hello");
-    assert_eq!(server.get("/healthz/").status, 200);
-    assert_eq!(server.get("/echo//").status, 404);
+    for version in ["8", "14", "abc"] {
+        let request = UPGRADE.replace("Version: 13", &format!("Version: {version}"));
+        let response = RawClient::ask(server.address(), &request);
+        assert_eq!(response.status, 426, "{version}");
+        assert_eq!(response.header("Sec-WebSocket-Version"), Some("13"));
+    }
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::support::{Builder, Finished, TestServer, own_address};
+use rustix::process::Signal;
+
+use crate::support::{Builder, TestServer, own_address};
 
 const HEALTHY: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n";
 
@@ -30,11 +33,6 @@ fn answer(mut stream: TcpStream, reply: &str) {
     stream.write_all(reply.as_bytes()).unwrap();
 }
 
-#[track_caller]
-fn check(listen: &str) -> Finished {
-    TestServer::builder().env("LISTEN", listen).arg("healthcheck").run()
-}
-
 #[test]
 fn each_kind_of_failure_is_reported_with_its_cause_in_one_line() {
     for (replies, cause) in [
@@ -46,7 +44,7 @@ fn each_kind_of_failure_is_reported_with_its_cause_in_one_line() {
         (&[HEALTHY, "HTTP/1.1 403 Forbidden\r\n\r\n"], "no upgrade to WebSocket: HTTP error: 403"),
     ] {
         let server = fake(replies);
-        let check = check(&server.to_string());
+        let check = TestServer::healthcheck(&server.to_string());
         assert_eq!(check.status, Some(1), "{check:?}");
         assert_eq!(check.stderr.lines().count(), 1, "{check:?}");
         let reported = check.stderr.strip_prefix(&format!("error: {server}: {cause}"));
@@ -58,7 +56,7 @@ fn each_kind_of_failure_is_reported_with_its_cause_in_one_line() {
 #[test]
 fn a_port_where_nothing_listens_is_reported() {
     let free = own_address();
-    let check = check(&free.to_string());
+    let check = TestServer::healthcheck(&free.to_string());
     assert_eq!(check.status, Some(1));
     let expected = format!("error: {free}: cannot connect: Connection refused (os error 111)\n");
     assert_eq!(check.stderr, expected);
@@ -76,16 +74,50 @@ fn the_address_may_stand_before_and_behind_the_command() {
 }
 
 #[test]
-fn a_name_is_checked_like_an_address() {
-    let server = TestServer::start();
-    let port = server.address().port();
-    let check = server.again().env("LISTEN", format!("localhost:{port}")).arg("healthcheck").run();
-    assert_eq!((check.status, check.stderr.as_str()), (Some(0), ""));
+fn the_port_that_the_system_chose_has_to_be_named() {
+    let check = TestServer::healthcheck("127.0.0.1:0");
+    assert_eq!(check.status, Some(1));
+    assert!(check.stderr.contains("LISTEN (--listen) is \"127.0.0.1:0\", but"), "{check:?}");
 }
 
 #[test]
-fn the_port_that_the_system_chose_has_to_be_named() {
-    let check = check("127.0.0.1:0");
-    assert_eq!(check.status, Some(1));
-    assert!(check.stderr.contains("LISTEN (--listen) is \"127.0.0.1:0\", but"), "{check:?}");
+fn a_healthy_server_passes_and_logs_nothing_of_the_check() {
+    let server = TestServer::start();
+    for _ in 0..3 {
+        let check = TestServer::healthcheck(&server.address().to_string());
+        assert_eq!((check.status, check.stdout.as_str()), (Some(0), ""), "{check:?}");
+    }
+    assert_eq!(server.log_text(), "");
+    assert_eq!(server.stdout(), b"");
+    assert_eq!(server.events("").len(), 1, "{:?}", server.events(""));
+}
+
+#[test]
+fn a_server_passes_while_every_place_is_taken() {
+    let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
+    let mut client = server.connect();
+    let check = TestServer::healthcheck(&server.address().to_string());
+    assert_eq!(check.status, Some(0), "{check:?}");
+    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
+}
+
+#[test]
+fn a_server_is_found_by_a_name_and_by_the_address_of_all_interfaces() {
+    let server = TestServer::start();
+    for host in ["localhost", "0.0.0.0"] {
+        let check = TestServer::healthcheck(&format!("{host}:{}", server.address().port()));
+        assert_eq!((check.status, check.stderr.as_str()), (Some(0), ""), "{host}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_respond_fails_soon() {
+    let server = TestServer::start();
+    server.signal(Signal::STOP);
+    let start = Instant::now();
+    let check = TestServer::healthcheck(&server.address().to_string());
+    assert_eq!(check.status, Some(1), "{check:?}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    server.signal(Signal::CONT);
+    server.assert_serves();
 }

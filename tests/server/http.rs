@@ -1,14 +1,10 @@
-//! Plain HTTP requests, and the opening handshake of WebSocket.
-
-use std::time::{Duration, Instant};
+//! Plain HTTP requests.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rustix::process::Signal;
 
 use crate::support::{
-    RawClient, Response, TestClient, TestServer, UPGRADE, eventually, first, frame, own_address,
-    ping_text, rounds, seed,
+    RawClient, Response, TestClient, TestServer, UPGRADE, eventually, rounds, seed, upgrade_at,
 };
 
 #[track_caller]
@@ -16,72 +12,10 @@ fn ask(server: &TestServer, line: &str) -> Response {
     RawClient::ask(server.address(), &format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 }
 
-/// The upgrade with `from` replaced.
-fn upgrade_with(from: &str, to: &str) -> String {
-    assert!(UPGRADE.contains(from), "{from}");
-    UPGRADE.replace(from, to)
-}
-
-#[test]
-fn an_upgrade_is_accepted_as_rfc_6455_shows_it() {
-    let server = TestServer::start();
-    let mut client = RawClient::connect(server.address());
-    client.send(UPGRADE.as_bytes());
-    let response = client.response();
-    assert_eq!(response.status, 101);
-    assert_eq!(response.header("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-    assert!(response.header("Upgrade").unwrap().eq_ignore_ascii_case("websocket"));
-    assert!(response.header("Connection").unwrap().eq_ignore_ascii_case("upgrade"));
-    assert_eq!(response.header("Sec-WebSocket-Protocol"), None);
-}
-
-#[test]
-fn an_upgrade_may_be_spelt_in_other_ways() {
-    let server = TestServer::start();
-    for request in [
-        upgrade_with("Upgrade: websocket", "upgrade: WebSocket"),
-        upgrade_with("Connection: Upgrade", "Connection: keep-alive, Upgrade"),
-        upgrade_with("GET / ", "GET /?x=1 "),
-        upgrade_with("Host: localhost", "Host: localhost\r\nOrigin: https://example.com"),
-    ] {
-        let mut client = RawClient::connect(server.address());
-        client.send(request.as_bytes());
-        assert_eq!(client.response().status, 101, "{request}");
-        client.send(&frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes()));
-        assert_eq!(client.frame().text(), "Pong!");
-    }
-}
-
-#[test]
-fn an_offered_subprotocol_is_accepted() {
-    let server = TestServer::start();
-    let offers = [("chat", "chat"), ("v2.ping, v1.ping", "v2.ping")];
-    for (offered, taken) in offers {
-        let mut client = RawClient::connect(server.address());
-        let header = format!("13\r\nSec-WebSocket-Protocol: {offered}");
-        client.send(upgrade_with("13", &header).as_bytes());
-        let response = client.response();
-        assert_eq!(response.status, 101);
-        assert_eq!(response.header("Sec-WebSocket-Protocol"), Some(taken));
-    }
-}
-
-#[test]
-fn an_unknown_extension_is_not_accepted() {
-    let server = TestServer::start();
-    let mut client = RawClient::connect(server.address());
-    let header = "13\r\nSec-WebSocket-Extensions: bbf-usp-protocol, permessage-bzip2; level=9";
-    client.send(upgrade_with("13", header).as_bytes());
-    let response = client.response();
-    assert_eq!(response.status, 101);
-    assert_eq!(response.header("Sec-WebSocket-Extensions"), None);
-}
-
 #[test]
 fn an_unknown_path_gets_404_and_the_paths_that_there_are() {
     let server = TestServer::start();
-    let unknown_upgrade =
-        RawClient::ask(server.address(), &upgrade_with("GET / ", "GET /nowhere "));
+    let unknown_upgrade = RawClient::ask(server.address(), &upgrade_at("/nowhere", ""));
     for response in [ask(&server, "GET /nowhere"), unknown_upgrade] {
         assert_eq!(response.status, 404);
         assert!(response.body.contains("/nowhere"), "{response:?}");
@@ -92,6 +26,16 @@ fn an_unknown_path_gets_404_and_the_paths_that_there_are() {
             ["", "echo", "ws", "mirror", "total", "status", "probe", "", "healthz", "metrics"];
         assert_eq!(paths, expected, "{response:?}");
     }
+}
+
+#[test]
+fn a_slash_at_the_end_of_a_path_and_a_query_do_not_count() {
+    let server = TestServer::start();
+    for path in ["/echo/", "/echo?x=1"] {
+        assert_eq!(server.connect_to(path).ask("hello"), "[RE]: hello", "{path}");
+    }
+    assert_eq!(server.get("/healthz/").status, 200);
+    assert_eq!(server.get("/echo//").status, 404);
 }
 
 #[test]
@@ -133,12 +77,10 @@ fn healthz_says_ok_and_head_gets_no_body() {
     let server = TestServer::start();
     let response = ask(&server, "GET /healthz");
     assert_eq!((response.status, response.body.trim_end()), (200, "ok"));
-    let old = RawClient::ask(server.address(), "GET /healthz HTTP/1.0\r\n\r\n");
-    assert_eq!((old.status, old.body.trim_end()), (200, "ok"));
-    let response = ask(&server, "HEAD /healthz");
-    assert_eq!((response.status, response.body.as_str()), (200, ""));
-    let response = ask(&server, "HEAD /");
-    assert_eq!((response.status, response.body.as_str()), (200, ""));
+    for line in ["HEAD /healthz", "HEAD /"] {
+        let response = ask(&server, line);
+        assert_eq!((response.status, response.body.as_str()), (200, ""), "{line}");
+    }
     assert_eq!(server.log_text(), "");
 }
 
@@ -150,71 +92,43 @@ fn other_methods_get_405() {
         assert_eq!(response.status, 405, "{line}");
         assert!(response.header("Allow").unwrap().contains("GET"), "{line}");
     }
-    let response = RawClient::ask(server.address(), &upgrade_with("GET", "POST"));
+    let response = RawClient::ask(server.address(), &UPGRADE.replace("GET", "POST"));
     assert_eq!(response.status, 405);
     let connect = "CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n";
     assert_eq!(RawClient::ask(server.address(), connect).status, 405);
 }
 
 #[test]
-fn options_asks_about_a_path_even_with_an_upgrade() {
+fn every_request_of_http_1_1_has_one_host() {
     let server = TestServer::start();
-    let response = RawClient::ask(server.address(), &upgrade_with("GET", "OPTIONS"));
-    assert_eq!((response.status, response.body.as_str()), (204, ""));
-}
-
-#[test]
-fn a_bad_upgrade_gets_400() {
-    let server = TestServer::start();
-    for request in [
-        upgrade_with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
-        upgrade_with("Sec-WebSocket-Version: 13\r\n", ""),
-        upgrade_with("Connection: Upgrade\r\n", ""),
-        upgrade_with("Connection: Upgrade", "Connection: close"),
-        upgrade_with("HTTP/1.1", "HTTP/1.0"),
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a/b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: user@a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: a_b.c:80\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:80\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n", 200),
     ] {
-        let response = RawClient::ask(server.address(), &request);
-        assert_eq!(response.status, 400, "{request}");
-    }
-    server.assert_serves();
-}
-
-#[test]
-fn an_offer_of_another_protocol_is_ignored() {
-    let server = TestServer::start();
-    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk";
-    for (path, status) in [("/", 200), ("/healthz", 200), ("/echo", 426)] {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{h2c}\r\n\r\n");
-        assert_eq!(RawClient::ask(server.address(), &request).status, status, "{path}");
-    }
-    let both = upgrade_with("Upgrade: websocket", "Upgrade: h2c, websocket");
-    let mut client = RawClient::connect(server.address());
-    client.send(both.as_bytes());
-    assert_ne!(client.response().status, 200);
-}
-
-#[test]
-fn an_invalid_subprotocol_name_is_ignored() {
-    let server = TestServer::start();
-    for (offered, taken) in [(",a", Some("a")), ("a b", None), ("", None), (",", None)] {
-        let mut client = RawClient::connect(server.address());
-        let header = format!("13\r\nSec-WebSocket-Protocol: {offered}");
-        client.send(upgrade_with("13", &header).as_bytes());
-        let response = client.response();
-        assert_eq!(response.status, 101, "{offered}");
-        assert_eq!(response.header("Sec-WebSocket-Protocol"), taken, "{offered}");
+        let response = RawClient::ask(server.address(), &format!("{head}\r\n"));
+        assert_eq!(response.status, status, "{head:?}: {response:?}");
     }
 }
 
 #[test]
-fn another_version_of_websocket_gets_426_and_the_supported_version() {
+fn options_are_answered_even_with_an_upgrade() {
     let server = TestServer::start();
-    for version in ["8", "14", "abc"] {
-        let request = upgrade_with("Version: 13", &format!("Version: {version}"));
-        let response = RawClient::ask(server.address(), &request);
-        assert_eq!(response.status, 426, "{version}");
-        assert_eq!(response.header("Sec-WebSocket-Version"), Some("13"));
+    for line in ["OPTIONS / HTTP/1.0", "OPTIONS /healthz HTTP/1.0", "OPTIONS * HTTP/1.0"] {
+        let response = RawClient::ask(server.address(), &format!("{line}\r\n\r\n"));
+        assert_eq!(response.status, 204, "{line}: {response:?}");
+        assert_eq!(response.header("Allow"), Some("GET, HEAD, OPTIONS"), "{line}");
     }
+    assert_eq!(RawClient::ask(server.address(), "OPTIONS /nowhere HTTP/1.0\r\n\r\n").status, 404);
+    let response = RawClient::ask(server.address(), &UPGRADE.replace("GET", "OPTIONS"));
+    assert_eq!((response.status, response.body.as_str()), (204, ""));
 }
 
 #[test]
@@ -268,7 +182,7 @@ fn a_head_without_end_is_refused() {
         assert!(taken < 1000);
     }
     let mut large = RawClient::connect(server.address());
-    large.send(upgrade_with("localhost", &"x".repeat(20_000)).as_bytes());
+    large.send(UPGRADE.replace("localhost", &"x".repeat(20_000)).as_bytes());
     assert_eq!(large.response().status, 431);
     assert!(server.memory().saturating_sub(memory) < 4 << 20);
     server.assert_serves();
@@ -295,61 +209,10 @@ fn beyond_max_connections_a_client_gets_503_until_another_leaves() {
 }
 
 #[test]
-fn the_healthcheck_succeeds_and_is_not_logged() {
-    let server = TestServer::start();
-    let address = server.address().to_string();
-    for _ in 0..3 {
-        let check = server.again().env("LISTEN", &address).arg("healthcheck").run();
-        assert_eq!((check.status, check.stdout.as_str()), (Some(0), ""), "{check:?}");
-    }
-    assert_eq!(server.log_text(), "");
-    assert_eq!(server.stdout(), b"");
-    assert_eq!(server.events("").len(), 1, "{:?}", server.events(""));
-}
-
-#[test]
 fn a_client_that_shut_down_its_writing_side_still_gets_its_reply() {
     let server = TestServer::start();
     let mut client = RawClient::connect(server.address());
     client.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.end();
     assert_eq!(client.response().status, 200);
-}
-
-#[test]
-fn the_healthcheck_succeeds_while_every_place_is_taken() {
-    let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
-    let mut client = server.connect();
-    let check = server.again().env("LISTEN", server.address().to_string()).arg("healthcheck").run();
-    assert_eq!(check.status, Some(0), "{check:?}");
-    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
-}
-
-#[test]
-fn the_healthcheck_finds_a_server_that_listens_everywhere() {
-    // As in the image: a server that listens at 0.0.0.0 is reached at 127.0.0.1.
-    let server = TestServer::start();
-    let everywhere = format!("0.0.0.0:{}", server.address().port());
-    let check = server.again().env("LISTEN", everywhere).arg("healthcheck").run();
-    assert_eq!(check.status, Some(0), "{check:?}");
-}
-
-#[test]
-fn the_healthcheck_fails_where_nothing_listens() {
-    let builder = TestServer::builder().env("LISTEN", own_address().to_string());
-    let check = builder.arg("healthcheck").run();
-    assert_eq!(check.status, Some(1), "{check:?}");
-    assert_eq!(check.stderr.lines().count(), 1, "{check:?}");
-}
-
-#[test]
-fn the_healthcheck_fails_soon_if_the_server_does_not_respond() {
-    let server = TestServer::start();
-    server.signal(Signal::STOP);
-    let start = Instant::now();
-    let check = server.again().env("LISTEN", server.address().to_string()).arg("healthcheck").run();
-    assert_eq!(check.status, Some(1), "{check:?}");
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    server.signal(Signal::CONT);
-    server.assert_serves();
 }

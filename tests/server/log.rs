@@ -9,9 +9,9 @@ use std::time::Duration;
 use chrono::Utc;
 use rustix::process::{Resource, Signal};
 
-use crate::support::{Builder, Load, Log, TestServer, eventually, first, frame, ping_text};
+use crate::support::{Builder, Load, Log, TestServer, eventually, ping_frame, wait_until};
 
-/// The name of the file that a second server writes to.
+/// The name of the file that a second server in a folder writes to.
 fn beside() -> String {
     let host = rustix::system::uname();
     format!("server_logs.{}.txt", host.nodename().to_str().unwrap())
@@ -71,7 +71,7 @@ fn times_never_run_backwards_over_all_workers() {
     let server = TestServer::builder().env("WORKERS", "4").start();
     let load = Load::start(server.address(), "Load", 8, 4);
     let begun = Utc::now().timestamp();
-    eventually("the second is over", || (Utc::now().timestamp() > begun).then_some(()));
+    wait_until("the second is over", || Utc::now().timestamp() > begun);
     load.wait_for(1000);
     let tallies = load.finish();
     let log = server.log();
@@ -151,27 +151,21 @@ fn servers_that_rotate_side_by_side_lose_no_line() {
 fn without_its_folder_a_server_does_not_start() {
     let builder = TestServer::builder();
     let missing = builder.dir().join("missing/server_logs.txt");
-    let finished = builder.env("LOG_FILE", &missing).run();
-    assert_eq!(finished.status, Some(1), "{finished:?}");
-    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    let reported = builder.env("LOG_FILE", &missing).fails(1);
     let advice =
         format!("; make the folder first: mkdir -p {}\n", missing.parent().unwrap().display());
-    assert!(finished.stderr.contains("LOG_FILE"), "{finished:?}");
-    assert!(finished.stderr.ends_with(&advice), "{finished:?}");
-    assert!(finished.stderr.contains(missing.to_str().unwrap()), "{finished:?}");
+    assert!(reported.contains("LOG_FILE"), "{reported}");
+    assert!(reported.ends_with(&advice), "{reported}");
+    assert!(reported.contains(missing.to_str().unwrap()), "{reported}");
 }
 
-/// Fails unless the server refuses to start, because `LOG_FILE` is of this kind and not a regular
-/// file.
+/// Fails unless the server refuses to start because `LOG_FILE` is of this kind.
 #[track_caller]
 fn assert_refused(builder: Builder, log: &str, kind: &str) {
-    let finished = builder.env("LOG_FILE", log).run();
-    assert_eq!(finished.status, Some(2), "{finished:?}");
-    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    let reported = builder.env("LOG_FILE", log).fails(2);
     for part in ["LOG_FILE (--log-file) is", log, kind, "allowed is a regular file"] {
-        assert!(finished.stderr.contains(part), "{part}: {finished:?}");
+        assert!(reported.contains(part), "{part}: {reported}");
     }
-    assert_eq!(finished.stdout, "");
 }
 
 #[test]
@@ -216,7 +210,7 @@ fn sighup_after_a_rename_reopens_the_file_and_loses_no_line_under_load() {
         fs::rename(server.log_path(), server.dir().join(format!("server_logs.{number}"))).unwrap();
         load.wait_for(100);
         server.signal(Signal::HUP);
-        eventually("the file is made again", || server.log_path().exists().then_some(()));
+        wait_until("the file is made again", || server.log_path().exists());
     }
     load.wait_for(100);
     let tallies = load.finish();
@@ -242,9 +236,9 @@ fn a_log_that_was_deleted_is_created_again() {
     let mut client = server.connect();
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
     fs::remove_file(server.log_path()).unwrap();
-    eventually("the file is made again", || {
+    wait_until("the file is made again", || {
         assert_eq!(client.ping("Client-100", "after"), "Pong!");
-        server.log_path().exists().then_some(())
+        server.log_path().exists()
     });
     assert!(server.event("WARN").contains("deleted"));
     assert_eq!(client.ping("Client-100", "later"), "Pong!");
@@ -258,9 +252,9 @@ fn a_log_that_was_moved_is_created_again_without_a_signal() {
     assert_eq!(client.ping("Client-100", "before"), "Pong!");
     let moved = server.dir().join("moved.txt");
     fs::rename(server.log_path(), &moved).unwrap();
-    eventually("the file is made again", || {
+    wait_until("the file is made again", || {
         assert_eq!(client.ping("Client-100", "after"), "Pong!");
-        server.log_path().exists().then_some(())
+        server.log_path().exists()
     });
     server.event("reopened");
     assert_eq!(client.ping("Client-100", "later"), "Pong!");
@@ -307,9 +301,9 @@ fn renames_with_sighup_and_no_ping_leak_no_descriptor() {
             let moved = server.dir().join(format!("moved.{number}"));
             fs::rename(server.log_path(), moved).unwrap();
             server.signal(Signal::HUP);
-            eventually("the file is made again", || server.log_path().exists().then_some(()));
+            wait_until("the file is made again", || server.log_path().exists());
         }
-        eventually("the descriptors are closed", || (server.descriptors() <= before).then_some(()));
+        wait_until("the descriptors are closed", || server.descriptors() <= before);
     }
 }
 
@@ -424,7 +418,7 @@ fn log_keep_counts_the_rotated_files_of_earlier_servers() {
     for _ in 0..2 {
         assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
     }
-    eventually("the oldest ones are removed", || (numbers(&server) == [9, 10]).then_some(()));
+    wait_until("the oldest ones are removed", || numbers(&server) == [9, 10]);
     assert!(server.dir().join("other.txt.1").exists());
 }
 
@@ -497,7 +491,7 @@ fn log_sync_always_serves_many_pings_at_once() {
     server.log().assert_holds_all_of(&tallies);
 }
 
-/// The system calls of a server under `strace`, one a line.
+/// Tests that read the system calls of a server from the output of `strace`, one a line.
 mod traced {
     use super::*;
 
@@ -507,7 +501,7 @@ mod traced {
         let strace = ["strace", "-D", "-f", "-y", "-q", "-s", "200", "-o", "trace", "-e", calls];
         let mut server = builder.under(strace).start();
         let mut client = server.raw();
-        client.send(&frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes()));
+        client.send(&ping_frame("Client-300", "Ping!"));
         assert_eq!(client.frame().text(), "Pong!");
         let trace = server.dir().join("trace");
         if sync == "everysec" {
@@ -549,27 +543,20 @@ mod traced {
 
     #[test]
     #[ignore = "needs strace"]
-    fn log_sync_always_brings_the_line_to_the_disk_before_the_pong() {
-        let (_server, trace) = trace("always");
-        let order = [recorded(&trace), synced(&trace), answered(&trace)];
-        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?}\n{trace}");
-    }
-
-    #[test]
-    #[ignore = "needs strace"]
-    fn log_sync_everysec_brings_the_line_to_the_disk_after_the_pong() {
-        let (_server, trace) = trace("everysec");
-        let order = [recorded(&trace), answered(&trace), synced(&trace)];
-        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?}\n{trace}");
-    }
-
-    #[test]
-    #[ignore = "needs strace"]
-    fn log_sync_no_leaves_the_disk_to_the_system() {
-        let (_server, trace) = trace("no");
-        let order = [recorded(&trace), answered(&trace)];
-        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?}\n{trace}");
-        assert_eq!(synced(&trace), None, "{trace}");
+    fn log_sync_decides_when_the_disk_holds_the_line() {
+        type FindLine = fn(&str) -> Option<usize>;
+        let orders: [(&str, &[FindLine]); 3] = [
+            ("always", &[recorded, synced, answered]),
+            ("everysec", &[recorded, answered, synced]),
+            ("no", &[recorded, answered]),
+        ];
+        for (sync, order) in orders {
+            let (_server, trace) = trace(sync);
+            let lines: Vec<_> = order.iter().map(|line| line(&trace)).collect();
+            let is_ordered = lines.iter().all(Option::is_some) && lines.is_sorted();
+            assert!(is_ordered, "{sync}: {lines:?}\n{trace}");
+            assert_eq!(synced(&trace).is_some(), sync != "no", "{sync}: {trace}");
+        }
     }
 
     #[test]
@@ -599,7 +586,7 @@ mod traced {
                 .under(["-e", "trace=fdatasync", "-e", fault])
                 .start();
             let mut client = server.raw();
-            client.send(&frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes()));
+            client.send(&ping_frame("Client-300", "Ping!"));
             let frames = client.frames_to_the_end();
             let pongs = frames.iter().filter(|frame| frame.payload == b"Pong!").count();
             assert_eq!(pongs, usize::from(sync == "everysec"), "{frames:?}");

@@ -1,13 +1,11 @@
 //! `ALLOWED_ORIGINS`: the pages that may connect.
 
-use crate::support::{RawClient, Response, TestServer, UPGRADE};
+use crate::support::{RawClient, Response, TestServer, upgrade_at};
 
 #[track_caller]
 fn upgrade_from(server: &TestServer, origin: &str) -> Response {
-    let request = UPGRADE.replace("\r\n\r\n", &format!("\r\nOrigin: {origin}\r\n\r\n"));
-    let mut client = RawClient::connect(server.address());
-    client.send(request.as_bytes());
-    client.response()
+    let request = upgrade_at("/", &format!("Origin: {origin}\r\n"));
+    RawClient::request(server.address(), &request).1
 }
 
 #[test]
@@ -38,9 +36,16 @@ fn a_page_of_another_origin_gets_403_and_is_logged() {
 
 #[test]
 fn an_invalid_origin_is_reported_before_the_server_listens() {
-    let finished = TestServer::builder().env("ALLOWED_ORIGINS", "example.com").run();
-    assert_eq!(finished.status, Some(2));
-    assert!(finished.stderr.contains("ALLOWED_ORIGINS"), "{finished:?}");
-    assert!(finished.stderr.contains("\"example.com\""), "{finished:?}");
-    assert!(finished.stderr.contains("https://example.com,"), "{finished:?}");
+    let reported = TestServer::builder().env("ALLOWED_ORIGINS", "example.com").fails(2);
+    for part in ["ALLOWED_ORIGINS", "\"example.com\"", "https://example.com,"] {
+        assert!(reported.contains(part), "{reported}");
+    }
+}
+
+#[test]
+fn invisible_characters_of_an_origin_are_escaped_in_events() {
+    let server = TestServer::builder().env("ALLOWED_ORIGINS", "self").start();
+    assert_eq!(upgrade_from(&server, "http://e\u{202e}vil\u{200b}").status, 403);
+    let event = server.event("vil");
+    assert!(event.contains(r"e\u202evil\u200b"), "{event}");
 }

@@ -1,11 +1,13 @@
-//! `/probe`: the other half of the client's probes, frame by frame.
+//! `/probe`, the server's half of the client's probes, frame by frame.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::python::python;
-use crate::support::{RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame};
+use crate::support::{
+    RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, upgrade_at,
+};
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/probe.py");
 
@@ -37,7 +39,7 @@ fn name(hello: &Value) -> &str {
     hello["connection"].as_str().expect("a name")
 }
 
-/// How a connection ended, once it has, asked over another one.
+/// Waits for the end of a connection, and returns its record, asked for over another connection.
 #[track_caller]
 fn ended(server: &TestServer, hello: &Value) -> Value {
     let (mut other, _) = probe(server);
@@ -49,7 +51,7 @@ fn ended(server: &TestServer, hello: &Value) -> Value {
     })
 }
 
-/// What was seen, and who ended it.
+/// The end of a connection as the server saw it, and the side that ended it.
 #[track_caller]
 fn seen(server: &TestServer, hello: &Value) -> (String, Value) {
     let told = ended(server, hello);
@@ -57,7 +59,7 @@ fn seen(server: &TestServer, hello: &Value) -> (String, Value) {
     (told["seen"].as_str().unwrap().to_owned(), told["by"].clone())
 }
 
-/// Seconds since the beginning of 1970.
+/// The present Unix time, in seconds.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
@@ -65,10 +67,9 @@ fn now() -> f64 {
 #[test]
 fn the_hello_shows_the_request_as_it_arrived() {
     let server = TestServer::start();
-    let mut client = RawClient::connect(server.address());
     let head = "GET /probe/?a=1&token=abc HTTP/1.1\r\nhOST: localhost\r\nX-Last: 1\r\nUPGRADE: websocket\r\nconnection:keep-alive,  Upgrade \r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nCookie: id=7\r\nX-Forwarded-For: 203.0.113.7\r\nx-last: \"2\"\r\nAuthorization: Basic dTpw\r\nProxy-Authorization: x\r\nSec-WebSocket-Protocol: chat.v1, chat.v2\r\nSec-WebSocket-Extensions: x-unknown\r\n\r\n";
-    client.send(head.as_bytes());
-    assert_eq!(client.response().status, 101);
+    let (mut client, response) = RawClient::request(server.address(), head);
+    assert_eq!(response.status, 101);
     let hello = next(&mut client);
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let instance = hello["instance"].as_str().unwrap();
@@ -129,10 +130,9 @@ fn the_hello_tells_tls_and_the_peer_behind_a_proxy_is_the_proxy() {
     let server = TestServer::builder().secure().env("TRUSTED_PROXIES", "127.0.0.1").start();
     let hello: Value = serde_json::from_str(&server.connect_securely_to("/probe").text()).unwrap();
     assert_eq!((&hello["tls"], &hello["subprotocol"]), (&json!(true), &Value::Null));
-    let mut client = RawClient::connect(server.address());
-    let forwarded = "HTTP/1.1\r\nX-Forwarded-For: 203.0.113.7";
-    client.send(UPGRADE.replace("/ HTTP/1.1", &format!("/probe {forwarded}")).as_bytes());
-    assert_eq!(client.response().status, 101);
+    let request = upgrade_at("/probe", "X-Forwarded-For: 203.0.113.7\r\n");
+    let (mut client, response) = RawClient::request(server.address(), &request);
+    assert_eq!(response.status, 101);
     let hello = next(&mut client);
     assert_eq!(hello["peer"], client.stream().local_addr().unwrap().to_string());
 }
@@ -303,7 +303,7 @@ fn an_open_connection_is_told_with_its_age_and_its_silence() {
 fn a_probe_that_does_not_read_is_closed_and_told_as_silence() {
     let server = TestServer::start();
     let mut client = RawClient::with_small_buffer(server.address());
-    client.send(UPGRADE.replace("GET / ", "GET /probe ").as_bytes());
+    client.send(upgrade_at("/probe", "").as_bytes());
     assert_eq!(client.response().status, 101);
     let hello = next(&mut client);
     let question = frame(first::TEXT, json!({ "ended": "x".repeat(8000) }).to_string().as_bytes());
@@ -330,8 +330,7 @@ fn a_flood_at_one_probe_costs_little_memory() {
 #[test]
 fn a_server_without_probe_answers_404_and_lists_the_other_paths() {
     let server = TestServer::builder().env("PROBE", "off").start();
-    let request = UPGRADE.replace("GET / ", "GET /probe ");
-    let refused = RawClient::ask(server.address(), &request);
+    let refused = RawClient::ask(server.address(), &upgrade_at("/probe", ""));
     assert_eq!(refused.status, 404);
     assert!(refused.body.starts_with("There is no /probe here. The paths"), "{}", refused.body);
     assert!(
@@ -353,11 +352,10 @@ fn origins_and_the_bound_on_connections_hold_at_probe() {
         .env("ALLOWED_ORIGINS", "https://example.com")
         .env("MAX_CONNECTIONS", "1")
         .start();
-    let request = UPGRADE.replace("GET / ", "GET /probe ");
-    let foreign = request.replace("Host:", "Origin: https://evil.example\r\nHost:");
+    let foreign = upgrade_at("/probe", "Origin: https://evil.example\r\n");
     assert_eq!(RawClient::ask(server.address(), &foreign).status, 403);
     let (_client, _) = probe(&server);
-    assert_eq!(RawClient::ask(server.address(), &request).status, 503);
+    assert_eq!(RawClient::ask(server.address(), &upgrade_at("/probe", "")).status, 503);
     let open = server.metrics().get("websockets_connections{service=\"/probe\"}");
     assert_eq!(open, 1.0);
 }

@@ -1,14 +1,12 @@
 //! `TRUSTED_PROXIES`: the address of a client behind a proxy.
 
-use crate::support::{RawClient, TestServer, UPGRADE, eventually};
+use crate::support::{RawClient, TestServer, upgrade_at, wait_until};
 
 /// Upgrades with an `X-Forwarded-For` header, and returns the event about the connection.
 #[track_caller]
 fn connected(server: &TestServer, list: &str) -> String {
-    let request = UPGRADE.replace("\r\n\r\n", &format!("\r\nX-Forwarded-For: {list}\r\n\r\n"));
-    let mut client = RawClient::connect(server.address());
-    client.send(request.as_bytes());
-    assert_eq!(client.response().status, 101);
+    let request = upgrade_at("/", &format!("X-Forwarded-For: {list}\r\n"));
+    assert_eq!(RawClient::request(server.address(), &request).1.status, 101);
     server.event("connected")
 }
 
@@ -19,7 +17,7 @@ fn the_address_of_the_client_is_taken_from_a_trusted_proxy() {
     let line = connected(&server, "198.51.100.1, 203.0.113.7, 192.0.2.9");
     assert!(line.ends_with("connected peer=203.0.113.7 path=\"/\""), "{line}");
     let shown = || server.events(" peer=203.0.113.7");
-    eventually("an event about the end of the connection", || (shown().len() == 2).then_some(()));
+    wait_until("an event about the end of the connection", || shown().len() == 2);
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 use crate::support::{TestClient, TestServer, first, frame, is_over};
 
-const BINARY: u8 = 0x82;
-
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -29,14 +27,16 @@ fn the_mirror_returns_each_message_as_it_came() {
     let server = TestServer::start();
     let mut client = server.raw_at("/mirror");
     for len in [0, 1, 125, 126, 127, 65_535, 65_536] {
-        for first in [first::TEXT, BINARY] {
+        for first in [first::TEXT, first::BINARY] {
             let payload: Vec<_> = (0..len).map(|index: usize| (index % 128) as u8).collect();
             client.send(&frame(first, &payload));
             let reply = client.frame();
             assert_eq!((reply.first, reply.payload), (first, payload));
         }
     }
-    client.send(&[frame(0x02, b"in "), frame(0x00, &[0xff]), frame(0x80, b" parts")].concat());
+    let begin = frame(first::BINARY & 0x0f, b"in ");
+    let rest = [frame(first::GOES_ON, &[0xff]), frame(first::ENDS, b" parts")].concat();
+    client.send(&[begin, rest].concat());
     assert_eq!(client.frame().payload, b"in \xff parts");
 }
 
@@ -45,7 +45,7 @@ fn the_mirror_returns_a_long_message_and_then_the_next() {
     let server = TestServer::builder().env("MAX_MESSAGE", "32M").start();
     let mut client = server.raw_at("/mirror");
     let payload: Vec<_> = (0..32 << 20).map(|index: usize| (index % 251) as u8).collect();
-    client.send(&frame(BINARY, &payload));
+    client.send(&frame(first::BINARY, &payload));
     assert!(client.frame().payload == payload);
     client.send(&frame(first::TEXT, b"next"));
     assert_eq!(client.frame().text(), "next");
@@ -56,7 +56,7 @@ fn binary_frames_are_for_the_mirror_alone() {
     let server = TestServer::start();
     for path in ["/", "/echo", "/ws", "/total"] {
         let mut client = server.raw_at(path);
-        client.send(&frame(BINARY, b"1"));
+        client.send(&frame(first::BINARY, b"1"));
         assert_eq!(client.close_code(), Some(1003), "{path}");
     }
 }
@@ -66,7 +66,7 @@ fn a_peer_of_the_mirror_that_does_not_read_costs_little_memory() {
     let server = TestServer::builder().env("REPLY_DELAY", "600").start();
     let before = server.memory();
     let mut client = server.raw_at("/mirror");
-    let message = frame(BINARY, &[0; 65_536]);
+    let message = frame(first::BINARY, &[0; 65_536]);
     client.stream().set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
     let refused = (0..1024).find_map(|_| client.try_send(&message).err());
     assert!(refused.is_some_and(|error| !is_over(&error)), "it reads 64 MiB ahead");

@@ -5,8 +5,8 @@ use std::fs;
 use std::net::TcpListener;
 
 use crate::support::{
-    Builder, RawClient, TestClient, TestServer, UPGRADE, eventually, not_unicode, own_address,
-    settings,
+    Builder, RawClient, TestClient, TestServer, UPGRADE, not_unicode, own_address, settings,
+    wait_until,
 };
 
 /// Settings, wrong values for them, and a part of the error that says what is allowed.
@@ -41,20 +41,17 @@ fn flag(name: &str) -> String {
     format!("--{}", name.to_lowercase().replace('_', "-"))
 }
 
-/// Fails unless the program ends with status 2 and one line that contains each of `parts`.
+/// Fails unless the server ends with status 2 and one line that contains each of `parts`.
 #[track_caller]
 fn assert_wrong(builder: Builder, parts: &[&str]) {
-    let finished = builder.run();
-    assert_eq!(finished.status, Some(2), "{finished:?}");
-    assert_eq!(finished.stdout, "");
-    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    let reported = builder.fails(2);
     for part in parts {
-        assert!(finished.stderr.contains(part), "{part:?} is not in {finished:?}");
+        assert!(reported.contains(part), "{part:?} is not in {reported}");
     }
-    assert!(!finished.stderr.contains('\u{1b}'), "{finished:?}");
+    assert!(!reported.contains('\u{1b}'), "{reported:?}");
 }
 
-/// Settings without a row in [`WRONG`]: other tests cover them, or no value of them is wrong.
+/// Settings without a row in [`WRONG`]: other tests cover them, or all of their values are allowed.
 const ELSEWHERE: [&str; 6] =
     ["LOG_FILE", "ALLOWED_ORIGINS", "TLS_DIR", "TLS_NAMES", "TZ", "NO_COLOR"];
 
@@ -196,12 +193,9 @@ fn a_port_in_use_is_reported_with_status_1() {
     let address = server.address().to_string();
     let builder = TestServer::builder().env("LISTEN", &address);
     let log = builder.dir().join("server_logs.txt");
-    let finished = builder.run();
+    let reported = builder.fails(1);
     assert!(!fs::exists(log).unwrap(), "no log for a server that does not serve");
-    assert_eq!(finished.status, Some(1), "{finished:?}");
-    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
-    assert!(finished.stderr.contains("LISTEN"), "{finished:?}");
-    assert!(finished.stderr.contains(&address), "{finished:?}");
+    assert!(reported.contains("LISTEN") && reported.contains(&address), "{reported}");
 }
 
 #[test]
@@ -246,6 +240,7 @@ fn rust_log_filters_stderr() {
         client.close();
         assert_eq!(server.stop().0, Some(0));
         assert_eq!(server.log().lines().len(), 1);
+        assert_eq!(server.events("").is_empty(), level == "off");
         let levels = ["WARN", "INFO", "DEBUG"];
         levels.map(|level| !server.events(level).is_empty())
     };
@@ -303,29 +298,16 @@ fn an_unknown_host_name_and_a_foreign_address_are_reported_with_status_1() {
         ("no-such-host.invalid:80", "name an address of this machine"),
         ("192.0.2.1:8765", "no network interface of this machine has this address"),
     ] {
-        let finished = TestServer::builder().env("LISTEN", listen).run();
-        assert_eq!((finished.status, finished.stderr.lines().count()), (Some(1), 1));
-        assert!(finished.stderr.contains(advice), "{finished:?}");
+        let reported = TestServer::builder().env("LISTEN", listen).fails(1);
+        assert!(reported.contains(advice), "{reported}");
     }
-}
-
-#[test]
-fn rust_log_off_leaves_stderr_empty() {
-    let mut server = TestServer::builder().at(own_address()).env("RUST_LOG", "off").start();
-    server.assert_serves();
-    assert_eq!(server.stop().0, Some(0));
-    assert_eq!(server.events(""), [""; 0]);
 }
 
 #[test]
 fn a_server_may_listen_on_ipv6() {
     let server = TestServer::builder().env("LISTEN", "[::1]:0").start();
     server.assert_serves();
-    let check = server
-        .again()
-        .env("LISTEN", format!("[::]:{}", server.address().port()))
-        .arg("healthcheck")
-        .run();
+    let check = TestServer::healthcheck(&format!("[::]:{}", server.address().port()));
     assert_eq!(check.status, Some(0), "{check:?}");
 }
 
@@ -336,5 +318,5 @@ fn a_log_file_may_have_a_name_that_is_not_utf_8() {
     let server = builder.env("LOG_FILE", &path).start();
     server.assert_serves();
     assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
-    eventually("stdout shows it too", || (!server.stdout().is_empty()).then_some(()));
+    wait_until("stdout shows it too", || !server.stdout().is_empty());
 }

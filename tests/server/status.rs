@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{TestServer, eventually};
+use crate::support::{TestServer, wait_until};
 
 fn state(server: &TestServer) -> Value {
     serde_json::from_str(&server.connect_to("/status").ask("?")).unwrap()
@@ -56,8 +56,8 @@ fn the_status_is_up_to_date() {
     let mut page = server.connect_to("/status");
     page.ask("first");
     server.connect().ping("Client-100", "Ping!");
-    eventually("the ping is counted", || {
+    wait_until("the ping is counted", || {
         let state: Value = serde_json::from_str(&page.ask("again")).unwrap();
-        (state["pings"] == 1 && state["clients"][0]["name"] == "Client-100").then_some(())
+        state["pings"] == 1 && state["clients"][0]["name"] == "Client-100"
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Load, Log, TestServer, eventually, first, frame, own_address, ping_text};
+use crate::support::{Load, Log, TestServer, first, frame, own_address, ping_text, wait_until};
 
 #[test]
 fn stdout_is_the_log_byte_for_byte() {
@@ -22,9 +22,7 @@ fn a_line_is_shown_on_stdout_at_once() {
     let mut client = server.connect();
     for number in 1..=3 {
         assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
-        eventually("the line is shown", || {
-            (Log::parse(&server.stdout()).lines().len() == number).then_some(())
-        });
+        wait_until("the line is shown", || Log::parse(&server.stdout()).lines().len() == number);
     }
 }
 
@@ -47,9 +45,7 @@ fn a_reader_of_stdout_that_keeps_up_misses_nothing() {
         assert_eq!(client.ping("Client-100", &long), "Pong!");
     }
     let shown = || server.stdout().iter().filter(|&&byte| byte == b'\n').count();
-    eventually("every line is shown or counted", || {
-        (shown() + left_out(&server) == SENT).then_some(())
-    });
+    wait_until("every line is shown or counted", || shown() + left_out(&server) == SENT);
     // On a busy machine the reader may be late, and a few lines be omitted.
     assert!(left_out(&server) < SENT / 20, "{} of {SENT}", left_out(&server));
 }
@@ -71,9 +67,7 @@ fn a_stdout_that_is_not_read_delays_no_pong_and_omitted_lines_are_counted() {
     assert_eq!(server.log().lines().len(), SENT);
     server.read_stdout();
     let shown = || server.stdout().iter().filter(|&&byte| byte == b'\n').count();
-    eventually("every line is shown or counted", || {
-        (shown() + left_out(&server) == SENT).then_some(())
-    });
+    wait_until("every line is shown or counted", || shown() + left_out(&server) == SENT);
     assert!(left_out(&server) > 1000, "{}", left_out(&server));
 
     // The lines on stdout are lines of the log, in its order.
@@ -83,8 +77,8 @@ fn a_stdout_that_is_not_read_delays_no_pong_and_omitted_lines_are_counted() {
 
     // Later lines appear on stdout again.
     assert_eq!(server.connect().ping("Client-100", "the last"), "Pong!");
-    eventually("the last line is shown", || {
-        server.stdout().ends_with(b"(\"Client-100\"): the last\n").then_some(())
+    wait_until("the last line is shown", || {
+        server.stdout().ends_with(b"(\"Client-100\"): the last\n")
     });
 }
 
@@ -96,9 +90,7 @@ fn a_stdout_that_is_not_read_does_not_delay_the_end() {
     for _ in 0..30 {
         assert_eq!(client.ping("Client-100", &long), "Pong!");
     }
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(4), "{time:?}");
+    server.assert_stops_within(Duration::from_secs(4));
     assert_eq!(server.log().lines().len(), 30);
 }
 
@@ -127,9 +119,7 @@ fn a_line_of_megabytes_is_shown_too() {
     let mut client = server.connect();
     for message in ["x".repeat(3 << 20), "Ping!".into()] {
         assert_eq!(client.ping("Client-100", &message), "Pong!");
-        eventually("the line is shown", || {
-            (server.stdout() == server.log_text().into_bytes()).then_some(())
-        });
+        wait_until("the line is shown", || server.stdout() == server.log_text().into_bytes());
     }
 }
 
@@ -143,7 +133,5 @@ fn a_stderr_that_is_not_read_delays_no_pong() {
         client.close();
     }
     assert_eq!(server.log().lines().len(), 500);
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(3), "{time:?}");
+    server.assert_stops_within(Duration::from_secs(3));
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, kill_process};
 
 use crate::support::{
-    Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_text,
+    Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_frame,
+    wait_until,
 };
 
 /// Time limit for a stop: below `DRAIN_TIMEOUT`, and far above the 0.1 s that a stop takes, since
@@ -56,9 +57,7 @@ fn a_stop_under_load_answers_all_pings_that_were_read_and_closes_every_connectio
 fn a_client_that_never_answers_the_close_does_not_delay_the_end() {
     let mut server = TestServer::start();
     let mut client = server.raw();
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < SOON, "{time:?}");
+    server.assert_stops_within(SOON);
     assert_eq!(client.close_code(), Some(1001));
 }
 
@@ -70,21 +69,17 @@ fn unfinished_handshakes_do_not_delay_the_end() {
     half.send(&UPGRADE.as_bytes()[..UPGRADE.len() / 2]);
     // Connections are accepted in order, so the two before this one are accepted by now.
     server.assert_serves();
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < SOON, "{time:?}");
+    server.assert_stops_within(SOON);
 }
 
 #[test]
 fn an_unfinished_message_does_not_delay_the_end() {
     let mut server = TestServer::start();
     let mut client = server.raw();
-    let ping = frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes());
+    let ping = ping_frame("Client-100", "Ping!");
     client.send(&[&ping[..], &ping[..10]].concat());
     assert_eq!(client.frame().text(), "Pong!");
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < SOON, "{time:?}");
+    server.assert_stops_within(SOON);
     assert_eq!(client.close_code(), Some(1001));
 }
 
@@ -101,16 +96,14 @@ fn client_that_does_not_read(server: &TestServer) -> RawClient {
 #[test]
 fn a_client_that_does_not_read_delays_the_end_no_longer_than_drain_timeout() {
     let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
-    let _deaf = client_that_does_not_read(&server);
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < SOON, "{time:?}");
+    let _not_reading = client_that_does_not_read(&server);
+    server.assert_stops_within(SOON);
 }
 
 #[test]
 fn further_signals_do_not_cut_the_stop_short() {
     let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.8").start();
-    let _deaf = client_that_does_not_read(&server);
+    let _not_reading = client_that_does_not_read(&server);
     let start = Instant::now();
     server.signal(Signal::TERM);
     server.event("SIGTERM received");
@@ -130,7 +123,7 @@ fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
     let slow = "inject=fdatasync:delay_enter=50000";
     let strace = ["strace", "-D", "-f", "-q", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
     let mut server = builder.under(strace).start();
-    let _deaf = client_that_does_not_read(&server);
+    let _not_reading = client_that_does_not_read(&server);
     assert_eq!(server.connect().ping("Client-100", "Ping!"), "Pong!");
     assert_eq!(server.stop().0, Some(0));
     let trace = eventually("the trace is complete", || {
@@ -145,7 +138,7 @@ fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
 fn reply_delay_delays_each_reply_and_nothing_else() {
     const DELAY: Duration = Duration::from_millis(500);
     let server = TestServer::builder().env("REPLY_DELAY", "0.5").env("WORKERS", "1").start();
-    let ping = frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes());
+    let ping = ping_frame("Client-100", "Ping!");
     let mut clients = [server.raw(), server.raw()];
     let start = Instant::now();
     for client in &mut clients {
@@ -155,7 +148,7 @@ fn reply_delay_delays_each_reply_and_nothing_else() {
         assert_eq!(client.frame().payload, b"at once");
     }
     assert!(start.elapsed() < DELAY, "{:?}", start.elapsed());
-    eventually("the pings are in the log", || (server.log().lines().len() == 20).then_some(()));
+    wait_until("the pings are in the log", || server.log().lines().len() == 20);
     assert!(start.elapsed() < DELAY, "{:?}", start.elapsed());
     for client in &mut clients {
         for _ in 0..10 {
@@ -171,16 +164,11 @@ fn reply_delay_delays_each_reply_and_nothing_else() {
 fn a_stop_sends_the_replies_that_are_delayed() {
     let mut server = TestServer::builder().env("REPLY_DELAY", "30").start();
     let mut client = server.raw();
-    client.send(&frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes()).repeat(3));
+    client.send(&ping_frame("Client-100", "Ping!").repeat(3));
     client.send(&frame(first::PING, b"read"));
     assert_eq!(client.frame().payload, b"read");
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < SOON, "{time:?}");
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 4, "{frames:?}");
-    frames[..3].iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
-    assert_eq!(frames[3].close_code(), Some(1001));
+    server.assert_stops_within(SOON);
+    client.assert_pongs_and_close(3, 1001);
     assert_eq!(server.log().lines().len(), 3);
 }
 
@@ -188,12 +176,9 @@ fn a_stop_sends_the_replies_that_are_delayed() {
 fn a_close_right_after_a_ping_is_answered_after_its_pong_with_reply_delay_too() {
     let server = TestServer::builder().env("REPLY_DELAY", "0.3").start();
     let mut client = server.raw();
-    let ping = frame(first::TEXT, ping_text("Client-200", "Ping!").as_bytes());
+    let ping = ping_frame("Client-200", "Ping!");
     client.send(&[ping, close(1000)].concat());
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 2, "{frames:?}");
-    assert_eq!(frames[0].text(), "Pong!");
-    assert_eq!(frames[1].close_code(), Some(1000));
+    client.assert_pongs_and_close(1, 1000);
 }
 
 #[test]
@@ -204,15 +189,10 @@ fn a_stop_waits_for_the_disk_and_answers_the_pings_that_wait_for_it() {
     let strace = ["strace", "-D", "-f", "-qq", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
     let mut server = builder.under(strace).start();
     let mut client = server.raw();
-    client.send(&frame(first::TEXT, ping_text("Client-100", "Ping!").as_bytes()));
-    eventually("the line is written", || (!server.log_text().is_empty()).then_some(()));
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(3), "{time:?}");
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 2, "{frames:?}");
-    assert_eq!(frames[0].text(), "Pong!");
-    assert_eq!(frames[1].close_code(), Some(1001));
+    client.send(&ping_frame("Client-100", "Ping!"));
+    wait_until("the line is written", || !server.log_text().is_empty());
+    server.assert_stops_within(Duration::from_secs(3));
+    client.assert_pongs_and_close(1, 1001);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! wss://: certificates and their faults, handshakes, clients.
+//! `wss://`: certificates and their faults, handshakes, clients.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::python::python;
-use crate::support::{RawClient, SecureClient, TestServer, UPGRADE, eventually, ping_text};
+use crate::support::{RawClient, SecureClient, TestServer, UPGRADE, ping_text, wait_until};
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/server/client.py");
 
@@ -244,9 +244,7 @@ fn a_broken_new_certificate_causes_a_warning_and_the_old_one_stays() {
     assert!(line.contains("key.pem holds no private key"), "{line}");
     assert_eq!(server.connect_securely().certificate(), before);
     server.signal(Signal::HUP);
-    eventually("SIGHUP reads it at once", || {
-        (server.events("the old one stays").len() == 2).then_some(())
-    });
+    wait_until("SIGHUP reads it at once", || server.events("the old one stays").len() == 2);
 }
 
 #[test]
@@ -290,10 +288,8 @@ fn a_faulty_certificate_folder_stops_the_start() {
     let dir = builder.dir().join("tls");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("cert.pem"), "nonsense").unwrap();
-    let finished = builder.run();
-    assert_eq!(finished.status, Some(2));
     let reported = "error: TLS_DIR (--tls-dir) is \"tls\", but it holds cert.pem without key.pem: put key.pem there, or move cert.pem elsewhere\n";
-    assert_eq!(finished.stderr, reported);
+    assert_eq!(builder.fails(2), reported);
 
     for (path, reported) in [
         ("/proc/nowhere", "that folder cannot be created: "),
@@ -302,19 +298,14 @@ fn a_faulty_certificate_folder_stops_the_start() {
     ] {
         let builder = TestServer::builder();
         fs::write(builder.dir().join("file"), "").unwrap();
-        let finished = builder.env("TLS_DIR", path).run();
-        assert_eq!(finished.status, Some(2));
+        let line = builder.env("TLS_DIR", path).fails(2);
         let reported = format!("error: TLS_DIR (--tls-dir) is \"{path}\", but {reported}");
-        assert!(finished.stderr.starts_with(&reported), "{finished:?}");
+        assert!(line.starts_with(&reported), "{line}");
     }
     assert!(!Path::new("/nonexistent").exists());
 
-    let finished = TestServer::builder().env("TLS_NAMES", "a b").run();
-    assert_eq!(finished.status, Some(2));
-    assert!(
-        finished.stderr.contains("TLS_NAMES (--tls-names) is \"a b\", but allowed"),
-        "{finished:?}"
-    );
+    let line = TestServer::builder().env("TLS_NAMES", "a b").fails(2);
+    assert!(line.contains("TLS_NAMES (--tls-names) is \"a b\", but allowed"), "{line}");
 }
 
 #[test]
@@ -326,9 +317,7 @@ fn connections_over_tls_are_closed_with_1001_when_the_server_stops() {
     }
     let waiting: Vec<_> =
         clients.into_iter().map(|mut client| thread::spawn(move || client.message())).collect();
-    let (status, time) = server.stop();
-    assert_eq!(status, Some(0));
-    assert!(time < Duration::from_secs(4), "{time:?}");
+    server.assert_stops_within(Duration::from_secs(4));
     for client in waiting {
         let Message::Close(Some(frame)) = client.join().unwrap() else { panic!("no Close frame") };
         assert_eq!(u16::from(frame.code), 1001);

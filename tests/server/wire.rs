@@ -1,224 +1,20 @@
-//! The ping/pong service: messages, frames and replies on the wire.
+//! Frames of WebSocket on the wire (RFC 6455, section 5), and the replies to them.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use chrono::{FixedOffset, NaiveDateTime, Utc};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::support::{
-    RawClient, TestServer, UPGRADE, close, first, frame, ping_text, rounds, seed,
+    Frame, RawClient, TestServer, UPGRADE, close, first, frame, ping_frame, ping_text, rounds, seed,
 };
 
-/// The documented ping as a frame.
-fn ping_frame() -> Vec<u8> {
-    frame(first::TEXT, ping_text("Client-300", "Ping!").as_bytes())
-}
-
-/// Fails unless the server closes the connection with `code` after `bytes` and still serves others.
+/// Fails unless the server closes a connection with `code` after `bytes`.
 #[track_caller]
 fn assert_closed_with(server: &TestServer, code: u16, what: &str, bytes: &[u8]) {
     let mut client = server.raw();
     client.send(bytes);
     assert_eq!(client.close_code(), Some(code), "{what}");
-}
-
-#[test]
-fn a_ping_is_answered_with_pong_and_recorded_in_the_documented_line() {
-    let server = TestServer::start();
-    let mut client = server.raw();
-    let text = br#"{"client_name": "Client-300", "message": "Ping!"}"#;
-    client.send(&frame(first::TEXT, text));
-    let reply = client.frame();
-    assert_eq!((reply.first, reply.payload.as_slice()), (0x81, b"Pong!".as_slice()));
-
-    let log = fs::read(server.log_path()).unwrap();
-    let (stamp, rest) = log.split_at("[19-12-2023 12:43:12]".len());
-    let stamp = std::str::from_utf8(stamp).unwrap();
-    let at = NaiveDateTime::parse_from_str(stamp, "[%d-%m-%Y %H:%M:%S]").unwrap();
-    assert_eq!(at.format("[%d-%m-%Y %H:%M:%S]").to_string(), stamp);
-    assert_eq!(rest, b" Recieved from client (\"Client-300\"): Ping!\n");
-}
-
-#[test]
-fn the_line_shows_the_local_time_of_tz() {
-    for (tz, east) in [("UTC", 0), ("Asia/Tokyo", 9 * 3600)] {
-        let server = TestServer::builder().env("TZ", tz).start();
-        let local =
-            || Utc::now().with_timezone(&FixedOffset::east_opt(east).unwrap()).naive_local();
-        let before = local();
-        assert_eq!(server.connect().ping("Client-300", "Ping!"), "Pong!");
-        let at = server.log().lines()[0].at;
-        let whole_second = before.and_utc().timestamp();
-        assert!(
-            (whole_second..=local().and_utc().timestamp()).contains(&at.and_utc().timestamp()),
-            "{tz}: {at}, not {before}"
-        );
-    }
-}
-
-#[test]
-fn literal_double_quotes_around_a_name_are_dropped() {
-    let server = TestServer::start();
-    let mut client = server.connect();
-    assert_eq!(client.ping("\"Client-100\"", "\"Ping!\""), "Pong!");
-    let log = server.log_text();
-    assert!(log.ends_with("] Recieved from client (\"Client-100\"): \\\"Ping!\\\"\n"), "{log}");
-}
-
-#[test]
-fn control_characters_in_names_and_messages_are_escaped_in_the_log() {
-    let server = TestServer::start();
-    let mut client = server.connect();
-    let hostile = [
-        ("a\nb", r"a\nb"),
-        ("a\r\nb", r"a\r\nb"),
-        ("\u{1b}[2J\u{1b}]0;title\u{7}", r"\u001b[2J\u001b]0;title\u0007"),
-        ("a\u{2028}b\u{2029}c\u{85}d", r"a\u2028b\u2029c\u0085d"),
-        ("\u{9b}31m", r"\u009b31m"),
-        ("a\0b\tc\u{7f}", r"a\u0000b\tc\u007f"),
-        (r#"x"): Ping!"#, r#"x\"): Ping!"#),
-        (r"C:\dir", r"C:\\dir"),
-        ("日本語 é ✓", "日本語 é ✓"),
-        ("", ""),
-    ];
-    for (text, _) in hostile {
-        assert_eq!(client.ping(text, "m"), "Pong!", "{text:?}");
-        assert_eq!(client.ping("n", text), "Pong!", "{text:?}");
-    }
-    let log = server.log_text();
-    let mut lines = log.split('\n').map(|line| line.get(22..).unwrap_or_default());
-    for (_, shown) in hostile {
-        assert_eq!(lines.next(), Some(&*format!("Recieved from client (\"{shown}\"): m")));
-        assert_eq!(lines.next(), Some(&*format!("Recieved from client (\"n\"): {shown}")));
-    }
-    assert_eq!(lines.collect::<Vec<_>>(), [""]);
-}
-
-#[test]
-fn the_reply_is_pong_whatever_the_message_says() {
-    let server = TestServer::start();
-    let mut client = server.connect();
-    let long = "x".repeat(60_000);
-    let messages = ["", "Pong!", "Error: no", "hello", "日本語", "{\"a\": 1}", &long];
-    for message in messages {
-        assert_eq!(client.ping("Client-300", message), "Pong!");
-    }
-    assert_eq!(server.log_text().lines().count(), messages.len());
-}
-
-#[test]
-fn unknown_fields_order_and_blanks_do_not_matter() {
-    let server = TestServer::start();
-    let mut client = server.connect();
-    let text = " {\"x\":[1,{}],\n\"message\":\"Ping!\" , \"client_name\":\"\\u0041\"} ";
-    assert_eq!(client.ask(text), "Pong!");
-    assert_eq!(server.log().pings(), [("A", "Ping!")]);
-}
-
-#[test]
-fn an_invalid_ping_gets_an_error_that_says_what_was_expected() {
-    let server = TestServer::start();
-    let mut client = server.connect();
-    let deep = format!("{{\"x\": {}", "[".repeat(60_000));
-    for text in [
-        &deep,
-        "",
-        "hello",
-        "Ping!",
-        "5",
-        "null",
-        r#""text""#,
-        r#"["Client-100", "Ping!"]"#,
-        "{}",
-        r#"{"client_name": "Client-100"}"#,
-        r#"{"message": "Ping!"}"#,
-        r#"{"client_name": 100, "message": "Ping!"}"#,
-        r#"{"client_name": "Client-100", "message": null}"#,
-        r#"{"client_name": "Client-100", "message": ["Ping!"]}"#,
-        r#"{"client_name": "Client-100", "message": "Ping!""#,
-        r#"{"client_name": "Client-100", "message": "Ping!"} {}"#,
-    ] {
-        let reply = client.ask(text);
-        assert!(reply.starts_with("Error: "), "{text}: {reply}");
-        assert!(reply.contains("client_name") && reply.contains("message"), "{text}: {reply}");
-    }
-    assert_eq!(server.log_text(), "");
-    assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
-    assert_eq!(server.log().pings(), [("Client-100", "Ping!")]);
-}
-
-#[test]
-fn a_text_is_a_ping_exactly_when_a_json_parser_says_so() {
-    let mut rng = StdRng::seed_from_u64(seed());
-    let server = TestServer::start();
-    let mut client = server.connect();
-    let mut expected = Vec::new();
-    let pieces =
-        ["\"", "\\", "\\u0041", "\n", "\t", " ", ",", "{", "}", ":", "\"x\": 1, ", "é", "\u{85}"];
-    for _ in 0..rounds(2000) {
-        let mut text = ping_text("Client-300", "Ping!");
-        if rng.random() {
-            text = text.replace(": ", ":").replace(", ", ",");
-        }
-        for _ in 0..rng.random_range(0..3) {
-            let at = rng.random_range(0..=text.len());
-            match rng.random_range(0..3) {
-                _ if !text.is_char_boundary(at) => {}
-                0 => text.truncate(at),
-                1 if at < text.len() => drop(text.remove(at)),
-                _ => text.insert_str(at, pieces[rng.random_range(0..pieces.len())]),
-            }
-        }
-        let json = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
-        let fields = ["client_name", "message"].map(|name| json.get(name)?.as_str());
-        let reply = client.ask(&text);
-        if let [Some(name), Some(message)] = fields {
-            assert_eq!(reply, "Pong!", "{text}");
-            expected.push((name.to_owned(), message.to_owned()));
-        } else {
-            assert!(reply.starts_with("Error: "), "{text}: {reply}");
-        }
-    }
-    // The log has the escapes of JSON, so a JSON parser reads it back.
-    let shown = server.log_text();
-    assert_eq!(shown.lines().count(), expected.len());
-    for (line, (name, message)) in shown.lines().zip(expected) {
-        let escaped = [name, message].map(|text| {
-            let text = serde_json::Value::from(text).to_string();
-            text[1..text.len() - 1].replace('\u{85}', "\\u0085")
-        });
-        let [name, message] = escaped;
-        let rest = format!(" Recieved from client (\"{name}\"): {message}");
-        assert_eq!(&line[21..], rest);
-    }
-}
-
-#[test]
-fn many_invalid_messages_make_one_warning() {
-    let server = TestServer::builder().env("WORKERS", "4").start();
-    let mut clients = [(); 4].map(|()| server.connect());
-    for _ in 0..25 {
-        for client in &mut clients {
-            assert!(client.ask("hello").starts_with("Error: "));
-        }
-    }
-    // A later event shows that no second warning came before it.
-    server.connect().close();
-    server.event("closed by the client");
-    let warnings = server.events("WARN");
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    assert!(warnings[0].contains("invalid message"), "{warnings:?}");
-}
-
-#[test]
-fn a_warning_about_a_message_with_control_characters_is_one_escaped_line() {
-    let server = TestServer::start();
-    let reply = server.connect().ask("{\"client_name\": \"a\", \"\\u001b[2J\\nx\": 1, \u{1b}[2J");
-    assert!(reply.starts_with("Error: "), "{reply}");
-    let warning = server.event("invalid message");
-    assert!(!warning.contains('\u{1b}'), "{warning:?}");
 }
 
 #[test]
@@ -283,6 +79,22 @@ fn text_that_is_not_utf_8_is_closed_with_1007() {
 }
 
 #[test]
+fn a_text_is_refused_at_its_first_wrong_byte() {
+    let server = TestServer::start();
+    let mut fragment = frame(first::TEXT_BEGINS, b"wrong \xff");
+    fragment.extend(&frame(first::ENDS, b"never comes")[..3]);
+    let mut cut = frame(first::TEXT, &[b"wrong \xff", &[b'x'; 500][..]].concat());
+    cut.truncate(100);
+    for bytes in [fragment, cut] {
+        let start = Instant::now();
+        let mut client = server.raw();
+        client.send(&bytes);
+        assert_eq!(client.close_code(), Some(1007));
+        assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn a_character_may_be_split_over_fragments() {
     let server = TestServer::start();
     let text = ping_text("日本", "語");
@@ -298,7 +110,7 @@ fn a_character_may_be_split_over_fragments() {
 fn a_broken_frame_is_closed_with_1002() {
     let server = TestServer::start();
     let begun = frame(first::TEXT_BEGINS, b"{");
-    let broken: [(&str, Vec<u8>); 16] = [
+    let broken: [(&str, Vec<u8>); 15] = [
         ("an unmasked frame", b"\x81\x02{}".to_vec()),
         ("an unmasked ping", b"\x89\x00".to_vec()),
         ("reserved bit 1", frame(0xc1, b"{}")),
@@ -314,12 +126,32 @@ fn a_broken_frame_is_closed_with_1002() {
         ("a continuation of nothing", frame(first::ENDS, b"{}")),
         ("a text within a text", [begun, frame(first::TEXT, b"{}")].concat()),
         ("a close of one byte", frame(first::CLOSE, b"\x03")),
-        ("a close with a code that stays local", close(1006)),
     ];
     for (what, bytes) in broken {
         assert_closed_with(&server, 1002, what, &bytes);
     }
     server.assert_serves();
+}
+
+#[test]
+fn a_frame_that_is_broken_in_its_header_is_refused_without_its_payload() {
+    let server = TestServer::start();
+    for (bytes, code) in [
+        (&[0xc1, 0x85][..], 1002),
+        (&[0x81, 0x05], 1002),
+        (&[0x83], 1002),
+        (&[0x09, 0x80], 1002),
+        (&[0x89, 0xfe], 1002),
+        (&[0x80, 0x85, 1, 2, 3, 4], 1002),
+        (&[0x81, 0xfe, 0, 5], 1002),
+        (&[0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4], 1009),
+    ] {
+        let start = Instant::now();
+        let mut client = server.raw();
+        client.send(bytes);
+        assert_eq!(client.close_code(), Some(code), "{bytes:x?}");
+        assert!(start.elapsed() < Duration::from_secs(8), "{bytes:x?}: {:?}", start.elapsed());
+    }
 }
 
 #[test]
@@ -333,11 +165,8 @@ fn a_ping_before_a_protocol_error_in_the_same_write_is_still_answered() {
         (1009, frame(first::TEXT, &[b'x'; 70_000])),
     ] {
         let mut client = server.raw();
-        client.send(&[ping_frame(), offence].concat());
-        let frames = client.frames_to_the_end();
-        assert_eq!(frames.len(), 2, "{code}: {frames:?}");
-        assert_eq!(frames[0].text(), "Pong!", "{code}");
-        assert_eq!(frames[1].close_code(), Some(code));
+        client.send(&[ping_frame("Client-300", "Ping!"), offence].concat());
+        client.assert_pongs_and_close(1, code);
     }
 }
 
@@ -368,12 +197,9 @@ fn a_thousand_pings_in_one_write_are_answered_in_order() {
 fn frames_after_a_close_are_ignored() {
     let server = TestServer::start();
     let mut client = server.raw();
-    let ping = frame(first::TEXT, ping_text("Client-200", "Ping!").as_bytes());
+    let ping = ping_frame("Client-200", "Ping!");
     client.send(&[ping.clone(), close(1000), ping].concat());
-    let frames = client.frames_to_the_end();
-    assert_eq!(frames.len(), 2, "{frames:?}");
-    assert_eq!(frames[0].text(), "Pong!");
-    assert_eq!(frames[1].close_code(), Some(1000));
+    client.assert_pongs_and_close(1, 1000);
     assert_eq!(server.log().lines().len(), 1);
 }
 
@@ -382,21 +208,32 @@ fn a_close_right_after_pings_is_answered_after_their_pongs() {
     let server = TestServer::start();
     for pings in [1, 2, 200] {
         let mut client = server.raw();
-        client.send(&[ping_frame().repeat(pings), close(1000)].concat());
-        let mut frames = client.frames_to_the_end();
-        let last = frames.pop().unwrap();
-        assert_eq!(last.close_code(), Some(1000), "{pings}");
-        assert_eq!(frames.len(), pings);
-        frames.iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
+        client.send(&[ping_frame("Client-300", "Ping!").repeat(pings), close(1000)].concat());
+        client.assert_pongs_and_close(pings, 1000);
     }
     assert_eq!(server.log().lines().len(), 203);
 }
 
 #[test]
-fn a_close_is_answered_with_its_code_and_the_connection_ends() {
+fn replies_to_messages_before_a_close_and_the_end_of_the_stream_are_sent_first() {
     let server = TestServer::start();
-    for code in [1000, 1001, 3000, 4999] {
-        assert_closed_with(&server, code, "a code", &close(code));
+    let mut client = server.raw_at("/mirror");
+    client.send(&[frame(first::TEXT, b"one"), frame(first::TEXT, b"two"), close(1000)].concat());
+    client.end();
+    let frames = client.frames_to_the_end();
+    let texts: Vec<_> = frames[..2].iter().map(Frame::text).collect();
+    assert_eq!(texts, ["one", "two"]);
+    assert_eq!(frames[2].close_code(), Some(1000));
+}
+
+#[test]
+fn a_close_is_answered_with_its_code_unless_that_is_not_allowed() {
+    let server = TestServer::start();
+    for code in [1000, 1001, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 4999] {
+        assert_closed_with(&server, code, "an allowed code", &close(code));
+    }
+    for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
+        assert_closed_with(&server, 1002, &code.to_string(), &close(code));
     }
     let mut client = server.raw();
     client.send(&frame(first::CLOSE, b""));
@@ -432,7 +269,7 @@ fn a_protocol_ping_is_answered_with_its_payload_and_leaves_no_line() {
         assert_eq!((pong.first, pong.payload.as_slice()), (first::PONG, payload));
     }
     client.send(&frame(first::PONG, b"nobody asked"));
-    client.send(&ping_frame());
+    client.send(&ping_frame("Client-300", "Ping!"));
     assert_eq!(client.frame().text(), "Pong!");
     assert_eq!(server.log().lines().len(), 1);
 }
@@ -443,7 +280,7 @@ fn a_protocol_ping_right_after_a_ping_is_answered_at_once() {
     let start = Instant::now();
     for _ in 0..20 {
         let mut client = server.raw();
-        client.send(&[ping_frame(), frame(first::PING, b"behind")].concat());
+        client.send(&[ping_frame("Client-300", "Ping!"), frame(first::PING, b"behind")].concat());
         let mut replies = [client.frame(), client.frame()].map(|frame| frame.payload);
         replies.sort();
         assert_eq!(replies, [b"Pong!".to_vec(), b"behind".to_vec()]);
@@ -511,12 +348,19 @@ fn however_a_conversation_is_cut_into_writes_it_is_answered() {
 #[test]
 fn pings_in_the_same_write_as_the_handshake_are_answered() {
     let server = TestServer::start();
-    for pings in [1, 1000] {
+    for (pings, is_end) in [(1, false), (1000, false), (3, true)] {
         let mut client = RawClient::connect(server.address());
-        client.send(&[UPGRADE.as_bytes(), &ping_frame().repeat(pings)].concat());
+        let ping = ping_frame("Client-300", "Ping!");
+        client.send(&[UPGRADE.as_bytes(), &ping.repeat(pings)].concat());
+        if is_end {
+            client.end();
+        }
         assert_eq!(client.response().status, 101);
         for _ in 0..pings {
             assert_eq!(client.frame().text(), "Pong!");
+        }
+        if is_end {
+            assert_eq!(client.body(), "", "a Pong is the last byte before the end of the stream");
         }
     }
 }
@@ -525,7 +369,7 @@ fn pings_in_the_same_write_as_the_handshake_are_answered() {
 fn a_ping_that_comes_byte_by_byte_is_answered() {
     let server = TestServer::start();
     let mut client = RawClient::connect(server.address());
-    for byte in [UPGRADE.as_bytes(), &ping_frame()].concat() {
+    for byte in [UPGRADE.as_bytes(), &ping_frame("Client-300", "Ping!")].concat() {
         client.send(&[byte]);
     }
     assert_eq!(client.response().status, 101);
@@ -538,7 +382,7 @@ fn random_bytes_do_not_stop_the_server() {
     let server = TestServer::start();
     for _ in 0..rounds(200) {
         let mut client = server.raw();
-        let mut bytes = ping_frame().repeat(rng.random_range(1..4));
+        let mut bytes = ping_frame("Client-300", "Ping!").repeat(rng.random_range(1..4));
         match rng.random_range(0..3) {
             0 => bytes.clear(),
             1 => bytes.truncate(rng.random_range(0..bytes.len())),

@@ -1,4 +1,4 @@
-//! How a server under test is started: the real binary, in a folder of its own, on a free port.
+//! Starts a server under test: the real binary, in a folder of its own, on a free port.
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -37,7 +37,7 @@ pub(crate) fn not_unicode() -> &'static OsStr {
     OsStr::from_bytes(b"\xff\xfe")
 }
 
-/// How to start a server.
+/// A server to be started.
 #[derive(Debug)]
 pub(crate) struct Builder {
     dir: Arc<TempDir>,
@@ -75,7 +75,7 @@ impl Builder {
         self
     }
 
-    /// Runs the server by another command, which gets the path of the binary as its last
+    /// Starts the server through another command, which gets the path of the binary as its last
     /// argument and has to become the server (`sh -c '...; exec "$0"'`, `strace -D`).
     pub(crate) fn under<S: AsRef<OsStr>>(mut self, wrapper: impl IntoIterator<Item = S>) -> Self {
         self.wrapper.extend(wrapper.into_iter().map(|part| part.as_ref().into()));
@@ -146,7 +146,16 @@ impl Builder {
         TestServer::listening(process, self.address, self.dir)
     }
 
-    /// Runs the binary to its end.
+    /// Runs the server, which has to end with `status` and one line on stderr. Returns this line.
+    #[track_caller]
+    pub(crate) fn fails(self, status: i32) -> String {
+        let finished = self.run();
+        assert_eq!((finished.status, finished.stdout.as_str()), (Some(status), ""), "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+        finished.stderr
+    }
+
+    /// Runs the server to its end.
     #[track_caller]
     pub(crate) fn run(self) -> Finished {
         let mut process = Process::new(self.spawn());

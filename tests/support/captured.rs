@@ -1,4 +1,4 @@
-//! What a process under test writes to a pipe.
+//! The output of a process under test, read from a pipe.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -8,7 +8,7 @@ use std::thread;
 /// The bytes from a pipe. A thread reads them, so that the process never waits for the test.
 #[derive(Debug)]
 pub(super) struct Captured {
-    /// Has the thread begin to read. If the sender is dropped before, the pipe is closed.
+    /// Starts reading. Dropped before that, the pipe is closed.
     begin: Sender<()>,
     state: Arc<Mutex<State>>,
 }
@@ -32,7 +32,7 @@ impl Captured {
         Self { begin, state }
     }
 
-    /// Begins to read. Does nothing without a pipe.
+    /// Begins to read, if there is a pipe.
     pub(super) fn begin(&self) {
         let mut state = self.state.lock().unwrap();
         state.is_begun |= self.begin.send(()).is_ok();
@@ -46,7 +46,7 @@ impl Captured {
         String::from_utf8_lossy(&self.state.lock().unwrap().bytes).into_owned()
     }
 
-    /// Whether no more bytes will come: the pipe was read to its end, or is not read.
+    /// Whether no more bytes will come, because the pipe was read to its end or is not read.
     pub(super) fn is_over(&self) -> bool {
         let state = self.state.lock().unwrap();
         state.is_complete || !state.is_begun

@@ -74,7 +74,7 @@ impl TestClient {
         }
     }
 
-    /// Waits for the server to close the connection, and returns its code.
+    /// Waits for the Close frame of the server, and returns its code.
     #[track_caller]
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         loop {

@@ -7,12 +7,12 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A file system of its own. It is unmounted when dropped.
+/// A small file system, which is unmounted when dropped.
 #[derive(Debug)]
 pub(crate) struct TinyDisk(TempDir);
 
 impl TinyDisk {
-    /// One in memory.
+    /// A file system in memory.
     pub(crate) fn mount(size: &str) -> Self {
         let at = tempfile::tempdir().unwrap();
         let size = format!("size={size}");
@@ -20,7 +20,7 @@ impl TinyDisk {
         Self(at)
     }
 
-    /// One in a file, which can be frozen.
+    /// A file system in the file `image`. It can be frozen.
     pub(crate) fn mount_ext4(image: &Path) -> Self {
         let at = tempfile::tempdir().unwrap();
         File::create(image).unwrap().set_len(16 << 20).unwrap();
@@ -29,14 +29,14 @@ impl TinyDisk {
         Self(at)
     }
 
-    /// Has every write hang until what is returned is dropped. As long as that is there, not
-    /// even SIGKILL ends a server that writes.
+    /// Has every write hang until the result is dropped. Meanwhile not even SIGKILL ends a server
+    /// that writes.
     pub(crate) fn freeze(&self) -> Frozen<'_> {
         run(Command::new("fsfreeze").arg("--freeze").arg(self.0.path()));
         Frozen(self)
     }
 
-    /// Where it is.
+    /// The mount point.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
@@ -45,7 +45,7 @@ impl TinyDisk {
         self.0.path().join("server_logs.txt")
     }
 
-    /// Fills it to the last byte.
+    /// Fills the file system to the last byte.
     pub(crate) fn fill(&self) {
         let mut filler = File::create(self.filler()).unwrap();
         while filler.write(&[0; 4096]).is_ok() {}

@@ -45,7 +45,7 @@ impl Faults {
     }
 
     fn set(&self, kind: &str, call: &str, number: &str) {
-        // Renamed into its place, so that the server never finds it half written.
+        // Renamed, so that the server never reads a half-written file.
         let written = self.0.path().join("new");
         fs::write(&written, number).expect("it can be written");
         fs::rename(written, self.0.path().join(format!("{kind}-{call}"))).expect("a rename");

@@ -1,4 +1,4 @@
-//! Clients that ping as fast as they can, and count.
+//! Load: clients that ping as fast as they can, and count the replies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use super::raw::is_over;
-use super::{PATIENCE, RawClient, close, eventually, first, frame, ping_text};
+use super::{PATIENCE, RawClient, close, first, ping_frame, wait_until};
 
 /// Clients that ping, each in a thread.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Load {
     #[track_caller]
     pub(crate) fn wait_for(&self, more: usize) {
         let goal = self.acknowledged() + more;
-        eventually("pings are acknowledged", || (self.acknowledged() >= goal).then_some(()));
+        wait_until("pings are acknowledged", || self.acknowledged() >= goal);
     }
 
     /// Waits until `more` further pings were refused.
@@ -74,7 +74,7 @@ impl Load {
     pub(crate) fn wait_for_refused(&self, more: usize) {
         let refused = || self.shared.refused.load(Ordering::Relaxed);
         let goal = refused() + more;
-        eventually("pings are refused", || (refused() >= goal).then_some(()));
+        wait_until("pings are refused", || refused() >= goal);
     }
 
     /// Waits for the last replies to the clients, which then disconnect.
@@ -92,10 +92,9 @@ impl Load {
 fn work(mut client: RawClient, mut tally: Tally, in_flight: usize, shared: &Shared) -> Tally {
     while !shared.finish.load(Ordering::Relaxed) {
         let numbers = tally.sent..tally.sent + in_flight;
-        let pings = numbers.map(|number| ping_text(&tally.name, &number.to_string()));
-        let frames: Vec<_> = pings.map(|text| frame(first::TEXT, text.as_bytes())).collect();
-        // The server may have sent replies before it closed the connection.
-        let sent = client.try_send(&frames.concat());
+        let pings = numbers.map(|number| ping_frame(&tally.name, &number.to_string()));
+        // Where the write fails, replies may have arrived before.
+        let sent = client.try_send(&pings.collect::<Vec<_>>().concat());
         tally.sent += in_flight;
         let over = !take_replies(&mut client, &mut tally, shared);
         if over || sent.is_err() {

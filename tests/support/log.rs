@@ -1,4 +1,4 @@
-//! A strict parser of the log: a line that is not exactly of the documented form fails the test.
+//! A strict parser of the log: a line that differs from the documented format fails the test.
 
 use std::collections::HashMap;
 use std::fs;
@@ -29,13 +29,13 @@ impl Line {
         let rest = rest.strip_prefix(" Recieved from client (\"")?;
         let (name, message) = rest.split_once("\"): ")?;
         let line = Self { at, name: name.into(), message: message.into() };
-        // The parser of the time is more lenient than the format.
+        // chrono accepts other spellings of a time as well.
         (at.format(STAMP).to_string() == stamp).then_some(line)
     }
 }
 
 impl Log {
-    /// Reads a log that has to end in a whole line.
+    /// Reads a log.
     #[track_caller]
     pub(crate) fn read(path: &Path) -> Self {
         let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -50,7 +50,7 @@ impl Log {
         Self(text.lines().map(parse).collect())
     }
 
-    /// The lines of a log, and how many pieces between newlines are no line.
+    /// The lines of a log, and the number of other pieces between newlines.
     pub(crate) fn parse_leniently(bytes: &[u8]) -> (Self, usize) {
         let text = String::from_utf8_lossy(bytes);
         let (lines, others): (Vec<_>, Vec<_>) =

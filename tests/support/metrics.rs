@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Response;
 
-/// The values by name and labels, in the notation of Prometheus.
+/// The values of the samples, by name and labels in the notation of Prometheus.
 #[derive(Debug)]
 pub(crate) struct Metrics(HashMap<String, f64>);
 

@@ -1,5 +1,5 @@
-//! Shared by the black-box tests of the server: a server under test, clients that follow the
-//! protocol and clients that break it, load, and a parser of the log.
+//! Support of the black-box tests: a server under test, clients that follow the protocol and clients
+//! that break it, load, and a parser of the log.
 
 mod builder;
 mod captured;
@@ -26,16 +26,23 @@ pub(crate) use log::Log;
 pub(crate) use metrics::Metrics;
 pub(crate) use process::limit;
 pub(crate) use raw::{
-    Frame, RawClient, Response, UPGRADE, close, first, frame, is_over, ping_text,
+    Frame, RawClient, Response, UPGRADE, close, first, frame, is_over, ping_frame, ping_text,
+    upgrade_at,
 };
 pub(crate) use secure::SecureClient;
 pub(crate) use server::TestServer;
 
-/// How long a test waits for an event before it fails: longer than the longest deadline of the
-/// server that a test waits for (10 s), with room for a busy machine.
+/// How long a test waits for an event before it fails: twice the longest deadline of the server that
+/// is tested (10 s), for a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until `look` finds something.
+/// Waits until `is_so` is true.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    eventually(what, || is_so().then_some(()));
+}
+
+/// Waits until `look` finds something, and returns that.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -48,8 +55,8 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// The seed of a random test: the environment variable `SEED`, or a new one. The seed is printed,
-/// which cargo shows if the test fails.
+/// The seed of a random test: the environment variable `SEED`, or a random one. The seed is printed:
+/// cargo shows the output of a test that fails.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SEED")
         .map_or_else(|_| rand::random(), |seed| seed.parse().expect("SEED is a number"));

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 use super::captured::Captured;
-use super::eventually;
+use super::{eventually, wait_until};
 
-/// Clock ticks in a second, as Linux shows times of processes on every architecture.
+/// Clock ticks in a second: the unit of times in `/proc` (`USER_HZ`), the same on every architecture.
 const TICKS: f64 = 100.0;
 
-/// Most lines of stderr that are printed if a test fails; the last ones are.
+/// Most lines of stderr, counted from the end, that are printed if a test fails.
 const SHOWN: usize = 100;
 
-/// A running process, which is killed when dropped. The last lines of its stderr are printed if the
-/// test fails.
+/// A running process. Dropped, it is killed, and the last lines of its stderr are printed if the test
+/// fails.
 pub(crate) struct Process {
     child: Child,
     stdout: Captured,
@@ -87,17 +87,25 @@ impl Process {
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let status = eventually("the process ends", || self.child.try_wait().expect("its state"));
         for captured in [&self.stdout, &self.stderr] {
-            eventually("the pipe is closed", || captured.is_over().then_some(()));
+            wait_until("the pipe is closed", || captured.is_over());
         }
         status
     }
 
-    /// Stops the process: its exit status, and how long it took.
+    /// Stops the process with SIGTERM; returns its exit status, and how long the stop took.
     #[track_caller]
     pub(crate) fn stop(&mut self) -> (Option<i32>, Duration) {
         let start = Instant::now();
         self.signal(Signal::TERM);
         (self.wait().code(), start.elapsed())
+    }
+
+    /// Stops the process, which has to end with status 0 in less than `limit`.
+    #[track_caller]
+    pub(crate) fn assert_stops_within(&mut self, limit: Duration) {
+        let (status, time) = self.stop();
+        assert_eq!(status, Some(0));
+        assert!(time < limit, "{time:?}");
     }
 
     /// Kills the process with SIGKILL.
@@ -115,7 +123,7 @@ impl Process {
         fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("it runs")
     }
 
-    /// Whether a thread is in uninterruptible sleep, where not even SIGKILL ends the process.
+    /// Whether a thread is in uninterruptible sleep, so that not even SIGKILL ends the process.
     pub(crate) fn waits_in_the_kernel(&self) -> bool {
         let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
         let state = |thread: &Path| fs::read_to_string(thread.join("stat")).unwrap_or_default();
@@ -124,8 +132,13 @@ impl Process {
 
     /// Resident memory of the process, in bytes.
     pub(crate) fn memory(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// A field of `/proc/PID/status` in bytes.
+    pub(crate) fn status_bytes(&self, field: &str) -> u64 {
         let status = self.proc_file("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect(field);
         1024 * line.trim_end_matches("kB").trim().parse::<u64>().expect("a number")
     }
 
@@ -141,12 +154,12 @@ impl Process {
     #[track_caller]
     pub(crate) fn wait_until_idle(&self) {
         let mut last = (self.cpu(), Instant::now());
-        eventually("the process has nothing to do", || {
+        wait_until("the process has nothing to do", || {
             let now = self.cpu();
             if now != last.0 {
                 last = (now, Instant::now());
             }
-            (last.1.elapsed() > Duration::from_millis(300)).then_some(())
+            last.1.elapsed() > Duration::from_millis(300)
         });
     }
 
@@ -155,7 +168,7 @@ impl Process {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
-    /// The next descriptor that the process will open.
+    /// The number of the next descriptor that the process will open.
     pub(crate) fn free_descriptor(&self) -> u64 {
         let is_free =
             |number| !fs::exists(format!("/proc/{}/fd/{number}", self.child.id())).unwrap();

@@ -1,5 +1,5 @@
-//! A client that sends any bytes, so that a test can break the protocol. Its frames are coded by
-//! hand, independently of the codec that the server uses.
+//! A client that sends any bytes, so that a test can break the protocol. Its frames are encoded
+//! here, independently of the codec that the server uses.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -31,7 +31,13 @@ pub(crate) mod first {
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A frame as a client sends it.
+/// [`UPGRADE`] at a path, with further header lines, each with its CRLF.
+pub(crate) fn upgrade_at(path: &str, headers: &str) -> String {
+    let request = UPGRADE.replace("GET / ", &format!("GET {path} "));
+    request.replace("\r\n\r\n", &format!("\r\n{headers}\r\n"))
+}
+
+/// A frame as a client sends it. `first` is its first byte.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -59,6 +65,11 @@ pub(crate) fn close(code: u16) -> Vec<u8> {
 pub(crate) fn ping_text(name: &str, message: &str) -> String {
     let [name, message] = [name, message].map(|text| serde_json::Value::from(text).to_string());
     format!("{{\"client_name\": {name}, \"message\": {message}}}")
+}
+
+/// A ping in a text frame.
+pub(crate) fn ping_frame(name: &str, message: &str) -> Vec<u8> {
+    frame(first::TEXT, ping_text(name, message).as_bytes())
 }
 
 /// A frame as the server sent it.
@@ -107,7 +118,7 @@ impl RawClient {
         Self::over(TcpStream::connect_timeout(&address, PATIENCE).expect("it listens"))
     }
 
-    /// A connection with a small receive buffer, which is full soon if the client does not read.
+    /// A connection with a small receive buffer, which soon fills up if the client does not read.
     #[track_caller]
     pub(crate) fn with_small_buffer(address: SocketAddr) -> Self {
         let runtime = Builder::new_current_thread().enable_io().build().unwrap();
@@ -121,7 +132,7 @@ impl RawClient {
         Self::over(stream)
     }
 
-    /// A client over a stream that is connected.
+    /// A client over a connected stream.
     pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -152,17 +163,24 @@ impl RawClient {
 
     #[track_caller]
     fn upgrade_at(&mut self, path: &str) {
-        self.send(UPGRADE.replace("GET / ", &format!("GET {path} ")).as_bytes());
+        self.send(upgrade_at(path, "").as_bytes());
         let response = self.response();
         assert_eq!(response.status, 101, "{response:?}");
+    }
+
+    /// Sends an HTTP request, and reads the head of the response.
+    #[track_caller]
+    pub(crate) fn request(address: SocketAddr, request: &str) -> (Self, Response) {
+        let mut client = Self::connect(address);
+        client.send(request.as_bytes());
+        let response = client.response();
+        (client, response)
     }
 
     /// Sends an HTTP request, and reads the response to the end of the connection.
     #[track_caller]
     pub(crate) fn ask(address: SocketAddr, request: &str) -> Response {
-        let mut client = Self::connect(address);
-        client.send(request.as_bytes());
-        let mut response = client.response();
+        let (mut client, mut response) = Self::request(address, request);
         client.0.read_to_string(&mut response.body).expect("a body");
         response
     }
@@ -241,7 +259,7 @@ impl RawClient {
         self.try_frame().expect("a frame")
     }
 
-    /// The frames up to the end of the connection, for which this waits.
+    /// Reads frames to the end of the connection.
     #[track_caller]
     pub(crate) fn frames_to_the_end(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
@@ -254,7 +272,16 @@ impl RawClient {
         }
     }
 
-    /// Discards all bytes up to the end of the connection, for which this waits.
+    /// Reads to the end of the connection, which has to bring `pongs` Pongs and a Close frame.
+    #[track_caller]
+    pub(crate) fn assert_pongs_and_close(&mut self, pongs: usize, code: u16) {
+        let frames = self.frames_to_the_end();
+        let (close, replies) = frames.split_last().expect("a Close frame");
+        assert_eq!((close.close_code(), replies.len()), (Some(code), pongs), "{frames:?}");
+        replies.iter().for_each(|frame| assert_eq!(frame.text(), "Pong!"));
+    }
+
+    /// Reads to the end of the connection, and discards all bytes.
     #[track_caller]
     pub(crate) fn skip_to_the_end(&mut self) {
         let mut block = [0; 4096];
@@ -268,14 +295,14 @@ impl RawClient {
         }
     }
 
-    /// The code with which the server closes the connection; `None` if no Close frame comes.
+    /// Reads to the end of the connection; the code of its last frame, if this is a Close frame.
     #[track_caller]
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         self.frames_to_the_end().last().and_then(Frame::close_code)
     }
 }
 
-/// Whether an error means that the connection has ended; otherwise a read or write timed out.
+/// Whether an error means that the connection has ended, and not that a read or write timed out.
 pub(crate) fn is_over(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

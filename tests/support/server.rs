@@ -10,7 +10,10 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::{Builder, Log, Metrics, RawClient, Response, SecureClient, TestClient, eventually};
+use super::{
+    Builder, Finished, Log, Metrics, RawClient, Response, SecureClient, TestClient, eventually,
+    wait_until,
+};
 
 /// A running server. Dereferences to its [`Process`].
 pub(crate) struct TestServer {
@@ -35,8 +38,8 @@ impl TestServer {
         Builder::new(Arc::clone(&self.dir))
     }
 
-    /// Waits until the server in `process` listens, at a `known` address or at the one that it
-    /// writes to stderr.
+    /// Waits until the server in `process` listens, at its `known` address or at the one in its event
+    /// on stderr.
     #[track_caller]
     pub(super) fn listening(
         mut process: Process,
@@ -72,7 +75,7 @@ impl TestServer {
         self.dir().join("tls").join(name)
     }
 
-    /// A client over TLS that trusts the authority of the server.
+    /// A client over TLS that trusts the certificate authority of the server.
     #[track_caller]
     pub(crate) fn connect_securely(&self) -> SecureClient {
         self.connect_securely_to("/")
@@ -122,13 +125,13 @@ impl TestServer {
         self.dir().join("server_logs.txt")
     }
 
-    /// The present lines of the log.
+    /// The lines of the log.
     #[track_caller]
     pub(crate) fn log(&self) -> Log {
         Log::read(&self.log_path())
     }
 
-    /// The present text of the log.
+    /// The text of the log.
     #[track_caller]
     pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(self.log_path()).expect("a log")
@@ -150,6 +153,18 @@ impl TestServer {
     #[track_caller]
     pub(crate) fn health(&self) -> Response {
         self.get("/healthz")
+    }
+
+    /// Waits until `/healthz` answers with this status.
+    #[track_caller]
+    pub(crate) fn wait_for_health(&self, status: u16) {
+        wait_until("/healthz changes", || self.health().status == status);
+    }
+
+    /// Runs `server healthcheck` for the server at `listen`.
+    #[track_caller]
+    pub(crate) fn healthcheck(listen: &str) -> Finished {
+        Self::builder().env("LISTEN", listen).arg("healthcheck").run()
     }
 }
 
@@ -173,7 +188,7 @@ impl fmt::Debug for TestServer {
     }
 }
 
-/// The address that follows `words` in a line of events.
+/// The address that follows `words` in the events.
 fn address_after(text: &str, words: &str) -> Option<SocketAddr> {
     let (_, rest) = text.split_once(words)?;
     let (line, _) = rest.split_once('\n')?;

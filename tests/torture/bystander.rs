@@ -1,4 +1,4 @@
-//! Clients that do nothing wrong, and should not feel what others do.
+//! Clients that do nothing wrong, and have to be served whatever others do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::support::{RawClient, Tally, TestClient, close, first, frame, ping_text};
+use crate::support::{RawClient, Tally, TestClient, close, ping_frame};
 
 /// Time between two pings.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The longest that a request comes after its connection, in milliseconds.
-const LATE: u64 = 200;
+/// Bound on the delay between a connection and its request, in milliseconds.
+const MAX_DELAY: u64 = 200;
 
 /// A client in a thread of its own.
 #[derive(Debug)]
@@ -41,18 +41,18 @@ impl Bystander {
     }
 
     /// A client that connects anew for each ping, and measures the time from the connection to the
-    /// Pong, without the time that its request comes late, as over a slow network.
+    /// Pong, less a random delay before its request, as over a slow network.
     pub(crate) fn newcomer(address: SocketAddr, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         Self::start("Newcomer", move |number| {
-            let late = Duration::from_millis(rng.random_range(0..LATE));
+            let delay = Duration::from_millis(rng.random_range(0..MAX_DELAY));
             let begun = Instant::now();
             let mut client = RawClient::connect(address);
-            thread::sleep(late);
+            thread::sleep(delay);
             client.upgrade();
-            client.send(&frame(first::TEXT, ping_text("Newcomer", number).as_bytes()));
+            client.send(&ping_frame("Newcomer", number));
             assert_eq!(client.frame().text(), "Pong!");
-            let time = begun.elapsed() - late;
+            let time = begun.elapsed() - delay;
             client.send(&close(1000));
             assert_eq!(client.close_code(), Some(1000));
             time

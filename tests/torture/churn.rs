@@ -10,12 +10,11 @@ use rand::{RngExt, SeedableRng};
 
 use crate::bystander::Bystander;
 use crate::floods::connect_from;
-use crate::ledger::Lines;
 use crate::peak::Before;
 use crate::run::Run;
-use crate::support::{RawClient, Tally, TestServer, close, first, frame, ping_text};
+use crate::support::{RawClient, Tally, TestServer, close, ping_frame};
 
-/// Those who come and go at the same time.
+/// Clients at the same time.
 const VISITORS: usize = 4;
 
 #[test]
@@ -46,23 +45,21 @@ fn churn() {
     run.figures.innocent = Some(times);
     run.figures.memory = Some(before.comes_back(&server));
     assert_eq!(server.stop().0, Some(0));
-    let mut lines = Lines::default();
-    lines.add_folder(server.dir());
-    run.figures.ledger.settle(&tallies, &lines);
+    run.settle(&tallies, server.dir());
     run.end();
 }
 
-/// Visits until told to stop. Each visit ends in one of the ways that clients leave.
+/// Connects, pings and leaves, again and again, in each of the ways that clients leave.
 fn visit(address: SocketAddr, name: String, mut rng: StdRng, is_over: &AtomicBool) -> Tally {
     let mut tally = Tally { name, ..Tally::default() };
     while !is_over.load(Ordering::Relaxed) {
-        // Ports of an address are taken for a while after a connection is over.
+        // A port of an address stays in TIME_WAIT after a connection.
         let from = Ipv4Addr::new(127, 1, rng.random(), rng.random_range(1..255));
         let mut client = RawClient::over(connect_from(from, address).expect("it listens"));
         client.upgrade();
         let number = tally.sent;
         tally.sent += 1;
-        client.send(&frame(first::TEXT, ping_text(&tally.name, &number.to_string()).as_bytes()));
+        client.send(&ping_frame(&tally.name, &number.to_string()));
         assert_eq!(client.frame().text(), "Pong!");
         tally.acknowledged.push(number);
         match rng.random_range(0..3) {

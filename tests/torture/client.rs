@@ -10,7 +10,7 @@ use crate::support::process::Process;
 #[derive(Debug)]
 pub(crate) struct Client(Process);
 
-/// What a client prints at its end.
+/// The statistics that a client prints at its end.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     pub(crate) sent: usize,
@@ -40,7 +40,7 @@ impl Client {
         Self(process)
     }
 
-    /// Stops a client that got a Pong. It has to end well.
+    /// Stops the client, which has to end with status 0, and returns its statistics.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Statistics {
         assert_eq!(self.0.stop().0, Some(0));

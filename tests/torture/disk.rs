@@ -8,14 +8,14 @@ use rustix::process::Signal;
 
 use crate::ledger::Lines;
 use crate::run::Run;
-use crate::support::{Load, Log, TestServer, TinyDisk, eventually};
+use crate::support::{Load, Log, TestServer, TinyDisk, wait_until};
 
 #[test]
 #[ignore = "takes long, and needs root, to mount a tmpfs"]
 fn tiny_disk() {
     let mut run = Run::begin("tiny disk");
     while run.goes_on() {
-        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let sync = run.log_sync();
         let disk = TinyDisk::mount("256k");
         let mut server = TestServer::builder()
             .env("WORKERS", "2")
@@ -32,7 +32,7 @@ fn tiny_disk() {
             load.wait_for(1);
         }
         let tallies = load.finish();
-        eventually("descriptors are closed", || (server.descriptors() <= before).then_some(()));
+        wait_until("descriptors are closed", || server.descriptors() <= before);
         assert_eq!(server.stop().0, Some(0));
         lines.add_folder(disk.path());
         run.figures.ledger.settle(&tallies, &lines);
@@ -49,7 +49,7 @@ fn make_room(server: &TestServer, disk: &TinyDisk, lines: &mut Lines, with_signa
         if with_signal {
             server.signal(Signal::HUP);
         }
-        eventually("the file is made again", || log.exists().then_some(()));
+        wait_until("the file is made again", || log.exists());
     }
     let is_left = |path: &Path| path != log;
     for path in Log::files(disk.path()).into_iter().filter(|path| is_left(path)) {

@@ -1,7 +1,6 @@
-//! Floods of several kinds and honest load at the same time, with rotation, until the server is
-//! killed or told to stop; and so on with the next.
+//! Several floods and honest load at the same time, with rotation, until the server is killed or
+//! stopped. Then the next server starts.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -9,14 +8,13 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 
 use crate::floods;
-use crate::ledger::Lines;
 use crate::run::Run;
-use crate::support::{Load, Log, TestServer};
+use crate::support::{Load, TestServer};
 
 /// Floods at the same time.
 const FLOODS: usize = 3;
 
-/// The longest that a server may take to stop, with room for a busy machine (`DRAIN_TIMEOUT` is 5).
+/// The longest that a server may take to stop: `DRAIN_TIMEOUT`, with room for a busy machine.
 const STOPS_WITHIN: Duration = Duration::from_secs(7);
 
 #[test]
@@ -25,7 +23,7 @@ fn everything() {
     let mut run = Run::begin("everything");
     let mut builder = TestServer::builder();
     while run.goes_on() {
-        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let sync = run.log_sync();
         let rotated = ["20K", "1M"][run.rng.random_range(0..2)];
         builder = builder.env("WORKERS", "2").env("LOG_SYNC", sync).env("LOG_MAX_BYTES", rotated);
         let mut server = builder.secure().start();
@@ -39,20 +37,11 @@ fn everything() {
         if run.rng.random() {
             server.kill();
         } else {
-            let (status, time) = server.stop();
-            assert_eq!(status, Some(0));
-            assert!(time < STOPS_WITHIN, "{time:?}");
+            server.assert_stops_within(STOPS_WITHIN);
         }
         let tallies = load.ended();
         floods.into_iter().for_each(|flood| _ = flood.end());
-        // The next start cuts off a line that the kill tore.
-        drop(server.again().start());
-        let mut lines = Lines::default();
-        lines.add_folder(server.dir());
-        run.figures.ledger.settle(&tallies, &lines);
-        Log::files(server.dir()).iter().for_each(|path| fs::remove_file(path).unwrap());
-        builder = server.again();
-        run.figures.rounds += 1;
+        builder = run.settle_killed(&tallies, &server);
     }
     run.end();
 }

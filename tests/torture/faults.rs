@@ -6,9 +6,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rustix::io::Errno;
 
-use crate::ledger::Lines;
 use crate::run::Run;
-use crate::support::{Faults, Load, TestServer, eventually};
+use crate::support::{Faults, Load, TestServer};
 
 /// Faults that one server gets.
 const FAULTS: usize = 20;
@@ -18,7 +17,7 @@ const FAULTS: usize = 20;
 fn faults() {
     let mut run = Run::begin("failing system calls");
     while run.goes_on() {
-        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let sync = run.log_sync();
         let builder = TestServer::builder().env("WORKERS", "2").env("LOG_SYNC", sync);
         let builder = builder.env("LOG_MAX_BYTES", ["8K", "1M"][run.rng.random_range(0..2)]);
         let (faults, builder) = Faults::inject(builder);
@@ -32,11 +31,9 @@ fn faults() {
         }
         load.wait_for(1);
         let tallies = load.finish();
-        eventually("the server is healthy", || (server.health().status == 200).then_some(()));
+        server.wait_for_health(200);
         assert_eq!(server.stop().0, Some(0));
-        let mut lines = Lines::default();
-        lines.add_folder(server.dir());
-        run.figures.ledger.settle(&tallies, &lines);
+        run.settle(&tallies, server.dir());
         run.figures.rounds += 1;
     }
     run.end();

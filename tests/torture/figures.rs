@@ -5,15 +5,15 @@ use std::time::Duration;
 use crate::bystander::Latencies;
 use crate::ledger::Ledger;
 
-/// What came of a part.
+/// The results of a part.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// How often what the part does was done.
+    /// How often the part has repeated what it does.
     pub(crate) rounds: usize,
     pub(crate) ledger: Ledger,
     /// Round trips of a client that does nothing wrong.
     pub(crate) innocent: Option<Latencies>,
-    /// Times from the connection to the Pong of clients that come anew.
+    /// Times from the connection to the Pong of clients that connect anew for each ping.
     pub(crate) newcomer: Option<Latencies>,
     /// Memory of the program before, at the peak and after, in bytes.
     pub(crate) memory: Option<[u64; 3]>,

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use crate::ledger::Lines;
 use crate::run::Run;
-use crate::support::{Load, TestServer, TinyDisk, eventually};
+use crate::support::{Load, TestServer, TinyDisk};
 
 /// By when the health of a server tells of a call that hangs, with room for a busy machine.
 const TOLD: Duration = Duration::from_secs(7);
@@ -18,7 +17,7 @@ fn frozen() {
     let mut run = Run::begin("frozen file system");
     let images = tempfile::tempdir().unwrap();
     while run.goes_on() {
-        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let sync = run.log_sync();
         let disk = TinyDisk::mount_ext4(&images.path().join("image"));
         let start = || {
             let builder = TestServer::builder().env("WORKERS", "2").env("LOG_SYNC", sync);
@@ -31,7 +30,7 @@ fn frozen() {
         let frozen = disk.freeze();
         let begun = Instant::now();
         if is_long {
-            eventually("the health tells", || (server.health().status == 503).then_some(()));
+            server.wait_for_health(503);
             assert!(begun.elapsed() < TOLD, "{:?}", begun.elapsed());
         } else {
             thread::sleep(Duration::from_millis(run.rng.random_range(0..500)));
@@ -50,9 +49,7 @@ fn frozen() {
         server.kill();
         // The next start cuts off a line that the kill tore.
         drop(start());
-        let mut lines = Lines::default();
-        lines.add_folder(disk.path());
-        run.figures.ledger.settle(&tallies, &lines);
+        run.settle(&tallies, disk.path());
         run.figures.rounds += 1;
     }
     run.end();

@@ -1,14 +1,12 @@
 //! SIGKILL at random moments: every Pong that a client has seen has its line.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use rand::RngExt;
 
-use crate::ledger::Lines;
 use crate::run::Run;
-use crate::support::{Builder, Load, Log, TestServer};
+use crate::support::{Builder, Load, TestServer};
 
 #[test]
 #[ignore = "takes long: README.md in its folder"]
@@ -28,7 +26,7 @@ fn kill(name: &'static str, configure: impl Fn(Builder, usize) -> Builder) {
     let mut run = Run::begin(name);
     let mut builder = TestServer::builder();
     while run.goes_on() {
-        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let sync = run.log_sync();
         let workers = run.rng.random_range(1..4).to_string();
         builder = builder.env("WORKERS", workers).env("LOG_SYNC", sync);
         let mut server = configure(builder, run.rng.random_range(0..3)).start();
@@ -39,15 +37,7 @@ fn kill(name: &'static str, configure: impl Fn(Builder, usize) -> Builder) {
         thread::sleep(Duration::from_micros(run.rng.random_range(0..100_000)));
         server.kill();
         let tallies = load.ended();
-
-        // The next start cuts off a line that the kill tore.
-        drop(server.again().start());
-        let mut lines = Lines::default();
-        lines.add_folder(server.dir());
-        run.figures.ledger.settle(&tallies, &lines);
-        Log::files(server.dir()).iter().for_each(|path| fs::remove_file(path).unwrap());
-        builder = server.again();
-        run.figures.rounds += 1;
+        builder = run.settle_killed(&tallies, &server);
     }
     run.end();
 }

@@ -1,4 +1,4 @@
-//! What clients were told against what the log holds.
+//! A comparison of the replies that clients got with the lines of the log.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,13 +19,13 @@ pub(crate) struct Ledger {
     pub(crate) twice: usize,
     /// Pieces of the log that are no line.
     pub(crate) torn: usize,
-    /// Pings that were told that they are not recorded, and have a line.
+    /// Pings that got an error, and have a line.
     pub(crate) refused_and_found: usize,
-    /// One ping that something is wrong with.
+    /// One of the pings that are counted as faults.
     pub(crate) example: String,
 }
 
-/// Lines by name and message, with how often each is there.
+/// How often each line is in the logs, by name and message.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     counts: HashMap<(String, String), usize>,
@@ -33,6 +33,14 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// The lines of all logs in a folder.
+    #[track_caller]
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        let mut lines = Self::default();
+        lines.add_folder(folder);
+        lines
+    }
+
     /// Adds the lines of a file.
     #[track_caller]
     pub(crate) fn add_file(&mut self, path: &Path) {
@@ -52,7 +60,8 @@ impl Lines {
 }
 
 impl Ledger {
-    /// Compares how many Pongs a client counted, all of whose messages are the same, with its lines.
+    /// Compares the number of Pongs that a client counted with its lines, where all messages are the
+    /// same.
     pub(crate) fn settle_counts(&mut self, name: &str, acknowledged: usize, lines: &Lines) {
         let of_client = lines.counts.iter().filter(|((own, _), _)| own == name);
         let found: usize = of_client.map(|(_, count)| count).sum();
@@ -61,7 +70,7 @@ impl Ledger {
         self.example = format!("{acknowledged} Pongs for {found} lines of {name}");
     }
 
-    /// Compares what the clients of a round were told with its lines.
+    /// Compares the results of the clients of a round with its lines.
     pub(crate) fn settle(&mut self, tallies: &[Tally], lines: &Lines) {
         self.torn += lines.torn;
         for tally in tallies {

@@ -1,6 +1,6 @@
-//! What a server is put through for as long as one likes: kills, full, failing and frozen disks,
-//! files that move, floods and churn of connections, networks that are cut; and what its client is
-//! put through by evil servers. README.md beside this tells how to run it, and what its figures mean.
+//! Stress tests, for as long as one likes: the server under kills, full, failing and frozen disks,
+//! renamed logs, floods and churn of connections, and cut networks; the client with malicious
+//! servers. README.md in this folder tells how to run them, and what the figures mean.
 //!
 //! Each part is a file with one test or more. A part begins a [`run::Run`], goes on as long as
 //! that says, adds to its figures, and ends it.

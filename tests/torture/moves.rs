@@ -1,5 +1,5 @@
-//! Files that other programs move under load, with and without SIGHUP, and rotations at the same
-//! time: no line gets lost on the way.
+//! Another program renames the log under load, with and without SIGHUP, amid rotations: no line is
+//! lost.
 
 use std::fs;
 use std::thread;
@@ -8,16 +8,15 @@ use std::time::Duration;
 use rand::RngExt;
 use rustix::process::Signal;
 
-use crate::ledger::Lines;
 use crate::run::Run;
-use crate::support::{Load, Log, TestServer, eventually};
+use crate::support::{Load, Log, TestServer, wait_until};
 
 #[test]
 #[ignore = "takes long: README.md in its folder"]
 fn moves() {
     let mut run = Run::begin("moves and SIGHUP");
     while run.goes_on() {
-        let sync = ["everysec", "no", "always"][run.rng.random_range(0..3)];
+        let sync = run.log_sync();
         let mut server = TestServer::builder()
             .env("WORKERS", "2")
             .env("LOG_SYNC", sync)
@@ -36,11 +35,9 @@ fn moves() {
         }
         load.wait_for(1);
         let tallies = load.finish();
-        eventually("descriptors are closed", || (server.descriptors() <= before).then_some(()));
+        wait_until("descriptors are closed", || server.descriptors() <= before);
         assert_eq!(server.stop().0, Some(0));
-        let mut lines = Lines::default();
-        lines.add_folder(server.dir());
-        run.figures.ledger.settle(&tallies, &lines);
+        run.settle(&tallies, server.dir());
         assert!(Log::files(server.dir()).len() > 1);
         run.figures.rounds += 1;
     }

@@ -1,10 +1,10 @@
-//! A network between this host and a network namespace, which can be cut. It needs root.
+//! A network between this host and a network namespace, which can be cut. Needs root.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A namespace at the other end of a cable (veth). It is removed when dropped.
+/// A pair of veth devices, a cable, to a network namespace. Dropped, both are removed.
 #[derive(Debug)]
 pub(crate) struct Network {
     /// The name of the namespace, and of the end of the cable on this host.
@@ -14,19 +14,19 @@ pub(crate) struct Network {
     there: Ipv4Addr,
 }
 
-/// What is wrong with a network.
+/// A way to cut a network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cut {
     /// The cable is pulled at the other end: that side knows at once.
     Pulled,
-    /// What comes from the other end is lost, without a word.
+    /// Packets from the other end are lost.
     FromThere,
-    /// What goes to the other end is lost.
+    /// Packets to the other end are lost.
     ToThere,
 }
 
 impl Network {
-    /// Why there can be no network, if there can be none.
+    /// Why no network can be made; `None` if one can.
     pub(crate) fn obstacle() -> Option<String> {
         let output = Command::new("ip").args(["link", "add", "type", "veth", "help"]).output();
         if let Err(error) = output {
@@ -39,7 +39,7 @@ impl Network {
         network.try_lay().err()
     }
 
-    /// A network of its own.
+    /// Makes a network.
     #[track_caller]
     pub(crate) fn lay() -> Self {
         let network = Self::new();
@@ -73,7 +73,7 @@ impl Network {
         self.here
     }
 
-    /// What stands before a command that is to run at the other end.
+    /// The beginning of a command line that runs the rest at the other end.
     pub(crate) fn wrapper(&self) -> [&str; 4] {
         ["ip", "netns", "exec", &self.name]
     }
@@ -117,7 +117,7 @@ fn ip(arguments: &str) -> Result<(), String> {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // With one end of the cable, the other is gone.
+        // To delete one end of the cable deletes the other.
         let _ = ip(&format!("link del {}", self.name));
         let _ = ip(&format!("netns del {}", self.name));
     }

@@ -1,5 +1,4 @@
-//! A network between client and server that is cut and heals, again and again; and one that never
-//! heals.
+//! Two networks between client and server: one is cut and heals again and again, one stays cut.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,7 +40,7 @@ fn partition() {
         [("SERVER_URL", dead_url.as_str()), ("CLIENT_NAME", "Dead"), ("LAG_TIME", "3600")];
     let dead_client = Client::start(&dead.wrapper(), &settings);
     dead_client.event("connected to");
-    let pronounced = Instant::now();
+    let cut_at = Instant::now();
     dead.cut(Cut::Pulled);
 
     let settings = [
@@ -54,19 +53,19 @@ fn partition() {
     client.event("connected to");
     let given_up = || !server.events("no sign of life").is_empty();
     while run.goes_on() || !given_up() {
-        assert!(pronounced.elapsed() < GIVEN_UP || given_up(), "a dead peer is still connected");
+        assert!(cut_at.elapsed() < GIVEN_UP || given_up(), "a dead peer is still connected");
         thread::sleep(Duration::from_millis(run.rng.random_range(0..300)));
         let cut = [Cut::Pulled, Cut::FromThere, Cut::ToThere][run.rng.random_range(0..3)];
         network.cut(cut);
         run.figures.rounds += 1;
         let rounds = run.figures.rounds;
-        tells(&client, "lost the connection", rounds);
+        wait_for_events(&client, "lost the connection", rounds);
         thread::sleep(Duration::from_millis(run.rng.random_range(0..1000)));
         network.heal(cut);
-        tells(&client, "connected again", rounds);
+        wait_for_events(&client, "connected again", rounds);
     }
     let least = Duration::from_secs(55);
-    assert!(pronounced.elapsed() > least, "given up after {:?}", pronounced.elapsed());
+    assert!(cut_at.elapsed() > least, "given up after {:?}", cut_at.elapsed());
 
     let Statistics { sent, received, lost } = client.stop();
     assert!(lost >= run.figures.rounds.min(1) && sent == received + lost);
@@ -75,19 +74,18 @@ fn partition() {
     run.figures.innocent = Some(times);
     run.figures.memory = Some([before.memory(), peak_memory(&server), server.memory()]);
     assert_eq!(server.stop().0, Some(0));
-    let mut lines = Lines::default();
-    lines.add_folder(server.dir());
+    let lines = Lines::of_folder(server.dir());
     run.figures.ledger.settle(&[pings], &lines);
     run.figures.ledger.settle_counts("Cut", received, &lines);
     run.end();
 }
 
-/// Waits until a client has told this so many times.
+/// Waits until a client has printed so many lines that contain `what`.
 #[track_caller]
-fn tells(client: &Client, what: &str, times: usize) {
+fn wait_for_events(client: &Client, what: &str, times: usize) {
     let begun = Instant::now();
     while client.events(what).len() < times {
-        assert!(begun.elapsed() < BACK_WITHIN, "{what} is told less than {times} times");
+        assert!(begun.elapsed() < BACK_WITHIN, "less than {times} times: {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,14 +1,12 @@
-//! Memory, descriptors and connections of a server before a part, and that they come back after.
-
-use std::fs;
+//! Memory, descriptors and connections of a server before and after a part.
 
 use crate::support::process::Process;
-use crate::support::{TestServer, eventually};
+use crate::support::{TestServer, wait_until};
 
-/// Growth that is no leak, in bytes: what the allocator keeps of a peak, to use it again.
+/// Growth that is not a leak, in bytes: memory of a peak that the allocator keeps for later.
 const KEPT: u64 = 64 << 20;
 
-/// What a server held before.
+/// What a server holds before a part.
 #[derive(Debug)]
 pub(crate) struct Before {
     memory: u64,
@@ -16,7 +14,7 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// What a server holds that has served.
+    /// What `server` holds after its first ping.
     #[track_caller]
     pub(crate) fn of(server: &TestServer) -> Self {
         server.assert_serves();
@@ -36,14 +34,12 @@ impl Before {
         assert!(grown < growth, "the server grew by {grown} bytes, allowed are {growth}");
     }
 
-    /// Waits until all connections are over and everything is given back; memory before, at the
-    /// peak and after.
+    /// Waits until all connections are closed and everything is given back. Returns the memory before,
+    /// at the peak and after, in bytes.
     #[track_caller]
     pub(crate) fn comes_back(&self, server: &TestServer) -> [u64; 3] {
-        eventually("no connection is open", || (open_connections(server) == 0.0).then_some(()));
-        eventually("all descriptors are closed", || {
-            (server.descriptors() <= self.descriptors).then_some(())
-        });
+        wait_until("no connection is open", || open_connections(server) == 0.0);
+        wait_until("all descriptors are closed", || server.descriptors() <= self.descriptors);
         let held = [self.memory, peak_memory(server), server.memory()];
         assert!(held[2] < self.memory + KEPT, "before, at the peak and after: {held:?}");
         held
@@ -60,8 +56,5 @@ fn open_connections(server: &TestServer) -> f64 {
 
 /// The most memory that a process has held, in bytes.
 pub(crate) fn peak_memory(process: &Process) -> u64 {
-    let status = format!("/proc/{}/status", process.pid().as_raw_nonzero());
-    let status = fs::read_to_string(status).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    1024 * line.trim_end_matches("kB").trim().parse::<u64>().expect("a number")
+    process.status_bytes("VmHWM:")
 }

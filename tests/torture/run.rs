@@ -1,22 +1,25 @@
-//! A part at work: how long, with which random numbers, and what came of it.
+//! A part while it runs: its length, its random numbers, its results.
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::figures::Figures;
-use crate::support::seed;
+use crate::ledger::Lines;
+use crate::support::{Builder, Log, Tally, TestServer, seed};
 
-/// Length of a part unless `DURATION` says another, in seconds.
+/// Length of a part unless `DURATION` is set, in seconds.
 const SHORT: u64 = 6;
 
-/// One part has the machine at a time, so that figures can be compared.
+/// Held by the part that runs: one at a time, so that figures can be compared.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A part at work.
+/// A part while it runs.
 pub(crate) struct Run {
     pub(crate) rng: StdRng,
     pub(crate) figures: Figures,
@@ -27,7 +30,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Begins a part. Its seed is printed: `SEED` repeats it.
+    /// Begins a part, and prints its seed, which `SEED` sets.
     pub(crate) fn begin(name: &'static str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = std::env::var("DURATION")
@@ -49,7 +52,28 @@ impl Run {
         Instant::now() < self.end
     }
 
-    /// Prints why the part cannot be done here.
+    /// A random value of `LOG_SYNC`.
+    pub(crate) fn log_sync(&mut self) -> &'static str {
+        ["everysec", "no", "always"][self.rng.random_range(0..3)]
+    }
+
+    /// Compares the results of clients with the logs in a folder.
+    pub(crate) fn settle(&mut self, tallies: &[Tally], folder: &Path) {
+        self.figures.ledger.settle(tallies, &Lines::of_folder(folder));
+    }
+
+    /// Ends a round whose server may have been killed: a further start cuts off a torn line, then the
+    /// results are compared with the logs. Returns the next server, in the same folder without logs.
+    #[track_caller]
+    pub(crate) fn settle_killed(&mut self, tallies: &[Tally], server: &TestServer) -> Builder {
+        drop(server.again().start());
+        self.settle(tallies, server.dir());
+        Log::files(server.dir()).iter().for_each(|path| fs::remove_file(path).unwrap());
+        self.figures.rounds += 1;
+        server.again()
+    }
+
+    /// Prints why the part is left out.
     pub(crate) fn skip(self, why: &str) {
         say(&format!("{} is left out: {why}", self.name));
     }

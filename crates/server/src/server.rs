@@ -162,7 +162,7 @@ impl Server {
         };
         let deadline = Instant::now() + drain_timeout;
         drop((listeners, tls));
-        let open: usize = front.workers().iter().map(Worker::load).sum();
+        let open: usize = front.workers().iter().map(|worker| worker.load()).sum();
         info!("stopping; connections to close: {open}");
         self.stopper.stop();
         let for_connections = drain_timeout.saturating_sub(last_sync(drain_timeout));
@@ -208,9 +208,9 @@ async fn accept(front: &Front, listeners: &[TcpListener], tls: Option<&TlsListen
 
 /// Ends all handshakes and connections.
 async fn drain(front: &Front, ended: Vec<worker::Ended>) {
-    front.workers().iter().for_each(Worker::stop);
+    front.workers().iter().for_each(|worker| worker.stop());
     front.drain(HANDSHAKE_GRACE).await;
-    front.workers().iter().for_each(Worker::close);
+    front.workers().iter().for_each(|worker| worker.close());
     join_all(ended).await;
 }
 
@@ -232,7 +232,7 @@ fn start_workers(
             counts: Arc::clone(counts),
             invalid_messages: Arc::clone(&invalid_messages),
         };
-        Worker::start(number, shared, journal, failures.clone())
+        worker::start(number, shared, journal, failures.clone())
     };
     counts.iter().enumerate().map(start).collect()
 }

@@ -1,7 +1,7 @@
-//! What holds for the codec of frames, whatever bytes a peer sends and however they are cut.
+//! The check of the frame codec, which has to hold for any bytes of a peer, cut into any pieces.
 //!
-//! An input: one byte for the role, the longest message and compression, one for the number of pieces, the
-//! length of each piece less one, and the bytes of the peer.
+//! An input is one byte for the role, the longest message and compression, one for the number of pieces,
+//! the length less one of each piece, and the bytes of the peer.
 
 use std::mem;
 
@@ -60,7 +60,7 @@ fn read(input: &[u8]) -> Option<(Settings, Vec<usize>, &[u8])> {
     Some((Settings { role, max_message, deflate }, pieces, stream))
 }
 
-/// A header has one form alone, so encoding gives back what was decoded.
+/// A header has only one form, so that encoding gives back the bytes that were decoded.
 fn check_first_header(stream: &[u8], role: Role) {
     if let Ok(Some(header)) = Header::parse(stream, role, false) {
         let Header { fin, opcode, mask, payload, size, .. } = header;
@@ -70,8 +70,8 @@ fn check_first_header(stream: &[u8], role: Role) {
     }
 }
 
-/// Whatever the payload of a compressed message holds, the message keeps to its limit, and comes
-/// back from its own compressed form.
+/// A payload decompresses to no more than the limit, and the message survives compression and
+/// decompression.
 fn check_payload(payload: &[u8], max: usize) {
     let mut inflater = Inflater::default();
     let Ok(Message::Binary(message)) = inflater.message(Opcode::Binary, payload, max, None) else {
@@ -115,7 +115,7 @@ fn decode<'a>(settings: Settings, mut stream: &'a mut [u8], pieces: &[usize]) ->
     decoded
 }
 
-/// Memory follows what has arrived, not what was announced.
+/// Memory follows the bytes that have arrived, not the length in a header.
 fn check_memory(decoder: &Decoder, settings: Settings, fed: usize) {
     let (arrived, buffered) = (decoder.arrived(), decoder.buffered());
     let deflated = max_deflated_payload(settings.max_message);

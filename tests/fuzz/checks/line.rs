@@ -1,8 +1,8 @@
-//! What holds for the line of the log, whatever name and message a client sends at whatever time.
+//! The check of the line of the log, which has to hold for any name, message and time.
 //!
-//! An input: eight bytes for the time in seconds, one for the length of the name, the name, and
-//! the message. Bytes that are not UTF-8 are replaced. Everything behind the time is a frame's
-//! text, too.
+//! An input is eight bytes for the time in seconds, one for the length of the name, the name, and
+//! the message. Bytes that are not UTF-8 are replaced. All bytes behind the time are also checked as
+//! the text of a frame.
 
 use chrono::DateTime;
 use proto::ping::unquoted;
@@ -18,7 +18,7 @@ pub(crate) fn check(input: &[u8]) {
     let Some((&len, rest)) = text.split_first() else { return };
     let (name, message) = rest.split_at(usize::from(len).min(rest.len()));
     let [name, message] = [name, message].map(String::from_utf8_lossy);
-    check_plain(&message);
+    assert_is_visible(&escape::plain(&message));
     let ping = Ping { client_name: name, message };
     check_line(&ping, &stamp);
     assert_eq!(Ping::parse(&ping.to_json()).as_ref(), Ok(&ping));
@@ -27,7 +27,7 @@ pub(crate) fn check(input: &[u8]) {
 /// A text is a ping if JSON says so, and then makes a line.
 fn check_frame(text: &str, stamp: &Stamp) {
     let Ok(ping) = Ping::parse(text) else { return };
-    // What is unknown is skipped unread, so it may be what `Value` cannot hold, such as 1e999.
+    // Unknown fields are skipped, so that they may have values that `Value` cannot hold, such as 1e999.
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         assert_eq!(value["client_name"], *ping.client_name);
         assert_eq!(value["message"], *ping.message);
@@ -36,7 +36,7 @@ fn check_frame(text: &str, stamp: &Stamp) {
 }
 
 fn check_line(ping: &Ping<'_>, stamp: &Stamp) {
-    // Lines are appended: what is there already stays.
+    // The line is appended to earlier lines.
     let mut lines = b"before\n".to_vec();
     line::append(&mut lines, stamp, ping);
     let lines = String::from_utf8(lines).unwrap();
@@ -56,16 +56,12 @@ fn check_line(ping: &Ping<'_>, stamp: &Stamp) {
     assert_eq!(again, format!("{line}\n").into_bytes());
 }
 
-/// The JSON string that a text begins with, and what stands behind it.
+/// The JSON string at the beginning of a text, and the rest of the text.
 fn json_string(text: &str) -> (String, &str) {
     let mut values = serde_json::Deserializer::from_str(text).into_iter();
     let string = values.next().unwrap().unwrap();
     let end = values.byte_offset();
     (string, &text[end..])
-}
-
-fn check_plain(text: &str) {
-    assert_is_visible(&escape::plain(text));
 }
 
 /// No character ends a line, moves a cursor, hides, or turns text around.

@@ -1,8 +1,8 @@
-//! What holds for the opening handshake, whatever bytes a client sends: at most one reply, which
-//! is well-formed, until the deadline.
+//! The check of the opening handshake: for any bytes of a client there is at most one reply, which is
+//! well-formed, before the deadline.
 //!
-//! An input: one byte for the settings of the server and whether the client hangs up, one for the
-//! length of the pieces less one, and the bytes of the client.
+//! An input is one byte for the settings of the server and whether the client hangs up, one for the
+//! length less one of the pieces, and the bytes of the client.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -59,9 +59,9 @@ fn is_refusal(status: Option<u16>) -> bool {
 
 /// The front of a server, without sockets.
 struct Server {
-    /// The clock is paused: where a client says no more, the deadline comes at once.
+    /// With a paused clock: when a client sends no more, the deadline comes at once.
     runtime: Runtime,
-    /// Takes pages of every origin.
+    /// Allows every origin.
     open: Http,
     /// With `ALLOWED_ORIGINS` and `TRUSTED_PROXIES`.
     restricted: Http,
@@ -133,7 +133,7 @@ async fn exchange(http: &Http, bytes: &[u8], piece: usize, hangs_up: bool) -> Op
     status
 }
 
-/// The status of what was written, which is one reply or nothing.
+/// The status of the reply in `written`; `None` if nothing was written.
 fn check_reply(written: &[u8]) -> Option<u16> {
     if written.is_empty() {
         return None;
@@ -157,12 +157,12 @@ fn check_reply(written: &[u8]) -> Option<u16> {
     Some(status)
 }
 
-/// A client that sends its bytes in pieces, and reads all that comes.
+/// A client that sends its bytes in pieces, and takes all bytes of the server.
 #[derive(Debug)]
 struct Client {
     unread: Vec<u8>,
     piece: usize,
-    /// Between two pieces the server has to wait.
+    /// Whether the next read has to wait, as it does between two pieces.
     is_between: bool,
     hangs_up: bool,
     written: Arc<Mutex<Vec<u8>>>,

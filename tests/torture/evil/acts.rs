@@ -1,4 +1,4 @@
-//! What evil servers do.
+//! The acts of malicious servers.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use super::stream::{answer, pour, read, read_ping, upgrade, write};
 use super::{Evil, Seen};
 
-/// All of them.
+/// All acts.
 pub(super) const ACTS: [Evil; 13] = [
     lasting("texts that nobody asked for", texts),
     lasting("every byte for itself", byte_by_byte),
@@ -98,7 +98,7 @@ const fn fleeting(name: &'static str, act: super::Act) -> Evil {
     Evil { name, act, keeps_pace: false }
 }
 
-/// What every server should do: answers pings until the client leaves.
+/// A good server: answers pings until the client leaves.
 pub(super) fn good(stream: &TcpStream, seen: &Seen) -> io::Result<()> {
     upgrade(stream, seen)?;
     loop {

@@ -1,5 +1,5 @@
-//! Servers that mean a client no good, each with a client of its own; after a while they do what
-//! they should, and the client has to be back.
+//! Malicious servers, each with a client of its own. After a while they become good servers, and the
+//! clients have to be back.
 
 mod acts;
 mod stream;
@@ -27,15 +27,15 @@ const GROWTH: u64 = 64 << 20;
 /// has begun before, and room for a busy machine.
 const BACK_WITHIN: Duration = Duration::from_secs(40);
 
-/// What an evil server does with a connection.
+/// What a malicious server does with a connection.
 type Act = fn(&TcpStream, &Seen) -> std::io::Result<()>;
 
-/// Something evil.
+/// A malicious server.
 #[derive(Clone, Copy, Debug)]
 struct Evil {
     name: &'static str,
     act: Act,
-    /// Whether connections last, so that pings keep their pace.
+    /// Whether connections last, so that pings go on at their pace.
     keeps_pace: bool,
 }
 
@@ -123,8 +123,8 @@ fn serve(listener: &TcpListener, act: Act, seen: &Seen) {
 }
 
 impl Evil {
-    /// How long a client waits for a Pong, in seconds. Behind a flood, it comes after all that the
-    /// system buffers of the flood.
+    /// How long a client waits for a Pong, in seconds. A Pong amid a flood comes after all bytes of
+    /// the flood that the system buffers.
     fn pong_timeout(&self) -> &'static str {
         if self.keeps_pace { "10" } else { "1" }
     }

@@ -1,4 +1,4 @@
-//! The bytes of a server that keeps to no rule.
+//! The byte stream of a server that keeps no rules.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Seen;
 
-/// The longest that a server waits before it looks whether it has to become good.
+/// The longest that a server waits before it checks whether it has to become good.
 const WAIT: Duration = Duration::from_millis(200);
 
 pub(super) fn prepare(stream: &TcpStream) {

@@ -1,4 +1,4 @@
-//! One who floods: connections from several addresses, kept or poured into.
+//! An attacker: connections from several addresses, which are held open or flooded.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -14,10 +14,10 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use crate::support::UPGRADE;
 
-/// The longest that an attacker waits for a server, so that the end of the flood is seen.
+/// The longest that an attacker waits for a server before it checks whether the flood is over.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// One who floods.
+/// An attacker.
 #[derive(Debug)]
 pub(crate) struct Attacker {
     pub(super) server: SocketAddr,
@@ -25,7 +25,7 @@ pub(crate) struct Attacker {
     pub(super) secure: SocketAddr,
     pub(super) rng: StdRng,
     pub(super) is_over: Arc<AtomicBool>,
-    /// What was done: connections, requests or frames.
+    /// How much was done: connections, requests or frames.
     pub(super) done: usize,
     held: VecDeque<TcpStream>,
 }
@@ -53,7 +53,7 @@ impl Attacker {
     pub(super) fn connect(&mut self, to: SocketAddr) -> Option<TcpStream> {
         let from = Ipv4Addr::new(127, 0, 0, self.rng.random_range(2..10));
         let stream = connect_from(from, to).ok()?;
-        // It ends with a reset: no port is taken any longer.
+        // Closed with a reset, the connection leaves no port in TIME_WAIT.
         set_socket_linger(&stream, Some(Duration::ZERO)).ok()?;
         Some(stream)
     }
@@ -72,7 +72,7 @@ impl Attacker {
         Some(stream)
     }
 
-    /// Keeps a connection, and gives up the oldest one of more than `most`.
+    /// Keeps a connection, and closes the oldest one of more than `most`.
     pub(super) fn hold(&mut self, stream: TcpStream, most: usize) {
         self.held.push_back(stream);
         if self.held.len() > most {
@@ -81,7 +81,7 @@ impl Attacker {
     }
 
     /// Writes the same block again and again until the server hangs up or the flood is over, and
-    /// reads nothing. Each block is so many of what is counted.
+    /// reads nothing. Each block counts as `count`.
     pub(super) fn pour(&mut self, mut stream: &TcpStream, block: &[u8], count: usize) {
         while !self.is_over() && write_patiently(&mut stream, block, &self.is_over).is_ok() {
             self.done += count;

@@ -1,4 +1,4 @@
-//! Frames without an end, without a reader, and without sense.
+//! Frames whose replies nobody reads, fragments without an end, and broken frames.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ pub(super) const EMPTY: Flood =
 pub(super) const BROKEN: Flood =
     Flood { name: "broken frames", attackers: 2, growth: 32 << 20, attack: broken };
 
-/// Frames that are written at once.
+/// Number of frames in one write.
 const BLOCK: usize = 1000;
 
 /// Frames that break a rule of RFC 6455, section 5, and the code that says so (section 7.4.1).

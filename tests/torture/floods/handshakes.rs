@@ -1,4 +1,4 @@
-//! Connections that say nothing, requests that stop in the middle, and requests that never end.
+//! Connections without a request, with half a request, and with a request that never ends.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 use super::{Attacker, Flood};
 use crate::support::{Builder, TestServer, UPGRADE};
 
-/// Connections as fast as possible that say nothing.
+/// As many connections as possible that send nothing.
 pub(super) const SILENT: Flood =
     Flood { name: "silent connections", attackers: 2, growth: 64 << 20, attack: silent };
 
@@ -26,7 +26,7 @@ const HELD: usize = 1500;
 /// A limit of descriptors that a flood exceeds.
 const FEW_DESCRIPTORS: u32 = 2000;
 
-/// How a request begins, and what is repeated then.
+/// The beginning of a request, and the part that is repeated without an end.
 const ENDLESS: [(&str, &str); 5] = [
     ("GET /", "x"),
     ("GET / HTTP/1.1\r\nHost: a\r\n", "X: y\r\n"),

@@ -1,5 +1,5 @@
-//! Floods of all kinds beside clients that do nothing wrong: these get in and are served, and
-//! memory is bounded and given back.
+//! Floods of all kinds. Meanwhile clients that do nothing wrong get in and are served, and memory is
+//! bounded and given back.
 
 mod attacker;
 mod frames;
@@ -16,22 +16,21 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::bystander::Bystander;
-use crate::ledger::Lines;
 use crate::peak::Before;
 use crate::run::Run;
 use crate::support::{Builder, TestServer};
 use attacker::Attacker;
 pub(crate) use attacker::connect_from;
 
-/// Time between two looks at a server.
-const LOOK: Duration = Duration::from_millis(50);
+/// Time between two checks of a server.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The longest round trip of a client that does nothing wrong, on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(4);
 
-/// The longest way in. A connection that finds the queue of the listening socket full is tried
+/// The longest time from a connection to its Pong. A connection that finds the queue of the listening socket full is tried
 /// again by the system after 1, 3 and 7 seconds.
-const SLOWEST_WAY_IN: Duration = Duration::from_secs(10);
+const SLOWEST_NEWCOMER: Duration = Duration::from_secs(10);
 
 /// A flood.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ pub(crate) struct Flood {
     attackers: usize,
     /// Most memory that the server may grow by, in bytes.
     growth: u64,
-    /// Done again and again until the flood is over.
+    /// Called again and again until the flood is over.
     attack: fn(&mut Attacker),
 }
 
@@ -58,7 +57,7 @@ pub(crate) const ALL: [&Flood; 9] = [
     &unfinished::ANNOUNCED,
 ];
 
-/// A flood that goes on.
+/// A flood under way.
 #[derive(Debug)]
 pub(crate) struct Flooding {
     attackers: Vec<JoinHandle<usize>>,
@@ -89,8 +88,8 @@ impl Flood {
         self.stand_with(builder, |_| {});
     }
 
-    /// The same, with a look at the server now and then.
-    fn stand_with(&self, builder: Builder, look: impl Fn(&TestServer)) {
+    /// [`Self::stand`] with a further check of the server now and then.
+    fn stand_with(&self, builder: Builder, check: impl Fn(&TestServer)) {
         let mut run = Run::begin(self.name);
         let mut server = builder.env("WORKERS", "2").secure().start();
         let before = Before::of(&server);
@@ -98,9 +97,9 @@ impl Flood {
         let newcomer = Bystander::newcomer(server.address(), run.rng.random());
         let flooding = self.begin(&server, &mut run.rng);
         while run.goes_on() {
-            look(&server);
+            check(&server);
             before.assert_peak(&server, self.growth);
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
         let (times, pings) = innocent.finish();
         let (ways_in, others) = newcomer.finish();
@@ -108,26 +107,24 @@ impl Flood {
         assert!(run.figures.rounds > 0, "there was no flood");
         run.figures.memory = Some(before.comes_back(&server));
         assert_eq!(server.stop().0, Some(0));
-        let mut lines = Lines::default();
-        lines.add_folder(server.dir());
-        run.figures.ledger.settle(&[pings, others], &lines);
+        run.settle(&[pings, others], server.dir());
         let slowest = [times.longest(), ways_in.longest()];
         run.figures.innocent = Some(times);
         run.figures.newcomer = Some(ways_in);
         run.end();
-        assert!(slowest[0] < SLOWEST && slowest[1] < SLOWEST_WAY_IN, "{slowest:?}");
+        assert!(slowest[0] < SLOWEST && slowest[1] < SLOWEST_NEWCOMER, "{slowest:?}");
     }
 }
 
 impl Flooding {
-    /// Ends the flood, and tells how much was done.
+    /// Ends the flood, and returns how much was done.
     pub(crate) fn end(mut self) -> usize {
         self.is_over.store(true, Ordering::Relaxed);
         self.attackers.drain(..).map(|attacker| attacker.join().expect("an attacker")).sum()
     }
 }
 
-/// A test that fails ends its flood too.
+/// Ends the flood of a test that fails.
 impl Drop for Flooding {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! TLS handshakes that begin and are left, which costs the server a signature each, and the
-//! attacker next to nothing.
+//! TLS handshakes that are begun and abandoned. Each costs the server a signature, and the attacker
+//! next to nothing.
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock};

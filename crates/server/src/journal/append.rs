@@ -1,5 +1,5 @@
-//! Appending a batch: one thread at a time, in the order of time, and only to the file that a
-//! reader finds.
+//! Appending a batch: one thread at a time, in the order of time, to the file that a reader finds at
+//! the path.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,34 +8,34 @@ use proto::line;
 use tracing::{info, warn};
 
 use super::clock::Second;
-use super::health::HANG;
+use super::health::HANG_AFTER;
 use super::log::{Fault, Log};
 use super::recorder::{Commit, Unrecorded};
 use super::{Shared, SyncPolicy};
 use crate::throttle::Throttle;
 
-/// How long a look at the path of the log holds. A ping may be acknowledged for so long after
-/// another program has removed or moved the file. A look costs a system call.
-const VERIFIED: Duration = Duration::from_millis(10);
+/// Time between two checks that the path still leads to the file, which cost a system call. A ping
+/// may be acknowledged for so long after another program has removed or moved the file.
+const VERIFY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What the threads that append take turns at.
+/// The log behind its lock.
 #[derive(Debug)]
 pub(super) struct State {
     log: Log,
     /// The latest second on a line.
     newest: Second,
-    /// When to look at the path of the log again.
+    /// When to check the path of the file again.
     verify_at: Instant,
-    /// Why the last try to write failed.
-    trouble: Option<Arc<str>>,
-    /// The trouble stands on stderr, and its end has to, too.
-    is_told: bool,
-    told: Throttle,
+    /// Why the last try to write failed; `None` if it did not.
+    error: Option<Arc<str>>,
+    /// The error was logged, so that its end has to be logged too.
+    is_warned: bool,
+    warnings: Throttle,
 }
 
 impl Shared {
-    /// Appends `count` whole lines, stamped with `second`; their time never lies before that of
-    /// the lines in the file.
+    /// Appends a batch of `count` whole lines, stamped with `second`. Where later lines are in the
+    /// file already, the batch is stamped anew.
     pub(super) fn append(&self, batch: &mut [u8], count: usize, second: Second) -> Commit {
         let state = self.state.try_lock().or_else(|| self.wait_for_turn());
         let begun = Instant::now();
@@ -43,7 +43,7 @@ impl Shared {
             return self.refuse(count, begun);
         };
         let call = self.health.file.begin(begun);
-        state.put_in_order(batch, second);
+        state.order(batch, second);
         let (written, result) = state.append(batch, begun);
         let recorded = if written == batch.len() { count } else { count_lines(&batch[..written]) };
         let number = self.note_written(&mut state, &batch[..written], recorded, begun);
@@ -64,8 +64,8 @@ impl Shared {
     /// Waits until other threads have appended; `None` if that takes too long, so that a system
     /// call that hangs holds up one thread alone.
     fn wait_for_turn(&self) -> Option<parking_lot::MutexGuard<'_, State>> {
-        let is_hanging = self.health.file.longer_than(HANG, Instant::now()).is_some();
-        if is_hanging { None } else { self.state.try_lock_for(HANG) }
+        let is_hanging = self.health.file.longer_than(HANG_AFTER, Instant::now()).is_some();
+        if is_hanging { None } else { self.state.try_lock_for(HANG_AFTER) }
     }
 
     /// Refuses a batch without touching the file.
@@ -76,8 +76,8 @@ impl Shared {
         Commit { recorded: 0, awaits: None, error: Some(Unrecorded::NotWritten(cause)) }
     }
 
-    /// Tells all who have to know of lines in the file. Returns the number of the change if their
-    /// acknowledgement waits for the disk.
+    /// Counts lines that are in the file, and passes them to stdout and to the thread that syncs.
+    /// Returns the number of the change if the acknowledgement of the lines waits for the disk.
     fn note_written(
         &self,
         state: &mut State,
@@ -91,26 +91,27 @@ impl Shared {
         self.metrics.written(count, begun.elapsed());
         self.stdout.push(lines, count);
         if state.log.has_excess() {
-            self.requests.look();
+            self.requests.wake();
         }
         if self.policy == SyncPolicy::No {
             return None;
         }
-        if state.log.unsynced().are_many() {
+        if state.log.unsynced_files().are_many() {
             self.progress.hurry();
         }
         let number = self.progress.note_change();
         (self.policy == SyncPolicy::Always).then_some(number)
     }
 
-    /// Does something with the log, however long others take with it.
+    /// Calls `act` with the log, however long other threads hold the lock.
     pub(super) fn with_log<T>(&self, act: impl FnOnce(&mut Log) -> T) -> T {
         act(&mut self.state.lock().log)
     }
 
-    /// Looks whether the file is still the one at the path, and if it could not be written,
-    /// whether it can. Says so where nothing had to be done and `is_asked`.
-    pub(super) fn look_after(&self, is_asked: bool) {
+    /// Checks that the path still leads to the file, and opens the path anew otherwise. Checks whether
+    /// the file can be written again, if it could not. `is_asked`: logs also that nothing was to be
+    /// done.
+    pub(super) fn check_file(&self, is_asked: bool) {
         let mut state = self.state.lock();
         let now = Instant::now();
         let call = self.health.file.begin(now);
@@ -124,7 +125,7 @@ impl Shared {
             Err(fault) => drop(state.note_fault(self, fault)),
         }
         drop(call);
-        if state.log.unsynced().is_waiting() {
+        if state.log.unsynced_files().is_waiting() {
             self.progress.note_change();
         }
     }
@@ -135,15 +136,15 @@ impl State {
         Self {
             log,
             newest: Second::now(),
-            verify_at: Instant::now() + VERIFIED,
-            trouble: None,
-            is_told: false,
-            told: Throttle::default(),
+            verify_at: Instant::now() + VERIFY_INTERVAL,
+            error: None,
+            is_warned: false,
+            warnings: Throttle::default(),
         }
     }
 
     /// Stamps the batch anew if later lines are in the file already.
-    fn put_in_order(&mut self, batch: &mut [u8], mut second: Second) {
+    fn order(&mut self, batch: &mut [u8], mut second: Second) {
         if second.unix < self.newest.unix {
             second = Second::now();
             line::restamp(batch, &second.stamp);
@@ -160,7 +161,7 @@ impl State {
     }
 
     fn verify(&mut self, now: Instant) -> Result<bool, Fault> {
-        self.verify_at = now + VERIFIED;
+        self.verify_at = now + VERIFY_INTERVAL;
         self.log.verify()
     }
 
@@ -168,35 +169,35 @@ impl State {
     /// When the log could not be written, and still cannot be.
     fn probe(&self) -> Result<(), Fault> {
         match self.log.current() {
-            Some(file) if self.trouble.is_some() => file.probe().map_err(Fault::Write),
+            Some(file) if self.error.is_some() => file.probe().map_err(Fault::Write),
             _ => Ok(()),
         }
     }
 
-    /// Notes why the log could not be written, and returns what those are told whose pings are
-    /// not in the file.
+    /// Notes why the log could not be written, and returns the reason for the senders of the pings
+    /// that are not in the file.
     fn note_fault(&mut self, shared: &Shared, fault: Fault) -> Unrecorded {
         let error = match fault {
             Fault::Write(error) => error,
             Fault::Sync(error) => return Unrecorded::NotWritten(shared.sync_failed(&error)),
         };
         let cause: Arc<str> = format!("the log cannot be written: {error}").into();
-        if !self.is_told && self.told.admit(Instant::now()).is_some() {
+        if !self.is_warned && self.warnings.admit(Instant::now()).is_some() {
             let path = self.log.path().display();
             warn!("{cause} ({path}); pings are answered with an error until it can");
-            self.is_told = true;
+            self.is_warned = true;
         }
-        if self.trouble.as_ref() != Some(&cause) {
-            self.trouble = Some(Arc::clone(&cause));
-            shared.health.set_trouble(Some(Arc::clone(&cause)));
+        if self.error.as_ref() != Some(&cause) {
+            self.error = Some(Arc::clone(&cause));
+            shared.health.set_write_error(Some(Arc::clone(&cause)));
         }
         Unrecorded::NotWritten(cause)
     }
 
     fn note_recovery(&mut self, shared: &Shared) {
-        if self.trouble.take().is_some() {
-            shared.health.set_trouble(None);
-            if std::mem::take(&mut self.is_told) {
+        if self.error.take().is_some() {
+            shared.health.set_write_error(None);
+            if std::mem::take(&mut self.is_warned) {
                 info!("the log can be written again ({})", self.log.path().display());
             }
         }
@@ -247,14 +248,14 @@ mod tests {
     }
 
     #[test]
-    fn of_a_batch_that_a_rotation_splits_the_first_part_counts_where_the_second_fails() {
+    fn when_a_rotation_splits_a_batch_and_the_second_part_fails_the_first_part_counts() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("folder");
         std::fs::create_dir(&folder).unwrap();
         let path = folder.join("log");
         let rotation = Some(Rotation { max_bytes: 150, keep: None });
         let options = Options { path, sync: SyncPolicy::Always, rotation };
-        // No thread looks after the log, so the next look at the path is that of the rotation.
+        // There is no keeper thread, so that the rotation is the next to check the path.
         let journal = Journal(Arc::new(Shared::open(&options, io::sink()).unwrap()));
         journal.0.state.lock().verify_at += Duration::from_secs(3600);
         let moved = dir.path().join("moved");
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_hangs_holds_up_nobody_for_long() {
+    fn a_call_that_hangs_blocks_no_other_thread_for_long() {
         let dir = tempfile::tempdir().unwrap();
         let (journal, closer) = open(&dir, None);
         let hanging = journal.0.state.lock();
@@ -280,18 +281,18 @@ mod tests {
         let _call = journal.0.health.file.begin(begun);
         assert_eq!(journal.check(), Ok(()));
         let commit = append(&journal, Second::now(), &["a", "b"]);
-        assert!(begun.elapsed() < 2 * HANG, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 2 * HANG_AFTER, "{:?}", begun.elapsed());
         let told = commit.error.unwrap().to_string();
         assert!(commit.recorded == 0 && told.contains("has not returned"), "{told}");
         assert!(journal.check().unwrap_err().contains("has not returned"));
         assert_eq!(journal.metrics().refused.get(), 2);
 
-        // What comes now is not held up at all.
+        // A later batch does not wait at all.
         let later = Instant::now();
         assert_eq!(append(&journal, Second::now(), &["c"]).recorded, 0);
         journal.reopen();
         assert!(closer.close(later).is_err());
-        assert!(later.elapsed() < HANG, "{:?}", later.elapsed());
+        assert!(later.elapsed() < HANG_AFTER, "{:?}", later.elapsed());
         drop(hanging);
     }
 }

@@ -1,16 +1,16 @@
-//! The wall clock, with the formatted second kept.
+//! The wall clock, in seconds that are formatted once.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Local};
 use proto::Stamp;
 
-/// A moment to the second: what the lines show, and what orders them.
+/// A second: the stamp of lines, and their order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Second {
-    /// Seconds since the Unix epoch. Local time jumps with daylight saving; this does not.
+    /// Unix time, in seconds. Unlike local time, it does not jump with daylight saving.
     pub(super) unix: i64,
-    /// The same moment in local time (`TZ`).
+    /// The same second in local time (`TZ`).
     pub(super) stamp: Stamp,
 }
 
@@ -20,13 +20,12 @@ impl Second {
         Self::at(unix_seconds())
     }
 
-    /// The present second, formatted anew only when `self` is over.
-    pub(super) fn advance(&mut self) -> Self {
+    /// Moves on to the present second, which is formatted only if it is another.
+    pub(super) fn advance(&mut self) {
         let unix = unix_seconds();
         if unix != self.unix {
             *self = Self::at(unix);
         }
-        *self
     }
 
     fn at(unix: i64) -> Self {

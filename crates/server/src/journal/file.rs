@@ -12,8 +12,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::open::{open_and_lock, repair};
 
-/// Room that has to be there for a file to count as writable again, in bytes.
-const ROOM: u64 = 4096;
+/// Room on the disk at which a file counts as writable again, in bytes.
+const MIN_ROOM: u64 = 4096;
 
 /// A log file that is open, locked, and ends in a whole line.
 #[derive(Debug)]
@@ -22,18 +22,18 @@ pub(super) struct LogFile {
     path: PathBuf,
     /// Device and inode.
     id: (u64, u64),
-    /// Size, as far as nobody else has changed the file.
+    /// Size in bytes, unless another program has changed the file.
     len: u64,
-    /// Where the last whole line ends, while bytes of a failed write still stand behind it.
+    /// Where the last whole line ends, while bytes of a failed write follow it.
     torn_at: Option<u64>,
 }
 
 impl LogFile {
-    /// Opens the file at `path`, or one beside it where another server writes to that, by
-    /// preference the one at `preferred`.
+    /// Opens the file at `preferred`, which is `path` or one beside it; if another server writes to
+    /// that, the file at `path` or the next one beside it.
     ///
     /// # Errors
-    /// When no such file can be opened.
+    /// When none of these files can be opened.
     pub(super) fn open(path: &Path, preferred: &Path) -> io::Result<Self> {
         let (file, path) = open_and_lock(path, preferred)?;
         let metadata = file.metadata()?;
@@ -49,7 +49,7 @@ impl LogFile {
         &self.path
     }
 
-    /// Its size in bytes.
+    /// The size of the file, in bytes.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -59,15 +59,15 @@ impl LogFile {
         self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
-    /// Lets others write to the file. Its path may lead to it again, when it is still waiting for
-    /// its sync.
+    /// Gives up the lock. Another program may rename the file back to its path while this server has
+    /// the file still open for its sync.
     pub(super) fn unlock(&self) {
-        // A lock that was never had, as on a file system without locks, cannot be given up.
+        // Fails on a file system without locks, where there was none.
         let _ = self.file.unlock();
     }
 
-    /// Whether the path still leads to this file. Where another program has changed its size, as
-    /// by truncation, it ends in a whole line afterwards.
+    /// Whether the path still leads to this file. If another program has changed its size, as by
+    /// truncation, the file is cut back to a whole line.
     ///
     /// # Errors
     /// When the file does not end in a whole line, and cannot be cut.
@@ -83,7 +83,7 @@ impl LogFile {
         Ok(true)
     }
 
-    /// Appends whole `lines`, in one write as a rule. Where that fails, none of them stay.
+    /// Appends whole `lines`, as a rule in one write. If a write fails, none of them stay.
     ///
     /// # Errors
     /// When the lines could not be written.
@@ -102,11 +102,12 @@ impl LogFile {
         Ok(())
     }
 
-    /// Cuts a part of a write off again; where the system refuses, the next call tries again.
+    /// Cuts off the `written` bytes of a write that failed with `cause`, which is returned. If they
+    /// cannot be cut off, [`Self::cut_torn`] tries again.
     fn take_back(&mut self, written: usize, cause: io::Error) -> io::Error {
         if written > 0 {
-            // The size tells where the part begins: with O_APPEND a write goes to the end, which
-            // another program may have moved.
+            // The bytes are the last ones of the file: with O_APPEND a write goes to the end,
+            // wherever another program has moved that.
             let len = self.file.metadata().map_or(self.len + written as u64, |m| m.len());
             self.torn_at = len.checked_sub(written as u64);
             let _ = self.cut_torn();
@@ -128,16 +129,16 @@ impl LogFile {
     /// Checks whether a line could be written now, without writing one.
     ///
     /// # Errors
-    /// Why not.
+    /// Why a line could not be written.
     pub(super) fn probe(&self) -> io::Result<()> {
         let len = self.file.metadata()?.len();
-        // fallocate looks at the limit of the process only where the size changes.
+        // fallocate checks RLIMIT_FSIZE only if the size of the file changes.
         let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
-        if len.saturating_add(ROOM) > most {
+        if len.saturating_add(MIN_ROOM) > most {
             return Err(Errno::FBIG.into());
         }
-        match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, len, ROOM) {
-            // A file system that sets no room aside lets the next ping find out.
+        match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, len, MIN_ROOM) {
+            // The file system cannot reserve room: the next ping finds out.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }

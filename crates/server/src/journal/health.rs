@@ -1,31 +1,34 @@
-//! Whether pings can be recorded, told from memory alone: no system call on the log, however
-//! long it takes, keeps anybody from asking.
+//! Whether pings can be recorded, answered from memory alone: a system call on the log that hangs
+//! does not block the answer.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-/// Time after which a system call on the log counts as hanging. `/healthz` has to tell within 5 s.
-pub(super) const HANG: Duration = Duration::from_secs(4);
+/// Time after which a system call on the log counts as hanging: `/healthz` has to report it within
+/// 5 s.
+pub(super) const HANG_AFTER: Duration = Duration::from_secs(4);
 
-/// Time between two looks for a system call that hangs.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two checks for a system call that hangs.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What keeps pings from being recorded.
+/// The reasons why pings cannot be recorded.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// Calls on the file that is written to, under the lock of the log.
+    /// Calls on the current file, under the lock of the log.
     pub(super) file: Calls,
     /// Calls that wait for the disk.
     pub(super) sync: Calls,
-    /// Why the last try to write failed.
-    trouble: Mutex<Option<Arc<str>>>,
-    /// Why no further line can be recorded, ever.
+    /// Why the last try to write failed; `None` if it did not.
+    write_error: Mutex<Option<Arc<str>>>,
+    /// Why no further line will be recorded.
     failed: OnceLock<Arc<str>>,
+    /// Notified at a failure.
     failure: Notify,
 }
 
@@ -35,7 +38,7 @@ impl Health {
         Self {
             file: Calls::new(origin),
             sync: Calls::new(origin),
-            trouble: Mutex::default(),
+            write_error: Mutex::default(),
             failed: OnceLock::new(),
             failure: Notify::new(),
         }
@@ -47,8 +50,8 @@ impl Health {
         if let Some(cause) = self.failed() {
             return Err(Arc::clone(cause));
         }
-        self.check_calls(now, HANG)?;
-        self.trouble().clone().map_or(Ok(()), Err)
+        self.check_calls(now, HANG_AFTER)?;
+        self.write_error.lock().clone().map_or(Ok(()), Err)
     }
 
     /// # Errors
@@ -67,12 +70,12 @@ impl Health {
         }
     }
 
-    /// Warns of each system call that hangs, and tells when it has returned.
+    /// Logs each system call that hangs, and its return.
     pub(super) async fn watch_calls(&self) -> Infallible {
         let mut is_hanging = false;
         loop {
-            tokio::time::sleep(LOOK).await;
-            let checked = self.check_calls(Instant::now(), HANG);
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            let checked = self.check_calls(Instant::now(), HANG_AFTER);
             let was_hanging = std::mem::replace(&mut is_hanging, checked.is_err());
             match checked {
                 Err(cause) if !was_hanging => warn!("{cause}; /healthz answers 503 until it does"),
@@ -82,21 +85,17 @@ impl Health {
         }
     }
 
-    /// Tells why the last try to write failed, or that it did not.
-    pub(super) fn set_trouble(&self, trouble: Option<Arc<str>>) {
-        *self.trouble() = trouble;
+    /// Notes why the last try to write failed; `None` if it did not.
+    pub(super) fn set_write_error(&self, error: Option<Arc<str>>) {
+        *self.write_error.lock() = error;
     }
 
-    fn trouble(&self) -> MutexGuard<'_, Option<Arc<str>>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why no further line can be recorded.
+    /// Why no further line will be recorded; `None` before a failure.
     pub(super) fn failed(&self) -> Option<&Arc<str>> {
         self.failed.get()
     }
 
-    /// Tells that no further line can be recorded. The first cause stays; returns whether this is
+    /// Notes that no further line will be recorded. The first cause stays; returns whether this is
     /// the first.
     pub(super) fn fail(&self, cause: Arc<str>) -> bool {
         let is_first = self.failed.set(cause).is_ok();
@@ -104,20 +103,20 @@ impl Health {
         is_first
     }
 
-    /// Waits until no further line can be recorded, and returns why.
+    /// Waits for the failure, and returns its cause.
     pub(super) async fn wait_for_failure(&self) -> Arc<str> {
         loop {
-            // Made before the look, so that a failure in between is told.
-            let told = self.failure.notified();
+            // Made before the check, so that a failure in between is not missed.
+            let notified = self.failure.notified();
             if let Some(cause) = self.failed() {
                 return Arc::clone(cause);
             }
-            told.await;
+            notified.await;
         }
     }
 }
 
-/// System calls of one kind, of which there is one at a time.
+/// System calls of one kind, at most one at a time.
 #[derive(Debug)]
 pub(super) struct Calls {
     origin: Instant,
@@ -163,26 +162,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_takes_too_long_is_told_until_it_returns() {
+    fn a_call_that_hangs_is_reported_until_it_returns() {
         let health = Health::new();
         let now = Instant::now();
         for (calls, told) in [(&health.file, "written"), (&health.sync, "to the disk")] {
             let call = calls.begin(now);
-            assert_eq!(health.check(now + HANG / 2), Ok(()));
-            let cause = health.check(now + HANG).unwrap_err();
+            assert_eq!(health.check(now + HANG_AFTER / 2), Ok(()));
+            let cause = health.check(now + HANG_AFTER).unwrap_err();
             assert!(cause.contains(told) && cause.ends_with(" 4.0 s"), "{cause}");
             drop(call);
-            assert_eq!(health.check(now + HANG), Ok(()));
+            assert_eq!(health.check(now + HANG_AFTER), Ok(()));
         }
     }
 
     #[test]
-    fn trouble_passes_and_a_failure_stays() {
+    fn a_write_error_passes_and_a_failure_stays() {
         let health = Health::new();
         let now = Instant::now();
-        health.set_trouble(Some("trouble".into()));
-        assert_eq!(health.check(now), Err("trouble".into()));
-        health.set_trouble(None);
+        health.set_write_error(Some("disk full".into()));
+        assert_eq!(health.check(now), Err("disk full".into()));
+        health.set_write_error(None);
         assert_eq!(health.check(now), Ok(()));
         assert!(health.fail("failed".into()));
         assert!(!health.fail("again".into()));
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_reaches_who_waits_for_it_and_who_asks_later() {
+    async fn a_failure_is_returned_to_earlier_and_later_waits() {
         let health = Arc::new(Health::new());
         let waiting = tokio::spawn({
             let health = Arc::clone(&health);

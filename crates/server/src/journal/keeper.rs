@@ -1,5 +1,5 @@
-//! Looking after the log where no ping does: once a second, on SIGHUP, and when there are more
-//! rotated files than are to be kept. A thread of its own does so, as each of these may hang.
+//! The keeper, a thread that checks the file of the log once a second and on SIGHUP, also when no
+//! ping comes, and removes rotated files beyond `LOG_KEEP`. Any of these system calls may hang.
 
 use std::fs;
 use std::io;
@@ -12,10 +12,10 @@ use super::Shared;
 use super::log::Log;
 use crate::throttle::{Throttle, warn_throttled};
 
-/// Time between two looks.
-const TICK: Duration = Duration::from_secs(1);
+/// Time between two checks of the file.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the thread is to do.
+/// The requests to the keeper.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     thread: OnceLock<Thread>,
@@ -25,43 +25,43 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Has the log opened anew if its path leads elsewhere.
+    /// Has the log opened anew if its path leads to another file.
     pub(super) fn reopen(&self) {
         self.reopen.store(true, Ordering::SeqCst);
-        self.look();
+        self.wake();
     }
 
-    /// Has the thread end.
+    /// Has the keeper end.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        self.look();
+        self.wake();
     }
 
-    /// Has the thread look now.
-    pub(super) fn look(&self) {
+    /// Has the keeper check the file now.
+    pub(super) fn wake(&self) {
         self.thread.get().into_iter().for_each(Thread::unpark);
     }
 }
 
-/// Starts the thread.
+/// Starts the keeper.
 ///
 /// # Errors
-/// When there can be no further thread.
+/// When the system is out of threads.
 pub(super) fn start(shared: Arc<Shared>) -> io::Result<()> {
     let run = move || {
         let requests = &shared.requests;
         let _ = requests.thread.set(thread::current());
         while !requests.closing.load(Ordering::SeqCst) {
-            shared.look_after(requests.reopen.swap(false, Ordering::SeqCst));
+            shared.check_file(requests.reopen.swap(false, Ordering::SeqCst));
             remove_excess(&shared);
-            thread::park_timeout(TICK);
+            thread::park_timeout(CHECK_INTERVAL);
         }
     };
     thread::Builder::new().name("log-keeper".into()).spawn(run).map(drop)
 }
 
-/// Removes rotated files beyond those to keep, without the lock: a file system may take long to
-/// free a large file.
+/// Removes rotated files beyond those to keep, without the lock of the log: a file system may take
+/// long to free a large file.
 fn remove_excess(shared: &Shared) {
     while let Some(path) = shared.with_log(Log::take_excess) {
         match fs::remove_file(&path) {

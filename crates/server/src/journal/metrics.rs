@@ -1,47 +1,31 @@
-//! What the log counts.
+//! The metrics of the log.
 
 use std::time::Duration;
 
 use crate::tally::{Histogram, Tally};
 
-/// The counts of a log. Unless told otherwise they change under its lock.
+/// The counts of a log. They change under its lock, but for `refused`.
 #[derive(Debug)]
 pub struct LogMetrics {
-    /// Pings that were written.
+    /// Pings whose lines are in the file.
     pub pings: Tally,
-    /// Pings that could not be written. Threads that do not get the lock count here too.
+    /// Pings that could not be written. Threads that do not get the lock count too.
     pub refused: Tally,
-    /// Time of a write, in nanoseconds.
+    /// Times of writes, in nanoseconds.
     pub write_nanos: Histogram<14>,
-    /// Pings in a write.
+    /// Numbers of pings in a write.
     pub commit_pings: Histogram<13>,
 }
 
 impl Default for LogMetrics {
     fn default() -> Self {
-        const MICRO: u64 = 1_000;
-        const MILLI: u64 = 1_000_000;
-        let write_nanos = [
-            2 * MICRO,
-            5 * MICRO,
-            10 * MICRO,
-            20 * MICRO,
-            50 * MICRO,
-            100 * MICRO,
-            500 * MICRO,
-            MILLI,
-            5 * MILLI,
-            10 * MILLI,
-            50 * MILLI,
-            100 * MILLI,
-            500 * MILLI,
-            1000 * MILLI,
-        ];
+        let write_micros =
+            [2, 5, 10, 20, 50, 100, 500, 1000, 5000, 10_000, 50_000, 100_000, 500_000, 1_000_000];
         let commit_pings = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096];
         Self {
             pings: Tally::default(),
             refused: Tally::default(),
-            write_nanos: Histogram::new(write_nanos),
+            write_nanos: Histogram::new(write_micros.map(|micros| 1000 * micros)),
             commit_pings: Histogram::new(commit_pings),
         }
     }

@@ -1,12 +1,12 @@
-//! The log: the one place that owns its file.
+//! The log of pings: nothing else touches its file.
 //!
 //! Connections hand their pings to the [`Recorder`] of their worker, which gathers the lines of
-//! one turn of the event loop and appends them here in one write. Then their Pongs may leave.
+//! one turn of the event loop and appends them to the file in one write. Then the Pongs may leave.
 //!
-//! Workers take turns at a lock that is held across system calls on the file (`append`), and a
-//! frozen or remote file system may keep such a call for ever. So whatever else is asked of a log
-//! is answered without that lock, or done by a thread of its own: one waits for the disk (`sync`),
-//! one looks after the file (`keeper`), one copies lines to stdout ([`PacedWriter`]).
+//! Workers take turns at a lock that is held across system calls on the file ([`append`]), and on a
+//! frozen or remote file system such a call may never return. So all other questions to the log are
+//! answered without this lock, and all other work is done by threads of the log: one waits for the
+//! disk ([`sync`]), one checks the file ([`keeper`]), one copies lines to stdout ([`PacedWriter`]).
 
 mod append;
 mod clock;
@@ -38,7 +38,7 @@ use health::Health;
 use keeper::Requests;
 use log::Log;
 use sync::Progress;
-use unsynced::Unsynced;
+use unsynced::UnsyncedFiles;
 
 pub use metrics::LogMetrics;
 pub use recorder::{Commit, Recorder, Synced, Unrecorded};
@@ -46,17 +46,17 @@ pub use regular::check_path;
 pub use rotated::Rotation;
 pub use sync::SyncPolicy;
 
-/// Age from which a system call counts as one that the end of the server does not wait for.
-const UNDER_WAY: Duration = Duration::from_millis(100);
+/// Age of a system call at which the end of the server waits for it no longer.
+const STUCK_AFTER: Duration = Duration::from_millis(100);
 
-/// How a log is kept.
+/// The settings of a log.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where (`LOG_FILE`).
+    /// The file (`LOG_FILE`).
     pub path: PathBuf,
-    /// When the disk has to hold a line.
+    /// When the disk has to hold a line (`LOG_SYNC`).
     pub sync: SyncPolicy,
-    /// When a new file begins; never if `None`.
+    /// When the file is rotated; never if `None`.
     pub rotation: Option<Rotation>,
 }
 
@@ -64,11 +64,11 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Shared>);
 
-/// What ends a log in good order.
+/// Ends a log in good order.
 #[derive(Debug)]
 pub struct Closer {
     shared: Arc<Shared>,
-    /// Disconnected at the end of the thread that syncs; `None` without one.
+    /// Disconnects at the end of the thread that syncs; `None` without this thread.
     synced: Option<Receiver<()>>,
 }
 
@@ -84,10 +84,10 @@ struct Shared {
 }
 
 impl Shared {
-    /// Opens the file; no thread looks after it yet.
+    /// Opens the file, and starts no thread but that of stdout.
     fn open(options: &Options, copy: impl Write + Send + 'static) -> io::Result<Self> {
         let is_synced = options.sync != SyncPolicy::No;
-        let log = Log::open(&options.path, options.rotation, Unsynced::new(is_synced))?;
+        let log = Log::open(&options.path, options.rotation, UnsyncedFiles::new(is_synced))?;
         Ok(Self {
             state: Mutex::new(State::new(log)),
             health: Health::new(),
@@ -118,15 +118,15 @@ impl Journal {
         Ok((Self(shared), closer))
     }
 
-    /// The path that is written to, which may be one beside `LOG_FILE`. A system call that hangs
-    /// holds this call up, so it is for the start alone.
+    /// The path of the file, which may be one beside `LOG_FILE`. For the start alone: this call blocks
+    /// as long as a system call on the file does.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.0.with_log(|log| log.path().to_path_buf())
     }
 
-    /// A recorder for one worker. With `LOG_SYNC=always`, `wake` is called, in another thread,
-    /// whenever [`Recorder::synced`] has changed; it must not block.
+    /// A recorder for one worker. With `LOG_SYNC=always`, another thread calls `wake` whenever
+    /// [`Recorder::synced`] has changed; `wake` must not block.
     #[must_use]
     pub fn recorder(&self, wake: impl Fn() + Send + Sync + 'static) -> Recorder {
         if self.0.policy == SyncPolicy::Always {
@@ -135,7 +135,7 @@ impl Journal {
         Recorder::new(Arc::clone(&self.0))
     }
 
-    /// Has the file opened anew, if another program renamed it (SIGHUP). Never blocks.
+    /// Has the file opened anew if another program has renamed it (SIGHUP). Never blocks.
     pub fn reopen(&self) {
         self.0.requests.reopen();
     }
@@ -143,7 +143,7 @@ impl Journal {
     /// Whether pings can be recorded. Never blocks.
     ///
     /// # Errors
-    /// Why they cannot.
+    /// Why pings cannot be recorded.
     pub fn check(&self) -> Result<(), Arc<str>> {
         self.0.health.check(Instant::now())
     }
@@ -154,7 +154,7 @@ impl Journal {
         &self.0.metrics
     }
 
-    /// Lines that stdout was too slow for.
+    /// The number of lines that were not copied to stdout, as its reader is too slow.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.0.stdout.left_out()
@@ -186,13 +186,12 @@ fn tell_stdout(trouble: Trouble) {
 }
 
 impl Closer {
-    /// Brings the last lines to the disk and to stdout; returns at `deadline`, whatever hangs.
-    ///
-    /// The process may exit then. A thread that is in a call on a frozen local file system keeps
-    /// the rest of the process until the thaw: Linux waits there uninterruptibly.
+    /// Brings the last lines to the disk and to stdout; returns at `deadline`, whatever hangs. The
+    /// process may exit then, but Linux keeps a thread that is in a system call on a frozen local
+    /// file system, and the process with it, until the thaw.
     ///
     /// # Errors
-    /// When the disk does not hold all lines, or it is unknown whether it does.
+    /// When the disk may not hold all lines.
     pub fn close(self, deadline: Instant) -> Result<(), Arc<str>> {
         self.shared.progress.close();
         self.shared.stdout.close();
@@ -205,7 +204,7 @@ impl Closer {
         if synced == Some(Err(RecvTimeoutError::Timeout)) {
             return Err("the last lines were not brought to the disk in time, and may be lost if the machine stops now".into());
         }
-        self.shared.health.check_calls(Instant::now(), UNDER_WAY)
+        self.shared.health.check_calls(Instant::now(), STUCK_AFTER)
     }
 }
 

@@ -12,24 +12,24 @@ use tracing::warn;
 use super::regular;
 use crate::throttle::{Throttle, warn_throttled};
 
-/// How many servers of one host may write beside each other in a folder.
+/// Most servers of one host that write beside each other in a folder.
 const MAX_NAMES: usize = 100;
 
-/// How often a path may lead to another file between opening and locking.
+/// How often a path may lead to another file between opening and locking before this fails.
 const MAX_RACES: usize = 100;
 
-/// Holds back warnings of a file system without locks, where each rotation opens a file.
+/// For warnings about a file system without locks: each rotation opens a file there.
 static UNLOCKED: LazyLock<Throttle> = LazyLock::new(Throttle::default);
 
-/// How much of a torn line the warning shows, in bytes.
+/// Most bytes of a torn line that the warning shows.
 const SHOWN: usize = 256;
 
-/// Opens and locks the file at `path`, and makes it where it is missing. Where another server
-/// holds the lock, the file is `NAME.HOST.EXTENSION` beside it, then `NAME.HOST.2.EXTENSION` and
-/// so on. `preferred` is one of these names, and tried first. Returns the file and its path.
+/// Opens and locks the file at `path`, and creates it if it is missing. If another server holds the
+/// lock, opens `NAME.HOST.EXTENSION` beside it, then `NAME.HOST.2.EXTENSION` and so on. `preferred` is
+/// one of these paths, and tried first. Returns the file and its path.
 ///
 /// # Errors
-/// When the file is not a regular one, or cannot be opened or repaired.
+/// When a file is not a regular one, or cannot be opened or repaired.
 pub(super) fn open_and_lock(path: &Path, preferred: &Path) -> io::Result<(File, PathBuf)> {
     let names = (1..MAX_NAMES).map(|number| beside(path, number));
     for candidate in [preferred.to_path_buf(), path.to_path_buf()].into_iter().chain(names) {
@@ -60,7 +60,7 @@ fn beside(path: &Path, number: usize) -> PathBuf {
 /// Opens and locks the file at `path`; `None` if another process holds the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     for _ in 0..MAX_RACES {
-        // Opening a device or a pipe can act on it, so the first look comes before.
+        // To open a device or a pipe can have effects, so the type is checked before, too.
         if let Ok(metadata) = fs::metadata(path) {
             regular::check(metadata.file_type())?;
         }
@@ -77,7 +77,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
                 );
             }
         }
-        // Another program may have renamed the file between the two calls.
+        // Another program may have renamed the file before it was locked.
         if is_at(&file, path) {
             return Ok(Some(file));
         }
@@ -93,8 +93,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Cuts off what stands after the last newline of the file, and returns its size then. A line
-/// without its newline was never acknowledged.
+/// Cuts off the bytes behind the last newline of the file, and returns the new size. A line without
+/// its newline was never acknowledged.
 ///
 /// # Errors
 /// When the file cannot be read or cut.

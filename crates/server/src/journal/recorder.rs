@@ -1,4 +1,4 @@
-//! Group commit: the lines of one turn of a worker's event loop are appended in one write.
+//! Group commit: the lines of one turn of a worker's event loop are written together.
 
 use std::fmt;
 use std::mem;
@@ -9,15 +9,15 @@ use proto::{Ping, Stamp, line};
 use super::Shared;
 use super::clock::Second;
 
-/// Size at which a batch should be committed before the turn is over, in bytes.
-const FULL: usize = 256 * 1024;
+/// Size at which a batch is committed before the turn is over, in bytes.
+const FULL_BATCH: usize = 256 * 1024;
 
-/// Why a ping was not recorded, in words for its sender.
+/// Why a ping was not recorded. Its `Display` is for the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unrecorded {
-    /// Its line is not in the file.
+    /// The line is not in the file.
     NotWritten(Arc<str>),
-    /// Its line is in the file, and the disk may or may not hold it (`LOG_SYNC=always`).
+    /// The line is in the file, but the disk may not hold it (`LOG_SYNC=always`).
     NotSynced(Arc<str>),
 }
 
@@ -30,15 +30,15 @@ impl fmt::Display for Unrecorded {
     }
 }
 
-/// What became of a batch.
+/// The result of a commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
     /// How many pings of the batch, from its first on, are in the file.
     pub recorded: usize,
-    /// These may be acknowledged when [`Synced::number`] has come to this number; at once if
-    /// `None`.
+    /// The recorded pings may be acknowledged once [`Synced::number`] has come to this number; at once
+    /// if `None`.
     pub awaits: Option<u64>,
-    /// Why the other pings are not in the file; `None` if all are.
+    /// Why the other pings are not in the file; `None` if all pings are.
     pub error: Option<Unrecorded>,
 }
 
@@ -55,9 +55,9 @@ pub struct Synced {
 pub struct Recorder {
     shared: Arc<Shared>,
     lines: Vec<u8>,
-    /// How many lines these are.
+    /// The number of `lines`.
     count: usize,
-    /// The second on them.
+    /// The second in the stamps of `lines`.
     second: Second,
 }
 
@@ -80,7 +80,7 @@ impl Recorder {
         &self.lines[start..]
     }
 
-    /// Adds a line that [`Self::record`] has returned, with the stamp of the batch.
+    /// Adds a ping again: `line` is what [`Self::record`] has returned.
     #[inline]
     pub fn record_again(&mut self, line: &[u8]) {
         self.begin_line();
@@ -105,10 +105,10 @@ impl Recorder {
     /// Whether the batch should take no further line.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.lines.len() >= FULL
+        self.lines.len() >= FULL_BATCH
     }
 
-    /// Hands the batch to the operating system, in one write as a rule, and begins a new one.
+    /// Hands the batch to the operating system, as a rule in one write, and begins a new batch.
     #[must_use]
     pub fn commit(&mut self) -> Commit {
         if self.lines.is_empty() {
@@ -117,14 +117,14 @@ impl Recorder {
         let count = mem::take(&mut self.count);
         let commit = self.shared.append(&mut self.lines, count, self.second);
         self.lines.clear();
-        self.lines.shrink_to(FULL);
+        self.lines.shrink_to(FULL_BATCH);
         commit
     }
 
-    /// How far the disk has come. Costs two loads.
+    /// How far the disk has come. Costs two atomic loads.
     #[must_use]
     pub fn synced(&self) -> Synced {
-        // A failure is the last thing that happens, so the number read after it is final.
+        // Nothing is synced after a failure, so the number that is read after the failure is final.
         let failed = self.shared.health.failed().cloned().map(Unrecorded::NotSynced);
         Synced { number: self.shared.progress.synced(), failed }
     }
@@ -177,7 +177,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _closer) = journal(&dir, SyncPolicy::No);
         let mut recorder = journal.recorder(|| ());
-        recorder.record(&ping(&"x".repeat(FULL)));
+        recorder.record(&ping(&"x".repeat(FULL_BATCH)));
         assert!(recorder.is_full());
         assert_eq!(recorder.commit().recorded, 1);
         assert!(!recorder.is_full());

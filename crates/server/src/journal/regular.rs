@@ -1,5 +1,5 @@
-//! `LOG_FILE` has to be a regular file that nothing but the log is written to: only there can a
-//! line be cut back, synced, and found by a reader later.
+//! Checks that `LOG_FILE` is a regular file, and not one that a standard stream is written to: a torn
+//! line has to be cut off, a line synced, and found by a reader later.
 
 use std::fs::{self, FileType};
 use std::io;
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{PROC_SUPER_MAGIC, fstat, statfs};
 
-/// How many symbolic links may lead from one to the next, as for the kernel.
+/// Most symbolic links that are followed, as in the kernel (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 
 /// Checks that `path` can be a log: a regular file, or nothing yet.
 ///
 /// # Errors
-/// What `path` is in place of that, such as `a pipe`.
+/// What `path` is instead, such as `a pipe`.
 pub fn check_path(path: &Path) -> Result<(), &'static str> {
     in_proc(path).map_or(Ok(()), Err)?;
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
@@ -40,7 +40,7 @@ pub(super) fn check(file_type: FileType) -> io::Result<()> {
     kind(file_type).map_or(Ok(()), refuse)
 }
 
-/// What a file is that is not a regular one.
+/// The name of a file type, unless it is a regular file.
 fn kind(file_type: FileType) -> Option<&'static str> {
     if file_type.is_file() {
         None
@@ -55,8 +55,8 @@ fn kind(file_type: FileType) -> Option<&'static str> {
     }
 }
 
-/// What `path` is if it, or a link that it leads over, stands in `/proc`. In the folder `fd` there,
-/// where `/dev/stdout` leads, a file is that of an open descriptor, and has no path of its own.
+/// The kind of file that `path` is if it, or a symbolic link that it leads to, is in `/proc`. An entry
+/// of a folder `fd` there, where `/dev/stdout` leads, stands for an open descriptor.
 fn in_proc(path: &Path) -> Option<&'static str> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_regular_file_is_named() {
+    fn a_file_of_another_type_is_refused_by_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name| dir.path().join(name);
         assert!(Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_of_the_process_is_none_under_any_name_and_whatever_it_leads_to() {
+    fn a_stream_of_the_process_is_refused_under_any_name_and_wherever_it_leads() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         symlink("/dev/stderr", &link).unwrap();

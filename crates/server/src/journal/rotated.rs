@@ -1,7 +1,8 @@
-//! Rotated files: their names, and how many of them stay.
+//! The rotated files of a log: their names, and how many are kept.
 //!
-//! A full `LOG_FILE` becomes `LOG_FILE.N`, where N is one more than the highest number there is. So
-//! a rotation is one rename, however many files there are; the higher the number, the newer the file.
+//! A full `LOG_FILE` is renamed to `LOG_FILE.N`, where N is one more than the highest number there is.
+//! So a rotation is one rename, however many files there are; the higher the number, the newer the
+//! file.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -11,15 +12,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-/// Longest number of a rotated file, in digits. What is longer is someone else's file.
+/// Most digits in the number of a rotated file. A file with a longer number is not one.
 const MAX_DIGITS: usize = 15;
 
-/// When a file is full, and how many full ones stay.
+/// When a file is full, and how many rotated files are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation {
-    /// Size in bytes that a file keeps to (`LOG_MAX_BYTES`); a longer line has a file of its own.
+    /// Most bytes in a file (`LOG_MAX_BYTES`). A longer line has a file of its own.
     pub max_bytes: u64,
-    /// Rotated files that are kept (`LOG_KEEP`); all of them if `None`.
+    /// How many rotated files are kept (`LOG_KEEP`); all of them if `None`.
     pub keep: Option<u32>,
 }
 
@@ -27,10 +28,10 @@ pub struct Rotation {
 #[derive(Debug)]
 pub(super) struct RotatedFiles {
     log: PathBuf,
-    keep: Option<usize>,
+    keep: Option<u32>,
     /// Number of the next file.
     next: u64,
-    /// Numbers of the files that are there, oldest first; none where all are kept.
+    /// Numbers of the files, oldest first; empty if all are kept.
     numbers: VecDeque<u64>,
 }
 
@@ -40,7 +41,6 @@ impl RotatedFiles {
         let mut numbers = numbers(log);
         numbers.sort_unstable();
         let next = numbers.last().map_or(1, |last| last + 1);
-        let keep = keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
         let numbers = if keep.is_some() { numbers.into() } else { VecDeque::new() };
         Self { log: log.to_path_buf(), keep, next, numbers }
     }
@@ -50,7 +50,7 @@ impl RotatedFiles {
         self.log == log
     }
 
-    /// Renames the log to the next name, and returns that.
+    /// Renames the log to the next name, and returns the new path.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -59,8 +59,7 @@ impl RotatedFiles {
         let mut renamed = rename_to_free(&self.log, &path);
         if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             // Another program has put files there.
-            let keep = self.keep.and_then(|keep| u32::try_from(keep).ok());
-            *self = Self::find(&self.log, keep);
+            *self = Self::find(&self.log, self.keep);
             path = self.path(self.next);
             renamed = rename_to_free(&self.log, &path);
         }
@@ -75,12 +74,12 @@ impl RotatedFiles {
         self.next += 1;
     }
 
-    /// How many files there are beyond those to keep.
+    /// The number of files beyond those to keep.
     pub(super) fn excess(&self) -> usize {
-        self.keep.map_or(0, |keep| self.numbers.len().saturating_sub(keep))
+        self.keep.map_or(0, |keep| self.numbers.len().saturating_sub(keep as usize))
     }
 
-    /// Takes the oldest file off the list, if there are more than those to keep.
+    /// Takes the oldest file off the list if there are more than are kept.
     pub(super) fn take_oldest(&mut self) -> Option<PathBuf> {
         if self.excess() == 0 {
             return None;
@@ -117,7 +116,7 @@ fn numbers(log: &Path) -> Vec<u64> {
 /// When it cannot be renamed; `AlreadyExists` if the name is taken.
 pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system can refuse to replace a file.
+        // The file system does not know RENAME_NOREPLACE.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             if fs::symlink_metadata(to).is_ok() {
                 return Err(io::ErrorKind::AlreadyExists.into());
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_files_beyond_those_to_keep_are_told_in_order() {
+    fn the_files_beyond_those_to_keep_are_taken_oldest_first() {
         let (dir, mut files) = rotated(Some(2), &["log", "log.3", "log.1", "log.7", "log.12"]);
         assert_eq!(files.excess(), 2);
         assert_eq!(files.take_oldest(), Some(dir.path().join("log.1")));

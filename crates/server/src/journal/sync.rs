@@ -1,14 +1,15 @@
-//! Waiting for the disk, in a thread of its own, for all batches that wait.
+//! The thread that waits for the disk, for all workers at once.
 
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use parking_lot::Mutex;
 use tracing::error;
 
 use super::Shared;
@@ -25,22 +26,22 @@ pub enum SyncPolicy {
     No,
 }
 
-/// Time that passes between a write and its sync under [`SyncPolicy::Everysec`].
-const PAUSE: Duration = Duration::from_secs(1);
+/// Time between a write and its sync under [`SyncPolicy::Everysec`].
+const SYNC_DELAY: Duration = Duration::from_secs(1);
 
-/// How far the disk is behind the files, and who wants to know.
+/// How far the disk is behind the files. Changes to the files are numbered.
 #[derive(Default)]
 pub(super) struct Progress {
     /// Number of the last change to the files.
     changed: AtomicU64,
     /// Number of the last change that the disk holds.
     synced: AtomicU64,
-    /// Called when `synced` has grown, and at a failure.
+    /// Called after each sync, and when one fails.
     wakes: Mutex<Vec<Wake>>,
     thread: OnceLock<Thread>,
-    /// The thread waits for a change.
+    /// Whether the thread waits for a change.
     idle: AtomicBool,
-    /// The next sync is not to be put off.
+    /// Whether the next sync has to begin without a delay.
     hurry: AtomicBool,
     closing: AtomicBool,
 }
@@ -57,10 +58,11 @@ impl fmt::Debug for Progress {
 }
 
 impl Progress {
-    /// Counts a change to the files, and returns its number. One thread at a time calls this.
+    /// Counts a change to the files, and returns its number. Only one thread may call this at a time.
     pub(super) fn note_change(&self) -> u64 {
         let number = self.changed.load(Ordering::Relaxed) + 1;
-        // In one order with `idle`: either the thread sees the change, or this sees it wait.
+        // Sequentially consistent with `idle`: either the thread sees the change, or this call sees
+        // that the thread waits.
         self.changed.store(number, Ordering::SeqCst);
         if self.idle.load(Ordering::SeqCst) {
             self.idle.store(false, Ordering::SeqCst);
@@ -76,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// Has the thread end, once the disk holds every change.
+    /// Has the thread end once the disk holds every change.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.unpark();
@@ -87,13 +89,13 @@ impl Progress {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Has `wake` called whenever the disk has come further, and when it fails.
+    /// Has `wake` called after each sync, and when one fails.
     pub(super) fn add_wake(&self, wake: impl Fn() + Send + Sync + 'static) {
-        self.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(wake));
+        self.wakes.lock().push(Arc::new(wake));
     }
 
     pub(super) fn wake_all(&self) {
-        self.wakes.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|wake| wake());
+        self.wakes.lock().iter().for_each(|wake| wake());
     }
 
     fn unpark(&self) {
@@ -104,7 +106,7 @@ impl Progress {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Waits for a change after `number`; `false` at the end.
+    /// Waits for a change after `number`; returns `false` after [`Self::close`].
     fn wait_for_change(&self, number: u64) -> bool {
         loop {
             self.idle.store(true, Ordering::SeqCst);
@@ -131,10 +133,10 @@ impl Progress {
     }
 }
 
-/// Starts the thread. What is returned disconnects at its end.
+/// Starts the thread. The returned channel disconnects when the thread ends.
 ///
 /// # Errors
-/// When there can be no further thread.
+/// When the system is out of threads.
 pub(super) fn start(shared: Arc<Shared>) -> io::Result<Receiver<()>> {
     let (end, ended) = channel();
     thread::Builder::new().name("log-sync".into()).spawn(move || {
@@ -150,13 +152,13 @@ fn run(shared: &Shared) {
     let mut taken = 0;
     while progress.wait_for_change(taken) {
         if shared.policy == SyncPolicy::Everysec {
-            progress.pause(Instant::now() + PAUSE);
+            progress.pause(Instant::now() + SYNC_DELAY);
         }
         let files = shared.with_log(|log| {
             progress.hurry.store(false, Ordering::Relaxed);
             taken = progress.changed.load(Ordering::Relaxed);
             let current = log.current().map(LogFile::file);
-            log.unsynced().take(current)
+            log.unsynced_files().take(current)
         });
         let call = shared.health.sync.begin(Instant::now());
         let result = files.sync();
@@ -167,12 +169,12 @@ fn run(shared: &Shared) {
         }
         progress.synced.store(taken, Ordering::Release);
         progress.wake_all();
-        files.give_pages_back();
+        files.drop_page_cache();
     }
 }
 
 impl Shared {
-    /// Ends the log for good, as the disk did not take what it was given. Returns the cause.
+    /// Notes that a sync failed, which ends the server. Returns the cause.
     pub(super) fn sync_failed(&self, error: &io::Error) -> Arc<str> {
         let cause: Arc<str> = format!("the log could not be brought to the disk: {error}").into();
         if self.health.fail(Arc::clone(&cause)) {

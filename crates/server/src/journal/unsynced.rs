@@ -1,4 +1,4 @@
-//! What the disk may not hold yet, beside the file that is written to.
+//! Files that wait for their sync, beside the current file of the log.
 
 use std::fs::File;
 use std::io;
@@ -8,37 +8,37 @@ use std::sync::Arc;
 
 use rustix::fs::{Advice, fadvise};
 
-/// Files that may wait for their sync. Each costs a descriptor.
+/// Most files that wait for their sync. Each costs a descriptor.
 const MAX_FILES: usize = 16;
 
-/// Files that were written to before, and the folder that names the present one.
+/// The files before the current one, and the folder that names the current one.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced {
-    /// False if nothing is ever synced (`LOG_SYNC=no`).
-    is_wanted: bool,
+pub(super) struct UnsyncedFiles {
+    /// Whether files are synced at all; `false` with `LOG_SYNC=no`.
+    is_enabled: bool,
     files: Vec<Arc<File>>,
     folder: Option<File>,
 }
 
-/// What one sync brings to the disk.
+/// The files of one sync.
 #[derive(Debug)]
 pub(super) struct ToSync {
     files: Vec<Arc<File>>,
     folder: Option<File>,
 }
 
-impl Unsynced {
-    pub(super) fn new(is_wanted: bool) -> Self {
-        Self { is_wanted, ..Self::default() }
+impl UnsyncedFiles {
+    pub(super) fn new(is_enabled: bool) -> Self {
+        Self { is_enabled, ..Self::default() }
     }
 
-    /// Keeps a file until its sync. Where too many wait already, they are synced here, so that
-    /// rotations are no faster than the disk.
+    /// Keeps a file until its sync. If too many wait already, this call syncs them, so that rotations
+    /// are no faster than the disk.
     ///
     /// # Errors
     /// When a file cannot be brought to the disk.
     pub(super) fn add(&mut self, file: Arc<File>) -> io::Result<()> {
-        if !self.is_wanted {
+        if !self.is_enabled {
             return Ok(());
         }
         if self.files.len() >= MAX_FILES {
@@ -48,10 +48,10 @@ impl Unsynced {
         Ok(())
     }
 
-    /// Has the name of the file at `path` synced as well: the name stands in its folder.
+    /// Has the next sync cover the folder of `path`, which holds the name of the file.
     pub(super) fn note_entry_in(&mut self, path: &Path) {
-        if self.is_wanted {
-            // A folder that may not be read cannot be synced; the lines are more important.
+        if self.is_enabled {
+            // A folder without the permission to read cannot be opened, and is not synced.
             self.folder =
                 path.parent().and_then(|folder| File::open(folder).ok()).or(self.folder.take());
         }
@@ -67,7 +67,7 @@ impl Unsynced {
         self.files.len() >= MAX_FILES / 2
     }
 
-    /// All that waits, and the `current` file.
+    /// Takes the files that wait, and adds the `current` file.
     pub(super) fn take(&mut self, current: Option<Arc<File>>) -> ToSync {
         let mut files = std::mem::take(&mut self.files);
         files.extend(current);
@@ -76,25 +76,26 @@ impl Unsynced {
 }
 
 impl ToSync {
-    /// Waits until the disk holds all. There is no second try: the kernel may have dropped the
-    /// pages that it could not write, and the next sync would succeed without them.
+    /// Waits until the disk holds all files. After an error a second try would prove nothing: the
+    /// kernel may have dropped the pages that it could not write, and the next sync succeeds without
+    /// them (fsync(2)).
     ///
     /// # Errors
-    /// When the disk does not.
+    /// When a sync fails.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.files.iter().map(Arc::as_ref).chain(&self.folder).try_for_each(sync)
     }
 
-    /// Lets the system have the memory of what is on the disk: a log is rarely read, and would
-    /// fill the page cache. Pages that come back at once also cost the next lines less than new
-    /// ones. The last page stays, as the next line is to join it.
-    pub(super) fn give_pages_back(&self) {
+    /// Drops the synced pages from the page cache, which a log would fill though it is rarely read; the
+    /// next lines can use the same pages again, which costs less than new pages. The last page
+    /// stays for the next line.
+    pub(super) fn drop_page_cache(&self) {
         /// A multiple of every page size.
         const BOUNDARY: u64 = 64 * 1024;
         for file in &self.files {
             let len = file.metadata().map_or(0, |metadata| metadata.len());
             if let Some(whole) = NonZeroU64::new(len - len % BOUNDARY) {
-                // A system that keeps the pages is slower, not wrong.
+                // A failure costs memory alone.
                 let _ = fadvise(file, 0, Some(whole), Advice::DontNeed);
             }
         }
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_number_of_files_that_wait_is_bounded() {
-        let mut unsynced = Unsynced::new(true);
+        let mut unsynced = UnsyncedFiles::new(true);
         let files: Vec<_> = (0..3 * MAX_FILES + 1).map(|_| file()).collect();
         for file in &files {
             unsynced.add(Arc::clone(file)).unwrap();
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn no_file_is_kept_where_nothing_is_synced() {
-        let mut unsynced = Unsynced::new(false);
+        let mut unsynced = UnsyncedFiles::new(false);
         let file = file();
         unsynced.add(Arc::clone(&file)).unwrap();
         assert_eq!(Arc::strong_count(&file), 1);

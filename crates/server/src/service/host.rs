@@ -1,4 +1,4 @@
-//! Host: replies name the host, which shows which server behind one address answers.
+//! Host: each reply names the host, and so tells which of the servers behind an address answers.
 
 use super::{Answer, Reply, State};
 
@@ -10,5 +10,5 @@ pub(super) fn greeting(state: &State) -> String {
 
 #[expect(clippy::unnecessary_wraps, reason = "other rules refuse some texts")]
 pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, String> {
-    Ok(Reply::text(format!("[{}] {text}", state.host)).into())
+    Ok(Answer::Reply(Reply::text(format!("[{}] {text}", state.host))))
 }

@@ -1,12 +1,14 @@
 //! Mirror: each message comes back as it came, text or binary.
 
-use super::{Incoming, Kind, Reply};
+use proto::frame::Opcode;
+
+use super::{Incoming, Reply};
 
 pub(super) const ABOUT: &str = "a message, text or binary, comes back as it came";
 
 pub(super) fn answer(message: Incoming<'_>) -> Reply<'_> {
     match message {
         Incoming::Text(text) => Reply::text(text),
-        Incoming::Binary(bytes) => Reply { kind: Kind::Binary, bytes: bytes.into() },
+        Incoming::Binary(bytes) => Reply { opcode: Opcode::Binary, bytes: bytes.into() },
     }
 }

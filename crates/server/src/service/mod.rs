@@ -1,6 +1,6 @@
-//! The services: each a rule from a message and the server's state to a reply.
+//! The services: each is a rule that makes a reply of a message and the server's state.
 //!
-//! A service is a file here with its rule, and its line in the table below.
+//! A service is a file here with its rule, and an entry in the table below.
 
 mod echo;
 mod host;
@@ -12,11 +12,13 @@ mod total;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::observe::{Health, Metrics};
 use probe::Probes;
+use proto::frame::Opcode;
 use proto::ping::ERROR_PREFIX;
 use proto::{Ping, path};
 
@@ -34,67 +36,58 @@ const TABLE: &[Entry] = &[
     Entry::of_text(path::PROBE, probe::ABOUT, probe::answer),
 ];
 
-/// A service of the server.
+/// A service of the server: its number, which is its index in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service(u8);
 
-/// What the services of a server share and remember.
+/// The state of the services of a server.
 #[derive(Debug)]
 pub struct State {
     /// The name of the host.
     pub host: String,
-    /// The sum of all numbers.
+    /// The sum of all numbers that `/total` got.
     pub total: Total,
-    /// How the server does.
+    /// Makes the reports of `/status`.
     pub status: Status,
-    /// The probes; `None` if there is no `/probe` (`PROBE`).
+    /// The connections of `/probe`; `None` without this service (`PROBE=off`).
     pub probes: Option<Probes>,
 }
 
-/// A message from a client.
+/// A message from a client (RFC 6455, section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// A text.
+    /// A text message.
     Text(&'a str),
-    /// Any bytes.
+    /// A binary message.
     Binary(&'a [u8]),
 }
 
-/// What a service makes of a message.
+/// The answer of a service to a message.
 #[derive(Debug)]
 pub enum Answer<'a> {
-    /// A reply that depends on nothing.
+    /// A reply that does not depend on the log.
     Reply(Reply<'a>),
-    /// A ping to record. [`proto::PONG`] is the reply once it is recorded.
+    /// A ping to record. The reply is [`proto::PONG`], once the ping is recorded.
     Record(Ping<'a>),
-    /// What a probe asks for.
+    /// The request of a probe, which its connection serves.
     Probe(proto::probe::Request<'a>),
 }
 
 /// A message to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply<'a> {
-    /// Whether it is text, in UTF-8.
-    pub kind: Kind,
-    /// What it says.
+    /// [`Opcode::Text`] or [`Opcode::Binary`].
+    pub opcode: Opcode,
+    /// The payload: UTF-8 in a text message.
     pub bytes: Cow<'a, [u8]>,
-}
-
-/// The kind of a message (RFC 6455, section 5.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// UTF-8.
-    Text,
-    /// Any bytes.
-    Binary,
 }
 
 /// Why a message is invalid for a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidMessage {
-    /// It is not what was expected, and this text says what was.
+    /// The text is not what the service expects; this says what is.
     Text(String),
-    /// It is binary, and the service takes text.
+    /// The message is binary, and the service takes text.
     Binary,
 }
 
@@ -107,9 +100,9 @@ struct Entry {
 
 #[derive(Clone, Copy)]
 enum Rule {
-    /// From a text.
+    /// Takes text messages.
     Text(TextRule),
-    /// From a message of either kind.
+    /// Takes text and binary messages.
     Any(AnyRule),
 }
 
@@ -131,19 +124,13 @@ impl Entry {
 }
 
 impl<'a> Reply<'a> {
-    /// A text.
+    /// A text message.
     pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
         let bytes = match text.into() {
             Cow::Borrowed(text) => text.as_bytes().into(),
             Cow::Owned(text) => text.into_bytes().into(),
         };
-        Self { kind: Kind::Text, bytes }
-    }
-}
-
-impl<'a> From<Reply<'a>> for Answer<'a> {
-    fn from(reply: Reply<'a>) -> Self {
-        Self::Reply(reply)
+        Self { opcode: Opcode::Text, bytes }
     }
 }
 
@@ -155,27 +142,27 @@ impl State {
         Self { host, total: Total::default(), status: Status::new(metrics, health), probes }
     }
 
-    /// Without `/probe`.
+    /// The same state without `/probe`.
     #[must_use]
     pub fn without_probe(self) -> Self {
         Self { probes: None, ..self }
     }
 
-    /// The services that there are with these settings.
+    /// The services that this server offers.
     pub fn services(&self) -> impl Iterator<Item = Service> {
         Service::all().filter(|&service| self.has(service))
     }
 
-    /// Whether there is this service with these settings.
+    /// Whether this server offers the service.
     #[must_use]
     pub fn has(&self, service: Service) -> bool {
         self.probes.is_some() || !service.is_probe()
     }
 
-    /// The state of the server as JSON, as `/status` replies it.
+    /// The reply of `/status`: the state of the server as JSON.
     ///
     /// # Errors
-    /// When it cannot be serialized.
+    /// When the state cannot be serialized.
     pub fn status_json(&self) -> Result<String, String> {
         status::json(self)
     }
@@ -199,25 +186,25 @@ impl Service {
         Self::all().find(|service| service.path() == path)
     }
 
-    /// Its number, from 0.
+    /// The number of the service, from 0.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
 
-    /// Its path.
+    /// The path of the service.
     #[must_use]
     pub fn path(self) -> &'static str {
         TABLE[self.index()].path
     }
 
-    /// Whether it is the one at `/probe`.
+    /// Whether this is the service at `/probe`.
     #[must_use]
     pub fn is_probe(self) -> bool {
         self.path() == path::PROBE
     }
 
-    /// What it does, in a few words.
+    /// A short description of the service.
     #[must_use]
     pub fn about(self) -> &'static str {
         TABLE[self.index()].about
@@ -229,7 +216,7 @@ impl Service {
         TABLE[self.index()].greeting.map(|greeting| greeting(state))
     }
 
-    /// Whether binary messages have a meaning.
+    /// Whether the service takes binary messages.
     #[must_use]
     pub fn takes_binary(self) -> bool {
         matches!(TABLE[self.index()].rule, Rule::Any(_))
@@ -249,12 +236,17 @@ impl Service {
                 rule(text, state).map_err(InvalidMessage::Text)
             }
             (Rule::Text(_), Incoming::Binary(_)) => Err(InvalidMessage::Binary),
-            (Rule::Any(rule), message) => Ok(rule(message).into()),
+            (Rule::Any(rule), message) => Ok(Answer::Reply(rule(message))),
         }
     }
 }
 
-/// A frame of `/probe` as JSON.
+/// A message of `/probe` as JSON.
 pub(crate) fn json(frame: &impl Serialize) -> String {
     serde_json::to_string(frame).unwrap_or_else(|error| format!("{ERROR_PREFIX}{error}"))
+}
+
+/// A duration in seconds, cut to the millisecond.
+fn seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1000.0
 }

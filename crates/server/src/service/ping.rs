@@ -1,4 +1,4 @@
-//! Ping/pong: a ping is recorded, then answered with `Pong!`, whatever its message.
+//! Ping/pong: a ping is recorded, then answered with `Pong!`, whatever its message says.
 
 use proto::{Ping, path};
 

@@ -1,26 +1,28 @@
-//! Status: the state of the server as JSON, in reply to any text. The page reads it.
+//! Status: any text is answered with the state of the server as JSON, which the page shows.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Serialize, Serializer};
+use parking_lot::Mutex;
+use serde::Serialize;
 
-use super::{Answer, Reply, Service, State};
+use super::{Answer, Reply, Service, State, seconds};
 use crate::observe::{Health, Known, Metrics};
 
 pub(super) const ABOUT: &str = "a text, any, is answered with the server's state as JSON";
 
-/// Most clients in the report.
+/// Most clients in a report.
 const MAX_CLIENTS: usize = 50;
 
 /// How long a report is reused, so that frequent requests cost little.
-const FRESH: Duration = Duration::from_millis(100);
+const MAX_AGE: Duration = Duration::from_millis(100);
 
 /// Makes the reports.
 #[derive(Debug)]
 pub struct Status {
     metrics: Arc<Metrics>,
     health: Health,
+    /// The last report, as JSON, and when it was made.
     last: Mutex<Option<(Instant, String)>>,
 }
 
@@ -34,26 +36,25 @@ struct Report<'a> {
     connections: usize,
     max_connections: usize,
     max_per_address: Option<usize>,
-    services: Vec<OneService>,
+    services: Vec<ServiceReport>,
     pings: u64,
     total: String,
     healthy: bool,
     trouble: Option<String>,
-    clients: Vec<OneClient>,
+    clients: Vec<ClientReport>,
     clients_left_out: usize,
 }
 
 #[derive(Serialize)]
-struct OneService {
+struct ServiceReport {
     path: &'static str,
     open: u64,
     total: u64,
 }
 
 #[derive(Serialize)]
-struct OneClient {
-    #[serde(serialize_with = "text")]
-    name: Arc<str>,
+struct ClientReport {
+    name: String,
     pings: u64,
     /// Seconds since the last ping.
     idle: f64,
@@ -79,18 +80,21 @@ impl Status {
             connections: metrics.occupancy.taken(),
             max_connections: metrics.occupancy.max(),
             max_per_address: metrics.occupancy.max_per_address(),
-            services: state.services().map(|service| OneService::new(service, metrics)).collect(),
+            services: state
+                .services()
+                .map(|service| ServiceReport::new(service, metrics))
+                .collect(),
             pings: metrics.pings(),
             total: state.total.to_string(),
             healthy: trouble.is_none(),
             trouble,
-            clients: clients.into_iter().map(|client| OneClient::new(client, uptime)).collect(),
+            clients: clients.into_iter().map(|client| ClientReport::new(client, uptime)).collect(),
             clients_left_out,
         }
     }
 }
 
-impl OneService {
+impl ServiceReport {
     fn new(service: Service, metrics: &Metrics) -> Self {
         Self {
             path: service.path(),
@@ -100,34 +104,26 @@ impl OneService {
     }
 }
 
-impl OneClient {
+impl ClientReport {
     fn new(client: Known, uptime: Duration) -> Self {
         let Known { name, pings, last } = client;
-        Self { name, pings, idle: seconds(uptime.saturating_sub(last)) }
+        Self { name: String::from(&*name), pings, idle: seconds(uptime.saturating_sub(last)) }
     }
 }
 
-fn text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
-}
-
-/// Seconds, to the millisecond.
-fn seconds(time: Duration) -> f64 {
-    time.as_millis() as f64 / 1000.0
-}
-
 pub(super) fn answer<'a>(_: &'a str, state: &State) -> Result<Answer<'a>, String> {
-    json(state).map(|json| Reply::text(json).into())
+    json(state).map(|json| Answer::Reply(Reply::text(json)))
 }
 
 /// The state of the server as JSON.
 ///
 /// # Errors
-/// When it cannot be serialized.
+/// When the state cannot be serialized.
 pub(super) fn json(state: &State) -> Result<String, String> {
-    let mut last = state.status.last.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_fresh = |(at, _): &&(Instant, String)| at.elapsed() < FRESH;
-    if let Some((_, json)) = last.as_ref().filter(is_fresh) {
+    let mut last = state.status.last.lock();
+    if let Some((at, json)) = &*last
+        && at.elapsed() < MAX_AGE
+    {
         return Ok(json.clone());
     }
     let json = serde_json::to_string(&state.status.report(state))

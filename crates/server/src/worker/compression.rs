@@ -1,24 +1,25 @@
-//! The compressor and the decompressor of a worker (RFC 7692). All its connections share them, as
-//! no message refers to an earlier one.
+//! The compressor and the decompressor of a worker (RFC 7692). Its connections share them, as
+//! without context takeover no message refers to an earlier one.
 
 use proto::deflate::{Deflater, Inflater, Params};
 
 use crate::observe::WorkerMetrics;
 
-/// Shortest reply that is compressed, in bytes: hardly a shorter one becomes smaller.
+/// Length of the shortest reply that is compressed, in bytes: a shorter one hardly gets smaller.
 const MIN_REPLY: usize = 32;
 
-/// The compressor and the decompressor of a worker, made when a connection first needs them.
+/// A compressor and a decompressor, each made when a connection first needs it.
 #[derive(Debug, Default)]
-pub struct Compression {
+pub(super) struct Compression {
     deflater: Option<Box<Deflater>>,
     inflater: Option<Box<Inflater>>,
 }
 
 impl Compression {
-    /// Hands out the payload of the compressed `reply` if that is smaller; returns whether it is.
+    /// Passes the compressed payload of `reply` to `take` if compression makes it smaller; returns
+    /// whether it does.
     #[cold]
-    pub fn deflate(
+    pub(super) fn deflate(
         &mut self,
         reply: &[u8],
         agreed: Params,
@@ -40,12 +41,12 @@ impl Compression {
     }
 
     /// Takes the decompressor out, until [`Self::put_inflater`].
-    pub fn take_inflater(&mut self) -> Box<Inflater> {
+    pub(super) fn take_inflater(&mut self) -> Box<Inflater> {
         self.inflater.take().unwrap_or_default()
     }
 
     /// Puts the decompressor back.
-    pub fn put_inflater(&mut self, mut inflater: Box<Inflater>) {
+    pub(super) fn put_inflater(&mut self, mut inflater: Box<Inflater>) {
         inflater.trim();
         self.inflater = Some(inflater);
     }

@@ -1,5 +1,5 @@
-//! The loop of a worker. A turn: everyone who has something to read takes it, then all pings are
-//! written to the log at once, then all replies leave.
+//! The loop of a worker. In each turn every connection with an event reads and serves its messages;
+//! then the pings of all are written to the log in one write, and the replies leave.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -13,10 +13,10 @@ use super::connections::Connections;
 use super::inbox::{Arrival, Contents, Inbox};
 use super::poller::{Events, Poller};
 
-/// The token of the inbox; those of connections are never so large.
+/// The token of the inbox; no connection has this one.
 const INBOX: u64 = u64::MAX;
 
-/// A worker's connections, and what it waits for.
+/// The loop with the connections of its worker.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     inbox: Arc<Inbox>,
@@ -38,7 +38,7 @@ impl EventLoop {
     /// Serves until the inbox is closed and the last connection gone.
     ///
     /// # Errors
-    /// When the system does not report events any more.
+    /// When epoll fails.
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::new();
         let mut now = Instant::now();
@@ -62,7 +62,7 @@ impl EventLoop {
         self.connections.begin_turn(now);
         for (token, readiness) in events.iter() {
             if token == INBOX {
-                self.open_inbox(now);
+                self.take_inbox(now);
             } else {
                 self.connections.on_ready(token.into(), readiness, now);
             }
@@ -72,7 +72,7 @@ impl EventLoop {
         self.inbox.load.fetch_sub(self.connections.take_ended(), Ordering::Relaxed);
     }
 
-    fn open_inbox(&mut self, now: Instant) {
+    fn take_inbox(&mut self, now: Instant) {
         let Contents { arrivals, is_stopping, is_closed } = self.inbox.take();
         for arrival in arrivals {
             self.admit(arrival, now);

@@ -1,12 +1,12 @@
-//! Messages from other threads to a worker: connections that arrive, the stop, progress of the
-//! disk (`LOG_SYNC=always`). An eventfd wakes the loop of the worker.
+//! Messages from other threads to a worker: new connections, the stop, a sync of the log
+//! (`LOG_SYNC=always`). An eventfd wakes the loop of the worker.
 
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use proto::deflate::Params;
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -18,38 +18,37 @@ use crate::service::probe::Opened;
 /// A connection that was upgraded, on its way to a worker.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Its stream.
+    /// The stream, with the handshakes of TLS and HTTP done.
     pub stream: Box<dyn PolledStream>,
-    /// Bytes that arrived with the request.
+    /// Bytes that arrived behind the request.
     pub early: Vec<u8>,
     /// The service at the requested path.
     pub service: Service,
-    /// What was agreed on compression, if it was.
+    /// The agreed parameters of permessage-deflate; `None` without compression.
     pub deflate: Option<Params>,
-    /// Where the client is.
+    /// The address of the client.
     pub peer: Peer,
-    /// Its place among all connections.
+    /// The place of the connection under `MAX_CONNECTIONS`.
     pub place: Place,
-    /// Whether it is the health check of this program, whose events have the level debug.
+    /// Whether the client is `server healthcheck`, whose events have the level debug.
     pub is_healthcheck: bool,
-    /// What the service at `/probe` begins with.
+    /// The hello of `/probe`; `None` at other paths.
     pub probe: Option<Box<Opened>>,
 }
 
 /// The inbox of a worker.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub struct Inbox {
     contents: Mutex<Contents>,
     eventfd: OwnedFd,
-    /// Connections that the worker has, those in the inbox among them.
     pub(super) load: AtomicUsize,
 }
 
-/// What the inbox holds.
+/// The contents of an inbox.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) arrivals: Vec<Arrival>,
-    /// The server stops: connections are closed.
+    /// The server stops: the worker closes its connections.
     pub(super) is_stopping: bool,
     /// No more connections arrive: the worker ends with its last one.
     pub(super) is_closed: bool,
@@ -63,13 +62,15 @@ impl Inbox {
         Ok(Self { contents: Mutex::default(), eventfd, load: AtomicUsize::new(0) })
     }
 
-    fn contents(&self) -> MutexGuard<'_, Contents> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Number of connections that the worker has, those in the inbox included.
+    #[must_use]
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
     }
 
-    /// Adds a connection. One that comes after the end is dropped.
-    pub(super) fn push(&self, arrival: Arrival) {
-        let mut contents = self.contents();
+    /// Hands a connection over; drops it after [`Self::close`].
+    pub fn push(&self, arrival: Arrival) {
+        let mut contents = self.contents.lock();
         if contents.is_closed {
             return;
         }
@@ -81,27 +82,27 @@ impl Inbox {
         }
     }
 
-    /// Tells of the stop.
-    pub(super) fn stop(&self) {
-        self.contents().is_stopping = true;
+    /// Has the worker close its connections.
+    pub fn stop(&self) {
+        self.contents.lock().is_stopping = true;
         self.wake();
     }
 
-    /// Tells that no more connections arrive.
-    pub(super) fn close(&self) {
-        self.contents().is_closed = true;
+    /// Takes no more connections: the worker ends with its last one.
+    pub fn close(&self) {
+        self.contents.lock().is_closed = true;
         self.wake();
     }
 
-    /// Has the worker look at its inbox, and at what the disk holds.
+    /// Has the worker look at its inbox and at the syncs of the log.
     pub(super) fn wake(&self) {
-        // A counter that cannot take more has an event waiting already.
+        // A write fails if the counter is full; then an event is pending already.
         let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
     }
 
-    /// Takes the arrivals, and copies the rest.
+    /// Takes the arrivals out, and copies the other contents.
     pub(super) fn take(&self) -> Contents {
-        let mut contents = self.contents();
+        let mut contents = self.contents.lock();
         let arrivals = mem::take(&mut contents.arrivals);
         Contents { arrivals, ..*contents }
     }

@@ -1,30 +1,20 @@
-//! Names of connections.
+//! The key of a connection in its worker, which is its token at epoll too.
 
 use slotmap::{Key as _, KeyData, new_key_type};
 
 new_key_type! {
-    /// The connection that an event, a timer or a reply is for; it may have left.
-    pub(super) struct Key;
+    /// The connection that an event, a timer or a reply is for; it may have ended meanwhile.
+    pub struct Key;
 }
 
-/// The token of a connection at epoll.
-#[derive(Clone, Copy, Debug)]
-pub struct Token(pub(super) u64);
-
-impl From<u64> for Token {
+impl From<u64> for Key {
     fn from(token: u64) -> Self {
-        Self(token)
+        KeyData::from_ffi(token).into()
     }
 }
 
-impl From<Token> for Key {
-    fn from(token: Token) -> Self {
-        KeyData::from_ffi(token.0).into()
-    }
-}
-
-impl From<Key> for Token {
+impl From<Key> for u64 {
     fn from(key: Key) -> Self {
-        Self(key.data().as_ffi())
+        key.data().as_ffi()
     }
 }

@@ -12,14 +12,14 @@ use rustix::io::Errno;
 
 use super::connection::Readiness;
 
-/// Events that are taken at a time.
+/// Most events that one wait returns.
 const EVENTS: usize = 1024;
 
-/// Reports which descriptors are ready.
+/// An epoll instance.
 #[derive(Debug)]
 pub(super) struct Poller(OwnedFd);
 
-/// Events, and room for more.
+/// The events of one wait, in a buffer that is used again.
 pub(super) struct Events(Vec<epoll::Event>);
 
 impl Poller {
@@ -29,8 +29,8 @@ impl Poller {
         Ok(Self(epoll::create(CreateFlags::CLOEXEC)?))
     }
 
-    /// Watches a socket until it is closed; its events carry `token`. The first one reports what
-    /// is there already.
+    /// Watches a socket until it is closed; its events carry `token`. The first event reports the
+    /// present state.
     ///
     /// # Errors
     /// When the system is out of memory for it.
@@ -38,7 +38,7 @@ impl Poller {
         self.add(socket, token, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP)
     }
 
-    /// Watches an eventfd. It need never be read: each write to it is an event.
+    /// Watches an eventfd, which need never be read: each write to it is an event.
     ///
     /// # Errors
     /// When the system is out of memory for it.
@@ -50,10 +50,10 @@ impl Poller {
         Ok(epoll::add(&self.0, source, EventData::new_u64(token), flags | EventFlags::ET)?)
     }
 
-    /// Waits for events, or until `timeout` is over.
+    /// Waits for events, or until `timeout` is over. A signal may end the wait early.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When epoll fails.
     pub(super) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         events.0.clear();
@@ -65,12 +65,12 @@ impl Poller {
 }
 
 impl Events {
-    /// Room for as many as are taken at a time.
+    /// An empty buffer.
     pub(super) fn new() -> Self {
         Self(Vec::with_capacity(EVENTS))
     }
 
-    /// Each event: the token of its descriptor, and what has become possible.
+    /// The token and the readiness of each event.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> {
         const ENDS: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
         self.0.iter().map(|event| {

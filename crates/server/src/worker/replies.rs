@@ -4,83 +4,74 @@ use std::ops::Range;
 
 use proto::frame::{Opcode, encode, encode_deflated};
 
-use crate::service::{Kind, Reply};
+use crate::service::Reply;
 
 /// Replies, in the order of the messages that they answer.
 #[derive(Debug, Default)]
-pub struct Replies {
+pub(super) struct Replies {
     list: Vec<Pending>,
-    /// The frames of those that depend on nothing.
+    /// The frames of the replies that do not depend on the log.
     frames: Vec<u8>,
-    /// Bytes that count beside these frames: what the others will take, and the work of
-    /// compression.
-    others: usize,
+    /// What counts in [`Self::size`] beside these frames: the replies that depend on the log, and
+    /// bytes that were compressed or decompressed.
+    other_bytes: usize,
 }
 
 /// A reply that awaits the commit.
 #[derive(Clone, Debug)]
 enum Pending {
-    /// It depends on nothing and is encoded, in this part of the frames.
+    /// A reply that does not depend on the log: the place of its frame in [`Replies::frames`].
     Encoded(Range<usize>),
-    /// The text that says that a ping is recorded, encoded once the log has answered.
+    /// The reply to a ping that is recorded, encoded once the log has answered.
     Recorded(&'static str),
 }
 
 impl Replies {
     /// Number of replies.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    /// Size of all replies, and of what was compressed or decompressed for them, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.frames.len() + self.other_bytes
     }
 
-    /// Size of all replies, in bytes, and of what was compressed or decompressed for them.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        self.frames.len() + self.others
+    /// Counts bytes that were compressed or decompressed as if they were replies: so the time of a
+    /// turn is bounded, however small its messages are on the wire.
+    pub(super) fn count_work(&mut self, bytes: usize) {
+        self.other_bytes += bytes;
     }
 
-    /// Counts bytes that were compressed or decompressed as if they were replies: so a turn is
-    /// over in time, however small they are on the way.
-    pub fn count_work(&mut self, bytes: usize) {
-        self.others += bytes;
-    }
-
-    /// Adds a reply that depends on nothing.
-    pub fn push(&mut self, reply: &Reply<'_>) {
+    /// Adds a reply that does not depend on the log.
+    pub(super) fn push(&mut self, reply: &Reply<'_>) {
         let start = self.frames.len();
-        encode(&mut self.frames, opcode(reply.kind), &reply.bytes, None);
+        encode(&mut self.frames, reply.opcode, &reply.bytes, None);
         self.list.push(Pending::Encoded(start..self.frames.len()));
     }
 
-    /// Adds a reply that depends on nothing and is compressed to `payload`.
-    pub fn push_deflated(&mut self, kind: Kind, payload: &[u8]) {
+    /// Adds a reply that does not depend on the log and was compressed to `payload`.
+    pub(super) fn push_deflated(&mut self, opcode: Opcode, payload: &[u8]) {
         let start = self.frames.len();
-        encode_deflated(&mut self.frames, opcode(kind), payload, None);
+        encode_deflated(&mut self.frames, opcode, payload, None);
         self.list.push(Pending::Encoded(start..self.frames.len()));
     }
 
     /// Adds the reply to a ping, if the ping is recorded.
-    pub fn push_recorded(&mut self, reply: &'static str) {
-        self.others += reply.len();
+    pub(super) fn push_recorded(&mut self, reply: &'static str) {
+        self.other_bytes += reply.len();
         self.list.push(Pending::Recorded(reply));
     }
 
-    /// How many of these replies depend on the log.
-    #[must_use]
-    pub fn count_recorded(&self, replies: Range<usize>) -> usize {
-        self.list[replies].iter().filter(|reply| matches!(reply, Pending::Recorded(_))).count()
+    /// Whether any of `replies` depends on the log.
+    pub(super) fn depend_on_log(&self, replies: Range<usize>) -> bool {
+        self.list[replies].iter().any(|reply| matches!(reply, Pending::Recorded(_)))
     }
 
-    /// Encodes `replies` into `out`. The first `recorded` pings are recorded, and that number goes
-    /// down; the others are answered with `error`.
+    /// Appends the frames of `replies` to `out`. The first `recorded` pings among them get their
+    /// reply, and `recorded` goes down by one with each; the other pings get `error`.
     #[inline]
-    pub fn encode(
+    pub(super) fn encode(
         &self,
         replies: Range<usize>,
         recorded: &mut usize,
@@ -99,8 +90,8 @@ impl Replies {
         }
     }
 
-    /// Appends `replies` of `other`; returns where they are now.
-    pub fn append(&mut self, other: &Self, replies: Range<usize>) -> Range<usize> {
+    /// Appends `replies` of `other`; returns their range in this list.
+    pub(super) fn append(&mut self, other: &Self, replies: Range<usize>) -> Range<usize> {
         let start = self.list.len();
         for reply in &other.list[replies] {
             match reply {
@@ -115,18 +106,11 @@ impl Replies {
         start..self.list.len()
     }
 
-    /// Removes all, and keeps memory for as many as fit into `size` bytes.
-    pub fn clear(&mut self, size: usize) {
+    /// Removes all replies, and keeps at most `size` bytes of memory for frames.
+    pub(super) fn clear(&mut self, size: usize) {
         self.list.clear();
         self.frames.clear();
         self.frames.shrink_to(size);
-        self.others = 0;
-    }
-}
-
-fn opcode(kind: Kind) -> Opcode {
-    match kind {
-        Kind::Text => Opcode::Text,
-        Kind::Binary => Opcode::Binary,
+        self.other_bytes = 0;
     }
 }

@@ -1,18 +1,14 @@
-//! When which connection is to be looked after.
+//! The timers of a worker, one for each connection.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-/// Times, each with the key that it is for.
-#[derive(Debug)]
+/// The times at which timers expire, each with the key of its timer.
+#[derive(Debug, Default)]
 pub(super) struct Timers<K>(BTreeSet<(Instant, K)>);
 
 impl<K: Copy + Ord> Timers<K> {
-    pub(super) fn new() -> Self {
-        Self(BTreeSet::new())
-    }
-
-    /// Sets the timer of `key`, which was set to `old`.
+    /// Sets the timer of `key` to `new`, in place of `old`.
     pub(super) fn set(&mut self, key: K, old: Option<Instant>, new: Instant) {
         if let Some(old) = old {
             self.remove(key, old);
@@ -20,17 +16,17 @@ impl<K: Copy + Ord> Timers<K> {
         self.0.insert((new, key));
     }
 
-    /// Removes the timer of `key`.
+    /// Removes the timer of `key`, which is set to `at`.
     pub(super) fn remove(&mut self, key: K, at: Instant) {
         self.0.remove(&(at, key));
     }
 
-    /// The first time of all.
+    /// When the first timer expires.
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.first().map(|&(at, _)| at)
     }
 
-    /// Takes the first key out whose time has come.
+    /// Removes the first timer that has expired by `now`, and returns its key.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<K> {
         self.next().filter(|&at| at <= now)?;
         self.0.pop_first().map(|(_, key)| key)
@@ -43,10 +39,10 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn those_that_are_due_come_out_in_their_order() {
+    fn expired_timers_come_out_in_the_order_of_their_times() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut timers = Timers::new();
+        let mut timers = Timers::default();
         for (seconds, key) in [(3, 'c'), (1, 'a'), (9, 'z'), (2, 'b'), (7, 'x'), (1, 'y')] {
             timers.set(key, None, at(seconds));
         }

@@ -1,4 +1,4 @@
-//! What connections share, and what a connection has at hand in its turn.
+//! The state that the connections of a worker share, and the arguments of their calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::journal::Recorder;
 use crate::observe::{Metrics, Throttle, WorkerMetrics};
 use crate::service;
 
-/// The settings that concern connections.
+/// The settings of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest message, in bytes (`MAX_MESSAGE`).
     pub max_message: usize,
-    /// Memory that the unfinished messages of one worker may take, in bytes (its share of
-    /// `MAX_UNFINISHED`).
+    /// Most memory that the unfinished messages of one worker may take together, in bytes (its
+    /// share of `MAX_UNFINISHED`).
     pub max_unfinished: usize,
     /// Time that each reply is held back (`REPLY_DELAY`).
     pub reply_delay: Duration,
@@ -23,34 +23,32 @@ pub struct Limits {
     pub log_messages: bool,
 }
 
-/// What the connections of a worker share.
+/// The state that the connections of a worker share.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    /// The settings that concern them.
+    /// The settings of connections.
     pub limits: Limits,
-    /// What the services remember.
+    /// The state of the services.
     pub services: Arc<service::State>,
-    /// What the server counts.
+    /// The metrics of the server.
     pub metrics: Arc<Metrics>,
-    /// What this worker counts.
+    /// The metrics of this worker.
     pub counts: Arc<WorkerMetrics>,
     /// Warnings about messages that are invalid for their service.
     pub invalid_messages: Arc<Throttle>,
 }
 
-/// What a connection has at hand in its turn.
+/// The arguments of each call of a connection.
 #[derive(Debug)]
-pub struct Context<'a> {
-    /// The present.
-    pub now: Instant,
-    /// What the connections of the worker share.
-    pub shared: &'a Shared,
-    /// Room to read into.
-    pub buffer: &'a mut [u8],
-    /// Compresses and decompresses.
-    pub compression: &'a mut Compression,
-    /// Takes the pings.
-    pub recorder: &'a mut Recorder,
-    /// Takes the replies, until the pings are recorded.
-    pub replies: &'a mut Replies,
+pub(super) struct Context<'a> {
+    /// When the turn began.
+    pub(super) now: Instant,
+    pub(super) shared: &'a Shared,
+    /// Where bytes are read into.
+    pub(super) buffer: &'a mut [u8],
+    pub(super) compression: &'a mut Compression,
+    /// Takes the lines of the pings of the turn.
+    pub(super) recorder: &'a mut Recorder,
+    /// Takes the replies of the turn, which leave after the commit.
+    pub(super) replies: &'a mut Replies,
 }

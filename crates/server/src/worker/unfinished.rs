@@ -1,12 +1,14 @@
-//! The bound on what unfinished messages take in memory, all together (`MAX_UNFINISHED`).
+//! The bound on the memory of all unfinished messages of a worker together (`MAX_UNFINISHED`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-/// Unfinished messages, the oldest first.
+/// The sizes of the unfinished messages by connection, and the order in which they began.
 #[derive(Debug)]
 pub(super) struct UnfinishedMessages<K> {
+    /// Bound on `total`, in bytes.
     max: usize,
+    /// Sum of all sizes, in bytes.
     total: usize,
     by_key: HashMap<K, Unfinished>,
     by_age: BTreeMap<u64, K>,
@@ -20,24 +22,24 @@ struct Unfinished {
 }
 
 impl<K: Copy + Eq + Hash> UnfinishedMessages<K> {
-    /// None yet; at most `max` bytes.
+    /// No messages yet; together they may take `max` bytes.
     pub(super) fn new(max: usize) -> Self {
         Self { max, total: 0, by_key: HashMap::new(), by_age: BTreeMap::new(), next_age: 0 }
     }
 
-    /// Whether there are none.
+    /// Whether no message is unfinished.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.total == 0
     }
 
-    /// Whether all together take too much.
+    /// Whether all messages together take more than `max` bytes.
     #[inline]
     pub(super) fn is_excessive(&self) -> bool {
         self.total > self.max
     }
 
-    /// The message of a connection takes `size` bytes by now; 0 if there is none.
+    /// Notes that the message of a connection takes `size` bytes; 0 if it has none.
     pub(super) fn set(&mut self, key: K, size: usize) {
         if size == 0 {
             self.remove(key);
@@ -60,8 +62,8 @@ impl<K: Copy + Eq + Hash> UnfinishedMessages<K> {
         }
     }
 
-    /// Takes the oldest one out while all together take too much: an honest message is finished
-    /// within milliseconds, so the oldest is the least likely to be one.
+    /// Removes the oldest message if all together take too much, and returns its connection: an
+    /// honest message is finished within milliseconds, so the oldest is the least likely to be one.
     pub(super) fn pop_excess(&mut self) -> Option<K> {
         if !self.is_excessive() {
             return None;

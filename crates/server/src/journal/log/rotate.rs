@@ -1,4 +1,4 @@
-//! Appending lines to the log, which begins a new file where the present one is full.
+//! Appending lines to the log, with a rotation where the file is full.
 
 use std::fs;
 use std::io;
@@ -8,13 +8,13 @@ use crate::journal::file::LogFile;
 use crate::journal::rotated::rename_to_free;
 use crate::throttle::warn_throttled;
 
-/// Rotated files beyond those to keep at which a rotation removes one itself, as the thread that
-/// does so has fallen behind.
+/// Rotated files beyond those to keep at which a rotation removes one itself, because the keeper has
+/// fallen behind.
 const MAX_EXCESS: usize = 16;
 
 impl Log {
-    /// Appends whole `lines`, in one write as a rule. Returns how many bytes of them, whole lines
-    /// too, are in a file now, and why not all are.
+    /// Appends whole `lines`, as a rule in one write. Returns how many bytes of whole lines are in a
+    /// file now, and the error if these are not all.
     pub(in crate::journal) fn append(&mut self, lines: &[u8]) -> (usize, Result<(), Fault>) {
         let mut written = 0;
         while written < lines.len() {
@@ -26,7 +26,7 @@ impl Log {
         (written, Ok(()))
     }
 
-    /// Appends as many of `lines` as the file takes, after a rotation if it takes none.
+    /// Appends as many of `lines` as fit into the file, after a rotation if none do.
     fn append_some(&mut self, lines: &[u8]) -> Result<usize, Fault> {
         let mut some = fitting(lines, self.room());
         if some == 0 {
@@ -48,8 +48,8 @@ impl Log {
         self.current.as_ref().map_or(0, LogFile::len)
     }
 
-    /// Moves the file out of the way and begins a new one. Where that fails the file grows on,
-    /// and the next try comes when it has grown by its allowed size again.
+    /// Renames the file and begins a new one. If this fails, the file grows on, and the next try
+    /// comes when it has grown by `LOG_MAX_BYTES` again.
     fn rotate(&mut self) -> Result<(), Fault> {
         let room = self.room();
         // An empty file is for a line that is longer than a file may be.
@@ -57,7 +57,7 @@ impl Log {
             return Ok(());
         }
         match self.move_and_begin_anew() {
-            Ok(old) => old.map_or(Ok(()), |old| self.leave(&old)),
+            Ok(old) => old.map_or(Ok(()), |old| self.retire(&old)),
             Err(error) => {
                 let path = self.path().display();
                 warn_throttled!(
@@ -70,7 +70,7 @@ impl Log {
         }
     }
 
-    /// Returns the file that was written to so far.
+    /// Returns the file before.
     fn move_and_begin_anew(&mut self) -> io::Result<Option<LogFile>> {
         let (Some(rotated), Some(current)) = (&mut self.rotated, &self.current) else {
             return Ok(None);
@@ -85,7 +85,7 @@ impl Log {
                 Ok(self.replace_current(file))
             }
             Err(error) => {
-                // If another server took the name, the next check opens a file beside it.
+                // Fails if another server took the name: then the next check opens a file beside it.
                 let _ = rename_to_free(&moved, current.path());
                 Err(error)
             }
@@ -103,7 +103,7 @@ fn fitting(lines: &[u8], room: u64) -> usize {
     }
 }
 
-/// The same, but the first line is taken however long it is.
+/// [`fitting`], or the length of the first line if not even this line fits.
 fn fitting_at_least_one(lines: &[u8], room: u64) -> usize {
     match fitting(lines, room) {
         0 => lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |at| at + 1),
@@ -117,12 +117,12 @@ mod tests {
     use std::fs::File;
 
     use crate::journal::rotated::Rotation;
-    use crate::journal::unsynced::Unsynced;
+    use crate::journal::unsynced::UnsyncedFiles;
 
     const ALL: Option<u32> = None;
 
     fn log(dir: &tempfile::TempDir, rotation: Option<Rotation>) -> Log {
-        Log::open(&dir.path().join("log"), rotation, Unsynced::new(true)).unwrap()
+        Log::open(&dir.path().join("log"), rotation, UnsyncedFiles::new(true)).unwrap()
     }
 
     fn append(log: &mut Log, lines: &str) {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_files_go_where_nobody_else_removes_them() {
+    fn a_rotation_removes_the_oldest_file_if_the_keeper_has_fallen_behind() {
         let dir = tempfile::tempdir().unwrap();
         let mut log = log(&dir, Some(Rotation { max_bytes: 2, keep: Some(2) }));
         (0..MAX_EXCESS + 10).for_each(|_| append(&mut log, "1\n"));

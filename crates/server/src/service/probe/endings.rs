@@ -1,32 +1,35 @@
-//! How the connections of `/probe` ended: all that are open, and the last ones that are not.
+//! The record of the connections of `/probe`: those that are open, and how the last others ended.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use proto::probe::{By, Ended};
 
 use super::hello;
+use crate::service::seconds;
 
-/// Ends that are remembered.
+/// Most ended connections that are remembered.
 const MAX_ENDED: usize = 4096;
 
 /// The connections of `/probe`, open and ended.
 #[derive(Debug)]
-pub struct Endings {
-    /// A random part of all names, so that no other run of a server knows one of them.
+pub(super) struct Endings {
+    /// The random part of all names, so that no name is valid at another server or after a restart.
     run: String,
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
+    /// The number of the latest connection.
     last: u64,
     connections: HashMap<u64, Record>,
-    /// The numbers of those that have ended, the oldest end first.
+    /// The numbers of the ended connections, in the order of their ends.
     ended: VecDeque<u64>,
 }
 
@@ -50,25 +53,26 @@ struct End {
     by: Option<By>,
     age: Duration,
     silent: Duration,
-    /// In seconds since the beginning of 1970.
+    /// Unix time, in seconds.
     at: f64,
 }
 
 /// What the server saw of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// A Close frame with this code, sent or received first; 1005 without one (RFC 6455, section
-    /// 7.1.5).
+    /// A Close frame that began the closing handshake, with this code; 1005 if it had none (RFC 6455,
+    /// section 7.1.5).
     Close(u16),
     /// The end of the stream without a Close frame.
     Fin,
-    /// A reset, or a stream that is broken in another way.
+    /// A TCP reset, or another error of the stream.
     Rst,
     /// Nothing: the client neither sent, nor read, nor acknowledged.
     Silence,
 }
 
-/// A connection as long as it is open. One that is dropped without an end is forgotten.
+/// The handle to the record of an open connection. Dropped without [`Self::end`], the connection
+/// is forgotten.
 #[derive(Debug)]
 pub struct Tracked {
     endings: Arc<Endings>,
@@ -84,23 +88,19 @@ impl Default for Endings {
 }
 
 impl Endings {
-    /// What is random in the names of this run.
+    /// The random part of all names.
     pub(super) fn run(&self) -> &str {
         &self.run
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn name(&self, number: u64) -> String {
         format!("{}-{number}", self.run)
     }
 
-    /// Takes note of a connection that opens.
+    /// Records a connection that opens.
     pub(super) fn open(this: &Arc<Self>, now: Instant) -> Tracked {
         let open = Arc::new(Open { since: now, heard: AtomicU64::new(0) });
-        let mut known = this.known();
+        let mut known = this.known.lock();
         known.last += 1;
         let number = known.last;
         known.connections.insert(number, Record::Open(Arc::clone(&open)));
@@ -108,11 +108,11 @@ impl Endings {
         Tracked { endings: Arc::clone(this), number, open }
     }
 
-    /// What is known of the connection with this name.
-    pub(super) fn tell<'a>(&self, name: &'a str, now: Instant) -> Ended<'a> {
+    /// The state of the connection with this name, open or ended.
+    pub(super) fn look_up<'a>(&self, name: &'a str, now: Instant) -> Ended<'a> {
         let number = name.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
         let number = number.filter(|&number| self.name(number) == name);
-        let known = self.known();
+        let known = self.known.lock();
         let record = number.and_then(|number| known.connections.get(&number));
         let (seen, by, age, silent, at) = match record {
             None => ("unknown".into(), None, None, None, None),
@@ -152,27 +152,27 @@ impl Open {
 }
 
 impl Tracked {
-    /// The name under which the connection is known.
+    /// The name of the connection.
     pub(super) fn name(&self) -> String {
         self.endings.name(self.number)
     }
 
-    /// A frame of the client has arrived.
+    /// Notes that a frame of the client has arrived.
     pub fn heard(&self, now: Instant) {
         let heard = u64::try_from(self.open.age(now).as_millis()).unwrap_or(u64::MAX);
         self.open.heard.store(heard, Ordering::Relaxed);
     }
 
-    /// The connection has ended, or its closing handshake has begun.
+    /// Notes that the connection has ended, or its closing handshake has begun.
     pub fn end(&self, seen: Seen, by: Option<By>, now: Instant) {
         let (age, silent) = (self.open.age(now), self.open.silent(now));
-        self.endings.known().end(self.number, End { seen, by, age, silent, at: hello::now() });
+        self.endings.known.lock().end(self.number, End { seen, by, age, silent, at: hello::now() });
     }
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        let mut known = self.endings.known();
+        let mut known = self.endings.known.lock();
         if let Some(Record::Open(_)) = known.connections.get(&self.number) {
             known.connections.remove(&self.number);
         }
@@ -190,11 +190,6 @@ impl Seen {
     }
 }
 
-/// Seconds, to the millisecond.
-fn seconds(time: Duration) -> f64 {
-    time.as_millis() as f64 / 1000.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,31 +205,31 @@ mod tests {
         let tracked = Endings::open(&endings, start);
         tracked.heard(after(start, 3));
         let name = tracked.name();
-        let told = endings.tell(&name, after(start, 10));
+        let told = endings.look_up(&name, after(start, 10));
         assert_eq!((&*told.ended, &*told.seen, told.by), (&*name, "open", None));
         assert_eq!((told.age, told.silent, told.at), (Some(10.0), Some(7.0), None));
         tracked.end(Seen::Close(1001), Some(By::Server), after(start, 20));
         drop(tracked);
-        let told = endings.tell(&name, after(start, 99));
+        let told = endings.look_up(&name, after(start, 99));
         assert_eq!((&*told.seen, told.by), ("close-1001", Some(By::Server)));
         assert_eq!((told.age, told.silent), (Some(20.0), Some(17.0)));
         assert!(told.at.is_some());
     }
 
     #[test]
-    fn what_is_no_name_of_this_run_is_unknown() {
+    fn a_name_that_this_server_did_not_give_is_unknown() {
         let (endings, other) = (Arc::new(Endings::default()), Arc::new(Endings::default()));
         let tracked = Endings::open(&endings, Instant::now());
         let strange = Endings::open(&other, Instant::now()).name();
         let [plus, zero] = ["-+1", "-01"].map(|number| tracked.name().replace("-1", number));
         for name in ["", "1", "-", "-1", &strange, &plus, &zero, &"9".repeat(99)] {
-            let told = endings.tell(name, Instant::now());
+            let told = endings.look_up(name, Instant::now());
             assert_eq!((&*told.ended, &*told.seen, told.age), (name, "unknown", None));
         }
     }
 
     #[test]
-    fn the_last_ends_are_remembered_and_open_connections_are_besides() {
+    fn open_connections_and_the_last_ends_are_remembered() {
         let endings = Arc::new(Endings::default());
         let now = Instant::now();
         let open = Endings::open(&endings, now);
@@ -245,13 +240,13 @@ mod tests {
                 tracked.name()
             })
             .collect();
-        assert_eq!(endings.tell(&names[0], now).seen, "unknown");
-        assert!(names[1..].iter().all(|name| endings.tell(name, now).seen == "fin"));
-        assert_eq!(endings.tell(&open.name(), now).seen, "open");
+        assert_eq!(endings.look_up(&names[0], now).seen, "unknown");
+        assert!(names[1..].iter().all(|name| endings.look_up(name, now).seen == "fin"));
+        assert_eq!(endings.look_up(&open.name(), now).seen, "open");
         let name = open.name();
         drop(open);
-        assert_eq!(endings.tell(&name, now).seen, "unknown");
-        let known = endings.known();
+        assert_eq!(endings.look_up(&name, now).seen, "unknown");
+        let known = endings.known.lock();
         assert_eq!((known.connections.len(), known.ended.len()), (MAX_ENDED, MAX_ENDED));
     }
 }

@@ -1,4 +1,5 @@
-//! The hello: who the server is, and how the request for the upgrade arrived.
+//! The hello, which is the first message: who the server is, and how the request for the upgrade
+//! arrived.
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,16 +9,16 @@ use proto::probe::{Arrived, Hello, VERSION};
 use proto::secret;
 
 use super::Probes;
-use crate::service::json;
+use crate::service::{json, seconds};
 
-/// A request for an upgrade, and what became of it.
+/// A request for an upgrade, and what was agreed on.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
-    /// The bytes of the request, and maybe some behind it.
+    /// The head of the request, with or without bytes behind it.
     pub head: &'a [u8],
     /// The other end of the TCP connection.
     pub peer: SocketAddr,
-    /// Whether it came over TLS.
+    /// Whether the request came over TLS.
     pub is_secure: bool,
     /// The subprotocol that was agreed on.
     pub subprotocol: Option<&'a str>,
@@ -43,7 +44,7 @@ pub(super) fn text(opening: &Opening<'_>, probes: &Probes, connection: &str) -> 
     })
 }
 
-/// A request as it is shown. It is valid: it was answered with an upgrade.
+/// The lines of a request, without secrets. `head` is valid: it led to an upgrade.
 fn arrived(head: &str) -> Arrived<'_> {
     let mut lines = head.lines().skip_while(|line| line.is_empty());
     let line = secret::shown_line(lines.next().unwrap_or_default());
@@ -54,10 +55,9 @@ fn arrived(head: &str) -> Arrived<'_> {
     Arrived { line, headers: headers.collect() }
 }
 
-/// The present, in seconds since the beginning of 1970, to the millisecond.
+/// The present Unix time, in seconds.
 pub(super) fn now() -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_millis() as f64 / 1000.0
+    seconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 #[cfg(test)]

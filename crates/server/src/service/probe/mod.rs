@@ -1,5 +1,5 @@
-//! Probe: the other half of the client's probes. What it says is defined in [`proto::probe`]; a
-//! worker keeps its schedules, and puts its stamps on replies.
+//! Probe: the server's half of the client's probes, in the messages of [`proto::probe`]. The
+//! connection, in its worker, follows schedules and stamps replies.
 
 mod endings;
 mod hello;
@@ -11,39 +11,41 @@ use proto::probe::{Ended, Request};
 
 use super::{Answer, State};
 
-pub use endings::{Endings, Seen, Tracked};
+use endings::Endings;
+
+pub use endings::{Seen, Tracked};
 pub use hello::Opening;
 
 pub(super) const ABOUT: &str = "the other half of the client's probes: how its request arrived, when its messages did, and how its connections ended";
 
-/// What the server knows of its probes.
+/// The connections of `/probe`, and what their hellos say of the server.
 #[derive(Debug)]
 pub struct Probes {
-    /// Name of the host and a random part.
+    /// The name of the host and a random part.
     instance: String,
-    /// When the server started, in seconds since the beginning of 1970.
+    /// When the server started: Unix time, in seconds.
     started: f64,
     endings: Arc<Endings>,
 }
 
-/// A connection of a probe that has just been upgraded.
+/// A connection of `/probe` that has just been upgraded.
 #[derive(Debug)]
 pub struct Opened {
     /// The text of its first message.
     pub hello: String,
-    /// Its place in the memory of endings.
+    /// The record of the connection.
     pub tracked: Tracked,
 }
 
 impl Probes {
-    /// No probe yet.
+    /// No connections yet.
     pub(super) fn new(host: &str) -> Self {
         let endings = Arc::new(Endings::default());
         let instance = format!("{host}-{}", endings.run());
         Self { instance, started: hello::now(), endings }
     }
 
-    /// Takes note of a connection, and makes its hello.
+    /// Records a connection, and makes its hello.
     #[must_use]
     pub fn open(&self, opening: &Opening<'_>) -> Opened {
         let tracked = Endings::open(&self.endings, Instant::now());
@@ -51,10 +53,10 @@ impl Probes {
         Opened { hello, tracked }
     }
 
-    /// What is known of a connection at present.
+    /// The state of the connection of this name, open or ended.
     #[must_use]
     pub fn ended<'a>(&self, connection: &'a str, now: Instant) -> Ended<'a> {
-        self.endings.tell(connection, now)
+        self.endings.look_up(connection, now)
     }
 }
 

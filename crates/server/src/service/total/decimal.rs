@@ -1,6 +1,5 @@
-//! Decimal numbers that are added without any rounding.
-//!
-//! The decimal types at hand round a sum that needs more digits than they have.
+//! Decimal numbers that are added without rounding. The decimal types of other crates have a fixed
+//! number of digits, and round a sum that needs more.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,14 +7,14 @@ use std::str::FromStr;
 /// Digits that a number may have before the point, leading zeros aside, and as many behind it,
 /// trailing zeros aside.
 ///
-/// A sum has room for 10^20 of the largest numbers. So no client can bring the total of all
-/// clients to where it takes no more.
+/// A sum has room for 10^20 of the largest numbers, so that no client can exhaust the total of all
+/// clients.
 pub(super) const MAX_DIGITS: usize = 18;
 
-/// Parts in one: ten to the power of [`MAX_DIGITS`].
+/// Number of parts in one: ten to the power of [`MAX_DIGITS`].
 const ONE: u64 = 10_u64.pow(MAX_DIGITS as u32);
 
-/// A sum of numbers: `whole + parts / ONE`, so that -0.5 is -1 and half of the parts.
+/// A sum of numbers: `whole + parts / ONE`. So -0.5 is a `whole` of -1 and `parts` of `ONE / 2`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decimal {
     whole: i128,
@@ -23,10 +22,12 @@ pub(super) struct Decimal {
     parts: u64,
 }
 
-/// A text that is no number which may be added.
+/// Why a text is not a number that can be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Invalid {
+    /// The text is not a decimal number.
     Form,
+    /// The number has too many digits.
     Length,
 }
 
@@ -43,7 +44,7 @@ impl fmt::Display for Invalid {
 }
 
 impl Decimal {
-    /// The exact sum; `None` if it is too large.
+    /// The exact sum; `None` on overflow.
     pub(super) fn checked_add(self, other: Self) -> Option<Self> {
         let parts = self.parts + other.parts;
         let carry = i128::from(parts >= ONE);
@@ -51,7 +52,7 @@ impl Decimal {
         Some(Self { whole, parts: parts % ONE })
     }
 
-    /// The number `whole + parts / ONE`, or the negative of that.
+    /// The number `whole + parts / ONE`, or its negative.
     fn new(is_negative: bool, whole: u64, parts: u64) -> Self {
         let whole = i128::from(whole);
         match (is_negative, parts) {
@@ -188,7 +189,7 @@ mod tests {
         })
     }
 
-    /// The number of parts that a decimal is in all.
+    /// The whole number, counted in parts.
     fn in_parts(number: Decimal) -> i128 {
         number.whole * i128::from(ONE) + i128::from(number.parts)
     }

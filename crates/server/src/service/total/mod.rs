@@ -3,7 +3,8 @@
 mod decimal;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::{Answer, Reply, State};
 use decimal::Decimal;
@@ -15,27 +16,23 @@ pub(super) const ABOUT: &str = "a number, of up to 18 digits before the point an
 pub struct Total(Mutex<Decimal>);
 
 impl Total {
-    /// Adds a number and returns the sum; `None` if that is too large, and then the total stays
-    /// what it was.
+    /// Adds a number, and returns the sum; `None` if the sum is too large, in which case nothing
+    /// changes.
     fn add(&self, number: Decimal) -> Option<Decimal> {
-        let mut total = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = self.0.lock();
         *total = total.checked_add(number)?;
         Some(*total)
-    }
-
-    fn get(&self) -> Decimal {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
+        self.0.lock().fmt(f)
     }
 }
 
 pub(super) fn answer<'a>(text: &'a str, state: &State) -> Result<Answer<'a>, String> {
-    add(text, &state.total).map(|reply| Reply::text(reply).into())
+    add(text, &state.total).map(|reply| Answer::Reply(Reply::text(reply)))
 }
 
 fn add(text: &str, total: &Total) -> Result<String, String> {
@@ -65,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_too_large_changes_nothing() {
+    fn an_invalid_number_changes_nothing() {
         let total = Total::default();
         add("42", &total).unwrap();
         assert_eq!(
@@ -89,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_does_tells_how_many_digits_there_may_be() {
+    fn the_description_tells_how_many_digits_there_may_be() {
         assert_eq!(ABOUT.matches(&decimal::MAX_DIGITS.to_string()).count(), 2);
     }
 }

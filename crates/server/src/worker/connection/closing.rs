@@ -1,17 +1,17 @@
-//! The closing handshake (RFC 6455, section 7): a Close frame each way, then the end of the TCP
-//! connection. A socket that is closed with unread bytes in it would reset the connection, and
-//! take back what the peer has not read yet (section 7.1.1); so the peer closes first.
+//! The end of a connection: the stop, and the closing handshake (RFC 6455, section 7), which is a
+//! Close frame each way and then the end of the TCP connection. To close a socket with unread bytes
+//! resets the connection, and the peer may lose bytes that it has not read yet (section 7.1.1); so
+//! the server waits for the peer to end its direction.
 
-use std::mem;
 use std::time::Instant;
 
 use proto::frame::{Message, Opcode, encode, encode_close};
 use proto::limits::CLOSE_TIMEOUT;
 
-use super::{Connection, Ending, Refusal, State};
+use super::{Connection, Ending, Next, Refusal, State};
 use crate::worker::turn::Context;
 
-/// How far the closing handshake is.
+/// The progress of the closing handshake.
 #[derive(Debug)]
 pub(super) struct Closing {
     ending: Ending,
@@ -20,11 +20,11 @@ pub(super) struct Closing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// The Close frame goes out, and that of the peer is awaited, until then.
+    /// Until this time, the Close frame is sent, and that of the peer awaited.
     CloseFrames(Instant),
-    /// The peer ends its direction of the stream, until then.
+    /// Until this time, the end of the peer's direction is awaited.
     EndOfStream(Instant),
-    /// There is nothing more to do.
+    /// The connection has ended.
     Done,
 }
 
@@ -41,14 +41,55 @@ impl Closing {
     pub(super) fn reads(&self) -> bool {
         self.step != Step::Done
     }
-
-    /// Why the connection ended, once it has.
-    pub(super) fn ended(&self) -> Option<&Ending> {
-        (self.step == Step::Done).then_some(&self.ending)
-    }
 }
 
 impl Connection {
+    /// Begins to end the connection, as the server stops. Messages that were read are served before,
+    /// as long as the peer takes the replies.
+    pub(in crate::worker) fn stop(&mut self, cx: &mut Context<'_>) {
+        let until = cx.now + CLOSE_TIMEOUT;
+        match &mut self.state {
+            State::Open => {
+                self.note_end(&Ending::Stopping, cx.now);
+                self.state = State::Finishing(until);
+                self.advance(cx);
+            }
+            State::AwaitingCommit(next @ Next::Open) => *next = Next::Finish(until),
+            State::AwaitingCommit(_) | State::Finishing(_) | State::Closing(_) => {}
+        }
+    }
+
+    /// Serves messages that were read before the stop; reads no more.
+    pub(super) fn finish(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        self.flush(cx)?;
+        if !self.output.is_empty() {
+            return Ok(());
+        }
+        let replies = cx.replies.len();
+        self.serve_leftover(cx)?;
+        let is_done = cx.replies.len() == replies && !self.input.has_leftover();
+        if is_done { Err(Ending::Stopping) } else { Ok(()) }
+    }
+
+    /// Discards an unfinished message, and ends the connection.
+    pub(in crate::worker) fn evict(&mut self, cx: &mut Context<'_>) {
+        self.input.discard();
+        let ending = Ending::Refused(Refusal::Overload);
+        match &mut self.state {
+            State::Open | State::Finishing(_) => self.close(ending, cx),
+            State::AwaitingCommit(next) => *next = Next::Close(ending),
+            State::Closing(_) => {}
+        }
+    }
+
+    /// Why the connection ended, once it has.
+    pub(in crate::worker) fn ended(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Closing(Closing { ending, step: Step::Done }) => Some(ending),
+            _ => None,
+        }
+    }
+
     /// Begins the closing handshake, where the stream still allows one.
     pub(super) fn close(&mut self, ending: Ending, cx: &mut Context<'_>) {
         self.note_end(&ending, cx.now);
@@ -72,7 +113,7 @@ impl Connection {
         self.advance_closing(cx);
     }
 
-    /// Goes on with the closing handshake, as far as possible by now.
+    /// Goes on with the closing handshake, as far as possible at present.
     pub(super) fn advance_closing(&mut self, cx: &mut Context<'_>) {
         if let Some(Step::CloseFrames(until)) = self.step()
             && (self.has_closed(cx) || until <= cx.now)
@@ -103,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// Whether both Close frames have been sent, or the stream is broken.
+    /// Whether both Close frames have been exchanged, or the stream is broken.
     fn has_closed(&mut self, cx: &mut Context<'_>) -> bool {
         if self.flush(cx).is_err() {
             return true;
@@ -113,13 +154,13 @@ impl Connection {
         }
         let State::Closing(closing) = &self.state else { return true };
         match closing.ending {
-            // The peer has sent its Close frame already, or nothing more of it can be decoded.
+            // The peer has sent its Close frame already, or no further frame can be decoded.
             Ending::Closed(_) | Ending::Undecodable(_) | Ending::Refused(Refusal::Overload) => true,
             _ => self.receives_close(cx),
         }
     }
 
-    /// Reads on, for the Close frame of the peer.
+    /// Reads once; returns whether the Close frame of the peer has come, or none can come.
     fn receives_close(&mut self, cx: &mut Context<'_>) -> bool {
         let (mut leftover, served) = self.input.take_leftover();
         if self.has_close(&mut leftover[served..]) {
@@ -128,17 +169,14 @@ impl Connection {
         if !self.input.is_readable() {
             return false;
         }
-        let buffer = mem::take(&mut cx.buffer);
-        let received = match self.read(buffer, cx) {
+        match self.read(cx) {
             Ok(None) => false,
             Ok(Some(0)) | Err(_) => true,
-            Ok(Some(len)) => self.has_close(&mut buffer[..len]),
-        };
-        cx.buffer = buffer;
-        received
+            Ok(Some(len)) => self.has_close(&mut cx.buffer[..len]),
+        }
     }
 
-    /// Whether a Close frame is in `bytes`, or what is broken.
+    /// Whether `bytes` contain a Close frame, or cannot be decoded.
     fn has_close(&mut self, mut bytes: &mut [u8]) -> bool {
         loop {
             match self.input.decoder.decode(&mut bytes) {
@@ -149,14 +187,8 @@ impl Connection {
         }
     }
 
-    /// Reads on, for the end of the stream.
+    /// Reads once; returns whether the stream has ended.
     fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.input.is_readable() {
-            return false;
-        }
-        let buffer = mem::take(&mut cx.buffer);
-        let read = self.read(buffer, cx);
-        cx.buffer = buffer;
-        matches!(read, Ok(Some(0)) | Err(_))
+        self.input.is_readable() && matches!(self.read(cx), Ok(Some(0)) | Err(_))
     }
 }

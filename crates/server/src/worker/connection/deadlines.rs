@@ -1,4 +1,4 @@
-//! What a peer has to do, and by when.
+//! The deadlines that a peer has to keep.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,10 @@ use proto::limits::{
     WRITE_TIMEOUT,
 };
 
-/// What the peer has begun and not ended.
+/// The obligations of a peer at present.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pending {
+    /// The message that the peer has to finish.
     pub(super) unfinished: Option<Unfinished>,
     /// Since when the peer has taken none of the bytes that wait for it.
     pub(super) stuck_since: Option<Instant>,
@@ -24,7 +25,7 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// A message that arrives is given a second more for each [`MESSAGE_PACE`] bytes of it.
+    /// When the message has to be finished: each [`MESSAGE_PACE`] bytes of it add a second.
     fn deadline(self) -> Instant {
         let seconds = u64::try_from(self.arrived / MESSAGE_PACE).unwrap_or(u64::MAX);
         self.since + MESSAGE_TIMEOUT + Duration::from_secs(seconds)
@@ -34,16 +35,16 @@ impl Unfinished {
 /// The deadlines of one peer.
 #[derive(Debug)]
 pub(super) struct Deadlines {
-    /// When the peer was last heard.
+    /// When bytes of the peer were last read.
     heard: Instant,
-    /// When a Ping frame went out since.
+    /// When a Ping frame was sent since then.
     pinged_at: Option<Instant>,
     /// Control frames in the second that began at `counting_since`.
     control_frames: u32,
     counting_since: Instant,
 }
 
-/// What is due.
+/// What a deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// A Ping frame, as the peer was silent.
@@ -61,7 +62,7 @@ impl Deadlines {
         Self { heard: now, pinged_at: None, control_frames: 0, counting_since: now }
     }
 
-    /// The peer was heard.
+    /// Notes that bytes of the peer were read.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
         self.pinged_at = None;
@@ -77,32 +78,33 @@ impl Deadlines {
         self.control_frames <= CONTROL_FRAMES_PER_SECOND
     }
 
-    /// A Ping frame goes out.
+    /// Notes that a Ping frame is sent.
     pub(super) fn pinged(&mut self, now: Instant) {
         self.pinged_at = Some(now);
     }
 
     /// What is due by now, where a silent peer is pinged after `ping_after`.
     pub(super) fn due(&self, now: Instant, pending: Pending, ping_after: Duration) -> Option<Due> {
+        self.all(pending, ping_after).find(|&(at, _)| at <= now).map(|(_, due)| due)
+    }
+
+    /// When the next thing is due, where a silent peer is pinged after `ping_after`.
+    pub(super) fn next(&self, pending: Pending, ping_after: Duration) -> Option<Instant> {
+        self.all(pending, ping_after).map(|(at, _)| at).min()
+    }
+
+    /// All deadlines, the most urgent kind first.
+    fn all(&self, pending: Pending, ping_after: Duration) -> impl Iterator<Item = (Instant, Due)> {
         let all = [
             pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
             pending.unfinished.map(|message| (message.deadline(), Due::Unfinished)),
             Some(self.silence(ping_after)),
         ];
-        all.into_iter().flatten().find(|&(at, _)| at <= now).map(|(_, due)| due)
+        all.into_iter().flatten()
     }
 
-    /// When the next thing is due, where a silent peer is pinged after `ping_after`.
-    pub(super) fn next(&self, pending: Pending, ping_after: Duration) -> Instant {
-        let others = [
-            pending.stuck_since.map(|since| since + WRITE_TIMEOUT),
-            pending.unfinished.map(Unfinished::deadline),
-        ];
-        others.into_iter().flatten().fold(self.silence(ping_after).0, Instant::min)
-    }
-
-    /// When the silence of the peer has to end, and what is due then. The time to answer counts from
-    /// the Ping frame: a server in a paused container sends it late.
+    /// When a silent peer is pinged, or given up. The time to answer counts from the Ping frame: a
+    /// server in a paused container sends it late.
     #[inline]
     pub(super) fn silence(&self, ping_after: Duration) -> (Instant, Due) {
         match self.pinged_at {
@@ -131,13 +133,13 @@ mod tests {
         let start = Instant::now();
         let mut peer = Deadlines::new(start);
         assert_eq!(peer.due(after(start, 19), NOTHING, PING_AFTER), None);
-        assert_eq!(peer.next(NOTHING, PING_AFTER), after(start, 20));
+        assert_eq!(peer.next(NOTHING, PING_AFTER), Some(after(start, 20)));
         assert_eq!(peer.due(after(start, 20), NOTHING, PING_AFTER), Some(Due::Ping));
         peer.pinged(after(start, 20));
         assert_eq!(peer.due(after(start, 59), NOTHING, PING_AFTER), None);
         assert_eq!(peer.due(after(start, 60), NOTHING, PING_AFTER), Some(Due::Silent));
         peer.heard(after(start, 59));
-        assert_eq!(peer.next(NOTHING, PING_AFTER), after(start, 79));
+        assert_eq!(peer.next(NOTHING, PING_AFTER), Some(after(start, 79)));
     }
 
     #[test]
@@ -159,7 +161,7 @@ mod tests {
             peer.heard(after(start, second));
             assert_eq!(peer.due(after(start, second), pending, PING_AFTER), None);
         }
-        assert_eq!(peer.next(pending, PING_AFTER), after(start, 10));
+        assert_eq!(peer.next(pending, PING_AFTER), Some(after(start, 10)));
         assert_eq!(peer.due(after(start, 10), pending, PING_AFTER), Some(Due::Unfinished));
         assert_eq!(peer.due(after(start, 10), NOTHING, PING_AFTER), None);
     }
@@ -179,7 +181,7 @@ mod tests {
         let start = Instant::now();
         let peer = Deadlines::new(start);
         let pending = Pending { stuck_since: Some(start), ..NOTHING };
-        assert_eq!(peer.next(pending, PING_AFTER), after(start, 5));
+        assert_eq!(peer.next(pending, PING_AFTER), Some(after(start, 5)));
         assert_eq!(peer.due(after(start, 5), pending, PING_AFTER), Some(Due::NotReading));
     }
 

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Batches of replies that may be held back before the connection is not read any further.
+/// Most batches of replies that are held back before the connection is not read any more.
 const MAX_DELAYED: usize = 1024;
 
-/// Frames, each batch with the time at which it is due.
+/// Batches of frames, each with the time at which it is due.
 #[derive(Debug, Default)]
 pub(super) struct Delayed {
     batches: VecDeque<(Instant, Vec<u8>)>,
-    /// Length of all batches together.
+    /// Length of all batches together, in bytes.
     bytes: usize,
 }
 
@@ -26,7 +26,7 @@ impl Delayed {
         self.batches.is_empty()
     }
 
-    /// Whether the connection should not be read, with at most `max_bytes` held back.
+    /// Whether so much is held back that the connection is not read: `max_bytes`, or many batches.
     pub(super) fn is_full(&self, max_bytes: usize) -> bool {
         self.batches.len() >= MAX_DELAYED || self.bytes >= max_bytes
     }

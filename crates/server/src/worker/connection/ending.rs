@@ -1,8 +1,8 @@
-//! How a connection ends.
+//! The reasons why connections end, and their Close frames, events and metrics.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 
 use proto::frame::{CloseCode, Error};
 
@@ -10,24 +10,24 @@ use crate::observe::Cause;
 
 /// Why a connection ends.
 #[derive(Debug)]
-pub enum Ending {
-    /// The peer closed it, with this code.
+pub(in crate::worker) enum Ending {
+    /// The peer sent a Close frame, with this code.
     Closed(Option<CloseCode>),
     /// The stream ended or broke without a Close frame.
     Lost(Option<io::Error>),
-    /// The peer does not read, so it gets no Close frame either.
+    /// The peer does not read, so that it gets no Close frame.
     NotReading,
-    /// The server closes it, as the peer does what is not allowed.
+    /// The server closes the connection, as the peer does what is not allowed.
     Refused(Refusal),
-    /// The server closes it, as the frames of the peer cannot be decoded.
+    /// The server closes the connection, as the frames of the peer cannot be decoded.
     Undecodable(Error),
     /// The server stops.
     Stopping,
 }
 
-/// What a peer is not allowed to do.
+/// The offence for which the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(in crate::worker) enum Refusal {
     /// Send binary messages to a service of text.
     Binary,
     /// Send many control frames in a short time.
@@ -61,9 +61,8 @@ impl Refusal {
 }
 
 impl Ending {
-    /// What went wrong, if anything did.
-    #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
+    /// The cause that the metrics count; `None` for an orderly end.
+    pub(in crate::worker) fn cause(&self) -> Option<Cause> {
         Some(match self {
             Self::Closed(_) | Self::Stopping => return None,
             Self::Lost(_) => Cause::Lost,
@@ -80,8 +79,8 @@ impl Ending {
         })
     }
 
-    /// Code and reason of the Close frame with which the server begins the closing handshake, if
-    /// it does.
+    /// Code and reason of the Close frame with which the server begins the closing handshake; `None`
+    /// if it does not begin one.
     pub(super) fn close_frame(&self) -> Option<(CloseCode, Cow<'static, str>)> {
         Some(match self {
             Self::Refused(refusal) => (refusal.code(), refusal.reason().into()),
@@ -92,10 +91,18 @@ impl Ending {
     }
 }
 
-/// The error with the setting that it comes from.
+/// The error, with the name of the setting behind it.
 fn describe(error: Error) -> String {
     let setting = if matches!(error, Error::TooLong { .. }) { " (MAX_MESSAGE)" } else { "" };
     format!("{error}{setting}")
+}
+
+impl From<io::Error> for Ending {
+    fn from(error: io::Error) -> Self {
+        // TLS without close_notify reads in the events like a FIN without a Close frame.
+        let is_end = error.kind() == ErrorKind::UnexpectedEof;
+        Self::Lost((!is_end).then_some(error))
+    }
 }
 
 impl fmt::Display for Ending {

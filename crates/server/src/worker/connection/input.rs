@@ -1,6 +1,7 @@
-//! Bytes from the peer: what may be read, what was read, and what of a message has arrived.
+//! Bytes from the peer, from readiness to the decoder.
 
 use std::io::ErrorKind;
+use std::mem;
 use std::time::Instant;
 
 use proto::frame::{Decoder, Role};
@@ -15,17 +16,18 @@ pub(super) struct Input {
     readable: bool,
     /// The peer has ended its direction. Edge-triggered: read until EAGAIN or EOF.
     hung_up: bool,
-    /// Bytes that were read and not served in their turn; the first `served` of them were.
+    /// Bytes that were read and not all served in their turn; the first `served` of them were.
     leftover: Vec<u8>,
     served: usize,
     pub(super) decoder: Decoder,
-    /// Since when a message is unfinished.
+    /// Since when a message is unfinished; `None` between messages.
     unfinished_since: Option<Instant>,
 }
 
 impl Input {
-    /// The input of a new connection. Nothing is readable before the first event: adding a socket
-    /// to epoll reports what is there already. `deflate`: messages may be compressed.
+    /// The input of a new connection, of which the bytes `early` were read already. The first event
+    /// tells whether more are readable: epoll reports the present state of a socket that is added.
+    /// `deflate`: messages may be compressed.
     pub(super) fn new(early: Vec<u8>, max_message: usize, deflate: bool) -> Self {
         let decoder = Decoder::new(Role::Server, max_message);
         Self {
@@ -44,7 +46,7 @@ impl Input {
         self.hung_up |= readiness.hung_up;
     }
 
-    /// Whether there is something to read or to serve that no event will report.
+    /// Whether bytes are to be read or served that no event will report.
     pub(super) fn has_more(&self) -> bool {
         self.readable || self.has_leftover()
     }
@@ -57,12 +59,12 @@ impl Input {
         !self.leftover.is_empty()
     }
 
-    /// Takes the bytes that were read and not served.
+    /// Takes the bytes that were read, and how many of them were served.
     pub(super) fn take_leftover(&mut self) -> (Vec<u8>, usize) {
-        (std::mem::take(&mut self.leftover), std::mem::take(&mut self.served))
+        (mem::take(&mut self.leftover), mem::take(&mut self.served))
     }
 
-    /// Keeps bytes of which the first `served` were served.
+    /// Keeps bytes that were read, of which the first `served` were served.
     pub(super) fn keep_leftover(&mut self, bytes: Vec<u8>, served: usize) {
         if served < bytes.len() {
             self.leftover = bytes;
@@ -70,7 +72,7 @@ impl Input {
         }
     }
 
-    /// Reads once. `None` if nothing is there, 0 at the end of the stream.
+    /// Reads once. Returns how many bytes: `None` if none have arrived, 0 at the end of the stream.
     #[inline]
     pub(super) fn read(
         &mut self,
@@ -97,7 +99,7 @@ impl Input {
         self.unfinished_since = None;
     }
 
-    /// Notes since when a message is unfinished, if one is.
+    /// Notes whether a message is unfinished, and since when.
     pub(super) fn note_unfinished(&mut self, now: Instant) {
         if self.decoder.is_mid_message() {
             self.unfinished_since.get_or_insert(now);
@@ -106,20 +108,20 @@ impl Input {
         }
     }
 
-    /// Gives an unfinished message its time anew: it was not read meanwhile.
+    /// Restarts the time of an unfinished message, after a while in which the peer was not read.
     pub(super) fn restart_unfinished(&mut self, now: Instant) {
         if let Some(since) = &mut self.unfinished_since {
             *since = now;
         }
     }
 
-    /// The message that has begun and not ended.
+    /// The message that has begun and not ended, if there is one.
     pub(super) fn unfinished(&self) -> Option<Unfinished> {
         let since = self.unfinished_since?;
         Some(Unfinished { since, arrived: self.decoder.arrived() })
     }
 
-    /// Gives up what of a message has arrived. Nothing more can be decoded then.
+    /// Discards the part of a message that has arrived. No further message can be decoded then.
     pub(super) fn discard(&mut self) {
         self.decoder = Decoder::new(Role::Server, 0);
         self.leftover = Vec::new();

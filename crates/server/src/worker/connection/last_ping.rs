@@ -1,5 +1,5 @@
-//! The last ping of a connection. A client sends the same text with each ping as a rule, and the
-//! same text gives the same line, so that neither is parsed or escaped anew.
+//! The last ping of a connection with its line in the log. As a rule the next ping has the same
+//! text: then its line is the same but for the stamp, and nothing has to be parsed or escaped.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const MAX_TEXT: usize = 256;
 pub(super) struct LastPing {
     /// `None` before the first ping.
     pub(super) client: Option<Arc<Client>>,
-    /// The text of the message, and behind it the line without its stamp.
+    /// The text of the message, followed by the line without its stamp.
     bytes: Vec<u8>,
     /// Length of the text; 0 if none is remembered.
     text: usize,

@@ -1,10 +1,12 @@
-//! One connection after its upgrade, as a state machine: it is driven by calls, time is an
-//! argument, and it never waits.
+//! One connection after its upgrade, as a state machine that is driven by calls and never waits.
+//! Time is an argument.
 //!
-//! A ping comes in with [`Connection::on_ready`], which reads, decodes and serves it ([`serve`]); one
-//! that repeats the [`last_ping`] needs no parsing.
-//! Its line is then with the journal and its reply with the turn, and the connection awaits the
-//! commit. [`Connection::complete`] brings the reply back, encoded, and sends it.
+//! The way of a ping, from top to bottom of this file: [`Connection::on_ready`] leads to `receive`,
+//! which reads, decodes and serves the ping ([`serve`]); a ping that repeats the [`last_ping`] needs
+//! no parsing. Its line is then with the recorder and its reply with the turn, and the connection
+//! awaits the commit. [`Connection::complete`] gets the reply back, encoded, and sends it.
+//!
+//! [`timer`] keeps the deadlines, and [`closing`] ends the connection.
 
 mod closing;
 mod deadlines;
@@ -16,14 +18,14 @@ mod output;
 mod probe;
 mod serve;
 mod stream;
+mod timer;
 
-use std::io::ErrorKind;
 use std::mem;
 use std::time::Instant;
 
 use proto::deflate::Params;
 use proto::frame::{Opcode, encode, encode_deflated};
-use proto::limits::{CLOSE_TIMEOUT, PING_AFTER};
+use proto::limits::PING_AFTER;
 
 use super::turn::Context;
 use crate::observe::Peer;
@@ -31,61 +33,61 @@ use crate::service::Service;
 use crate::service::probe::Opened;
 
 use closing::Closing;
-use deadlines::{Deadlines, Due, Pending};
+use deadlines::Deadlines;
 use delayed::Delayed;
+use ending::{Ending, Refusal};
 use input::Input;
 use last_ping::LastPing;
 use output::Output;
 use probe::Probe;
 
-pub use ending::{Ending, Refusal};
 pub use stream::{PolledStream, Socket, Stream};
 
-/// Bytes of replies to one connection that may wait before it is not read any further.
+/// Bytes of replies to one connection that may wait before the connection is not read any more.
 const MAX_WAITING: usize = 64 * 1024;
 
 /// What epoll reports about a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Readiness {
-    /// There is something to read.
+    /// Bytes can be read.
     pub readable: bool,
-    /// The peer sends no more, or the stream is broken.
+    /// The peer has ended its direction, or the stream is broken.
     pub hung_up: bool,
 }
 
-/// A connection.
+/// A connection after its upgrade.
 #[derive(Debug)]
-pub struct Connection {
+pub(super) struct Connection {
     state: State,
     service: Service,
-    /// What was agreed on compression, if it was.
+    /// The agreed parameters of permessage-deflate; `None` without compression.
     deflate: Option<Params>,
     peer: Peer,
     input: Input,
     output: Output,
     delayed: Delayed,
     deadlines: Deadlines,
-    /// The last ping with its line, which the next one mostly repeats.
+    /// The last ping with its line; `None` before the first ping.
     last_ping: Option<Box<LastPing>>,
-    /// What `/probe` needs, until the connection ends.
+    /// The state of a connection of `/probe`, until it ends; `None` at other paths.
     probe: Option<Box<Probe>>,
     stream: Box<dyn Stream>,
 }
 
-/// What a connection does at present; [`Connection::advance`] has what happens in each state.
+/// What a connection does at present; [`Connection::advance`] acts by it.
 #[derive(Debug)]
 enum State {
     /// Messages are read and served.
     Open,
     /// Messages were served and their replies await the commit of the log. Nothing is read.
     AwaitingCommit(Next),
-    /// The server stops: messages that were read are served, until then.
+    /// The server stops: until this time, messages that were read are served.
     Finishing(Instant),
     /// The closing handshake (RFC 6455, section 7).
     Closing(Closing),
 }
 
-/// The state behind a commit.
+/// The state after a commit.
 #[derive(Debug)]
 enum Next {
     Open,
@@ -94,10 +96,9 @@ enum Next {
 }
 
 impl Connection {
-    /// A connection over a stream that was upgraded `now`; `early` are bytes that arrived with the
+    /// A connection over a stream that was upgraded `now`; `early` are bytes that arrived behind the
     /// request.
-    #[must_use]
-    pub fn new(
+    pub(super) fn new(
         stream: Box<dyn Stream>,
         early: Vec<u8>,
         service: Service,
@@ -121,21 +122,14 @@ impl Connection {
         }
     }
 
-    /// The same connection, at `/probe` if `probe` is something.
-    #[must_use]
-    pub fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
+    /// Makes this a connection of `/probe`, if `probe` is not `None`.
+    pub(super) fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
         self.probe = probe.map(|probe| Box::new(Probe::new(*probe)));
         self
     }
 
-    /// Where the client is.
-    #[must_use]
-    pub fn peer(&self) -> Peer {
-        self.peer
-    }
-
-    /// Greets the client, if the service does, and serves bytes that arrived with the request.
-    pub fn open(&mut self, cx: &mut Context<'_>) {
+    /// Greets the client, if the service does, and serves bytes that arrived behind the request.
+    pub(super) fn open(&mut self, cx: &mut Context<'_>) {
         let greeting = match &mut self.probe {
             Some(probe) => Some(probe.take_hello()),
             None => self.service.greeting(&cx.shared.services),
@@ -155,14 +149,14 @@ impl Connection {
         self.advance(cx);
     }
 
-    /// Takes note of an event, and goes on.
-    pub fn on_ready(&mut self, readiness: Readiness, cx: &mut Context<'_>) {
+    /// Notes an event, and acts on it.
+    pub(super) fn on_ready(&mut self, readiness: Readiness, cx: &mut Context<'_>) {
         self.input.note(readiness);
         self.advance(cx);
     }
 
     /// Does what is possible in the present state.
-    pub fn advance(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         let replies = cx.replies.len();
         let served = match self.state {
             State::Open => self.receive(cx),
@@ -182,131 +176,6 @@ impl Connection {
         }
     }
 
-    /// Sends the replies of a turn, encoded, after the log has answered.
-    pub fn complete(&mut self, replies: &[u8], cx: &mut Context<'_>) {
-        let State::AwaitingCommit(next) = mem::replace(&mut self.state, State::Open) else {
-            return;
-        };
-        self.input.restart_unfinished(cx.now);
-        match (self.reply(replies, cx), next) {
-            (Ok(()), Next::Open) => {}
-            (Ok(()), next) => self.enter(next, cx),
-            (Err(ending), _) => self.close(ending, cx),
-        }
-    }
-
-    /// Does what is due by now.
-    pub fn on_timer(&mut self, cx: &mut Context<'_>) {
-        match self.state {
-            State::Open => {
-                if let Err(ending) = self.do_due(cx) {
-                    self.close(ending, cx);
-                }
-            }
-            State::Finishing(until) if until <= cx.now => self.close(Ending::Stopping, cx),
-            State::Finishing(_) | State::AwaitingCommit(_) => {}
-            State::Closing(_) => self.advance_closing(cx),
-        }
-    }
-
-    /// Ends the connection, as the server stops. Messages that were read are served before, as
-    /// long as the peer takes the replies.
-    pub fn stop(&mut self, cx: &mut Context<'_>) {
-        let until = cx.now + CLOSE_TIMEOUT;
-        match &mut self.state {
-            State::Open => {
-                self.note_end(&Ending::Stopping, cx.now);
-                self.state = State::Finishing(until);
-                self.advance(cx);
-            }
-            State::AwaitingCommit(next @ Next::Open) => *next = Next::Finish(until),
-            State::AwaitingCommit(_) | State::Finishing(_) | State::Closing(_) => {}
-        }
-    }
-
-    /// When something is due, if nothing happens before.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<Instant> {
-        match &self.state {
-            State::Open => {
-                let deadline = self.deadlines.next(self.pending(), self.ping_after());
-                let others = [self.delayed.next(), self.next_push()];
-                Some(others.into_iter().flatten().fold(deadline, Instant::min))
-            }
-            State::Finishing(until) => Some(*until),
-            State::AwaitingCommit(_) => None,
-            State::Closing(closing) => closing.deadline(),
-        }
-    }
-
-    /// Whether there is something to do that no event will report.
-    #[must_use]
-    pub fn is_runnable(&self) -> bool {
-        match &self.state {
-            State::Open => self.input.has_more() && !self.is_backlogged(),
-            State::Finishing(_) => self.output.is_empty(),
-            State::AwaitingCommit(_) => false,
-            State::Closing(closing) => {
-                closing.reads() && self.output.is_empty() && self.input.has_more()
-            }
-        }
-    }
-
-    /// Whether nothing is to be done before the next event, the commit, or `timer`, which is set:
-    /// so it is, as a rule, after each ping.
-    #[inline]
-    #[must_use]
-    pub fn is_at_rest(&self, timer: Instant) -> bool {
-        let is_between_messages = !self.input.decoder.is_mid_message();
-        match &self.state {
-            State::AwaitingCommit(_) => is_between_messages,
-            State::Open => {
-                let has_output = !self.output.is_empty() || !self.delayed.is_empty();
-                is_between_messages
-                    && !has_output
-                    && !self.input.has_more()
-                    && timer <= self.deadlines.silence(PING_AFTER).0
-                    && self.probe.is_none()
-            }
-            State::Finishing(_) | State::Closing(_) => false,
-        }
-    }
-
-    /// Memory that an unfinished message takes, in bytes.
-    #[must_use]
-    pub fn buffered(&self) -> usize {
-        self.input.buffered()
-    }
-
-    /// Gives up an unfinished message, and the connection with it.
-    pub fn evict(&mut self, cx: &mut Context<'_>) {
-        self.input.discard();
-        let ending = Ending::Refused(Refusal::Overload);
-        match &mut self.state {
-            State::Open | State::Finishing(_) => self.close(ending, cx),
-            State::AwaitingCommit(next) => *next = Next::Close(ending),
-            State::Closing(_) => {}
-        }
-    }
-
-    /// Why the connection ended, once it has.
-    #[must_use]
-    pub fn ended(&self) -> Option<&Ending> {
-        match &self.state {
-            State::Closing(closing) => closing.ended(),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn enter(&mut self, next: Next, cx: &mut Context<'_>) {
-        match next {
-            Next::Open => self.state = State::Open,
-            Next::Finish(until) => self.state = State::Finishing(until),
-            Next::Close(ending) => self.close(ending, cx),
-        }
-    }
-
     /// Reads what has arrived, and serves the messages in it.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         self.flush(cx)?;
@@ -319,21 +188,17 @@ impl Connection {
         if self.input.is_readable() { self.serve_arrived(cx) } else { Ok(()) }
     }
 
-    /// Serves what was read before the stop; what the peer sent since stays unread.
-    fn finish(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        self.flush(cx)?;
-        if !self.output.is_empty() {
-            return Ok(());
+    /// Sends the replies of a turn, encoded, after the log has answered.
+    pub(super) fn complete(&mut self, replies: &[u8], cx: &mut Context<'_>) {
+        let State::AwaitingCommit(next) = mem::replace(&mut self.state, State::Open) else {
+            return;
+        };
+        self.input.restart_unfinished(cx.now);
+        match (self.reply(replies, cx), next) {
+            (Ok(()), Next::Open) => {}
+            (Ok(()), next) => self.enter(next, cx),
+            (Err(ending), _) => self.close(ending, cx),
         }
-        let replies = cx.replies.len();
-        self.serve_leftover(cx)?;
-        let is_done = cx.replies.len() == replies && !self.input.has_leftover();
-        if is_done { Err(Ending::Stopping) } else { Ok(()) }
-    }
-
-    /// Whether the peer is not read, as it takes no replies or many are held back.
-    fn is_backlogged(&self) -> bool {
-        !self.output.is_empty() || self.delayed.is_full(MAX_WAITING)
     }
 
     /// Sends replies, or holds them back.
@@ -354,7 +219,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what waits.
+    #[inline]
+    fn enter(&mut self, next: Next, cx: &mut Context<'_>) {
+        match next {
+            Next::Open => self.state = State::Open,
+            Next::Finish(until) => self.state = State::Finishing(until),
+            Next::Close(ending) => self.close(ending, cx),
+        }
+    }
+
+    /// Sends the bytes that wait.
     #[inline]
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         if self.output.is_empty() { Ok(()) } else { self.flush_output(cx) }
@@ -369,43 +243,49 @@ impl Connection {
         Ok(())
     }
 
-    fn do_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        self.delayed.release(Some(cx.now), self.output.queue());
-        self.flush(cx)?;
-        self.push_due(cx)?;
-        match self.deadlines.due(cx.now, self.pending(), self.ping_after()) {
-            Some(Due::Ping) => {
-                self.deadlines.pinged(cx.now);
-                let mut frame = Vec::new();
-                encode(&mut frame, Opcode::Ping, b"", None);
-                self.send(&frame, cx)
+    /// Whether the peer is not read, because it takes no replies, or because many are held back.
+    fn is_backlogged(&self) -> bool {
+        !self.output.is_empty() || self.delayed.is_full(MAX_WAITING)
+    }
+
+    /// Whether the connection has to act without an event.
+    pub(super) fn is_runnable(&self) -> bool {
+        match &self.state {
+            State::Open => self.input.has_more() && !self.is_backlogged(),
+            State::Finishing(_) => self.output.is_empty(),
+            State::AwaitingCommit(_) => false,
+            State::Closing(closing) => {
+                closing.reads() && self.output.is_empty() && self.input.has_more()
             }
-            // Its sign of life may lie unread.
-            Some(Due::Silent) if self.is_backlogged() => {
-                self.deadlines.heard(cx.now);
-                Ok(())
-            }
-            Some(Due::Silent) => Err(Ending::Refused(Refusal::Silent)),
-            Some(Due::Unfinished) => Err(Ending::Refused(Refusal::Unfinished)),
-            Some(Due::NotReading) => Err(Ending::NotReading),
-            None => Ok(()),
         }
     }
 
-    /// What the peer has begun and not ended. A message that is not read makes no progress, and
-    /// the peer is not to blame.
-    fn pending(&self) -> Pending {
-        Pending {
-            unfinished: self.input.unfinished().filter(|_| !self.is_backlogged()),
-            stuck_since: self.output.stuck_since(),
+    /// Whether the connection has nothing to do before the next event, the commit, or `timer`, which
+    /// is set. As a rule this is so after each ping, and nothing has to be scheduled.
+    #[inline]
+    pub(super) fn is_at_rest(&self, timer: Instant) -> bool {
+        let is_between_messages = !self.input.decoder.is_mid_message();
+        match &self.state {
+            State::AwaitingCommit(_) => is_between_messages,
+            State::Open => {
+                let has_output = !self.output.is_empty() || !self.delayed.is_empty();
+                is_between_messages
+                    && !has_output
+                    && !self.input.has_more()
+                    && timer <= self.deadlines.silence(PING_AFTER).0
+                    && self.probe.is_none()
+            }
+            State::Finishing(_) | State::Closing(_) => false,
         }
     }
-}
 
-impl From<std::io::Error> for Ending {
-    fn from(error: std::io::Error) -> Self {
-        // TLS without close_notify: to a reader of the log the same as a FIN without a Close frame.
-        let is_end = error.kind() == ErrorKind::UnexpectedEof;
-        Self::Lost((!is_end).then_some(error))
+    /// Memory that an unfinished message takes, in bytes.
+    pub(super) fn buffered(&self) -> usize {
+        self.input.buffered()
+    }
+
+    /// The address of the client.
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
     }
 }

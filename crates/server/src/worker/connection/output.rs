@@ -1,4 +1,4 @@
-//! Bytes on their way to the peer, and those that the peer has not taken yet.
+//! Bytes to the peer: those that the stream does not take at once wait here.
 
 use std::io::{self, ErrorKind};
 use std::time::Instant;
@@ -8,12 +8,12 @@ use super::Stream;
 /// Bytes on their way to the peer.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    /// Bytes that wait; the first `sent` of them have gone out.
+    /// Bytes that wait; the stream has taken the first `sent` of them.
     queue: Vec<u8>,
     sent: usize,
-    /// The stream below holds bytes back itself, as TLS does.
+    /// The stream has taken bytes that it could not write to the socket yet, as TLS does.
     held_back: bool,
-    /// Since when the stream has taken no byte.
+    /// Since when no byte has gone out, while some wait.
     stuck_since: Option<Instant>,
 }
 
@@ -23,7 +23,7 @@ impl Output {
         self.queue.is_empty() && !self.held_back
     }
 
-    /// Since when the peer has taken nothing of what waits for it.
+    /// Since when no byte has gone out, while some wait.
     pub(super) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since
     }
@@ -92,7 +92,7 @@ impl Output {
     }
 }
 
-/// Writes as much of `bytes` as the stream takes, and returns how many these were.
+/// Writes as many of `bytes` as the stream takes, and returns how many.
 fn write(stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<usize> {
     let mut taken = 0;
     while taken < bytes.len() {

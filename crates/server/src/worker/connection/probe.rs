@@ -1,4 +1,4 @@
-//! A connection of `/probe`: what it asks for, what is sent to it by schedule, and how it ended.
+//! A connection of `/probe`: its requests, the schedule of messages to it, and its end.
 
 use std::io::ErrorKind;
 use std::mem;
@@ -13,26 +13,26 @@ use crate::service::json;
 use crate::service::probe::{Opened, Seen, Tracked};
 use crate::worker::turn::Context;
 
-/// What stands for the code of a Close frame that has none (RFC 6455, section 7.1.5).
+/// Stands for the code of a Close frame without one (RFC 6455, section 7.1.5).
 const NO_STATUS: u16 = 1005;
 
 /// The state of a connection of `/probe`.
 #[derive(Debug)]
 pub(super) struct Probe {
-    /// The first message, until it is sent.
+    /// The first message; empty once it is sent.
     hello: String,
     tracked: Tracked,
     pushes: Option<Pushes>,
 }
 
-/// A schedule that is followed.
+/// A [`Schedule`] under way: messages or Ping frames that the server sends.
 #[derive(Debug)]
 struct Pushes {
     opcode: Opcode,
     every: Duration,
     sent: u32,
     times: u32,
-    /// When the next one is to be sent.
+    /// When the next frame is due.
     next: Instant,
 }
 
@@ -42,20 +42,20 @@ impl Probe {
         Self { hello, tracked, pushes: None }
     }
 
-    /// The first message; its memory is given back once it is sent.
+    /// Takes the first message out.
     pub(super) fn take_hello(&mut self) -> String {
         mem::take(&mut self.hello)
     }
 
-    /// Follows a schedule, in place of the one before.
-    fn follow(&mut self, schedule: Schedule, opcode: Opcode, now: Instant) {
+    /// Begins a schedule, in place of the one before.
+    fn begin(&mut self, schedule: Schedule, opcode: Opcode, now: Instant) {
         let Schedule { every, times } = schedule;
         let every = Duration::from_secs_f64(every);
         let pushes = Pushes { opcode, every, sent: 0, times, next: now + every };
         self.pushes = (times > 0).then_some(pushes);
     }
 
-    /// The frame that is to be sent by now.
+    /// The frame that is due by now.
     fn take_due(&mut self, now: Instant) -> Option<Vec<u8>> {
         let pushes = self.pushes.as_mut().filter(|pushes| pushes.next <= now)?;
         let frame = pushes.frame(now);
@@ -67,7 +67,7 @@ impl Probe {
 }
 
 impl Pushes {
-    /// The next frame. Those that a busy or frozen server has missed are not made up for at once.
+    /// The next frame. A busy or frozen server skips the times that it has missed.
     fn frame(&mut self, now: Instant) -> Vec<u8> {
         self.sent += 1;
         self.next += self.every;
@@ -85,7 +85,7 @@ impl Pushes {
 }
 
 impl Connection {
-    /// Serves what a probe asks for. Not inlined, so that pings do not pay for it.
+    /// Serves the request of a probe. Not inlined, so that the code of pings stays small.
     #[inline(never)]
     pub(super) fn serve_probe(&mut self, request: Request<'_>, cx: &mut Context<'_>) {
         self.note_frame(cx.now);
@@ -102,7 +102,7 @@ impl Connection {
             Request::Pings(schedule) => (schedule, Opcode::Ping),
         };
         if let Some(probe) = &mut self.probe {
-            probe.follow(schedule, opcode, cx.now);
+            probe.begin(schedule, opcode, cx.now);
         }
     }
 
@@ -117,7 +117,7 @@ impl Connection {
         self.delayed.push(cx.now + delay, frame);
     }
 
-    /// Sends what a schedule has due.
+    /// Sends the frame that a schedule has due.
     pub(super) fn push_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         match self.probe.as_mut().and_then(|probe| probe.take_due(cx.now)) {
             Some(frame) => self.send(&frame, cx),
@@ -125,7 +125,7 @@ impl Connection {
         }
     }
 
-    /// When a schedule has the next thing due.
+    /// When a schedule has its next frame due.
     pub(super) fn next_push(&self) -> Option<Instant> {
         let pushes = self.probe.as_ref()?.pushes.as_ref();
         pushes.map(|pushes| pushes.next)
@@ -136,14 +136,14 @@ impl Connection {
         if self.probe.is_some() { PROBE_PING_AFTER } else { PING_AFTER }
     }
 
-    /// Takes note of a frame from a probe.
+    /// Notes a frame from a probe.
     pub(super) fn note_frame(&self, now: Instant) {
         if let Some(probe) = &self.probe {
             probe.tracked.heard(now);
         }
     }
 
-    /// Takes note of how a probe ends.
+    /// Notes how a probe ends.
     #[cold]
     pub(super) fn note_end(&mut self, ending: &Ending, now: Instant) {
         if let Some(probe) = self.probe.take() {
@@ -153,7 +153,7 @@ impl Connection {
     }
 }
 
-/// The reply to a ping of a probe. The request counts as arrived when the turn began.
+/// The reply to a ping of a probe. The ping counts as arrived when the turn began.
 fn pong(number: u64, cx: &Context<'_>) -> Pong {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let left = now + cx.shared.limits.reply_delay;
@@ -162,14 +162,14 @@ fn pong(number: u64, cx: &Context<'_>) -> Pong {
     Pong { pong: number, arrived, left }
 }
 
-/// What was seen of an end, and who ended the connection.
+/// What the server saw of an end, and who ended the connection.
 fn seen(ending: &Ending) -> (Seen, Option<By>) {
     match ending {
         Ending::Closed(code) => {
             (Seen::Close(code.map_or(NO_STATUS, |code| code.0)), Some(By::Peer))
         }
         Ending::Lost(None) => (Seen::Fin, Some(By::Peer)),
-        // The system gave up what it had to send.
+        // The system gave up to send bytes that were never acknowledged.
         Ending::Lost(Some(error)) if is_unanswered(error.kind()) => (Seen::Silence, None),
         Ending::Lost(Some(_)) => (Seen::Rst, Some(By::Peer)),
         Ending::NotReading | Ending::Refused(Refusal::Silent) => (Seen::Silence, Some(By::Server)),

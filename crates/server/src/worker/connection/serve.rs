@@ -1,4 +1,4 @@
-//! From bytes to replies: messages are decoded and served.
+//! Serving: bytes are decoded to messages, and messages answered.
 
 use std::mem;
 
@@ -14,7 +14,7 @@ use crate::service::{Answer, Incoming, InvalidMessage, Reply};
 use crate::worker::replies::Replies;
 use crate::worker::turn::Context;
 
-/// Messages of one connection that are served in one turn.
+/// Most messages of one connection that are served in one turn.
 const MAX_BURST: usize = 512;
 
 /// Bytes of a long message that take as long to decompress as the smallest message.
@@ -23,22 +23,18 @@ const SMALL_MESSAGE: usize = 1024;
 impl Connection {
     /// Reads once, and serves the messages that have arrived.
     pub(super) fn serve_arrived(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        let buffer = mem::take(&mut cx.buffer);
-        let read = self.read(buffer, cx);
-        let served = match read {
-            Ok(None) => Ok(()),
-            Ok(Some(0)) => Err(Ending::Lost(None)),
-            Ok(Some(len)) => {
-                let (served, result) = self.serve_all(&mut buffer[..len], cx);
-                if served < len {
-                    self.input.keep_leftover(buffer[served..len].to_vec(), 0);
-                }
-                result
-            }
-            Err(ending) => Err(ending),
+        let len = match self.read(cx)? {
+            None => return Ok(()),
+            Some(0) => return Err(Ending::Lost(None)),
+            Some(len) => len,
         };
+        let buffer = mem::take(&mut cx.buffer);
+        let (served, result) = self.serve_all(&mut buffer[..len], cx);
+        if served < len {
+            self.input.keep_leftover(buffer[served..len].to_vec(), 0);
+        }
         cx.buffer = buffer;
-        served
+        result
     }
 
     /// Serves the messages that an earlier turn had no room for.
@@ -50,14 +46,11 @@ impl Connection {
         result
     }
 
-    /// Reads once. `None` if nothing is there, 0 at the end of the stream.
+    /// Reads once into the buffer. Returns how many bytes: `None` if none have arrived, 0 at the end
+    /// of the stream.
     #[inline]
-    pub(super) fn read(
-        &mut self,
-        buffer: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> Result<Option<usize>, Ending> {
-        let read = self.input.read(&mut *self.stream, buffer)?;
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<Option<usize>, Ending> {
+        let read = self.input.read(&mut *self.stream, cx.buffer)?;
         if let Some(len) = read {
             cx.shared.counts.received_bytes.add(len as u64);
             self.deadlines.heard(cx.now);
@@ -65,8 +58,8 @@ impl Connection {
         Ok(read)
     }
 
-    /// Serves the messages in `bytes`, as long as the turn has room for more. Returns how many
-    /// bytes were used up.
+    /// Serves the messages in `bytes`, as long as the turn has room for more. Returns how many bytes
+    /// were decoded.
     #[inline]
     fn serve_all(&mut self, bytes: &mut [u8], cx: &mut Context<'_>) -> (usize, Result<(), Ending>) {
         let len = bytes.len();
@@ -86,7 +79,7 @@ impl Connection {
                         break Err(ending);
                     }
                 }
-                // What the service does not take is refused before all of it has come.
+                // A binary message for a service of text is refused before it is complete.
                 Ok(None) if self.input.decoder.is_mid_binary() && !self.service.takes_binary() => {
                     break Err(Ending::Refused(Refusal::Binary));
                 }
@@ -99,7 +92,7 @@ impl Connection {
         (len - rest.len(), result.and_then(|()| self.flush(cx)))
     }
 
-    /// Serves the next message if that is the last ping once more.
+    /// Serves the next message if it repeats the last ping.
     #[inline]
     fn take_repeated(&mut self, rest: &mut &mut [u8], cx: &mut Context<'_>) -> bool {
         let Some(last) = &mut self.last_ping else { return false };
@@ -159,8 +152,8 @@ impl Connection {
         served
     }
 
-    /// Has a reply compressed for `take`, if the peer agreed to that and it becomes smaller.
-    /// Returns whether it does.
+    /// Passes the compressed payload of a reply to `take`, if compression is agreed on and makes the
+    /// reply smaller. Returns whether it does.
     #[inline]
     pub(super) fn deflate(
         &self,
@@ -174,10 +167,10 @@ impl Connection {
         compression.deflate(reply, agreed, &shared.counts, |payload| take(payload, replies))
     }
 
-    /// Replies with what depends on nothing.
+    /// Adds a reply that does not depend on the log.
     fn push(&self, reply: &Reply<'_>, cx: &mut Context<'_>) {
         let take =
-            |payload: &[u8], replies: &mut Replies| replies.push_deflated(reply.kind, payload);
+            |payload: &[u8], replies: &mut Replies| replies.push_deflated(reply.opcode, payload);
         if !self.deflate(&reply.bytes, cx, take) {
             cx.replies.push(reply);
         }
@@ -185,7 +178,7 @@ impl Connection {
 
     fn count_control_frame(&mut self, cx: &Context<'_>) -> Result<(), Ending> {
         self.note_frame(cx.now);
-        // What was unfinished may have been this frame.
+        // The unfinished frame may have been this one.
         if !self.input.decoder.is_mid_message() {
             self.input.message_ended();
         }
@@ -247,10 +240,10 @@ impl Connection {
     }
 }
 
-/// How much one connection may still do in its turn.
+/// How much of a connection may still be served in the turn.
 struct Room {
     messages: usize,
-    /// Size of the replies at which its turn ends.
+    /// Bound on [`Replies::size`].
     replies: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a connection needs of the byte stream below it.
+//! The stream of bytes below a connection.
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -10,13 +10,13 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 /// A stream of bytes in both directions that never blocks: where it would have to wait, it fails
 /// with [`io::ErrorKind::WouldBlock`], and readiness is reported elsewhere.
 pub trait Stream: Read + Write + Debug + Send {
-    /// Whether a read of `read` bytes into `room` bytes took all that has arrived. Readiness is
-    /// reported for what arrives later.
+    /// Whether a read of `read` bytes into a buffer of `room` bytes took all that has arrived.
+    /// Readiness is reported for bytes that arrive later.
     fn is_drained(&self, read: usize, room: usize) -> bool {
         read < room
     }
 
-    /// Whether any bytes have gone down to the system since the last call, where the writes in
+    /// Whether any bytes have been written to the socket since the last call, where the writes in
     /// between took `taken` bytes.
     fn has_progressed(&mut self, taken: usize) -> bool {
         taken > 0
@@ -34,8 +34,8 @@ pub trait PolledStream: Stream + AsFd {}
 
 impl<S: Stream + AsFd> PolledStream for S {}
 
-/// A TCP connection. `recv` and `send` are called directly: those of the C library are
-/// cancellation points, which costs instructions in each ping.
+/// A TCP connection. `recv` and `send` are called through rustix: those of the C library are
+/// cancellation points (pthreads(7)), which costs instructions in each ping.
 #[derive(Debug)]
 pub struct Socket(TcpStream);
 

@@ -1,5 +1,8 @@
-//! The connections of a worker, and what drives them: events, timers, the commit of each turn. It
-//! does no waiting; time is an argument.
+//! The connections of a worker, driven by events, timers and the commit of each turn. Nothing here
+//! waits; time is an argument.
+
+mod batch;
+mod commit;
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,25 +11,25 @@ use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use proto::ping::ERROR_PREFIX;
 use slotmap::SlotMap;
 use tracing::{debug, error, info};
 
-use super::batch::{Batch, Group, Unsynced};
 use super::compression::Compression;
 use super::connection::{Connection, Readiness, Stream};
 use super::inbox::Arrival;
-use super::key::{Key, Token};
+use super::key::Key;
 use super::timers::Timers;
 use super::turn::{Context, Shared};
 use super::unfinished::UnfinishedMessages;
-use crate::journal::{Commit, Recorder, Synced, Unrecorded};
+use crate::journal::Recorder;
 use crate::observe::{OpenConnection, Place};
+use batch::{Batch, Group, UnsyncedBatch};
 
-/// Bytes that are read from a connection in one turn.
+/// Most bytes that are read from a connection in one turn.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Size of the replies at which a turn commits, and memory for them that is kept, in bytes.
+/// Size of the replies at which a turn is committed early, and most memory that is kept for
+/// replies, in bytes.
 const MAX_REPLIES: usize = 256 * 1024;
 
 /// The connections of a worker.
@@ -35,18 +38,19 @@ pub struct Connections {
     shared: Shared,
     entries: SlotMap<Key, Entry>,
     timers: Timers<Key>,
-    /// Connections with something to do that no event will report.
+    /// Connections that have to act in the next turn without an event.
     runnable: Vec<Key>,
     unfinished: UnfinishedMessages<Key>,
     buffer: Box<[u8]>,
     compression: Compression,
     recorder: Recorder,
     batch: Batch,
-    /// Batches that are written and await the disk (`LOG_SYNC=always`).
-    unsynced: VecDeque<Unsynced>,
+    /// Batches that wait for a sync of the log, the oldest first.
+    unsynced: VecDeque<UnsyncedBatch>,
     /// Encoded replies of one connection.
     frames: Vec<u8>,
     is_stopping: bool,
+    /// Connections that have ended since the last [`Self::take_ended`].
     ended: usize,
 }
 
@@ -54,7 +58,7 @@ pub struct Connections {
 #[derive(Debug)]
 struct Entry {
     connection: Box<Connection>,
-    /// Its time in `timers`.
+    /// When its timer in `timers` expires.
     timer: Option<Instant>,
     /// Whether it is in `runnable`.
     is_runnable: bool,
@@ -71,7 +75,7 @@ impl Connections {
             unfinished: UnfinishedMessages::new(shared.limits.max_unfinished),
             shared,
             entries: SlotMap::with_key(),
-            timers: Timers::new(),
+            timers: Timers::default(),
             runnable: Vec::new(),
             buffer: vec![0; READ_BUFFER].into(),
             compression: Compression::default(),
@@ -84,30 +88,30 @@ impl Connections {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there is no connection.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many have ended since the last call.
+    /// How many connections have ended since the last call.
     pub fn take_ended(&mut self) -> usize {
         mem::take(&mut self.ended)
     }
 
-    /// Whether anyone has something to do that no event will report.
+    /// Whether a connection has to act without an event.
     #[must_use]
     pub fn has_runnable(&self) -> bool {
         !self.runnable.is_empty()
     }
 
-    /// When the first timer goes off.
+    /// When the first timer expires.
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
         self.timers.next()
     }
 
-    /// Takes a connection in; `watch` has epoll watch its socket under a token.
+    /// Takes a connection in; `watch` has epoll watch its socket with a token.
     ///
     /// # Errors
     /// When the socket cannot be watched.
@@ -124,7 +128,7 @@ impl Connections {
         let open = OpenConnection::new(service.index(), &self.shared.counts);
         let max_message = self.shared.limits.max_message;
         let key = self.entries.try_insert_with_key(|key| {
-            watch(stream.as_fd(), Token::from(key).0)?;
+            watch(stream.as_fd(), key.into())?;
             let stream: Box<dyn Stream> = stream;
             let connection =
                 Connection::new(stream, early, service, deflate, peer, max_message, now);
@@ -150,7 +154,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Begins a turn with the connections that are runnable without an event.
+    /// Begins a turn: the connections that have to act without an event do.
     pub fn begin_turn(&mut self, now: Instant) {
         self.shared.counts.clients.set_now(now);
         let mut runnable = mem::take(&mut self.runnable);
@@ -165,14 +169,14 @@ impl Connections {
         }
     }
 
-    /// Tells a connection of an event.
-    pub fn on_ready(&mut self, token: Token, readiness: Readiness, now: Instant) {
-        self.with_connection(token.into(), now, |connection, cx| {
+    /// Passes an event to a connection.
+    pub fn on_ready(&mut self, key: Key, readiness: Readiness, now: Instant) {
+        self.with_connection(key, now, |connection, cx| {
             connection.on_ready(readiness, cx);
         });
     }
 
-    /// Tells the connections whose timers have gone off.
+    /// Has the connections act whose timers have expired.
     pub fn on_timers(&mut self, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
             if let Some(entry) = self.entries.get_mut(key) {
@@ -182,7 +186,7 @@ impl Connections {
         }
     }
 
-    /// Closes all connections, also those that still arrive.
+    /// Begins to close all connections, and those that arrive later.
     pub fn stop(&mut self, now: Instant) {
         if mem::replace(&mut self.is_stopping, true) {
             return;
@@ -193,63 +197,7 @@ impl Connections {
         }
     }
 
-    /// Writes the pings of the turn to the log, and lets the replies leave.
-    pub fn commit(&mut self, now: Instant) {
-        if self.batch.groups.is_empty() {
-            return;
-        }
-        let mut batch = mem::take(&mut self.batch);
-        let Commit { recorded, awaits, error } = self.recorder.commit();
-        if let Some(number) = awaits {
-            let (dependent, others) = batch.split();
-            self.complete(&others, 0, None, now);
-            self.unsynced.push_back(Unsynced { number, batch: dependent, recorded, error });
-        } else {
-            self.complete(&batch, recorded, error.as_ref(), now);
-        }
-        batch.clear(MAX_REPLIES);
-        self.batch = batch;
-    }
-
-    /// Lets the replies leave whose pings the disk holds by now.
-    pub fn complete_synced(&mut self, now: Instant) {
-        if self.unsynced.is_empty() {
-            return;
-        }
-        let Synced { number, failed } = self.recorder.synced();
-        let is_over = |unsynced: &mut Unsynced| unsynced.number <= number || failed.is_some();
-        while let Some(unsynced) = self.unsynced.pop_front_if(is_over) {
-            let Unsynced { batch, recorded, error, .. } = &unsynced;
-            if unsynced.number <= number {
-                self.complete(batch, *recorded, error.as_ref(), now);
-            } else {
-                self.complete(batch, 0, failed.as_ref(), now);
-            }
-        }
-    }
-
-    /// Encodes the replies of a batch, whose first `recorded` pings are recorded, and has each
-    /// connection send its own.
-    fn complete(
-        &mut self,
-        batch: &Batch,
-        mut recorded: usize,
-        cause: Option<&Unrecorded>,
-        now: Instant,
-    ) {
-        let error = cause.map_or(String::new(), |cause| format!("{ERROR_PREFIX}{cause}"));
-        let mut frames = mem::take(&mut self.frames);
-        for Group { key, replies } in &batch.groups {
-            frames.clear();
-            batch.replies.encode(replies.clone(), &mut recorded, &error, &mut frames);
-            self.with_connection(*key, now, |connection, cx| connection.complete(&frames, cx));
-        }
-        frames.clear();
-        frames.shrink_to(MAX_REPLIES);
-        self.frames = frames;
-    }
-
-    /// Has a connection act, then schedules what it needs. A panic ends that connection alone.
+    /// Has a connection act, then schedules its next call. A panic ends this connection alone.
     fn with_connection(
         &mut self,
         key: Key,
@@ -287,7 +235,8 @@ impl Connections {
         }
     }
 
-    /// Removes, schedules or times a connection after it has acted.
+    /// Removes a connection that has ended; otherwise schedules its next call, and notes the size of
+    /// its unfinished message.
     fn follow_up(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if let Some(ending) = entry.connection.ended() {
@@ -303,7 +252,8 @@ impl Connections {
         if entry.connection.is_runnable() && !mem::replace(&mut entry.is_runnable, true) {
             self.runnable.push(key);
         }
-        // A timer that goes off early is set anew then, which is cheaper than with each message.
+        // A timer is only ever set earlier: one that expires too early is set again then, which
+        // costs less than a change with each message.
         if let Some(next) = entry.connection.next_timer()
             && entry.timer.is_none_or(|timer| next < timer)
         {
@@ -331,7 +281,7 @@ impl Connections {
         }
     }
 
-    /// Gives up the oldest unfinished messages while there is no room for all.
+    /// Ends connections with the oldest unfinished messages until the others keep to the bound.
     fn evict_unfinished(&mut self, now: Instant) {
         while let Some(key) = self.unfinished.pop_excess() {
             self.with_connection(key, now, Connection::evict);

@@ -1,5 +1,5 @@
-//! The log at `LOG_FILE`: always the file that a reader finds there, whatever other programs do
-//! to it, and rotated where that is asked for.
+//! The files of the log: lines go to the file that a reader finds at `LOG_FILE`, whatever other
+//! programs do to it. A full file is rotated, if `LOG_MAX_BYTES` is set.
 
 mod rotate;
 
@@ -10,32 +10,32 @@ use tracing::{info, warn};
 
 use super::file::LogFile;
 use super::rotated::{RotatedFiles, Rotation};
-use super::unsynced::Unsynced;
+use super::unsynced::UnsyncedFiles;
 use crate::throttle::{Throttle, warn_throttled};
 
-/// Why the log cannot go on.
+/// Why lines cannot be appended.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// Lines could not be written; later ones may be.
+    /// A write failed; a later write may succeed.
     Write(io::Error),
-    /// What the disk holds is unknown from now on.
+    /// A sync failed: what the disk holds is unknown from now on.
     Sync(io::Error),
 }
 
-/// The file at `LOG_FILE`, and those that were there before.
+/// The file at `LOG_FILE`, and the files that were there before.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// `LOG_FILE`, absolute: the folder may be removed and made again.
+    /// `LOG_FILE` as an absolute path: the working folder may be removed and made again.
     log_file: PathBuf,
-    /// The path of the latest file.
+    /// The path of the latest file: `log_file`, or one beside it.
     path: PathBuf,
-    /// None while no file can be opened at the path.
+    /// The file; `None` while no file can be opened at `log_file`.
     current: Option<LogFile>,
     rotation: Option<Rotation>,
     rotated: Option<RotatedFiles>,
     /// The size at which the file is rotated.
     full_at: u64,
-    unsynced: Unsynced,
+    unsynced_files: UnsyncedFiles,
     deletions: Throttle,
     rotation_failures: Throttle,
 }
@@ -46,7 +46,7 @@ impl Log {
     pub(super) fn open(
         path: &Path,
         rotation: Option<Rotation>,
-        unsynced: Unsynced,
+        unsynced_files: UnsyncedFiles,
     ) -> io::Result<Self> {
         let mut log = Self {
             log_file: std::path::absolute(path)?,
@@ -55,7 +55,7 @@ impl Log {
             rotation,
             rotated: None,
             full_at: u64::MAX,
-            unsynced,
+            unsynced_files,
             deletions: Throttle::default(),
             rotation_failures: Throttle::default(),
         };
@@ -63,16 +63,16 @@ impl Log {
         Ok(log)
     }
 
-    /// The path that is written to, as far as it can be: `LOG_FILE`, or one beside it.
+    /// The path of the latest file: `LOG_FILE`, or one beside it.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn unsynced(&mut self) -> &mut Unsynced {
-        &mut self.unsynced
+    pub(super) fn unsynced_files(&mut self) -> &mut UnsyncedFiles {
+        &mut self.unsynced_files
     }
 
-    /// The file that is written to.
+    /// The file, if one is open.
     pub(super) fn current(&self) -> Option<&LogFile> {
         self.current.as_ref()
     }
@@ -82,16 +82,16 @@ impl Log {
         self.rotated.as_ref().is_some_and(|rotated| rotated.excess() > 0)
     }
 
-    /// Takes a rotated file that is to be removed off the list, the oldest first.
+    /// Takes the oldest rotated file off the list if it is to be removed.
     pub(super) fn take_excess(&mut self) -> Option<PathBuf> {
         self.rotated.as_mut().and_then(RotatedFiles::take_oldest)
     }
 
-    /// Opens the path anew if it does not lead to the current file any more: that was renamed or
-    /// removed, or another file system was mounted. Returns whether this was so.
+    /// Opens the path anew if it does not lead to the current file any more, because another program
+    /// has renamed or removed the file, or mounted a file system. Returns whether this was so.
     ///
     /// # Errors
-    /// When no file can be opened there. A later call tries again.
+    /// When no file can be opened at the path. A later call tries again.
     pub(super) fn verify(&mut self) -> Result<bool, Fault> {
         let is_in_place = match &mut self.current {
             Some(file) => file.is_at_its_path().map_err(Fault::Write)?,
@@ -100,12 +100,12 @@ impl Log {
         if is_in_place {
             return Ok(false);
         }
-        // The old file goes first: on a full disk its space, and at the limit its descriptor,
-        // may be what the new one needs.
+        // The old file is closed first: the new file may need its space on a full disk, or its
+        // descriptor at the limit.
         let is_deleted =
             self.current.as_ref().is_some_and(|old| old.is_deleted() && !old.path().exists());
         if let Some(old) = self.current.take() {
-            self.leave(&old)?;
+            self.retire(&old)?;
         }
         self.open_current().map_err(|error| {
             Fault::Write(io::Error::new(
@@ -128,16 +128,16 @@ impl Log {
         Ok(())
     }
 
-    /// Has the disk hold a file that no line is added to any more.
-    fn leave(&mut self, old: &LogFile) -> Result<(), Fault> {
+    /// Unlocks a file that gets no more lines, and has it synced.
+    fn retire(&mut self, old: &LogFile) -> Result<(), Fault> {
         old.unlock();
-        self.unsynced.add(old.file()).map_err(Fault::Sync)
+        self.unsynced_files.add(old.file()).map_err(Fault::Sync)
     }
 
-    /// Writes to `file` from now on. Returns the file before, which the disk may not hold yet.
+    /// Makes `file` the current one. Returns the file before.
     fn replace_current(&mut self, file: LogFile) -> Option<LogFile> {
-        self.unsynced.note_entry_in(file.path());
-        self.tell_if_beside(file.path());
+        self.unsynced_files.note_entry_in(file.path());
+        self.set_path(file.path());
         if let Some(Rotation { max_bytes, keep }) = self.rotation {
             self.full_at = max_bytes;
             if !self.rotated.as_ref().is_some_and(|rotated| rotated.is_of(file.path())) {
@@ -147,8 +147,8 @@ impl Log {
         self.current.replace(file)
     }
 
-    /// Warns if another path than `LOG_FILE` is written to from now on.
-    fn tell_if_beside(&mut self, path: &Path) {
+    /// Sets the path of the latest file; warns if it is now one beside `LOG_FILE`.
+    fn set_path(&mut self, path: &Path) {
         if path != self.log_file && path != self.path {
             warn!(
                 "another server writes to {}; this one writes to {}",
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_moved_file_is_left_and_a_deleted_one_made_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::open(&dir.path().join("log"), None, Unsynced::new(true)).unwrap();
+        let mut log = Log::open(&dir.path().join("log"), None, UnsyncedFiles::new(true)).unwrap();
         append(&mut log, "one\n");
         fs::rename(dir.path().join("log"), dir.path().join("moved")).unwrap();
         assert!(log.verify().unwrap());
@@ -192,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("folder");
         fs::create_dir(&folder).unwrap();
-        let mut log = Log::open(&folder.join("log"), None, Unsynced::new(false)).unwrap();
+        let mut log = Log::open(&folder.join("log"), None, UnsyncedFiles::new(false)).unwrap();
         fs::remove_dir_all(&folder).unwrap();
         for _ in 0..2 {
             assert!(matches!(log.verify(), Err(Fault::Write(_))));

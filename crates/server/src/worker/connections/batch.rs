@@ -1,16 +1,16 @@
-//! The replies of a turn with the connections that they belong to, which await the log together.
+//! A batch: the replies of a turn, whose pings are written to the log together.
 
 use std::ops::Range;
 
-use super::key::Key;
-use super::replies::Replies;
 use crate::journal::Unrecorded;
+use crate::worker::key::Key;
+use crate::worker::replies::Replies;
 
 /// The replies of a turn, and the connections that they belong to.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) replies: Replies,
-    /// In the order of the replies, which is that of the lines in the log.
+    /// In the order of the replies, and of the lines in the log.
     pub(super) groups: Vec<Group>,
 }
 
@@ -21,24 +21,25 @@ pub(super) struct Group {
     pub(super) replies: Range<usize>,
 }
 
-/// A batch that is written and awaits the disk.
+/// A batch that is written to the log and waits for its sync (`LOG_SYNC=always`).
 #[derive(Debug)]
-pub(super) struct Unsynced {
-    /// The number that the disk has to come to.
+pub(super) struct UnsyncedBatch {
+    /// The batch may leave once [`Synced::number`](crate::journal::Synced::number) has come to
+    /// this number.
     pub(super) number: u64,
     pub(super) batch: Batch,
     /// How many pings of the batch, from its first on, are in the file.
     pub(super) recorded: usize,
-    /// Why the others are not.
+    /// Why the other pings are not.
     pub(super) error: Option<Unrecorded>,
 }
 
 impl Batch {
-    /// The groups whose replies depend on the log, and the others.
+    /// Two batches: the groups with a reply that depends on the log, and the other groups.
     pub(super) fn split(&self) -> (Self, Self) {
         let (mut recorded, mut others) = (Self::default(), Self::default());
         for Group { key, replies } in self.groups.iter().cloned() {
-            let depends = self.replies.count_recorded(replies.clone()) > 0;
+            let depends = self.replies.depend_on_log(replies.clone());
             let part = if depends { &mut recorded } else { &mut others };
             let replies = part.replies.append(&self.replies, replies);
             part.groups.push(Group { key, replies });
@@ -46,7 +47,7 @@ impl Batch {
         (recorded, others)
     }
 
-    /// Removes all, and keeps memory for as many replies as fit into `size` bytes.
+    /// Removes all replies, and keeps at most `size` bytes of memory for their frames.
     pub(super) fn clear(&mut self, size: usize) {
         self.replies.clear(size);
         self.groups.clear();
