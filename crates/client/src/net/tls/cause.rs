@@ -66,12 +66,12 @@ pub(crate) fn hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-/// What kind of error it is of a TLS stream.
+/// The kind of an error of a TLS stream.
 pub(super) fn fault(error: &io::Error) -> Fault {
     use PeerIncompatible as Peer;
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(Error::InvalidCertificate(error)) => Fault::Certificate {
-            // A bad signature is one of a known name with another key.
+            // A bad signature means a trusted name with another key.
             is_unknown: matches!(
                 error,
                 CertificateError::UnknownIssuer | CertificateError::BadSignature

@@ -29,7 +29,7 @@ use super::error::ConnectError;
 use super::stream::Stream;
 pub(crate) use cause::hung_up;
 pub(crate) use session::Session;
-use session::{Presented, Watching};
+use session::{Presented, Recording};
 use unchecked::Unchecked;
 
 /// Which server certificates the client accepts.
@@ -81,7 +81,7 @@ impl Trust {
                     roots.extend(authorities.roots()?.roots);
                     asked.tls_ca = Some(authorities.path);
                 }
-                config.dangerous().with_custom_certificate_verifier(Arc::new(Watching {
+                config.dangerous().with_custom_certificate_verifier(Arc::new(Recording {
                     roots,
                     algorithms: verification,
                     presented: presented.clone(),
@@ -109,8 +109,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Does the TLS handshake over `stream`, and sets `session` to what that showed, also where
-    /// the handshake fails.
+    /// Does the TLS handshake over `stream`. Sets `session`, also if the handshake fails.
     ///
     /// # Errors
     /// Why the handshake failed, in one line.

@@ -1,4 +1,4 @@
-//! What a server that switches protocols has to answer (RFC 6455, section 4.1: "Once the client's
+//! Checks the answer of a server that switches protocols (RFC 6455, section 4.1: "Once the client's
 //! opening handshake has been sent, the client MUST wait for a response ...").
 //!
 //! The numbers in the comments are those of the list in that section.
@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::request::Request;
 
-/// Longest text of the server that is shown, in bytes.
+/// Longest header value that is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// What is wrong with an answer of status 101.
+/// The rule that an answer of status 101 breaks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Version(Version),
@@ -68,9 +68,9 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What a server that switches protocols chose of what was offered.
+/// The server's choice of what the client offered.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Agreement {
     pub(super) subprotocol: Option<String>,
     pub(super) deflate: Option<Params>,
 }
@@ -83,7 +83,7 @@ pub(super) fn check(
     request: &Request,
     version: Version,
     headers: &HeaderMap,
-) -> Result<Answer, Fault> {
+) -> Result<Agreement, Fault> {
     // RFC 9110, section 15.2: HTTP/1.0 has no 1xx status, and so no switch of protocols.
     if version != Version::HTTP_11 {
         return Err(Fault::Version(version));
@@ -125,17 +125,17 @@ pub(super) fn check(
     // 11.3.4: it "MUST NOT appear more than once".
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let Some(subprotocol) = chosen.next() else {
-        return Ok(Answer { subprotocol: None, deflate });
+        return Ok(Agreement { subprotocol: None, deflate });
     };
     match subprotocol.to_str() {
         Ok(name) if request.offers(name) && chosen.next().is_none() => {
-            Ok(Answer { subprotocol: Some(name.to_owned()), deflate })
+            Ok(Agreement { subprotocol: Some(name.to_owned()), deflate })
         }
         _ => Err(Fault::UnaskedSubprotocol(all(headers, SEC_WEBSOCKET_PROTOCOL))),
     }
 }
 
-/// What the server accepted of the offer to compress (RFC 7692, section 5).
+/// The parameters of compression that the server accepted (RFC 7692, section 5).
 fn agreed_deflate(headers: &HeaderMap) -> Result<Option<Params>, Fault> {
     let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
     let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     /// The check of the answer of the RFC, with the lines of one header replaced.
-    fn with(name: &str, values: &[&str]) -> Result<Answer, Fault> {
+    fn with(name: &str, values: &[&str]) -> Result<Agreement, Fault> {
         let others = ANSWER.iter().filter(|line| line.0 != name).copied();
         let lines: Vec<_> = others.chain(values.iter().map(|value| (name, *value))).collect();
         check(&example(), Version::HTTP_11, &headers(&lines))
@@ -195,7 +195,10 @@ mod tests {
 
     #[test]
     fn the_answer_of_the_rfc_is_accepted() {
-        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(Answer::default()));
+        assert_eq!(
+            check(&example(), Version::HTTP_11, &headers(&ANSWER)),
+            Ok(Agreement::default())
+        );
     }
 
     #[test]
@@ -210,7 +213,7 @@ mod tests {
             ("sec-websocket-extensions", &[""]),
             ("server", &["anything"]),
         ] {
-            assert_eq!(with(name, values), Ok(Answer::default()), "{name}: {values:?}");
+            assert_eq!(with(name, values), Ok(Agreement::default()), "{name}: {values:?}");
         }
     }
 
