@@ -1,4 +1,4 @@
-//! What the modes with many connections have in common.
+//! The settings that the modes with many connections share.
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
@@ -10,10 +10,10 @@ use program::values::seconds;
 
 use crate::net::source::Sources;
 
-/// Descriptors that are not connections: streams, event loops, signals.
+/// Descriptors reserved for other uses than connections: streams, event loops, signals.
 const OWN: u64 = 64;
 
-/// Where connections come from.
+/// The local addresses of connections.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SourceArgs {
     /// Addresses of this machine to connect from, in turn, separated by commas
@@ -29,7 +29,7 @@ impl SourceArgs {
     }
 }
 
-/// Checks that so many connections can be open at once, beside `others` that nobody asked for.
+/// Checks that this many connections can be open at once, beside `others` that the mode itself needs.
 /// Raises the descriptor limit of the process as far as allowed.
 ///
 /// # Errors
@@ -59,7 +59,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     })
 }
 
-/// Whether something can be sent from this address.
+/// Whether this machine has the address: a socket can be bound to it.
 fn is_own(address: IpAddr) -> bool {
     let taken = UdpSocket::bind((address, 0));
     !matches!(taken, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)

@@ -10,7 +10,7 @@ use hyper::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
-/// Headers that the handshake consists of, or that would announce a body.
+/// Headers that the client sets itself, and those that announce a body.
 const OWN: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -25,10 +25,10 @@ const OWN: [HeaderName; 8] = [
 /// Most bytes of a file of headers.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// All headers that were given.
+/// The headers of all `--header` options.
 ///
 /// # Errors
-/// What is wrong with one, and what is allowed.
+/// What is wrong with the first invalid header, and what is allowed.
 pub(super) fn parse_all(given: &[String]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for text in given {
@@ -44,7 +44,7 @@ pub(super) fn parse_all(given: &[String]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// The lines of a file of headers. An empty line and one that begins with `#` is none.
+/// The header lines of a file. Empty lines and lines that begin with `#` are skipped.
 fn lines(path: &str) -> Result<Vec<String>, String> {
     let fault = |cause: String| {
         format!(

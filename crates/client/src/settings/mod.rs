@@ -1,4 +1,4 @@
-//! The command line and the environment, made into a [`Mode`].
+//! Command line and environment: reads both, and makes a [`Mode`] of them.
 
 mod bench;
 mod check;
@@ -37,8 +37,8 @@ use spread::SpreadArgs;
 use url::{Given, parse_url};
 use why::WhyArgs;
 
-/// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
-/// message.
+/// Longest client name, in bytes. Escaping for JSON makes a name up to six times as long, which still
+/// fits into a message.
 const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
@@ -142,7 +142,7 @@ struct TalkArgs {
 }
 
 impl Settings {
-    /// What the client is to print about itself, in place of doing anything.
+    /// The documentation to print, if the command asks for one. There is no mode to run then.
     #[must_use]
     pub fn documentation(&self) -> Option<&Documentation> {
         match &self.command {
@@ -151,74 +151,47 @@ impl Settings {
         }
     }
 
-    /// What the client is to do.
+    /// The mode to run.
     ///
     /// # Errors
     /// Which setting is wrong, with its value and what is allowed.
     pub fn mode(&self) -> Result<Mode, String> {
-        let patience = self.pong_timeout;
-        self.check_place()?;
-        match (&self.command, &self.interactive) {
-            (None, None) => {
-                let endpoint = self.endpoint(None)?;
-                let options = self.ping.options(endpoint, self.client_name(), patience, self.json);
-                Ok(Mode::Ping(options))
-            }
-            (None, Some(url)) => {
-                let url = url.as_ref().map(|url| Given { name: "--interactive", text: url });
-                self.talk(url)
-            }
-            (Some(Command::Talk(TalkArgs { url })), None) => {
-                let url = url.as_ref().map(Given::argument);
-                self.talk(url)
-            }
-            (Some(Command::Bench(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, self.client_name(), patience, self.json).map(Mode::Bench)
-            }
-            (Some(Command::Why(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Why)
-            }
-            (Some(Command::Idle(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Idle)
-            }
-            (Some(Command::Spread(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Spread)
-            }
-            (Some(Command::Hold(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Hold)
-            }
-            (Some(Command::Check(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                Ok(Mode::Check(args.options(endpoint, patience, self.json)))
-            }
-            (Some(Command::Documentation(_)), None) => {
-                Err("completions and manual pages are printed without a server".into())
-            }
-            (Some(command), Some(_)) => Err(format!(
+        self.check_ping_options()?;
+        if let (Some(command), Some(_)) = (&self.command, &self.interactive) {
+            return Err(format!(
                 "--interactive and {} are two modes, but allowed is one: leave one of them out",
                 command.name()
-            )),
+            ));
+        }
+        let endpoint = self.endpoint()?;
+        let (patience, json) = (self.pong_timeout, self.json);
+        let talk = |endpoint| Ok(Mode::Talk(talk::Options { endpoint, patience, json }));
+        match &self.command {
+            None if self.interactive.is_some() => talk(endpoint),
+            None => Ok(Mode::Ping(self.ping.options(endpoint, self.client_name(), patience, json))),
+            Some(Command::Talk(_)) => talk(endpoint),
+            Some(Command::Bench(args)) => {
+                args.options(endpoint, self.client_name(), patience, json).map(Mode::Bench)
+            }
+            Some(Command::Why(args)) => Ok(Mode::Why(args.options(endpoint, patience, json))),
+            Some(Command::Idle(args)) => Ok(Mode::Idle(args.options(endpoint, patience, json))),
+            Some(Command::Spread(args)) => args.options(endpoint, patience, json).map(Mode::Spread),
+            Some(Command::Hold(args)) => args.options(endpoint, patience, json).map(Mode::Hold),
+            Some(Command::Check(args)) => Ok(Mode::Check(args.options(endpoint, patience, json))),
+            Some(Command::Documentation(_)) => {
+                Err("completions and manual pages are printed without a server".into())
+            }
         }
     }
 
-    fn talk(&self, url: Option<Given<'_>>) -> Result<Mode, String> {
-        let (endpoint, patience) = (self.endpoint(url)?, self.pong_timeout);
-        Ok(Mode::Talk(talk::Options { endpoint, patience, json: self.json }))
-    }
-
     /// Checks that no option of pinging is given for another mode.
-    fn check_place(&self) -> Result<(), String> {
+    fn check_ping_options(&self) -> Result<(), String> {
         let mode = match (&self.command, &self.interactive) {
             (None, None) => return Ok(()),
             (Some(command), _) => command.name(),
             (None, Some(_)) => "--interactive",
         };
-        match self.ping.out_of_place() {
+        match self.ping.only_for_pinging() {
             Some(option) => Err(format!(
                 "{option} is an option of pinging, and {mode} does not ping: leave one of them out"
             )),
@@ -226,8 +199,13 @@ impl Settings {
         }
     }
 
-    /// The server at `own`, the URL of a mode, or else at the one for all modes.
-    fn endpoint(&self, own: Option<Given<'_>>) -> Result<Endpoint, String> {
+    /// The server of the only URL, or else that of `SERVER_URL`.
+    fn endpoint(&self) -> Result<Endpoint, String> {
+        let interactive = self.interactive.as_ref().and_then(Option::as_ref);
+        let own = match &self.command {
+            None => interactive.map(|text| Given { name: "--interactive", text }),
+            Some(command) => command.url().map(Given::argument),
+        };
         let given = match (own, &self.url) {
             (Some(_), Some(_)) => {
                 return Err("two URLs are given, but allowed is one: leave one of them out".into());
@@ -245,7 +223,7 @@ impl Settings {
         Ok(Endpoint { url, trust, options })
     }
 
-    /// The name of this client: the one that was set, or that of the host.
+    /// The name in each ping: the one that was set, or that of the host.
     fn client_name(&self) -> String {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
@@ -260,6 +238,20 @@ fn commands() -> String {
 }
 
 impl Command {
+    /// The URL behind the command.
+    fn url(&self) -> Option<&String> {
+        match self {
+            Self::Talk(args) => args.url.as_ref(),
+            Self::Bench(args) => args.url.as_ref(),
+            Self::Why(args) => args.url.as_ref(),
+            Self::Idle(args) => args.url.as_ref(),
+            Self::Spread(args) => args.url.as_ref(),
+            Self::Hold(args) => args.url.as_ref(),
+            Self::Check(args) => args.url.as_ref(),
+            Self::Documentation(_) => None,
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Talk(_) => "talk",

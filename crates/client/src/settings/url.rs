@@ -1,25 +1,25 @@
-//! URLs as settings. clap repeats a wrong value in its message; a URL may hold a password, so it
-//! is parsed here.
+//! URLs as settings. clap would repeat a wrong value in its error, and a URL may hold a password, so
+//! URLs are parsed after clap.
 
 use program::redacted;
 
 use crate::net::url::ServerUrl;
 
-/// A URL as it was given.
+/// The text of a URL, and its setting.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Given<'a> {
-    /// The setting that it was given with.
+    /// The setting that holds the text.
     pub(super) name: &'static str,
     pub(super) text: &'a str,
 }
 
 impl<'a> Given<'a> {
-    /// The argument without a flag.
+    /// A positional argument.
     pub(super) fn argument(text: &'a String) -> Self {
         Self { name: "URL", text }
     }
 
-    /// Whether it may be meant as a command.
+    /// Whether the text may be a misspelt command.
     pub(super) fn is_word(self) -> bool {
         self.name == "URL"
             && !self.text.is_empty()
@@ -27,6 +27,8 @@ impl<'a> Given<'a> {
     }
 }
 
+/// Parses the URL of a setting.
+///
 /// # Errors
 /// The setting, its value without user and password, and what is wrong with it.
 pub(super) fn parse_url(given: Given<'_>) -> Result<ServerUrl, String> {
@@ -41,8 +43,9 @@ pub(super) fn parse_url(given: Given<'_>) -> Result<ServerUrl, String> {
 
 const AMBIGUOUS: &str = "what stands before the @ may be a user with a password, or a host with its port: in a password, / is written as %2F, ? as %3F and # as %23, and in a path @ as %40";
 
-/// Whether a URL that is right as it stands may be meant another way: `ws://user:12/3@host` has the
-/// host `user`, the port 12 and the path `/3@host`, and would be shown so with a password in it.
+/// Whether a valid URL may be one with an unencoded password: `ws://user:12/3@host` has the host
+/// `user`, the port 12 and the path `/3@host`, but more likely `12/3` is a password, which the client
+/// would print as part of the URL.
 fn is_ambiguous(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
