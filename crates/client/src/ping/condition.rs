@@ -75,8 +75,7 @@ impl Conditions {
     /// The conditions that these figures meet, as text; `None` if no condition is met.
     #[must_use]
     pub fn met(&self, figures: &Figures) -> Option<String> {
-        let met = self.0.iter().filter_map(|condition| condition.met(figures));
-        let met: Vec<_> = met.collect();
+        let met: Vec<_> = self.0.iter().filter_map(|condition| condition.met(figures)).collect();
         (!met.is_empty()).then(|| met.join(", "))
     }
 }
@@ -190,14 +189,11 @@ mod tests {
             received: 49,
             lost: 1,
             times: Some(Times { min: 0.001, avg: 0.01, p50: 0.01, p90: 0.1, p99: 0.25, max: 3.0 }),
-            server_times: None,
-            variation: None,
             outages: 2,
             cuts: 1,
-            outage_total: 9.0,
             outage_longest: 6.0,
             availability: 0.95,
-            cause: None,
+            ..Figures::default()
         }
     }
 

@@ -43,7 +43,7 @@ where
             connect().await.map(|socket| Connected { socket, address, phases: Phases::default() })
         },
         pings: options.pings(),
-        asking: Asking::begin(false, false),
+        choice: Choice::begin(false, false),
         backoff: Backoff::default(),
         reporter: Reporter::new(&options.endpoint, options.limits, sinks, Stats::new().unwrap()),
     };
