@@ -165,8 +165,8 @@ pub(super) mod tests {
     use std::io::Write;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A screen without a terminal, and the text printed on it.
-    pub(in super::super) fn seen() -> (Screen, Receiver<String>) {
+    /// A screen without a terminal, and the text printed to it.
+    pub(in super::super) fn captured() -> (Screen, Receiver<String>) {
         let (writes, lines) = Writes::channel();
         let (stdout, _writer) = Output::start(writes).unwrap();
         (Screen::new(stdout, Style::Raw), lines)
@@ -202,7 +202,7 @@ pub(super) mod tests {
 
     #[test]
     fn only_a_terminal_gets_escaped_text() {
-        let (mut screen, _lines) = seen();
+        let (mut screen, _lines) = captured();
         let text = Message::text("a\n\u{1b}[2J\"b\"");
         assert_eq!(screen.line(&text).as_deref(), Some("a\n\u{1b}[2J\"b\"\n"));
         screen.style = Style::Escaped;
