@@ -27,10 +27,10 @@ impl Default for Backoff {
 impl Backoff {
     /// The next pause: `fraction`, a random number from 0 to 1, of the bound, in addition to the pause
     /// that the server asked for (`Retry-After`).
-    pub fn next(&mut self, fraction: f64, asked: Option<Duration>) -> Duration {
+    pub fn next(&mut self, fraction: f64, retry_after: Option<Duration>) -> Duration {
         let pause = self.bound.mul_f64(fraction.clamp(0.0, 1.0));
         self.bound = (self.bound * 2).min(LONGEST);
-        asked.unwrap_or_default() + pause
+        retry_after.unwrap_or_default() + pause
     }
 
     /// Notes the age at which a useful connection ended.
@@ -71,10 +71,10 @@ mod tests {
 
     #[test]
     fn the_time_that_a_server_asks_for_is_kept_and_the_jitter_comes_on_top() {
-        let asked = Some(Duration::from_secs(30));
+        let retry_after = Some(Duration::from_secs(30));
         let mut backoff = Backoff::default();
-        assert_eq!(backoff.next(0.0, asked), Duration::from_secs(30));
-        assert_eq!(backoff.next(1.0, asked), Duration::from_millis(30_200));
+        assert_eq!(backoff.next(0.0, retry_after), Duration::from_secs(30));
+        assert_eq!(backoff.next(1.0, retry_after), Duration::from_millis(30_200));
     }
 
     /// When each of a thousand clients reconnects, after all of them lost a server that stays away for

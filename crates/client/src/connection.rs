@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::net::Phases;
@@ -25,17 +25,15 @@ pub(crate) struct Fields<'a> {
     url: &'a str,
     address: &'a str,
     instance: Option<&'a str>,
-    phases: PhaseFields,
+    #[serde(serialize_with = "as_map")]
+    phases: [(&'static str, Option<Duration>); 6],
 }
 
-#[derive(Debug, Serialize)]
-struct PhaseFields {
-    dns: Option<f64>,
-    proxy: Option<f64>,
-    tcp: Option<f64>,
-    tls: Option<f64>,
-    upgrade: Option<f64>,
-    first_reply: Option<f64>,
+fn as_map<S: Serializer>(
+    phases: &[(&str, Option<Duration>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(phases.iter().map(|(name, time)| (name, time.map(seconds))))
 }
 
 impl Connection {
@@ -73,9 +71,7 @@ impl Connection {
 
     /// The JSON fields, with the time to the first reply, if there is one.
     pub(crate) fn fields<'a>(&'a self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
-        let [dns, proxy, tcp, tls, upgrade, first_reply] =
-            self.phases(first_reply).map(|(_, time)| time.map(seconds));
-        let phases = PhaseFields { dns, proxy, tcp, tls, upgrade, first_reply };
-        Fields { url, address: &self.address, instance: self.instance.as_deref(), phases }
+        let (address, instance) = (self.address.as_str(), self.instance.as_deref());
+        Fields { url, address, instance, phases: self.phases(first_reply) }
     }
 }

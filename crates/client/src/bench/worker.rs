@@ -190,16 +190,16 @@ async fn keep_connected(slot: Slot, number: u64, first: Upgraded<Stream>) {
 /// Reconnects, with as many attempts as needed.
 async fn reconnect(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgraded<Stream> {
     let lost = Instant::now();
-    let mut asked = None;
+    let mut retry_after = None;
     loop {
-        sleep(backoff.next(rand::random(), asked)).await;
+        sleep(backoff.next(rand::random(), retry_after)).await;
         match connect(&shared.plan, number).await {
             Ok(Reached { upgraded, .. }) => {
                 shared.work().figures.gaps.record(nanos(lost.elapsed()));
                 return upgraded;
             }
             Err(cause) => {
-                asked = cause.retry_after();
+                retry_after = cause.retry_after();
                 shared.work().figures.retries.count(&cause.to_string());
             }
         }

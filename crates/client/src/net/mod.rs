@@ -186,8 +186,8 @@ pub(crate) async fn get(endpoint: &Endpoint) -> Result<Box<Refusal>, ConnectErro
     }
     let stream = route.stream(deadline).await?;
     let ask = async {
-        let asked = Exchange::ask(stream, request).await;
-        let (mut exchange, answer) = asked.map_err(|error| error.to_string())?;
+        let (mut exchange, answer) =
+            Exchange::ask(stream, request).await.map_err(|error| error.to_string())?;
         Ok::<_, String>(exchange.run(upgrade::refusal(answer)).await)
     };
     let answer = timeout_at(deadline, ask).await;

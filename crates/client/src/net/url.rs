@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn each_fault_is_explained() {
-        for (text, told) in [
+        for (text, expected) in [
             (
                 "",
                 "allowed is ws://HOST[:PORT][/PATH], or wss:// for TLS, such as ws://localhost:8765",
@@ -281,7 +281,7 @@ mod tests {
             ("ws://user:secret%@server", "a % in its user or password "),
         ] {
             let error = text.parse::<ServerUrl>().unwrap_err();
-            assert!(error.starts_with(told), "{text}: {error}");
+            assert!(error.starts_with(expected), "{text}: {error}");
             assert!(!error.chars().any(char::is_control), "{text}: {error:?}");
         }
     }

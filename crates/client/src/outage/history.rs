@@ -62,24 +62,26 @@ impl History {
         self.instance = Some(instance.to_owned());
     }
 
-    /// Records the end of a connection.
-    pub fn ended(&mut self, now: Instant, seen: Seen, reason: String, activity: &Activity) {
+    /// Records the end of a connection. Returns whether an outage began.
+    pub fn ended(&mut self, now: Instant, seen: Seen, reason: String, activity: &Activity) -> bool {
         self.made = None;
         self.survived = self.survived.max(activity.survived());
         let cut = activity.cut(now);
-        if self.begin(now, seen, reason, Some(cut)) {
+        let begins = self.begin(now, seen, reason, Some(cut));
+        if begins {
             self.cuts += 1;
             let at = now.duration_since(self.started);
             push(&mut self.ends, Ended { at, age: cut.age, silent: cut.silent });
         }
+        begins
     }
 
-    /// Records a failed attempt to connect.
-    pub fn refused(&mut self, now: Instant, reason: String) {
-        self.begin(now, Seen::Refused, reason, None);
+    /// Records a failed attempt to connect. Returns whether an outage began.
+    pub fn refused(&mut self, now: Instant, reason: String) -> bool {
+        self.begin(now, Seen::Refused, reason, None)
     }
 
-    /// Begins an outage, unless one is in progress. Returns whether an outage began.
+    /// Begins an outage, unless one is in progress.
     fn begin(&mut self, now: Instant, seen: Seen, reason: String, cut: Option<Cut>) -> bool {
         if self.present.is_some() {
             return false;

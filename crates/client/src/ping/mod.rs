@@ -190,7 +190,7 @@ where
                 outcome = &mut over => return Some(outcome),
                 connected = (self.connect)() => connected,
             };
-            let asked = match connected {
+            let retry_after = match connected {
                 Ok(connected) => match self.run_connection(connected, over.as_mut()).await {
                     Some(outcome) => return Some(outcome),
                     None => None,
@@ -206,7 +206,7 @@ where
             select! {
                 biased;
                 outcome = &mut over => return Some(outcome),
-                () = sleep(self.backoff.next(rand::random(), asked)) => {}
+                () = sleep(self.backoff.next(rand::random(), retry_after)) => {}
             }
         }
     }

@@ -198,13 +198,13 @@ impl Reporter {
     /// Reports a failed attempt to connect.
     pub fn connect_failed(&mut self, error: &ConnectError) {
         self.failed += 1;
-        let outages = self.history.count();
-        self.history.refused(Instant::now(), error.to_string());
-        self.note_outage(outages, Seen::Refused);
+        if self.history.refused(Instant::now(), error.to_string()) {
+            self.note_outage(Seen::Refused);
+        }
         let event = format!("cannot connect to {}: {error}", self.url);
         let next = match error.retry_after() {
-            Some(asked) if !asked.is_zero() => {
-                format!("trying again after {}, as the server asks", seconds(asked))
+            Some(pause) if !pause.is_zero() => {
+                format!("trying again after {}, as the server asks", seconds(pause))
             }
             _ => self.next_try().into(),
         };
@@ -215,10 +215,10 @@ impl Reporter {
     /// connection.
     pub fn lost_connection(&mut self, ending: &Ending, activity: &Activity) -> bool {
         self.note_connection(false);
-        if let Some(seen) = Seen::of(ending) {
-            let outages = self.history.count();
-            self.history.ended(Instant::now(), seen, ending.to_string(), activity);
-            self.note_outage(outages, seen);
+        if let Some(seen) = Seen::of(ending)
+            && self.history.ended(Instant::now(), seen, ending.to_string(), activity)
+        {
+            self.note_outage(seen);
         }
         let was_up = self.link.is_up();
         let event = format!("lost the connection to {}: {ending}", self.url);
@@ -237,11 +237,9 @@ impl Reporter {
         }
     }
 
-    /// Shows an outage, if one began since the count was `before`.
-    fn note_outage(&self, before: u64, seen: Seen) {
-        if self.history.count() > before
-            && let Some(outage) = self.history.present()
-        {
+    /// Shows the outage that has just begun.
+    fn note_outage(&self, seen: Seen) {
+        if let Some(outage) = self.history.present() {
             self.live.down(&outage.reason);
             self.metrics.outage(seen);
         }

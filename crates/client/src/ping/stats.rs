@@ -205,10 +205,10 @@ mod tests {
             prop_assert!(close(min, sorted[0]));
             prop_assert!(close(max, sorted[sorted.len() - 1]));
             prop_assert!(close(avg, sorted.iter().sum::<f64>() / sorted.len() as f64));
-            for (told, percent) in [(p50, 50), (p90, 90), (p99, 99)] {
+            for (quantile, percent) in [(p50, 50), (p90, 90), (p99, 99)] {
                 let exact = sorted[(sorted.len() * percent).div_ceil(100) - 1];
-                prop_assert!((told - exact).abs() <= exact * 0.001 + 1e-6, "{} {}", told, exact);
-                prop_assert!((min..=max).contains(&told));
+                prop_assert!((quantile - exact).abs() <= exact * 0.001 + 1e-6, "{} {}", quantile, exact);
+                prop_assert!((min..=max).contains(&quantile));
             }
         }
 

@@ -126,13 +126,13 @@ mod tests {
         std::fs::write(&path, "x".repeat(70_000)).unwrap();
         assert!(parsed(&[&given]).unwrap_err().ends_with("it has more than 65536 bytes"));
         assert!(parsed(&["@/dev/zero"]).unwrap_err().ends_with("it has more than 65536 bytes"));
-        let told = parsed(&["@/none/such"]).unwrap_err();
-        assert!(told.starts_with("--header is \"@/none/such\", but that file cannot be read: "));
+        let error = parsed(&["@/none/such"]).unwrap_err();
+        assert!(error.starts_with("--header is \"@/none/such\", but that file cannot be read: "));
     }
 
     #[test]
     fn no_error_shows_the_value_and_no_header_becomes_two() {
-        for (text, told) in [
+        for (text, expected) in [
             ("secret", "--header has no colon in it"),
             ("X-Y: secret\r\nX-Z: 1", "--header has a value for x-y that is not allowed"),
             ("X-Y: secret\n", "--header has a value for x-y that is not allowed"),
@@ -144,7 +144,7 @@ mod tests {
             ("Sec-WebSocket-Protocol: secret", "--header cannot set sec-websocket-protocol: use"),
         ] {
             let error = parsed(&[text]).unwrap_err();
-            assert!(error.starts_with(told) && !error.contains("secret"), "{error}");
+            assert!(error.starts_with(expected) && !error.contains("secret"), "{error}");
         }
     }
 

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_behind_the_option_is_told() {
+    fn the_error_about_a_url_behind_the_option_says_how_to_avoid_it() {
         assert_eq!(quiet("5s"), Ok(Duration::from_secs(5)));
         assert!(!quiet("soon").unwrap_err().contains("URL"));
         assert!(

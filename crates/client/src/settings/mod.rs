@@ -351,14 +351,14 @@ mod tests {
 
     #[test]
     fn one_mode_and_one_server_are_allowed() {
-        for (args, told) in [
+        for (args, expected) in [
             (&["bench", "--interactive"][..], "--interactive and bench are two modes"),
             (&["--interactive", "ws://x", "talk"], "--interactive and talk are two modes"),
             (&["ws://x", "bench", "ws://y"], "two URLs are given"),
             (&["ws://x", "--interactive", "ws://y"], "two URLs are given"),
         ] {
             let fault = mode(args).unwrap_err();
-            assert!(fault.starts_with(told), "{args:?}: {fault}");
+            assert!(fault.starts_with(expected), "{args:?}: {fault}");
         }
     }
 

@@ -59,13 +59,13 @@ mod tests {
 
     #[test]
     fn an_error_names_the_setting_and_the_value_without_the_password() {
-        let told = |text| parse_url(Given { name: "URL", text }).unwrap_err();
+        let error = |text| parse_url(Given { name: "URL", text }).unwrap_err();
         assert_eq!(
-            told("localhost"),
+            error("localhost"),
             "URL is \"localhost\", but the scheme is missing: write ws://localhost, or wss:// for TLS"
         );
         assert_eq!(
-            told("ws://user:secret@host:0"),
+            error("ws://user:secret@host:0"),
             "URL is \"ws://***@host:0\", but the port *** is not allowed: it is a number from 1 to 65535 (in a password, / is written as %2F, ? as %3F and # as %23)"
         );
     }
@@ -74,8 +74,8 @@ mod tests {
     fn a_password_with_a_slash_is_not_taken_for_a_port_and_a_path() {
         let parse = |text| parse_url(Given { name: "URL", text });
         for text in ["ws://u:12/3@h", "ws://u:12?3@h", "wss://u:1/@"] {
-            let told = parse(text).unwrap_err();
-            assert!(told.ends_with(AMBIGUOUS) && !told.contains("12"), "{told}");
+            let error = parse(text).unwrap_err();
+            assert!(error.ends_with(AMBIGUOUS) && !error.contains("12"), "{error}");
         }
         for text in ["ws://h:12/3%40h", "ws://h/3@h", "ws://[::1]/3@h", "ws://u:p@h:12/3@h"] {
             assert!(parse(text).is_ok(), "{text}");

@@ -157,7 +157,7 @@ impl Talk {
         match &self.terminal {
             Some(terminal) => {
                 // The line must be printed before another thread draws the prompt.
-                let _ = writeln!(terminal::shown(), "connected to {url}; Ctrl-D leaves");
+                let _ = writeln!(terminal::output(), "connected to {url}; Ctrl-D leaves");
                 terminal.lines(prompt(url))
             }
             None => input::stdin().map_err(|error| error.to_string()),

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::conversation::Counts;
-use super::terminal::{Terminal, shown};
+use super::terminal::{self, Terminal};
 use crate::record;
 use crate::stdout::{self, Output, Writer};
 use crate::words::{bytes, counted};
@@ -127,7 +127,7 @@ impl Screen {
             // a frame.
             self.stdout.offer(line);
         } else {
-            let _ = shown().write_all(line.as_bytes());
+            let _ = terminal::output().write_all(line.as_bytes());
         }
     }
 

@@ -105,13 +105,13 @@ impl Drop for Terminal {
         // The editor may still be waiting for keys, with the terminal in raw mode.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.original);
         if self.has_prompt.load(Ordering::SeqCst) {
-            let _ = shown().write_all(b"\n");
+            let _ = output().write_all(b"\n");
         }
     }
 }
 
 /// The stream of this process that is connected to the terminal.
-pub(super) fn shown() -> Box<dyn Write> {
+pub(super) fn output() -> Box<dyn Write> {
     if io::stdout().is_terminal() { Box::new(io::stdout()) } else { Box::new(io::stderr()) }
 }
 

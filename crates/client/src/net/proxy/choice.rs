@@ -131,10 +131,10 @@ mod tests {
         let set = [("https_proxy", "socks4://user:secret@p"), ("http_proxy", "p:1")];
         assert!(chosen(None, Schemes::Plain, &set).is_ok());
         for schemes in [Schemes::Secure, Schemes::Any] {
-            let told = chosen(None, schemes, &set).unwrap_err();
-            assert!(told.starts_with("https_proxy is \"socks4://***@p\", but "), "{told}");
+            let error = chosen(None, schemes, &set).unwrap_err();
+            assert!(error.starts_with("https_proxy is \"socks4://***@p\", but "), "{error}");
         }
-        let told = chosen(Some("ftp://p"), Schemes::Plain, &set).unwrap_err();
-        assert!(told.starts_with("--proxy is \"ftp://p\", but "), "{told}");
+        let error = chosen(Some("ftp://p"), Schemes::Plain, &set).unwrap_err();
+        assert!(error.starts_with("--proxy is \"ftp://p\", but "), "{error}");
     }
 }

@@ -18,7 +18,7 @@ use crate::net::fault::Fault;
 use crate::net::http::Exchange;
 use crate::net::stream::Stream;
 use crate::net::tls::hung_up;
-use crate::net::upgrade::{AnswerCheck, Inspected, refusal, shown, unauthorized};
+use crate::net::upgrade::{AnswerCheck, Inspected, header_text, refusal, unauthorized};
 
 /// Asks the HTTP proxy at the other end of `stream` to connect to a server.
 ///
@@ -90,8 +90,8 @@ fn explain(
     let answered = format!("it answered {status} to CONNECT {target}");
     // tinyproxy answers 401 to a wrong password.
     if [StatusCode::PROXY_AUTHENTICATION_REQUIRED, StatusCode::UNAUTHORIZED].contains(&status) {
-        let challenge =
-            shown(headers, &PROXY_AUTHENTICATE).or_else(|| shown(headers, &WWW_AUTHENTICATE));
+        let challenge = header_text(headers, &PROXY_AUTHENTICATE)
+            .or_else(|| header_text(headers, &WWW_AUTHENTICATE));
         let example = "http://USER:PASSWORD@PROXY:PORT";
         return unauthorized(&answered, challenge, has_credentials, example);
     }

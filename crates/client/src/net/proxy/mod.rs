@@ -196,9 +196,9 @@ mod tests {
             "https://user:secret@a..b",
             &long,
         ] {
-            let told = Proxy::parse(text, "https_proxy").unwrap_err();
-            assert!(told.starts_with("https_proxy is ") && told.ends_with(ALLOWED), "{told}");
-            assert!(!told.contains("secret"), "{told}");
+            let error = Proxy::parse(text, "https_proxy").unwrap_err();
+            assert!(error.starts_with("https_proxy is ") && error.ends_with(ALLOWED), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

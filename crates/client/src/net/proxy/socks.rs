@@ -62,8 +62,8 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Agrees on a method, and sends user and password if the proxy wants them.
-async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+async fn authenticate(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     credentials: Option<&Credentials>,
 ) -> Result<(), String> {
     let offer: &[u8] = match credentials {
@@ -87,8 +87,8 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+async fn log_in(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     credentials: &Credentials,
 ) -> Result<(), String> {
     let mut message = vec![PASSWORD_VERSION];
@@ -244,7 +244,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_refusal_is_explained() {
-        for (credentials, answers, told) in [
+        for (credentials, answers, expected) in [
             (None, &[&[5, 255][..]][..], "it wants a user and a password, as in socks5h://"),
             (Some("a:b"), &[&[5, 255]], "it takes no user and password (RFC 1929)"),
             (Some("a:b"), &[&[5, 2], &[1, 1]], "it does not accept the user and password"),
@@ -267,7 +267,7 @@ mod tests {
         ] {
             let (_, end) = exchanged("a.test", credentials, answers).await;
             let cause = end.unwrap_err();
-            assert!(cause.starts_with(told), "{answers:?}: {cause}");
+            assert!(cause.starts_with(expected), "{answers:?}: {cause}");
         }
         let (_, end) = exchanged(&"x".repeat(256), None, &[&[5, 0]]).await;
         assert_eq!(end.unwrap_err(), "SOCKS has room for 255 bytes of a name, user or password");

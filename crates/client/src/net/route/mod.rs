@@ -7,6 +7,7 @@ mod eyeballs;
 mod tunnel;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Add;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -94,7 +95,8 @@ impl Route {
                 Some(tunnel) => error.after(&tunnel.proxy.to_string()),
                 None => error,
             })?;
-        Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), sum(dns, found.time)))
+        let time = [dns, found.time].into_iter().flatten().reduce(Add::add);
+        Ok((tunnel, FirstHost::Tcp(interleaved(found.addresses)), time))
     }
 
     /// Opens a connection from the local address that `source` returns for the remote one; `None`
@@ -194,11 +196,4 @@ async fn connector(
         .await
         .map_err(|_| format!("the authorities to trust were not read within {CONNECT_TIMEOUT:?}"))?
         .map(Some)
-}
-
-fn sum(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one + other),
-        (one, other) => one.or(other),
-    }
 }

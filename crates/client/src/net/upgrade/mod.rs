@@ -47,7 +47,7 @@ pub(super) use answer::AnswerCheck;
 pub(crate) use answer::is_http2;
 use inspect::Inspect;
 pub(super) use inspect::Inspected;
-pub(super) use refusal::{refusal, shortened, shown, unauthorized};
+pub(super) use refusal::{header_text, refusal, shortened, unauthorized};
 
 /// The headers that ask for the upgrade.
 pub(super) const OWN_HEADERS: [HeaderName; 6] = [
@@ -97,7 +97,7 @@ pub(crate) fn request(
     url: &ServerUrl,
     options: &RequestOptions,
 ) -> Result<HttpRequest, ConnectError> {
-    Ok(Request::new(url, options)?.to_http())
+    Request::new(url, options).map(|request| request.to_http())
 }
 
 /// Asks the server at the other end of `stream` for the upgrade to WebSocket.

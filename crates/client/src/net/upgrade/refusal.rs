@@ -99,7 +99,7 @@ fn cause(status: StatusCode, headers: &HeaderMap, body: &str, has_credentials: b
         );
     }
     if status == StatusCode::UNAUTHORIZED {
-        let challenge = shown(headers, &WWW_AUTHENTICATE);
+        let challenge = header_text(headers, &WWW_AUTHENTICATE);
         let example = "ws://USER:PASSWORD@HOST or --user USER:PASSWORD";
         return unauthorized(&answered, challenge, has_credentials, example);
     }
@@ -125,7 +125,7 @@ pub(in crate::net) fn unauthorized(
 }
 
 /// The value of a header, safe to print.
-pub(in crate::net) fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(in crate::net) fn header_text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = shortened(&String::from_utf8_lossy(headers.get(name)?.as_bytes()));
     (!value.is_empty()).then_some(value)
 }
