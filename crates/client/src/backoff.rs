@@ -25,8 +25,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next pause: `fraction`, a random number from 0 to 1, of the bound, in addition to the pause
-    /// that the server asked for (`Retry-After`).
+    /// The next pause: `fraction`, a random number from 0 to 1, of the bound, in addition to the
+    /// pause that the server asked for (`Retry-After`).
     pub fn next(&mut self, fraction: f64, retry_after: Option<Duration>) -> Duration {
         let pause = self.bound.mul_f64(fraction.clamp(0.0, 1.0));
         self.bound = (self.bound * 2).min(LONGEST);
@@ -77,8 +77,8 @@ mod tests {
         assert_eq!(backoff.next(1.0, retry_after), Duration::from_millis(30_200));
     }
 
-    /// When each of a thousand clients reconnects, after all of them lost a server that stays away for
-    /// this long.
+    /// When each of a thousand clients reconnects, after all of them lost a server that stays away
+    /// for this long.
     async fn returns(away: Duration) -> Vec<Duration> {
         let start = Instant::now();
         let mut clients = JoinSet::new();

@@ -8,8 +8,8 @@
 //! - [`mod@bench`] puts a server under load and measures it;
 //! - [`probe`] holds the modes that find out what happens to a connection on its way.
 //!
-//! All modes connect with [`net`]: name look-up, TCP, TLS and the upgrade to WebSocket. An [`outage`]
-//! is a time without an available server.
+//! All modes connect with [`net`]: name look-up, TCP, TLS and the upgrade to WebSocket. An
+//! [`outage`] is a time without an available server.
 //!
 //! The path of a ping: [`ping::run`] connects ([`net::connect`]) and runs a session
 //! ([`ping::session`]), which sends a ping, waits for its reply, and pauses for `LAG_TIME`. The

@@ -11,8 +11,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::ending::Ending;
 
-/// Closes a connection with the Close frame of `ending`, within [`CLOSE_TIMEOUT`]. Calls `late` with
-/// each message that still arrives.
+/// Closes a connection with the Close frame of `ending`, within [`CLOSE_TIMEOUT`]. Calls `late`
+/// with each message that still arrives.
 pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: WebSocketStream<S>,
     ending: &Ending,

@@ -160,8 +160,8 @@ fn push_plain(out: &mut Vec<u8>, message: &Message<'_>) {
 }
 
 impl Sent {
-    /// Accepts uncompressed frames, cut anywhere. Compresses each message that is one frame, even if
-    /// the message becomes longer: with `--compress` a user tests that compressed messages pass.
+    /// Accepts uncompressed frames, cut anywhere. Compresses each message that is one frame, even
+    /// if the message becomes longer: with `--compress` a user tests that compressed messages pass.
     fn take(&mut self, bytes: &[u8]) {
         self.plain.extend_from_slice(bytes);
         let mut plain = mem::take(&mut self.plain);

@@ -1,5 +1,5 @@
-//! Name look-up: the addresses of `--resolve`, or else those of the system, of one address family or
-//! both (`-4`, `-6`).
+//! Name look-up: the addresses of `--resolve`, or else those of the system, of one address family
+//! or both (`-4`, `-6`).
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};

@@ -60,7 +60,8 @@ const READ_BUFFER: usize = 16 * 1024;
 /// Buffered output that is written without a flush, in bytes.
 const WRITE_BUFFER: usize = 1024;
 
-/// Most buffered output, in bytes: the longest message, behind a full buffer and some control frames.
+/// Most buffered output, in bytes: the longest message, behind a full buffer and some control
+/// frames.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
 /// A connection, and how it was made.
@@ -152,8 +153,8 @@ pub async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     Ok(opened(reached, MAX_REPLY))
 }
 
-/// Opens one of many connections over a known route, from the local address that `source` returns for
-/// the remote one. Messages may have [`MAX_REPLY_OF_MANY`] bytes.
+/// Opens one of many connections over a known route, from the local address that `source` returns
+/// for the remote one. Messages may have [`MAX_REPLY_OF_MANY`] bytes.
 ///
 /// # Errors
 /// As [`connect`].

@@ -86,8 +86,8 @@ impl std::fmt::Display for Chain {
     }
 }
 
-/// The endpoint at another URL. As with curl, another server gets neither credentials nor cookies nor
-/// the `Host` header of the first one.
+/// The endpoint at another URL. As with curl, another server gets neither credentials nor cookies
+/// nor the `Host` header of the first one.
 fn redirected(endpoint: &Endpoint, url: ServerUrl) -> Endpoint {
     let mut next = endpoint.clone();
     let is_same = |of: fn(&ServerUrl) -> (&str, u16, bool)| of(&endpoint.url) == of(&url);

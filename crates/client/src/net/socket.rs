@@ -124,8 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.flush().await.map_err(Ending::of_io)
     }
 
-    /// The Close frame that the server sent before it reset the connection during a send; `None` if
-    /// there is none among the bytes received.
+    /// The Close frame that the server sent before it reset the connection during a send, if any.
     pub(crate) async fn last_close(&mut self) -> Option<Ending> {
         self.output.clear();
         loop {

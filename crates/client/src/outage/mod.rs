@@ -1,7 +1,7 @@
 //! Outages of a server: when and how each began, and the likely cause.
 //!
-//! [`activity`] tracks the age and silence of a connection, [`seen`] classifies its end, [`history`]
-//! keeps the outages, and [`mod@cause`] infers the common cause of all ends.
+//! [`activity`] tracks the age and silence of a connection, [`seen`] classifies its end,
+//! [`history`] keeps the outages, and [`mod@cause`] infers the common cause of all ends.
 
 pub mod activity;
 pub mod cause;

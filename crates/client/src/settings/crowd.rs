@@ -29,8 +29,8 @@ impl SourceArgs {
     }
 }
 
-/// Checks that this many connections can be open at once, beside `others` that the mode itself needs.
-/// Raises the descriptor limit of the process as far as allowed.
+/// Checks that this many connections can be open at once, beside `others` that the mode itself
+/// needs. Raises the descriptor limit of the process as far as allowed.
 ///
 /// # Errors
 /// What is allowed, if the limit is too low for the connections.

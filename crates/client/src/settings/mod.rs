@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod command;
 mod connect;
 mod crowd;
 mod header;
@@ -15,8 +16,8 @@ mod why;
 
 use std::time::Duration;
 
+use clap::Parser;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, CommandFactory, Parser, Subcommand};
 use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{filter, seconds};
@@ -27,18 +28,13 @@ use crate::net::Endpoint;
 use crate::net::tls::Trust;
 use crate::net::tls::authorities::Authorities;
 use crate::talk;
-use bench::BenchArgs;
-use check::CheckArgs;
+use command::Command;
 use connect::ConnectArgs;
-use hold::HoldArgs;
-use idle::IdleArgs;
 use ping::PingArgs;
-use spread::SpreadArgs;
 use url::{Given, parse_url};
-use why::WhyArgs;
 
-/// Longest client name, in bytes. Escaping for JSON makes a name up to six times as long, which still
-/// fits into a message.
+/// Longest client name, in bytes. Escaping for JSON makes a name up to six times as long, which
+/// still fits into a message.
 const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
@@ -110,35 +106,6 @@ pub struct Settings {
     /// What to do in place of pinging
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-/// The modes beside pinging.
-#[derive(Clone, Debug, Subcommand)]
-enum Command {
-    /// Sends each line that is typed or piped in, and prints each frame that comes
-    Talk(TalkArgs),
-    /// Puts a server under load, and prints how fast it answers
-    Bench(Box<BenchArgs>),
-    /// Says why a connection fails, or what the way does to a connection
-    Why(WhyArgs),
-    /// Finds after how long without traffic a connection is cut, and what keeps it alive
-    Idle(IdleArgs),
-    /// Says over which servers connections spread
-    Spread(SpreadArgs),
-    /// Holds connections and says which of them a rollout, a reload or a failover cuts
-    Hold(HoldArgs),
-    /// Checks whether a server keeps RFC 6455
-    Check(CheckArgs),
-    /// Completions and manual pages.
-    #[command(flatten)]
-    Documentation(Documentation),
-}
-
-#[derive(Args, Clone, Debug)]
-struct TalkArgs {
-    /// Server to talk to [default: that of --server-url]
-    #[arg(value_name = "URL")]
-    url: Option<String>,
 }
 
 impl Settings {
@@ -216,7 +183,7 @@ impl Settings {
         };
         let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
         let url = parse_url(given).map_err(|error| match self.command {
-            None if given.is_word() => format!("{error}; commands are {}", commands()),
+            None if given.is_word() => format!("{error}; commands are {}", Command::names()),
             _ => error,
         })?;
         let options = self.connect.options(&url, self.tls_ca.as_ref())?;
@@ -228,42 +195,6 @@ impl Settings {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
         name.filter(|name| !name.is_empty()).unwrap_or(host)
-    }
-}
-
-/// The names of the commands.
-fn commands() -> String {
-    let settings = Settings::command();
-    settings.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>().join(", ")
-}
-
-impl Command {
-    /// The URL behind the command.
-    fn url(&self) -> Option<&String> {
-        match self {
-            Self::Talk(args) => args.url.as_ref(),
-            Self::Bench(args) => args.url.as_ref(),
-            Self::Why(args) => args.url.as_ref(),
-            Self::Idle(args) => args.url.as_ref(),
-            Self::Spread(args) => args.url.as_ref(),
-            Self::Hold(args) => args.url.as_ref(),
-            Self::Check(args) => args.url.as_ref(),
-            Self::Documentation(_) => None,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Talk(_) => "talk",
-            Self::Bench(_) => "bench",
-            Self::Why(_) => "why",
-            Self::Idle(_) => "idle",
-            Self::Spread(_) => "spread",
-            Self::Hold(_) => "hold",
-            Self::Check(_) => "check",
-            Self::Documentation(Documentation::Completions { .. }) => "completions",
-            Self::Documentation(Documentation::Man { .. }) => "man",
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `{replica}` in a client's name: the number of this container within its Compose service.
 //!
-//! All containers of a service have the same environment; only the name of a container has its number
-//! (`websockets-client01-2`). A reverse look-up of the container's address (a PTR record, RFC 1035,
-//! section 3.5) at the name server of its network returns that name.
+//! All containers of a service have the same environment; only the name of a container has its
+//! number (`websockets-client01-2`). A reverse look-up of the container's address (a PTR record,
+//! RFC 1035, section 3.5) at the name server of its network returns that name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs, UdpSocket};
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Longest DNS message over UDP, in bytes (RFC 1035, section 4.2.1).
 const MAX_REPLY: usize = 512;
 
-/// Replaces the placeholder in `name`: with nothing in the first container of a service, with `-2` in
-/// the second, and with a hyphen and the host name if the container has no number.
+/// Replaces the placeholder in `name`: with nothing in the first container of a service, with `-2`
+/// in the second, and with a hyphen and the host name if the container has no number.
 pub(super) fn filled_in(name: &str, host: &str) -> String {
     if !name.contains(PLACEHOLDER) {
         return name.to_owned();

@@ -1,5 +1,5 @@
-//! URLs as settings. clap would repeat a wrong value in its error, and a URL may hold a password, so
-//! URLs are parsed after clap.
+//! URLs as settings. clap would repeat a wrong value in its error, and a URL may hold a password,
+//! so URLs are parsed after clap.
 
 use program::redacted;
 
@@ -44,8 +44,8 @@ pub(super) fn parse_url(given: Given<'_>) -> Result<ServerUrl, String> {
 const AMBIGUOUS: &str = "what stands before the @ may be a user with a password, or a host with its port: in a password, / is written as %2F, ? as %3F and # as %23, and in a path @ as %40";
 
 /// Whether a valid URL may be one with an unencoded password: `ws://user:12/3@host` has the host
-/// `user`, the port 12 and the path `/3@host`, but more likely `12/3` is a password, which the client
-/// would print as part of the URL.
+/// `user`, the port 12 and the path `/3@host`, but more likely `12/3` is a password, which the
+/// client would print as part of the URL.
 fn is_ambiguous(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));

@@ -164,8 +164,8 @@ impl Talk {
         }
     }
 
-    /// Exchanges lines and frames over one connection. Returns the line that needs a new connection,
-    /// if the server closed after a reply.
+    /// Exchanges lines and frames over one connection. Returns the line that needs a new
+    /// connection, if the server closed after a reply.
     async fn over_one(
         &mut self,
         mut conversation: Conversation<net::stream::Stream>,

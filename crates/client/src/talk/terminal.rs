@@ -81,8 +81,8 @@ impl Terminal {
                 let typed = editor.readline(prompt);
                 has_prompt.store(false, Ordering::SeqCst);
                 let Some(line) = line(typed, number) else {
-                    // The editor prints external output only while it reads, and the last replies are
-                    // still outstanding. The program exits before this read returns.
+                    // The editor prints external output only while it reads, and the last replies
+                    // are still outstanding. The program exits before this read returns.
                     let _ = editor.readline(&LastPrompt(Cell::new(Some(lines))));
                     return;
                 };
@@ -126,8 +126,8 @@ fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
     })
 }
 
-/// The empty prompt after the end of the input. Ends the lines when the editor reads the prompt: from
-/// then on the editor is reading again, so it prints the last replies behind earlier output.
+/// The empty prompt after the end of the input. Ends the lines when the editor reads the prompt:
+/// from then on the editor is reading again, so it prints the last replies behind earlier output.
 struct LastPrompt(Cell<Option<mpsc::Sender<Line>>>);
 
 impl Prompt for LastPrompt {
@@ -160,8 +160,8 @@ impl<P: ExternalPrinter> Write for Above<P> {
     }
 
     /// Waits until the editor has printed everything. The editor takes one text at a time, and its
-    /// queue holds one more. So when the second [`NOTHING`] is accepted, the first one was taken, and
-    /// all text before is on the screen.
+    /// queue holds one more. So when the second [`NOTHING`] is accepted, the first one was taken,
+    /// and all text before is on the screen.
     fn flush(&mut self) -> io::Result<()> {
         if self.has_printed && self.printer.print(NOTHING.into()).is_ok() {
             // An error means that the editor has ended.

@@ -3,8 +3,8 @@
 use super::Proxy;
 use super::bypass::Bypass;
 
-/// Variables with the proxy for `ws://` and `http://`; the first one that is set wins. `HTTP_PROXY` in
-/// capitals is ignored: in a CGI program it holds the header `Proxy` of a request ("httpoxy").
+/// Variables with the proxy for `ws://` and `http://`; the first one that is set wins. `HTTP_PROXY`
+/// in capitals is ignored: in a CGI program it holds the header `Proxy` of a request ("httpoxy").
 const PLAIN: &[&str] = &["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"];
 
 /// Variables with the proxy for `wss://` and `https://`.
@@ -34,8 +34,9 @@ pub enum Schemes {
 }
 
 impl Proxies {
-    /// The proxies of `flag`, the value of `--proxy`, or else of the variables for these schemes. An
-    /// empty flag means no proxy. `variable` reads a variable; an empty variable counts as unset.
+    /// The proxies of `flag`, the value of `--proxy`, or else of the variables for these schemes.
+    /// An empty flag means no proxy. `variable` reads a variable; an empty variable counts as
+    /// unset.
     ///
     /// # Errors
     /// Which flag or variable is wrong, and its value without user and password.

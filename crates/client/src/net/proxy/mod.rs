@@ -1,5 +1,5 @@
-//! Proxies: the choice of one ([`choice`], `bypass`), and the tunnel through it (`connect` for HTTP,
-//! `socks` for SOCKS 5).
+//! Proxies: the choice of one ([`choice`], `bypass`), and the tunnel through it (`connect` for
+//! HTTP, `socks` for SOCKS 5).
 
 mod bypass;
 pub mod choice;

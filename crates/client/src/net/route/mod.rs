@@ -103,7 +103,8 @@ impl Route {
     /// leaves the choice to the kernel.
     ///
     /// # Errors
-    /// Why there is no connection; with several addresses, why not to the last one that accepted TCP.
+    /// Why there is no connection; with several addresses, why not to the last one that accepted
+    /// TCP.
     pub(crate) async fn connect(
         &self,
         deadline: Instant,

@@ -24,7 +24,8 @@ const SHOWN: usize = 200;
 /// Longest wait for the body, after the head.
 const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Longest pause that is accepted from `Retry-After`: a wrong date must not stop the client for years.
+/// Longest pause that is accepted from `Retry-After`: a wrong date must not stop the client for
+/// years.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// The error for an answer: its status, its redirect, and the explanation in its body.
