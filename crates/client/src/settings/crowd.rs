@@ -71,10 +71,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .into_iter()
         .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
         .unwrap_or((text, 1.0));
-    seconds(number)
-        .ok()
-        .map(|time| time.as_secs_f64() * unit)
-        .and_then(|time| seconds(&time.to_string()).ok())
+    let number = number.parse::<f64>().ok();
+    number
+        .and_then(|number| seconds(&(number * unit).to_string()).ok())
         .filter(|time| !time.is_zero())
         .ok_or_else(|| "allowed is a time above 0, up to a year, such as 10s, 500ms or 2m".into())
 }
@@ -89,6 +88,7 @@ mod tests {
         for (text, millis) in [
             ("10s", 10_000),
             ("500ms", 500),
+            ("86400000ms", 86_400_000),
             ("2m", 120_000),
             ("3", 3000),
             ("0.5", 500),
