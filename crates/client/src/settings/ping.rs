@@ -64,10 +64,12 @@ impl PingArgs {
         patience: Duration,
         is_json: bool,
     ) -> Options {
-        let style = match () {
-            () if is_json => Some(Style::Json),
-            () if self.quiet => Some(Style::Quiet),
-            () => self.ping8_option().map(|_| Style::Numbered),
+        let style = if is_json {
+            Some(Style::Json)
+        } else if self.quiet {
+            Some(Style::Quiet)
+        } else {
+            self.ping8_option().map(|_| Style::Numbered)
         };
         Options {
             endpoint,
