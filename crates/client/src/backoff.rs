@@ -1,18 +1,18 @@
-//! How long to wait before the next try: capped exponential backoff with full jitter.
+//! The pause before the next attempt: capped exponential backoff with full jitter.
 //!
-//! Full jitter means any time from zero to the bound, so that many clients that lost the same
-//! server do not come back in step.
+//! With full jitter, a pause is any time from zero to the bound, so that many clients of one server
+//! do not reconnect at the same time.
 
 use std::time::Duration;
 
 /// Bound of the first pause.
 pub const FIRST: Duration = Duration::from_millis(100);
 
-/// Bound of the longest pause. A connection that held for as long as this ends a row of failures:
-/// whatever cuts connections sooner is tried less and less often.
+/// Largest bound. Also the age at which a useful connection resets the bound: a server that cuts
+/// connections sooner is tried less and less often.
 pub const LONGEST: Duration = Duration::from_secs(10);
 
-/// The pauses between tries, each bound twice the one before.
+/// The pauses between attempts; the bound doubles with each.
 #[derive(Debug)]
 pub struct Backoff {
     bound: Duration,
@@ -25,15 +25,15 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next pause: `fraction`, a random number from 0 to 1, of the bound, after the time that
-    /// the server asked for (`Retry-After`).
-    pub fn next(&mut self, fraction: f64, asked: Option<Duration>) -> Duration {
+    /// The next pause: `fraction`, a random number from 0 to 1, of the bound, in addition to the
+    /// pause that the server asked for (`Retry-After`).
+    pub fn next(&mut self, fraction: f64, retry_after: Option<Duration>) -> Duration {
         let pause = self.bound.mul_f64(fraction.clamp(0.0, 1.0));
         self.bound = (self.bound * 2).min(LONGEST);
-        asked.unwrap_or_default() + pause
+        retry_after.unwrap_or_default() + pause
     }
 
-    /// A connection that was of use held for this long.
+    /// Notes the age at which a useful connection ended.
     pub fn held(&mut self, time: Duration) {
         if time >= LONGEST {
             self.bound = FIRST;
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn the_time_that_a_server_asks_for_is_kept_and_the_jitter_comes_on_top() {
-        let asked = Some(Duration::from_secs(30));
+        let retry_after = Some(Duration::from_secs(30));
         let mut backoff = Backoff::default();
-        assert_eq!(backoff.next(0.0, asked), Duration::from_secs(30));
-        assert_eq!(backoff.next(1.0, asked), Duration::from_millis(30_200));
+        assert_eq!(backoff.next(0.0, retry_after), Duration::from_secs(30));
+        assert_eq!(backoff.next(1.0, retry_after), Duration::from_millis(30_200));
     }
 
-    /// When each of a thousand clients is connected again, after they all lost their server at the
-    /// start and until it has been away for this long.
+    /// When each of a thousand clients reconnects, after all of them lost a server that stays away
+    /// for this long.
     async fn returns(away: Duration) -> Vec<Duration> {
         let start = Instant::now();
         let mut clients = JoinSet::new();
@@ -109,7 +109,7 @@ mod tests {
         let mut blink = returns(Duration::ZERO).await;
         let mut restart = returns(Duration::from_secs(5)).await;
         let mut outage = returns(Duration::from_secs(60)).await;
-        // Evenly would be 100 in 10 ms, some 20 in 100 ms, and 10 in 100 ms.
+        // An even distribution has 100 in 10 ms, about 20 in 100 ms, and 10 in 100 ms.
         assert!(most_within(Duration::from_millis(10), &mut blink) < 200);
         assert!(most_within(Duration::from_millis(100), &mut restart) < 100);
         assert!(most_within(Duration::from_millis(100), &mut outage) < 40);

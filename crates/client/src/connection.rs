@@ -1,56 +1,54 @@
-//! A connection, as it is told: at once, or when its first reply has come.
+//! The report of a connection: at once, or after the first reply.
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use crate::net::Phases;
 use crate::record::seconds;
 
-/// A connection that was made and has no reply yet.
+/// An open connection without a reply yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) address: String,
     pub(crate) phases: Phases,
-    /// Which of several servers it is. Only a server that tells it has one.
+    /// The instance of the server, if the server names its instance.
     pub(crate) instance: Option<String>,
     made: Instant,
     at: SystemTime,
 }
 
-/// The fields of the object in JSON.
+/// The JSON fields of a connection.
 #[derive(Debug, Serialize)]
 pub(crate) struct Fields<'a> {
     url: &'a str,
-    address: String,
+    address: &'a str,
     instance: Option<&'a str>,
-    phases: PhaseFields,
+    #[serde(serialize_with = "as_map")]
+    phases: [(&'static str, Option<Duration>); 6],
 }
 
-#[derive(Debug, Serialize)]
-struct PhaseFields {
-    dns: Option<f64>,
-    proxy: Option<f64>,
-    tcp: Option<f64>,
-    tls: Option<f64>,
-    upgrade: Option<f64>,
-    first_reply: Option<f64>,
+fn as_map<S: Serializer>(
+    phases: &[(&str, Option<Duration>)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(phases.iter().map(|(name, time)| (name, time.map(seconds))))
 }
 
 impl Connection {
-    /// A connection that has just been made.
+    /// A connection opened now.
     pub(crate) fn new(address: String, phases: Phases) -> Self {
         let (made, at) = (Instant::now(), SystemTime::now());
         Self { address, phases, instance: None, made, at }
     }
 
-    /// When it was made.
+    /// When the connection was opened.
     pub(crate) fn at(&self) -> SystemTime {
         self.at
     }
 
-    /// Each phase with its name, and the time to the first reply, if there is one.
+    /// The name and time of each phase, and of the first reply.
     pub(crate) fn phases(
         &self,
         first_reply: Option<Duration>,
@@ -66,16 +64,14 @@ impl Connection {
         ]
     }
 
-    /// Time since the connection was made.
+    /// Time since the connection was opened.
     pub(crate) fn age(&self) -> Duration {
         self.made.elapsed()
     }
 
-    /// The object, with the time to the first reply, if there is one.
+    /// The JSON fields, with the time to the first reply, if there is one.
     pub(crate) fn fields<'a>(&'a self, url: &'a str, first_reply: Option<Duration>) -> Fields<'a> {
-        let [dns, proxy, tcp, tls, upgrade, first_reply] =
-            self.phases(first_reply).map(|(_, time)| time.map(seconds));
-        let phases = PhaseFields { dns, proxy, tcp, tls, upgrade, first_reply };
-        Fields { url, address: self.address.clone(), instance: self.instance.as_deref(), phases }
+        let (address, instance) = (self.address.as_str(), self.instance.as_deref());
+        Fields { url, address, instance, phases: self.phases(first_reply) }
     }
 }

@@ -1,20 +1,21 @@
-//! The WebSocket client: pings a server, talks to it, or puts it under load.
+//! The WebSocket client: pings a server, talks to it, puts it under load, or probes the way to it.
 //!
-//! [`settings`] reads the command line and makes a [`Mode`] of it: what to do, as plain values.
-//! The modes know nothing of the command line, and nothing of each other:
+//! [`settings`] makes a [`Mode`] of the command line, with plain values as its options. The modes
+//! depend neither on the command line nor on each other:
 //!
-//! - [`ping`] pings a server for ever, through restarts and failures;
+//! - [`ping`] pings a server until a signal, through restarts and failures;
 //! - [`talk`] sends lines and prints what comes back;
 //! - [`mod@bench`] puts a server under load and measures it;
-//! - the [`probe`]s say what happens to a connection on its way.
+//! - [`probe`] holds the modes that find out what happens to a connection on its way.
 //!
-//! All of them reach the server through [`net`]: name, addresses, TLS and the upgrade to WebSocket.
-//! A time in which the server was not there is an [`outage`].
-//! The way of a ping: [`ping::run`] connects ([`net::connect`]) and runs a session
-//! ([`ping::session`]), which sends a ping, waits for its reply, and rests for `LAG_TIME`. What
-//! comes of it goes to the reporter ([`ping::reporter`]): lines on stdout ([`stdout`]), counts
-//! ([`ping::stats`]), and whether the server is there ([`ping::link`]). When the connection ends
-//! ([`net::ending`]), the next one is made after a pause ([`backoff`]).
+//! All modes connect with [`net`]: name look-up, TCP, TLS and the upgrade to WebSocket. An
+//! [`outage`] is a time without an available server.
+//!
+//! The path of a ping: [`ping::run`] connects ([`net::connect`]) and runs a session
+//! ([`ping::session`]), which sends a ping, waits for its reply, and pauses for `LAG_TIME`. The
+//! results go to the reporter ([`ping::reporter`]): lines on stdout ([`stdout`]), counts
+//! ([`ping::stats`]), and whether the server is up ([`ping::link`]). When the connection ends
+//! ([`net::ending`]), the next one is opened after a pause ([`backoff`]).
 
 pub mod backoff;
 pub mod bench;

@@ -9,7 +9,7 @@ use program::{events, exit, runtime, settings, stop};
 use tracing::debug;
 
 fn main() -> ExitCode {
-    // Nothing is known yet of what the client was asked, and 0 would say that all is well.
+    // Before the settings are read, a signal ends the client with the status for undecided.
     let early = match EarlyExit::install(exit::EXIT_UNDECIDED) {
         Ok(early) => early,
         Err(cause) => return exit::undecided(cause),
@@ -42,13 +42,13 @@ fn run(mode: Mode, settings: &Settings, early: EarlyExit) -> Result<Verdict, Str
         tokio::spawn(stop_at(signals, stopper));
         Box::pin(mode.run(stop)).await
     });
-    // A name look-up may be under way in a thread of its own, and take many seconds more.
+    // A name look-up in a blocking thread may take many seconds more.
     runtime.shutdown_background();
     result
 }
 
-/// Stops the client at the first of the signals. A further one changes nothing: stopping takes
-/// less than a second anyway, and `timeout`, like others who pass signals on, sends two at a time.
+/// Stops the client at the first signal. Further signals change nothing: stopping takes less than a
+/// second, and programs that forward signals, such as `timeout`, may send two at once.
 async fn stop_at(mut signals: Signals, stopper: Stopper) {
     let name = signals.next().await;
     debug!("{name} received");

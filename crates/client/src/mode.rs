@@ -1,11 +1,11 @@
-//! What the client is started for, and how that went.
+//! The modes of the client, and their verdicts.
 
 use program::stop::Stop;
 
 use crate::probe::{check, hold, idle, spread, why};
 use crate::{bench, ping, talk};
 
-/// What to do, and with which server.
+/// A mode with its options.
 #[derive(Clone, Debug)]
 pub enum Mode {
     /// Pings a server.
@@ -14,34 +14,34 @@ pub enum Mode {
     Talk(talk::Options),
     /// Puts a server under load and measures it.
     Bench(bench::Options),
-    /// Says why a connection fails, or what the way does to a connection.
+    /// Finds why a connection fails, or what is changed on the way to the server.
     Why(why::Options),
-    /// Finds the idle timeout of a way, and what keeps a connection alive.
+    /// Finds the idle timeout on the way to the server, and what keeps a connection alive.
     Idle(idle::Options),
-    /// Says over which servers connections spread.
+    /// Finds over which servers connections spread.
     Spread(spread::Options),
-    /// Holds connections through a rollout, and says which are lost.
+    /// Holds connections through a rollout, and finds which are lost.
     Hold(hold::Options),
     /// Checks whether a server keeps RFC 6455.
     Check(check::Options),
 }
 
-/// What a mode found out, for the exit status.
+/// The result of a mode, for the exit status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// All is well.
+    /// Success.
     Good,
-    /// It is not: nothing came back, say. With what is not told yet of the reason.
+    /// A failure, such as no reply at all. The reason, unless the output has it already.
     Bad(Option<String>),
-    /// The mode could not tell, and this is why.
+    /// The mode could not decide, for this reason.
     Unknown(String),
 }
 
 impl Mode {
-    /// Does it, until that is over or `stop` says so.
+    /// Runs the mode until its end, or until `stop`.
     ///
     /// # Errors
-    /// Why the client itself cannot do it.
+    /// Why the client itself cannot run the mode.
     pub async fn run(self, stop: Stop) -> Result<Verdict, String> {
         let good_or_bad = |result: Result<(), String>| match result {
             Ok(()) => Verdict::Good,

@@ -1,39 +1,39 @@
-//! What `--json` prints: one object a line, each with its type, the number of the schema and a
-//! time. Times are in seconds.
+//! The output of `--json`: one object per line, with its type, the schema number and a time. Times
+//! are in seconds.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-/// Number of the schema. Fields are added to it, and neither renamed nor dropped.
+/// Number of the schema. Fields may be added, but neither renamed nor dropped.
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
 struct Record<'a, T> {
     r#type: &'static str,
     schema: u32,
-    /// Since the beginning of 1970, UTC.
+    /// Unix time.
     at: f64,
     #[serde(flatten)]
     fields: &'a T,
 }
 
-/// What a mode found out, as the last line.
+/// The last line: the result of a mode.
 #[derive(Debug, Serialize)]
 pub(crate) struct Verdict<'a, T> {
-    /// The mode.
+    /// The name of the mode.
     pub(crate) probe: &'static str,
-    /// `None` where the mode could not tell.
+    /// Whether the run succeeded; `None` if the mode could not decide.
     pub(crate) ok: Option<bool>,
     pub(crate) text: &'a str,
     #[serde(flatten)]
     pub(crate) fields: &'a T,
 }
 
-/// The line for an object of this type.
+/// The line of an object of this type.
 ///
 /// # Errors
-/// When it cannot be put as JSON, which the types of this program rule out.
+/// If the fields cannot be serialized, which the types of this program rule out.
 pub(crate) fn line(
     r#type: &'static str,
     at: SystemTime,
@@ -46,7 +46,7 @@ pub(crate) fn line(
 /// The line of a verdict.
 ///
 /// # Errors
-/// When it cannot be put as JSON, which the types of this program rule out.
+/// If the fields cannot be serialized, which the types of this program rule out.
 pub(crate) fn verdict<T: Serialize>(verdict: &Verdict<'_, T>) -> Result<String, serde_json::Error> {
     line("verdict", SystemTime::now(), verdict)
 }

@@ -124,7 +124,7 @@ impl Output {
         self.finish_within(PATIENCE, last, writer).await
     }
 
-    /// The same, with another time limit.
+    /// As [`Self::finish`], with another time limit.
     ///
     /// # Errors
     /// Why some lines could not be written.
@@ -189,6 +189,12 @@ pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// The error text for a user when stdout cannot be written.
+#[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
+pub(crate) fn unwritable(error: io::Error) -> String {
+    format!("cannot write to stdout: {error}")
 }
 
 /// The line for a text from the server: `[19-12-2023 12:43:12] Received from server: Pong!`.

@@ -90,12 +90,7 @@ impl Causes {
     fn add_times(&mut self, cause: &str, times: u64) {
         let is_full = self.0.len() >= CAUSES && !self.0.contains_key(cause);
         let cause = if is_full { OTHER } else { cause };
-        match self.0.get_mut(cause) {
-            Some(count) => *count += times,
-            None => {
-                self.0.insert(cause.to_owned(), times);
-            }
-        }
+        *self.0.entry(cause.to_owned()).or_default() += times;
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

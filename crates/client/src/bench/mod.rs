@@ -2,18 +2,18 @@
 //!
 //! Each `worker` thread opens and runs its share of the connections. `connection` is one
 //! connection, `traffic` the pings in flight over it. `schedule` and `timer` define when pings are
-//! due if a rate is given. `team` starts the threads and moves them from phase to phase. `figures`
+//! due if a rate is given. `pool` starts the threads and moves them from phase to phase. `figures`
 //! holds the counters, `progress` shows some of them while the load runs, and `report` prints all
 //! at the end, with a `histogram`.
 
 mod connection;
 mod figures;
 mod histogram;
+mod pool;
 mod progress;
 mod report;
 mod schedule;
 mod shared;
-mod team;
 mod timer;
 mod traffic;
 mod worker;
@@ -31,13 +31,14 @@ use tokio::{select, task};
 
 use crate::net::source::Sources;
 use crate::net::{self, Endpoint};
+use crate::stdout::unwritable;
 use connection::CLOSING;
 use figures::Figures;
+use pool::Pool;
 use progress::{Counters, Progress};
 use report::Report;
 use schedule::Schedule;
 use shared::{Phase, Plan, nanos};
-use team::Team;
 
 /// The server and the load to put on it.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ pub struct Options {
     /// Pings per second over all connections; without a rate each reply triggers the next ping.
     pub rate: Option<f64>,
     /// Number of worker threads.
-    pub threads: usize,
+    pub threads: u32,
     /// Local addresses to connect from.
     pub sources: Sources,
     /// Reopens lost connections.
@@ -112,35 +113,35 @@ async fn measure(
         plan = plan(options) => Arc::new(plan?),
         () = stop.wait() => return Err("stopped before there was a connection".into()),
     };
-    let mut team = Team::start(&plan, options.threads, &counters)?;
+    let mut pool = Pool::start(&plan, options.threads, &counters)?;
     select! {
-        () = team.opened() => {}
+        () = pool.opened() => {}
         () = stop.wait() => {}
     }
-    team.begin();
+    pool.begin();
     let mut is_stopped = select! {
         () = sleep(options.duration) => false,
-        () = team.ended() => false,
+        () = pool.ended() => false,
         () = stop.wait() => true,
     };
-    let due = plan.schedule.map_or(0, |schedule| schedule.due_by(team.elapsed()));
-    team.enter(Phase::Draining);
+    let due = plan.schedule.map_or(0, |schedule| schedule.due_by(pool.elapsed()));
+    pool.enter(Phase::Draining);
     let patience = if is_stopped { CLOSE_TIMEOUT } else { options.patience };
     select! {
-        () = team.ended() => {}
+        () = pool.ended() => {}
         () = sleep(patience) => {}
         () = stop.wait(), if !is_stopped => is_stopped = true,
     }
-    team.enter(Phase::Closing);
+    pool.enter(Phase::Closing);
     let closing = if is_stopped { CLOSE_TIMEOUT } else { CLOSING };
     select! {
-        () = team.ended() => {}
+        () = pool.ended() => {}
         () = sleep(closing) => {}
         () = stop.wait(), if !is_stopped => {}
     }
-    team.enter(Phase::Over);
-    team.ended().await;
-    team.into_figures().map(|figures| (figures, due))
+    pool.enter(Phase::Over);
+    pool.ended().await;
+    pool.into_figures().map(|figures| (figures, due))
 }
 
 async fn plan(options: &Options) -> Result<Plan, String> {
@@ -168,10 +169,8 @@ async fn print(text: String) -> Result<(), String> {
         let mut stdout = io::stdout();
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
     });
-    match timeout(PATIENCE, write).await {
-        Ok(Ok(Err(error))) => Err(format!("cannot write to stdout: {error}")),
-        Ok(Err(error)) => Err(format!("cannot write to stdout: {error}")),
-        Ok(Ok(Ok(()))) => Ok(()),
-        Err(_) => Err(format!("nobody read stdout for {PATIENCE:?}")),
-    }
+    let written = timeout(PATIENCE, write)
+        .await
+        .map_err(|_| format!("nobody read stdout for {PATIENCE:?}"))?;
+    written.map_err(io::Error::other).flatten().map_err(unwritable)
 }

@@ -162,13 +162,12 @@ impl Report {
     /// # Errors
     /// If the report cannot be serialized. Its types rule that out.
     pub(crate) fn json(&self) -> Result<String, serde_json::Error> {
-        let fault = self.fault();
-        let pings = &self.pings;
-        let text = fault
-            .clone()
-            .unwrap_or_else(|| format!("{} of {} pings answered", pings.received, pings.sent));
-        let (ok, text) = (Some(fault.is_none()), text.as_str());
-        record::verdict(&record::Verdict { probe: "bench", ok, text, fields: self })
+        let Pings { received, sent, .. } = self.pings;
+        let (ok, text) = match self.fault() {
+            Some(fault) => (Some(false), fault),
+            None => (Some(true), format!("{received} of {sent} pings answered")),
+        };
+        record::verdict(&record::Verdict { probe: "bench", ok, text: &text, fields: self })
     }
 
     /// The report as text. `is_shown` means that stdout is a terminal, and adds a histogram.

@@ -33,7 +33,7 @@ use crate::net::upgrade::Upgraded;
 /// Connections that a thread opens concurrently.
 const OPENING: usize = 64;
 
-/// What a thread reports to its team.
+/// What a thread reports to its pool.
 pub(crate) enum WorkerReport {
     /// Every connection was opened or has failed.
     Opened,
@@ -97,7 +97,7 @@ async fn load(
         select! {
             changed = states.changed() => {
                 let state = *states.borrow_and_update();
-                // An error means that the team is gone, and the figures are not needed.
+                // An error means that the pool is gone, and the figures are not needed.
                 if changed.is_err() {
                     return Ok(());
                 }
@@ -127,16 +127,13 @@ async fn open(shared: &Rc<Shared>, numbers: Range<u64>) {
 
 async fn open_one(shared: &Rc<Shared>, number: u64) {
     let begun = Instant::now();
-    let connected = connect(&shared.plan, number).await;
-    let mut work = shared.work();
-    match connected {
-        Ok(Reached { upgraded: Upgraded { stream, early }, .. }) => {
-            work.figures.connects.record(nanos(begun.elapsed()));
-            drop(work);
-            let slot = Slot::take(shared);
-            spawn_local(keep_connected(slot, number, Upgraded { stream, early }));
+    match connect(&shared.plan, number).await {
+        Ok(Reached { upgraded, .. }) => {
+            shared.work().figures.connects.record(nanos(begun.elapsed()));
+            spawn_local(keep_connected(Slot::take(shared), number, upgraded));
         }
         Err(cause) => {
+            let mut work = shared.work();
             work.figures.failed.count(&cause.to_string());
             work.counters.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -149,7 +146,7 @@ async fn connect(plan: &Plan, number: u64) -> Result<Reached, ConnectError> {
     plan.route.connect(deadline, source).await
 }
 
-/// A slot among the connections of a thread, kept while the connection is down.
+/// A place among the connections of a thread, kept also while the connection is down.
 struct Slot(Rc<Shared>);
 
 impl Slot {
@@ -193,16 +190,16 @@ async fn keep_connected(slot: Slot, number: u64, first: Upgraded<Stream>) {
 /// Reconnects, with as many attempts as needed.
 async fn reconnect(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgraded<Stream> {
     let lost = Instant::now();
-    let mut asked = None;
+    let mut retry_after = None;
     loop {
-        sleep(backoff.next(rand::random(), asked)).await;
+        sleep(backoff.next(rand::random(), retry_after)).await;
         match connect(&shared.plan, number).await {
             Ok(Reached { upgraded, .. }) => {
                 shared.work().figures.gaps.record(nanos(lost.elapsed()));
                 return upgraded;
             }
             Err(cause) => {
-                asked = cause.retry_after();
+                retry_after = cause.retry_after();
                 shared.work().figures.retries.count(&cause.to_string());
             }
         }
@@ -213,7 +210,7 @@ async fn reconnect(shared: &Shared, number: u64, backoff: &mut Backoff) -> Upgra
 async fn pace(shared: &Shared, mut states: watch::Receiver<RunState>) -> io::Result<()> {
     let Some(schedule) = shared.plan.schedule else { return Ok(()) };
     let timer = Timer::new()?;
-    // An error means that the team is gone.
+    // An error means that the pool is gone.
     let _ = states.wait_for(|state| state.start.is_some()).await;
     let mut next = 0;
     while next < schedule.total() {

@@ -11,14 +11,14 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::ending::Ending;
 
-/// Closes a connection as its ending asks for; takes [`CLOSE_TIMEOUT`] at most. What the server
-/// still says meanwhile is for `late`.
+/// Closes a connection with the Close frame of `ending`, within [`CLOSE_TIMEOUT`]. Calls `late`
+/// with each message that still arrives.
 pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     mut socket: WebSocketStream<S>,
     ending: &Ending,
     mut late: impl AsyncFnMut(Message),
 ) {
-    // Whatever fails here, the connection is over.
+    // After an error there is nothing left to close.
     let _ = timeout(CLOSE_TIMEOUT, async {
         match ending.close() {
             Some(close) => socket.close(Some(close_frame(&close))).await?,
@@ -27,8 +27,8 @@ pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
         while let Some(Ok(message)) = socket.next().await {
             late(message).await;
         }
-        // To close a socket with unread bytes in it resets the connection, and the Close frame
-        // may then be lost on its way.
+        // The kernel resets a connection that is closed with unread bytes, and the server may then
+        // lose the Close frame.
         let mut stream = socket.into_inner();
         stream.shutdown().await?;
         copy(&mut stream, &mut sink()).await?;
@@ -37,7 +37,8 @@ pub(crate) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     .await;
 }
 
-/// The frame for tungstenite, with a reason that fits into it (RFC 6455, section 5.5).
+/// The Close frame for tungstenite, with the reason cut to fit into a control frame (RFC 6455,
+/// section 5.5).
 fn close_frame(Close { code, reason }: &Close<'_>) -> CloseFrame {
     const MAX_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
     let reason = &reason[..reason.floor_char_boundary(MAX_REASON)];

@@ -17,7 +17,7 @@ impl Credentials {
     /// section 3.2.1).
     ///
     /// # Errors
-    /// What is wrong, without the text itself.
+    /// What is wrong, without showing the text.
     pub(crate) fn from_userinfo(userinfo: &str) -> Result<Self, String> {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         let decoded = |text| {
@@ -26,14 +26,14 @@ impl Credentials {
             })
         };
         let (user, password) = (decoded(user)?, decoded(password)?);
-        // For SOCKS a colon would do, but a user with one has hardly been seen.
+        // SOCKS could send a colon, but such users are too rare for a rule of their own.
         if user.contains(&b':') {
             return Err("its user has a colon, which Basic authentication cannot send (RFC 7617, section 2)".into());
         }
         Ok(Self { user, password })
     }
 
-    /// Reads `user:password` as it stands; what is behind the first colon is the password.
+    /// Reads `user:password` without decoding; the first colon separates the two.
     #[must_use]
     pub fn from_pair(pair: &str) -> Option<Self> {
         let (user, password) = pair.split_once(':')?;
@@ -52,7 +52,7 @@ impl Credentials {
     pub(crate) fn to_header(&self) -> HeaderValue {
         let pair = [&self.user[..], b":", &self.password].concat();
         let value = format!("Basic {}", BASE64.encode(&pair));
-        // Base64 has no letter that a header could not hold.
+        // Base64 has no character that a header cannot hold.
         let mut value =
             HeaderValue::try_from(value).unwrap_or_else(|_| HeaderValue::from_static("Basic Og=="));
         value.set_sensitive(true);

@@ -1,5 +1,6 @@
-//! Compressed messages (RFC 7692), below a WebSocket: over a [`Deflate`], tungstenite and the codec
-//! of `proto` read and write plain frames, while the server gets and sends compressed messages.
+//! permessage-deflate (RFC 7692) as a stream below a WebSocket: over a [`Deflate`], tungstenite and
+//! the codec of `proto` read and write uncompressed frames, while the server receives and sends
+//! compressed messages.
 
 use std::cell::RefCell;
 use std::io;
@@ -25,7 +26,7 @@ struct Codec {
 }
 
 thread_local! {
-    /// Of all connections of a thread: each message is a call, which leaves nothing behind.
+    /// Shared by all connections of a thread, as no state outlives the call for a message.
     static CODEC: RefCell<Codec> = RefCell::default();
 }
 
@@ -37,38 +38,38 @@ pub struct Deflate<S> {
     sent: Sent,
 }
 
-/// What comes from the server.
+/// The direction from the server.
 #[derive(Debug)]
 struct Received {
     decoder: Decoder,
-    /// What messages of the server may refer to, if it keeps a window.
+    /// Earlier data that a message may refer to, if the server keeps a window between messages.
     window: Option<Window>,
-    /// Plain frames; those before `start` were read.
+    /// Uncompressed frames; the bytes before `start` were read.
     plain: Vec<u8>,
     start: usize,
     state: State,
 }
 
-/// Whether frames of the server can be decoded.
+/// Whether the frames of the server are decoded.
 #[derive(Debug)]
 enum State {
     Decoding,
-    /// The next read is to tell the error.
+    /// The next read fails with this error.
     Failed(Error),
-    /// After an error, the rest of the connection is read as it is.
+    /// After an error, bytes are passed on unchanged.
     Raw,
 }
 
-/// What goes to the server.
+/// The direction to the server.
 #[derive(Debug)]
 struct Sent {
     /// Base-2 logarithm of the longest distance in a compressed message.
     window_bits: u8,
-    /// The beginning of a plain frame.
+    /// The beginning of an uncompressed frame that is not complete yet.
     plain: Vec<u8>,
-    /// Whether there was a frame that cannot be decoded: what follows goes out as it is.
+    /// Whether a frame could not be parsed. From there on, bytes are passed on unchanged.
     is_raw: bool,
-    /// Bytes for the stream.
+    /// Bytes that the stream has not accepted yet.
     output: Vec<u8>,
 }
 
@@ -78,7 +79,7 @@ impl<S> Deflate<S> {
         &self.stream
     }
 
-    /// Over a stream whose upgrade is complete. `early` are the bytes that came right behind the
+    /// Compression over an upgraded stream. `early` holds the bytes received together with the
     /// answer.
     pub(super) fn new(stream: S, mut early: Vec<u8>, agreed: Params) -> Self {
         let window = (!agreed.server.no_context_takeover).then(Window::default);
@@ -101,7 +102,7 @@ impl<S> Deflate<S> {
 }
 
 impl Received {
-    /// Decodes bytes of the server to plain frames.
+    /// Decodes bytes of the server into uncompressed frames.
     fn decode(&mut self, mut bytes: &mut [u8]) {
         loop {
             let pushed = match self.decoder.decode(&mut bytes) {
@@ -130,7 +131,7 @@ impl Received {
         Ok(())
     }
 
-    /// Hands out plain frames, if there are any.
+    /// Copies uncompressed frames to `buf`. Returns whether there were any.
     fn read(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let left = &self.plain[self.start..];
         let len = left.len().min(buf.remaining());
@@ -144,7 +145,7 @@ impl Received {
     }
 }
 
-/// Appends the frame of a message that is not compressed.
+/// Appends an uncompressed message as a frame.
 fn push_plain(out: &mut Vec<u8>, message: &Message<'_>) {
     match message {
         Message::Text(text) => encode(out, Opcode::Text, text.as_bytes(), None),
@@ -153,14 +154,14 @@ fn push_plain(out: &mut Vec<u8>, message: &Message<'_>) {
         Message::Pong(payload) => encode(out, Opcode::Pong, payload, None),
         Message::Close(Some(close)) => encode_close(out, close.code, &close.reason, None),
         Message::Close(None) => encode(out, Opcode::Close, b"", None),
-        // A message is decompressed once.
+        // Decompressed by `Received::push` already.
         Message::Deflated(..) => {}
     }
 }
 
 impl Sent {
-    /// Takes plain frames in, cut anywhere. Each message in one frame is compressed, also where it
-    /// becomes longer: whoever asks for compression wants to see it pass.
+    /// Accepts uncompressed frames, cut anywhere. Compresses each message that is one frame, even
+    /// if the message becomes longer: with `--compress` a user tests that compressed messages pass.
     fn take(&mut self, bytes: &[u8]) {
         self.plain.extend_from_slice(bytes);
         let mut plain = mem::take(&mut self.plain);
@@ -208,7 +209,7 @@ impl Sent {
 }
 
 impl<S: AsyncWrite + Unpin> Deflate<S> {
-    /// Writes what waits.
+    /// Writes the output to the stream.
     fn write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.sent.output.is_empty() {
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.sent.output))?;
@@ -223,7 +224,7 @@ impl<S: AsyncWrite + Unpin> Deflate<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Deflate<S> {
-    /// An error in the frames of the server is an [`io::Error`] with an [`Error`] in it.
+    /// A protocol error of the server is an [`io::Error`] that holds an [`Error`].
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -283,7 +284,7 @@ mod tests {
     use super::*;
     use crate::net::ending::Ending;
     use crate::net::socket::Socket;
-    use proto::frame::{Close, CloseCode};
+    use proto::frame::CloseCode;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     /// The text `Hello`, and the same as a reference to an earlier message (RFC 7692, section
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_breaks_the_extension_ends_the_connection_with_its_code() {
+    async fn a_violation_of_the_extension_ends_the_connection_with_its_code() {
         const FRESH: &str = "permessage-deflate; server_no_context_takeover";
         for (bytes, code) in [
             (&b"\xc1\x02\xff\xff"[..], CloseCode::INVALID),
@@ -345,7 +346,7 @@ mod tests {
         }
     }
 
-    /// What a server decodes.
+    /// The messages that a server decodes, all of them compressed.
     async fn decoded(far: &mut DuplexStream, count: usize) -> Vec<Message<'static>> {
         let mut decoder = Decoder::new(Role::Server, MAX_REPLY).with_deflate();
         let mut inflater = Inflater::default();
@@ -375,7 +376,7 @@ mod tests {
         }
         let sent = ["", "short", &long].map(|text| Message::Text(text.to_owned().into()));
         assert_eq!(decoded(&mut far, 3).await, sent);
-        // Fragments and control frames pass as they are, and so does what is broken.
+        // Fragments, control frames and invalid frames pass unchanged.
         for frame in [
             &b"\x01\x81\0\0\0\0a"[..],
             b"\x89\x81\0\0\0\0p",
@@ -404,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_close_frame_arrives_with_its_reason() {
+    async fn a_close_frame_arrives_uncompressed() {
         let (socket, mut far) = pair(b"", "permessage-deflate");
         let closed = async {
             let mut header = [0; 6];
@@ -413,7 +414,5 @@ mod tests {
             drop(far);
         };
         tokio::join!(socket.close(&Ending::Stopped), closed);
-        let close = Close { code: CloseCode::NORMAL, reason: "".into() };
-        assert_eq!(Ending::Stopped.close(), Some(close));
     }
 }

@@ -1,4 +1,4 @@
-//! How a connection ends, and the Close frame that the server gets.
+//! Why a connection ends, and the Close frame that the client sends then.
 
 use std::fmt;
 use std::io;
@@ -12,25 +12,25 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 /// Why a connection ends.
 #[derive(Debug)]
 pub enum Ending {
-    /// The server closed it, with a code and a reason as a rule.
+    /// The server sent a Close frame, mostly with a code and a reason.
     Closed(Option<Close<'static>>),
-    /// It broke without a Close frame.
+    /// The stream ended without a Close frame; `None` for an orderly end.
     Lost(Option<io::Error>),
     /// No Pong came within this time (`PONG_TIMEOUT`).
     NoPong(Duration),
-    /// The client closes it, with a code of RFC 6455, section 7.4.1, and the reason.
+    /// The client closes the connection, with this code (RFC 6455, section 7.4.1) and reason.
     Refused(CloseCode, String),
     /// The client stops.
     Stopped,
 }
 
 impl Ending {
-    /// The end that a Close frame of the server means.
+    /// The ending for a Close frame of the server.
     pub(crate) fn closed(close: Option<Close<'_>>) -> Self {
         Self::Closed(close.map(Close::into_owned))
     }
 
-    /// The same, for a frame of tungstenite.
+    /// The ending for a Close frame that tungstenite received.
     pub(crate) fn closed_by(frame: Option<CloseFrame>) -> Self {
         let close = |CloseFrame { code, reason }| Close {
             code: CloseCode(code.into()),
@@ -39,7 +39,7 @@ impl Ending {
         Self::Closed(frame.map(close))
     }
 
-    /// The end that an error of tungstenite means, which itself sends no Close frame then.
+    /// The ending for an error of tungstenite, which sends no Close frame by itself.
     pub(crate) fn of(error: Error) -> Self {
         match error {
             Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed(None),
@@ -51,23 +51,24 @@ impl Ending {
         }
     }
 
-    /// The end that an error of the stream means.
+    /// The ending for an error of the stream.
     pub(crate) fn of_io(error: io::Error) -> Self {
         match error.downcast() {
-            // What decodes compressed messages is a stream.
+            // The stream decodes compressed messages, so a protocol error may be inside.
             Ok(error) => Self::of_frame(error),
-            // The end of a TLS connection without a close_notify.
+            // A TLS connection ended without a close_notify alert (RFC 8446, section 6.1).
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Self::Lost(None),
             Err(error) => Self::Lost(Some(error)),
         }
     }
 
-    /// The end that a frame means which breaks the protocol.
+    /// The ending for a frame that violates the protocol.
     pub(crate) fn of_frame(error: frame::Error) -> Self {
         Self::Refused(error.close_code(), error.to_string())
     }
 
-    /// The Close frame that the client begins the closing handshake with, if it does.
+    /// The Close frame with which the client begins the closing handshake; `None` if the server has
+    /// closed or is gone.
     pub(crate) fn close(&self) -> Option<Close<'static>> {
         let (code, reason) = match self {
             Self::Closed(_) | Self::Lost(_) => return None,
@@ -79,7 +80,7 @@ impl Ending {
     }
 }
 
-/// Names the limit, which no setting changes.
+/// Explains a limit of the client, which no setting changes.
 fn too_big(error: &CapacityError) -> String {
     match error {
         CapacityError::MessageTooLong { size, max_size } => {
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_is_shown_without_harm() {
+    fn control_characters_in_a_reason_are_escaped() {
         assert_eq!(
             closed(1001, "the server stops"),
             "closed by the server (1001: the server stops)"
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_hears_why_unless_it_is_gone() {
+    fn the_server_gets_a_close_code_unless_it_is_gone() {
         let code = |ending: Ending| ending.close().map(|close| close.code.0);
         assert_eq!(code(Ending::Stopped), Some(1000));
         assert_eq!(code(Ending::NoPong(Duration::from_secs(1))), Some(1008));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_over_the_limit_is_told_with_both_figures() {
+    fn the_error_about_a_long_message_has_its_size_and_the_limit() {
         let error = CapacityError::MessageTooLong { size: 17, max_size: 16 };
         assert_eq!(
             Ending::of(error.into()).to_string(),
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_tls_without_a_word_is_that_of_a_connection() {
+    fn tls_that_ends_without_a_close_notify_is_lost() {
         let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "no close_notify");
         assert_eq!(Ending::of(cut.into()).to_string(), "the server left without a Close frame");
         let reset = io::Error::from(io::ErrorKind::ConnectionReset);

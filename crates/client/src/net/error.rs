@@ -16,40 +16,40 @@ pub struct ConnectError {
     details: Box<Details>,
 }
 
-/// What a program can tell from an error.
+/// The error in a form that a program can evaluate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Details {
     fault: Fault,
     progress: Progress,
 }
 
-/// Where a server redirects to.
+/// A redirect of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Redirect {
     pub(crate) status: StatusCode,
-    /// The header `Location` as it came.
+    /// The value of the header `Location`.
     pub(crate) location: String,
 }
 
 impl ConnectError {
-    /// An error of a server that asks for this much time before the next try (`Retry-After`).
+    /// The error of a server that asks for a pause before the next attempt (`Retry-After`).
     pub(crate) fn refused(cause: String, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..cause.into() }
     }
 
-    /// The same error, of this kind.
+    /// Sets the kind of error.
     pub(crate) fn of(mut self, fault: Fault) -> Self {
         self.details.fault = fault;
         self
     }
 
-    /// The same error, of a connection that came so far.
+    /// Sets how far the connection came.
     pub(crate) fn at(mut self, progress: Progress) -> Self {
         self.details.progress = progress;
         self
     }
 
-    /// What kind of error it is.
+    /// The kind of error.
     pub(crate) fn fault(&self) -> &Fault {
         &self.details.fault
     }
@@ -59,22 +59,22 @@ impl ConnectError {
         &self.details.progress
     }
 
-    /// The same error, of a server that redirects to another place.
+    /// Sets where the server redirects to.
     pub(crate) fn redirecting(self, redirect: Option<Redirect>) -> Self {
         Self { redirect, ..self }
     }
 
-    /// The same error, behind what led to it.
+    /// Puts `what` and a colon before the text.
     pub(crate) fn after(self, what: &str) -> Self {
         Self { cause: format!("{what}: {}", self.cause), ..self }
     }
 
-    /// Where the server redirects to.
+    /// The redirect, if the server redirects.
     pub(crate) fn redirect(&self) -> Option<&Redirect> {
         self.redirect.as_ref()
     }
 
-    /// How long the server asks to be left alone (`Retry-After`, RFC 9110, section 10.2.3).
+    /// The pause that the server asks for (`Retry-After`, RFC 9110, section 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

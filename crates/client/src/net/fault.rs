@@ -1,4 +1,4 @@
-//! What went wrong at the making of a connection, as values.
+//! Why a connection could not be made, as values that a program can evaluate.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hyper::{HeaderMap, StatusCode, Version};
 use super::phases::{Address, Phases};
 use super::tls::Session;
 
-/// Most bytes of the body of an answer that are kept.
+/// Longest beginning of an answer's body that is kept, in bytes.
 pub(super) const MAX_BODY: usize = 1024;
 
 /// Why there is no connection.
@@ -15,30 +15,30 @@ pub(super) const MAX_BODY: usize = 1024;
 pub(crate) enum Fault {
     /// The name has no address.
     NoName,
-    /// No address accepts a connection; whether one of them refuses it.
+    /// No address accepts a connection; `is_refused` if one of them refuses connections.
     Unreachable { is_refused: bool },
-    /// The proxy answered CONNECT, and does not connect.
+    /// The proxy answered CONNECT with an error.
     ProxyRefused(Box<Refusal>),
-    /// The server speaks no TLS.
+    /// The server does not speak TLS, and the URL asks for it.
     NotTls,
-    /// The server speaks TLS.
+    /// The server speaks TLS, and the URL does not ask for it.
     Tls,
-    /// The server speaks old versions of TLS only.
+    /// The server speaks only versions of TLS before 1.2.
     OldTls,
-    /// The certificate of the server is not accepted; whether its authority is not known.
+    /// The certificate of the server is not accepted; `is_unknown` if its authority is not trusted.
     Certificate { is_unknown: bool },
-    /// The other end hung up without an answer.
+    /// The peer closed the connection without an answer.
     HungUp,
-    /// The other end accepted the connection and did not answer in time.
+    /// The peer accepted the connection and did not answer in time.
     Silent,
-    /// The first bytes of an answer that is not one of HTTP/1.
+    /// The answer is not HTTP/1; its first bytes.
     NotHttp(Vec<u8>),
-    /// The server answered, and does not switch protocols.
+    /// The server answered with another status than 101.
     Refused(Box<Refusal>),
-    /// The server switches protocols in a way that RFC 6455 forbids.
+    /// The server switched protocols, and its answer violates RFC 6455.
     BadSwitch {
         answer: Box<Refusal>,
-        /// Whether the rule is one about extensions.
+        /// Whether the violated rule is about extensions.
         is_about_extension: bool,
     },
     /// Anything else.
@@ -46,17 +46,17 @@ pub(crate) enum Fault {
     Other,
 }
 
-/// An answer that leads to no connection.
+/// An answer that does not complete the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) version: Version,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// The beginning of a body of text.
+    /// The beginning of the body, if that is text.
     pub(crate) body: String,
 }
 
-/// A step to a connection.
+/// A step of making a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Look-up of names.
@@ -74,12 +74,12 @@ pub(crate) enum Step {
 /// How far a connection came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// The times of the steps, that of the failed one included.
+    /// The times of the steps, including the failed one.
     pub(crate) phases: Phases,
     pub(crate) address: Option<Address>,
     /// TLS with the server.
     pub(crate) session: Option<Session>,
-    /// The proxy, as it is named in errors.
+    /// The proxy as errors name it.
     pub(crate) proxy: Option<String>,
 }
 

@@ -1,6 +1,7 @@
-//! Names to addresses: those of `--resolve`, else the system's, of one family or of both (`-4`,
-//! `-6`).
+//! Name look-up: the addresses of `--resolve`, or else those of the system, of one address family
+//! or both (`-4`, `-6`).
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,27 +10,27 @@ use proto::limits::CONNECT_TIMEOUT;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout_at};
 
-/// What the form of [`Override`] is.
+/// The allowed form of an [`Override`].
 const ALLOWED: &str = "allowed is HOST:PORT:ADDRESS[,ADDRESS...], such as example.com:443:127.0.0.1 (an IPv6 address may stand in brackets, and * as HOST is any)";
 
 /// How names are looked up.
 #[derive(Clone, Debug, Default)]
 pub struct Lookup {
-    /// Which addresses are used.
+    /// The address family.
     pub family: Family,
-    /// Addresses of some names, the last for a name first (`--resolve`).
+    /// Addresses that replace a look-up; the last one for a name and port counts (`--resolve`).
     pub overrides: Vec<Override>,
 }
 
-/// The addresses that are used.
+/// An address family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    /// All.
+    /// IPv4 and IPv6.
     #[default]
     Any,
-    /// Those of IPv4 (`-4`).
+    /// IPv4 (`-4`).
     V4,
-    /// Those of IPv6 (`-6`).
+    /// IPv6 (`-6`).
     V6,
 }
 
@@ -51,8 +52,7 @@ pub struct Override {
     addresses: Vec<IpAddr>,
 }
 
-/// The addresses of a name, and how long they took to look up; an address in place of a name
-/// takes no time.
+/// The addresses of a name, and the time of the look-up; `None` without a look-up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) addresses: Vec<SocketAddr>,
@@ -60,21 +60,18 @@ pub(super) struct Found {
 }
 
 impl Lookup {
-    /// Looks a name up, unless its addresses are given.
+    /// The addresses of a name. An address in place of a name is not looked up.
     ///
     /// # Errors
-    /// Why there is no address.
+    /// Why the name has no address.
     pub(super) async fn find(
         &self,
         host: &str,
         port: u16,
         deadline: Instant,
     ) -> Result<Found, String> {
-        if let Some(addresses) = self.given(host, port) {
-            return Ok(Found { addresses: self.usable(host, addresses)?, time: None });
-        }
-        if let Ok(address) = host.parse() {
-            let addresses = vec![SocketAddr::new(address, port)];
+        let literal = || Some(vec![SocketAddr::new(host.parse().ok()?, port)]);
+        if let Some(addresses) = self.overridden(host, port).or_else(literal) {
             return Ok(Found { addresses: self.usable(host, addresses)?, time: None });
         }
         let begun = Instant::now();
@@ -86,7 +83,8 @@ impl Lookup {
         Ok(Found { addresses, time: Some(begun.elapsed()) })
     }
 
-    fn given(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    /// The addresses of `--resolve` for a name.
+    fn overridden(&self, host: &str, port: u16) -> Option<Vec<SocketAddr>> {
         let of = |name: &str| {
             let mut overrides = self.overrides.iter().rev();
             overrides.find(|given| given.port == port && given.host.eq_ignore_ascii_case(name))
@@ -95,20 +93,14 @@ impl Lookup {
         Some(given.addresses.iter().map(|address| SocketAddr::new(*address, port)).collect())
     }
 
-    /// The addresses of the family that was asked for, each once.
+    /// The addresses of the family, each once.
     fn usable(
         &self,
         host: &str,
         mut addresses: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, String> {
-        addresses.retain(|address| self.family.has(address.ip()));
-        let mut known = Vec::with_capacity(addresses.len());
-        addresses.retain(|address| {
-            !known.contains(address) && {
-                known.push(*address);
-                true
-            }
-        });
+        let mut known = HashSet::new();
+        addresses.retain(|address| self.family.has(address.ip()) && known.insert(*address));
         if !addresses.is_empty() {
             return Ok(addresses);
         }
@@ -195,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_form_is_told_with_the_right_one() {
+    fn an_error_shows_the_allowed_form() {
         for text in [
             "",
             "a",

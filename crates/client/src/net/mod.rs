@@ -1,12 +1,12 @@
-//! Reaches a server: URL, name, addresses, proxy, TCP, TLS, upgrade to WebSocket.
+//! Connects to a server: URL, name, addresses, proxy, TCP, TLS, upgrade to WebSocket.
 //!
-//! [`Endpoint`] says where the server is, whom to trust, and how to get there ([`options`]).
-//! [`connect`] looks names up ([`lookup`]), makes a [`stream`] to one of the addresses (`route`),
-//! through a [`proxy`] and with [`tls`] where they are needed, and does the handshake of RFC 6455
-//! over it ([`upgrade`], `http`); it may be redirected (`redirects`), and messages may be
-//! compressed (`deflate`). [`open`] does the same for
-//! probes, with a `socket` that shows single frames. How a connection ends is
-//! an [`ending`]; `closing` does the closing handshake.
+//! An [`Endpoint`] is the URL of a server, the trusted authorities and the [`options`] for how to
+//! connect. [`connect`] looks names up ([`lookup`]), opens a [`stream`] to one of the addresses
+//! (`route`), through a [`proxy`] and with [`tls`] where needed, and does the opening handshake of
+//! RFC 6455 over the stream ([`upgrade`], `http`). A server may redirect the client (`redirects`),
+//! and messages may be compressed (`deflate`). [`open`] returns a [`socket`] that shows single
+//! frames, for probes. An [`ending`] is why a connection ended; `closing` does the closing
+//! handshake.
 
 pub(crate) mod closing;
 pub mod credentials;
@@ -50,65 +50,65 @@ use tls::{Session, Trust};
 use upgrade::{Agreed, Upgraded};
 use url::ServerUrl;
 
-/// Longest message over one of hundreds of connections, in bytes: what all of them keep has to fit
-/// into the memory of a small machine.
+/// Longest message over one of many connections, in bytes: the buffers of all of them must fit into
+/// the memory of a small machine.
 const MAX_REPLY_OF_MANY: usize = 256 * 1024;
 
 /// Largest read, in bytes.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// How much is written at once, in bytes, unless it is flushed sooner.
+/// Buffered output that is written without a flush, in bytes.
 const WRITE_BUFFER: usize = 1024;
 
-/// How much may wait to be written, in bytes: a message of any length, behind a full buffer and
-/// some control frames.
+/// Most buffered output, in bytes: the longest message, behind a full buffer and some control
+/// frames.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 
-/// A connection that was made, and how that went.
+/// A connection, and how it was made.
 #[derive(Debug)]
 pub struct Connected<S = Stream> {
     /// The connection.
     pub socket: WebSocketStream<S>,
-    /// What it took to make.
+    /// How long each phase took.
     pub phases: Phases,
-    /// Where it leads.
+    /// The remote address.
     pub address: Address,
 }
 
-/// A connection that was made for a probe, and how that went.
+/// A connection of a probe, and how it was made.
 #[derive(Debug)]
 pub struct Opened {
     /// The connection.
     pub socket: Socket,
-    /// What it took to make.
+    /// How long each phase took.
     pub phases: Phases,
-    /// Where it leads.
+    /// The remote address.
     pub address: Address,
     /// TLS with the server.
     pub(crate) session: Option<Session>,
-    /// What the server agreed to.
+    /// The result of the opening handshake.
     pub(crate) agreed: Agreed,
 }
 
-/// A server, and how to reach it.
+/// A server, and how to connect to it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Where the server is.
+    /// The URL of the server.
     pub url: ServerUrl,
-    /// Whose certificates are accepted.
+    /// The accepted certificates.
     pub trust: Trust,
-    /// How it is reached.
+    /// How to connect.
     pub options: ConnectOptions,
 }
 
 impl Endpoint {
-    /// A server that is reached directly, and that is trusted if the system does.
+    /// A server with the default options: no proxy, and the authorities of the system.
     #[must_use]
     pub fn new(url: ServerUrl) -> Self {
         Self { url, trust: Trust::Known(None), options: ConnectOptions::default() }
     }
 
-    /// Whether the certificate of the server goes unchecked (`--insecure`).
+    /// Whether the certificate of the server is not checked (`--insecure`).
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
         self.url.tls_name().is_some() && matches!(self.trust, Trust::Everyone)
@@ -120,7 +120,7 @@ impl Endpoint {
         self.options.proxies.proxy_for(host, is_secure).is_some()
     }
 
-    /// Warns if the certificate of the server goes unchecked.
+    /// Warns if the certificate of the server is not checked.
     pub(crate) fn warn_if_unchecked(&self) {
         if self.is_unchecked() {
             warn!(
@@ -131,21 +131,19 @@ impl Endpoint {
     }
 }
 
-/// Connects within [`CONNECT_TIMEOUT`], redirects included. The name is looked up anew at each
-/// call.
+/// Connects within [`CONNECT_TIMEOUT`], including redirects. Each call looks names up again.
 ///
 /// # Errors
-/// Why there is no connection; with several addresses, why not to the last one.
+/// Why there is no connection; with several addresses, why not to the last one that accepted TCP.
 pub async fn connect(endpoint: &Endpoint) -> Result<Connected, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let (_, reached) = redirects::reach(endpoint, deadline).await?;
-    let Reached { upgraded: Upgraded { stream, early }, phases, address, agreed, .. } = reached;
-    tell_subprotocol(&endpoint.options, agreed.subprotocol.as_deref());
-    let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
-    Ok(Connected { socket: socket.await, phases, address })
+    let Reached { upgraded, phases, address, agreed, .. } = reached;
+    log_subprotocol(&endpoint.options, agreed.subprotocol.as_deref());
+    Ok(Connected { socket: websocket(upgraded).await, phases, address })
 }
 
-/// The same, with a socket that shows single frames.
+/// Connects as [`connect`] does, with a socket that shows single frames.
 ///
 /// # Errors
 /// As [`connect`].
@@ -155,8 +153,8 @@ pub async fn open(endpoint: &Endpoint) -> Result<Opened, ConnectError> {
     Ok(opened(reached, MAX_REPLY))
 }
 
-/// The same by a way that is known already, from the local address that `source` names for the
-/// other one, if any. For one of many connections, which keep [`MAX_REPLY_OF_MANY`] bytes each.
+/// Opens one of many connections over a known route, from the local address that `source` returns
+/// for the remote one. Messages may have [`MAX_REPLY_OF_MANY`] bytes.
 ///
 /// # Errors
 /// As [`connect`].
@@ -175,7 +173,8 @@ fn opened(reached: Reached, max_message: usize) -> Opened {
     Opened { socket, phases, address, session, agreed }
 }
 
-/// The answer of a server to the same request without the upgrade. Redirects are not followed.
+/// Sends the request without the headers of the upgrade, and returns the answer. Redirects are not
+/// followed.
 ///
 /// # Errors
 /// Why there is no answer.
@@ -188,50 +187,49 @@ pub(crate) async fn get(endpoint: &Endpoint) -> Result<Box<Refusal>, ConnectErro
     }
     let stream = route.stream(deadline).await?;
     let ask = async {
-        let asked = Exchange::ask(stream, request).await;
-        let (mut exchange, answer) = asked.map_err(|error| error.to_string())?;
+        let (mut exchange, answer) =
+            Exchange::ask(stream, request).await.map_err(|error| error.to_string())?;
         Ok::<_, String>(exchange.run(upgrade::refusal(answer)).await)
     };
     let answer = timeout_at(deadline, ask).await;
     Ok(answer.map_err(|_| format!("no answer within {CONNECT_TIMEOUT:?}"))??)
 }
 
-/// Finds the way to the server, or to the one that it redirects to, for many connections. That is
-/// known after a first one, which is closed again.
+/// Finds the route for many connections. Where redirects are followed, a first connection finds the
+/// server that they lead to, and is closed again.
 ///
 /// # Errors
-/// Why there is no way.
+/// Why there is no route.
 pub(crate) async fn find_route(endpoint: &Endpoint) -> Result<Route, ConnectError> {
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     if !endpoint.options.follows_redirects {
         return Route::find(endpoint, deadline).await;
     }
-    let (route, Reached { upgraded: Upgraded { stream, early }, .. }) =
-        redirects::reach(endpoint, deadline).await?;
-    let socket = WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config()));
-    closing::close(socket.await, &Ending::Stopped, async |_| {}).await;
+    let (route, reached) = redirects::reach(endpoint, deadline).await?;
+    closing::close(websocket(reached.upgraded).await, &Ending::Stopped, async |_| {}).await;
     Ok(route)
 }
 
-/// Tells which of the offered subprotocols is spoken.
-fn tell_subprotocol(options: &ConnectOptions, chosen: Option<&str>) {
+/// Logs the server's choice among the offered subprotocols.
+fn log_subprotocol(options: &ConnectOptions, chosen: Option<&str>) {
     if options.request.subprotocols.is_empty() {
         return;
     }
     let offered = options.request.subprotocols.join(", ");
-    options.notices.subprotocol.tell(&match chosen {
+    options.notices.subprotocol.log(&match chosen {
         Some(chosen) => format!("the server chose the subprotocol {chosen}"),
         None => format!("the server chose none of the subprotocols that were offered ({offered})"),
     });
 }
 
-fn config() -> WebSocketConfig {
-    WebSocketConfig::default()
+async fn websocket(Upgraded { stream, early }: Upgraded<Stream>) -> WebSocketStream<Stream> {
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_write_buffer_size(MAX_WRITE_BUFFER)
         .max_message_size(Some(MAX_REPLY))
-        .max_frame_size(Some(MAX_REPLY))
+        .max_frame_size(Some(MAX_REPLY));
+    WebSocketStream::from_partially_read(stream, early, Role::Client, Some(config)).await
 }
 
 #[cfg(test)]

@@ -1,34 +1,35 @@
-//! News that each connection may bring, told once.
+//! Events that are logged only when they change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::info;
 
-/// Something to tell that is mostly the same at each connection. Clones share what was told.
+/// An event that is mostly the same for each connection, and is logged when it changes. Clones
+/// share the last text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notice {
-    told: Arc<Mutex<String>>,
+    last: Arc<Mutex<String>>,
     is_silent: bool,
 }
 
 impl Notice {
-    /// A notice that tells nothing, for a caller who finds out by other means.
+    /// A notice that is never logged, for a caller that reports the change itself.
     pub(crate) fn silent() -> Self {
         Self { is_silent: true, ..Self::default() }
     }
 
-    /// Tells `text`, unless that was told last.
-    pub(crate) fn tell(&self, text: &str) {
+    /// Logs `text`, unless it is the last logged text.
+    pub(crate) fn log(&self, text: &str) {
         if self.is_news(text) && !self.is_silent {
             info!("{text}");
         }
     }
 
     fn is_news(&self, text: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = *told != text;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *last != text;
         if is_news {
-            text.clone_into(&mut told);
+            text.clone_into(&mut last);
         }
         is_news
     }
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_is_told_once_until_it_changes() {
+    fn a_text_is_news_until_it_changes() {
         let notice = Notice::default();
         let other = notice.clone();
         let news = [("a", true), ("a", false), ("b", true), ("a", true)];

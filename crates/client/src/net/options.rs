@@ -1,4 +1,4 @@
-//! How a server is reached: what curl has flags for.
+//! How to connect to a server, with the choices that curl has options for.
 
 use std::path::PathBuf;
 
@@ -9,28 +9,28 @@ use super::tls::authorities::Authorities;
 use super::tls::identity::Identity;
 use super::upgrade::RequestOptions;
 
-/// How a server is reached. The default is the direct way.
+/// How to connect to a server. The default is a direct connection.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// What the request for the upgrade holds.
+    /// Headers and offers of the upgrade request.
     pub request: RequestOptions,
     /// How names are looked up.
     pub lookup: Lookup,
     /// The proxies.
     pub proxies: Proxies,
-    /// Who may vouch for a proxy of `https://`, beside the authorities of the system.
+    /// Authorities trusted for an `https://` proxy, in addition to those of the system.
     pub proxy_authorities: Option<Authorities>,
     /// A Unix socket in place of the host and the port in the URL, and of any proxy.
     pub unix_socket: Option<PathBuf>,
-    /// The client's own certificate.
+    /// The client certificate.
     pub identity: Option<Identity>,
     /// Whether redirects are followed.
     pub follows_redirects: bool,
-    /// What was told about the way last, which is not told again at each connection.
+    /// Events that are logged when they change, and not for each connection.
     pub(crate) notices: Notices,
 }
 
-/// What is told about the way to a server.
+/// Events about how a server was reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notices {
     pub(crate) redirect: Notice,

@@ -1,19 +1,19 @@
-//! What a connection took to make, phase by phase, and where it leads.
+//! How long each phase of making a connection took, and the remote address.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The time of each phase of a connection; `None` for a phase that it had no need of. After
-/// redirects, that of the last connection.
+/// The time of each phase of making a connection; `None` for a phase that was not needed. After
+/// redirects, the times of the last connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {
     /// Look-up of names.
     pub dns: Option<Duration>,
-    /// The proxy's part: TLS to it, if any, and its answer to CONNECT or the SOCKS exchange.
+    /// The tunnel through the proxy: TLS to the proxy, if any, and CONNECT or the SOCKS exchange.
     pub proxy: Option<Duration>,
-    /// TCP (or the Unix socket), up to the address that answered first.
+    /// TCP (or the Unix socket), from the first attempt to the first success.
     pub tcp: Option<Duration>,
     /// TLS handshake with the server.
     pub tls: Option<Duration>,
@@ -21,7 +21,7 @@ pub struct Phases {
     pub upgrade: Option<Duration>,
 }
 
-/// The other end of a connection: that of the proxy, where there is one.
+/// The remote address of a connection: that of the proxy, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// Of TCP.

@@ -1,4 +1,4 @@
-//! Redirects (`--location`): the target of one, and the chain of several.
+//! Redirects (`--location`): the target of each, and the chain of several.
 
 use hyper::header::{AUTHORIZATION, COOKIE, HOST};
 use program::redacted;
@@ -13,7 +13,7 @@ use super::url::ServerUrl;
 /// Longest chain of redirects.
 const MAX_REDIRECTS: usize = 10;
 
-/// Reaches the server, or the one that it redirects to if that is wanted.
+/// Connects to the server, or to the one that it redirects to if redirects are followed.
 ///
 /// # Errors
 /// Why there is no connection, or why a redirect is not followed.
@@ -24,21 +24,22 @@ pub(super) async fn reach(
     let mut endpoint = endpoint.clone();
     let mut chain = Chain::new(&endpoint.url);
     loop {
-        let route = Route::find(&endpoint, deadline).await.map_err(|error| chain.told(error))?;
+        let route = Route::find(&endpoint, deadline).await.map_err(|error| chain.explain(error))?;
         match route.connect(deadline, |_| None).await {
             Ok(reached) => {
                 if chain.urls.len() > 1 {
-                    endpoint.options.notices.redirect.tell(&chain.to_string());
+                    endpoint.options.notices.redirect.log(&chain.to_string());
                 }
                 return Ok((route, reached));
             }
             Err(error) => match error.redirect().filter(|_| endpoint.options.follows_redirects) {
                 Some(redirect) => {
-                    let url = target(&endpoint.url, redirect).map_err(|error| chain.told(error))?;
+                    let url =
+                        target(&endpoint.url, redirect).map_err(|error| chain.explain(error))?;
                     chain.add(redirect, &url)?;
                     endpoint = redirected(&endpoint, url);
                 }
-                None => return Err(chain.told(error)),
+                None => return Err(chain.explain(error)),
             },
         }
     }
@@ -46,7 +47,7 @@ pub(super) async fn reach(
 
 /// The URLs of a chain of redirects.
 struct Chain {
-    /// What the redirects were, in the words of the event.
+    /// The redirects as text.
     shown: String,
     urls: Vec<ServerUrl>,
 }
@@ -56,8 +57,10 @@ impl Chain {
         Self { shown: url.to_string(), urls: vec![url.clone()] }
     }
 
+    /// Adds a redirect to `url`.
+    ///
     /// # Errors
-    /// When the chain leads nowhere.
+    /// When the chain is a circle or too long.
     fn add(&mut self, redirect: &Redirect, url: &ServerUrl) -> Result<(), String> {
         self.shown += &format!(" to {url} ({})", redirect.status.as_u16());
         if self.urls.contains(url) {
@@ -70,8 +73,8 @@ impl Chain {
         Ok(())
     }
 
-    /// An error, with the redirects that led to it.
-    fn told(&self, error: impl Into<ConnectError>) -> ConnectError {
+    /// The error, behind the redirects that led to it.
+    fn explain(&self, error: impl Into<ConnectError>) -> ConnectError {
         let error = error.into();
         if self.urls.len() > 1 { error.after(&self.to_string()) } else { error }
     }
@@ -83,8 +86,8 @@ impl std::fmt::Display for Chain {
     }
 }
 
-/// The endpoint at another URL. As with curl, another server does not get what was meant for the
-/// first one alone.
+/// The endpoint at another URL. As with curl, another server gets neither credentials nor cookies
+/// nor the `Host` header of the first one.
 fn redirected(endpoint: &Endpoint, url: ServerUrl) -> Endpoint {
     let mut next = endpoint.clone();
     let is_same = |of: fn(&ServerUrl) -> (&str, u16, bool)| of(&endpoint.url) == of(&url);
@@ -102,7 +105,7 @@ fn redirected(endpoint: &Endpoint, url: ServerUrl) -> Endpoint {
     next
 }
 
-/// The URL that a server redirects to.
+/// The URL that a redirect leads to.
 fn target(base: &ServerUrl, redirect: &Redirect) -> Result<ServerUrl, String> {
     let Redirect { status, location } = redirect;
     let absolute = resolved(base, location);
@@ -149,20 +152,15 @@ fn resolved(base: &ServerUrl, reference: &str) -> String {
 /// A path without the segments `.` and `..` (RFC 3986, section 5.2.4).
 fn without_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
-    let segments: Vec<_> = path.split('/').skip(1).collect();
-    for (number, segment) in segments.iter().enumerate() {
-        let is_last = number + 1 == segments.len();
-        match *segment {
-            "." | ".." => {
-                if *segment == ".." {
-                    kept.pop();
-                }
-                if is_last {
-                    kept.push("");
-                }
-            }
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
             segment => kept.push(segment),
         }
+    }
+    if path.ends_with("/.") || path.ends_with("/..") {
+        kept.push("");
     }
     format!("/{}", kept.join("/"))
 }
@@ -179,7 +177,7 @@ mod tests {
 
     #[test]
     fn references_are_resolved_as_rfc_3986_says() {
-        // Section 5.4; without what has a scheme of another kind.
+        // The examples of section 5.4, except those with another scheme.
         for (reference, url) in [
             ("g", "ws://a/b/c/g"),
             ("./g", "ws://a/b/c/g"),
@@ -225,16 +223,16 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_no_url_is_told() {
+    fn an_invalid_target_is_an_error() {
         for location in ["ftp://b/x", "https://", "http://user:secret@b:99999", "/ä"] {
-            let told = to("ws://a", location).unwrap_err();
+            let error = to("ws://a", location).unwrap_err();
             let start = "the server answered 302 Found and redirects to ";
-            assert!(told.starts_with(start) && !told.contains("secret"), "{told}");
+            assert!(error.starts_with(start) && !error.contains("secret"), "{error}");
         }
     }
 
     #[test]
-    fn another_server_does_not_get_what_was_meant_for_the_first() {
+    fn another_server_does_not_get_the_credentials_of_the_first() {
         let start = Endpoint::new("ws://user:secret@a/x".parse().unwrap());
         let mut with_headers = start.clone();
         for name in [AUTHORIZATION, COOKIE, HOST] {

@@ -1,5 +1,5 @@
-//! A WebSocket over the codec of `proto`: for what tungstenite hides, such as single frames, the
-//! bytes of a frame, and the exact end of a connection.
+//! A WebSocket over the codec of `proto`. It shows what tungstenite hides: single frames, the bytes
+//! of a frame, and the exact end of a connection.
 
 use std::{io, mem};
 
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use super::ending::Ending;
 use super::stream::Stream;
 
-/// Room for a read, in bytes.
+/// Size of a read after one that filled the buffer, in bytes.
 const READ: usize = 16 * 1024;
 
-/// Room for the reads of a connection over which little comes, in bytes.
+/// Size of any other read, in bytes.
 const FIRST_READ: usize = 512;
 
 /// The client's end of a WebSocket.
@@ -22,10 +22,10 @@ const FIRST_READ: usize = 512;
 pub struct Socket<S = Stream> {
     stream: S,
     decoder: Decoder,
-    /// Received bytes; those before `start` are decoded.
+    /// Received bytes; the bytes before `start` are decoded.
     input: Vec<u8>,
     start: usize,
-    /// Bytes that the stream has not taken yet.
+    /// Bytes that the stream has not accepted yet.
     output: Vec<u8>,
     /// Whether a Close frame was sent, which is the last frame (RFC 6455, section 5.5.1).
     is_closing: bool,
@@ -37,8 +37,8 @@ pub(crate) fn mask() -> Mask {
 }
 
 impl<S> Socket<S> {
-    /// A socket over a stream whose upgrade is complete. `early` are the bytes that came right
-    /// behind the answer; messages may have `max_message` bytes.
+    /// A socket over an upgraded stream. `early` holds the bytes received together with the answer;
+    /// messages may have `max_message` bytes.
     pub(crate) fn new(stream: S, early: Vec<u8>, max_message: usize) -> Self {
         let decoder = Decoder::new(Role::Client, max_message);
         Self { stream, decoder, input: early, start: 0, output: Vec::new(), is_closing: false }
@@ -60,8 +60,8 @@ impl<S> Socket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// The next message. Ping and Close frames are answered by the way. Nothing is lost if the
-    /// future is dropped.
+    /// The next message. Answers Ping and Close frames. Cancel-safe: dropping the future loses
+    /// nothing.
     ///
     /// # Errors
     /// How the connection ended.
@@ -84,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let is_filled = !self.input.is_empty() && self.input.len() == self.input.capacity();
         self.input.drain(..self.start);
         self.start = 0;
-        // Thousands of connections over which little comes are to hold little memory.
+        // Thousands of quiet connections must hold little memory.
         self.input.reserve(if is_filled { READ } else { FIRST_READ });
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(Ending::Lost(None)),
@@ -93,8 +93,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// A Close frame that answers none is answered with the same status code (RFC 6455, section
-    /// 5.5.1).
+    /// Answers a Close frame with the same status code, unless a Close frame was sent before (RFC
+    /// 6455, section 5.5.1).
     async fn answer_close(&mut self, close: Option<Close<'static>>) -> Ending {
         if !mem::replace(&mut self.is_closing, true) {
             let code = close.as_ref().map_or(CloseCode::NORMAL, |close| close.code);
@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.flush().await.map_err(Ending::of_io)
     }
 
-    /// Sends bytes as they are, which need not be valid frames.
+    /// Sends bytes unchanged, which need not be valid frames.
     ///
     /// # Errors
     /// How the connection ended.
@@ -124,8 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.flush().await.map_err(Ending::of_io)
     }
 
-    /// The end that the server told before it broke the connection off, while this end was still
-    /// sending; `None` if it told none.
+    /// The Close frame that the server sent before it reset the connection during a send, if any.
     pub(crate) async fn last_close(&mut self) -> Option<Ending> {
         self.output.clear();
         loop {
@@ -149,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.stream.flush().await
     }
 
-    /// Waits until the server ends the stream, and drops what it still sends.
+    /// Waits until the server ends the stream, and drops the bytes that still arrive.
     ///
     /// # Errors
     /// When the stream ends in another way, such as a reset.
@@ -157,19 +156,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         copy(&mut self.stream, &mut sink()).await.map(|_| ())
     }
 
-    /// Closes the connection as its ending asks for; takes [`CLOSE_TIMEOUT`] at most.
+    /// Closes the connection with the Close frame of `ending`, within [`CLOSE_TIMEOUT`].
     pub async fn close(mut self, ending: &Ending) {
         if let Some(Close { code, reason }) = ending.close()
             && !mem::replace(&mut self.is_closing, true)
         {
             encode_close(&mut self.output, code, &reason, Some(mask()));
         }
-        // Whatever fails here, the connection is over.
+        // After an error there is nothing left to close.
         let _ = timeout(CLOSE_TIMEOUT, async {
             self.flush().await?;
             while self.receive().await.is_ok() {}
-            // To close a socket with unread bytes in it resets the connection, and the Close frame
-            // may then be lost on its way.
+            // The kernel resets a connection that is closed with unread bytes, and the server may
+            // then lose the Close frame.
             self.stream.shutdown().await?;
             self.end().await
         })
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_come_as_they_arrive() {
+    async fn messages_are_received_in_order_and_pings_answered() {
         let (mut socket, mut far) = pair(b"\x81\x02hi\x89");
         assert_eq!(socket.receive().await.unwrap(), Message::Text("hi".into()));
         far.write_all(b"\x01p\x82\x01b").await.unwrap();
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_end_is_told_as_it_was() {
+    async fn each_end_has_its_ending() {
         let (mut socket, mut far) = pair(b"");
         far.write_all(b"\x88\x04\x03\xe9so").await.unwrap();
         let ending = socket.receive().await.unwrap_err();
@@ -234,14 +233,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_server_told_before_it_broke_off_is_heard() {
-        for (told, heard) in [(&b"\x81\x01x\x88\x02\x03\xf1"[..], true), (b"\x81\x01x", false)] {
+    async fn a_close_frame_before_a_reset_is_found() {
+        for (sent, has_close) in [(&b"\x81\x01x\x88\x02\x03\xf1"[..], true), (b"\x81\x01x", false)]
+        {
             let (mut socket, mut far) = pair(b"");
-            far.write_all(told).await.unwrap();
+            far.write_all(sent).await.unwrap();
             drop(far);
             assert!(matches!(socket.send(Opcode::Text, b"x").await, Err(Ending::Lost(_))));
             let close = socket.last_close().await.map(|ending| ending.to_string());
-            assert_eq!(close.as_deref(), heard.then_some("closed by the server (1009)"));
+            assert_eq!(close.as_deref(), has_close.then_some("closed by the server (1009)"));
         }
     }
 

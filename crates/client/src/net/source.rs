@@ -1,4 +1,4 @@
-//! The local addresses that many connections come from.
+//! The local addresses to connect from.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,14 +14,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// These addresses in turn, or the choice of the kernel if there are none. Many connections to
-    /// a loopback address come from several of the like then.
+    /// These addresses in turn. Without addresses, the kernel chooses one, except that many
+    /// connections to an IPv4 loopback address come from 127.0.0.1, 127.0.0.2 and so on.
     #[must_use]
     pub fn new(addresses: Vec<IpAddr>, connections: u64) -> Self {
         Self { addresses, connections }
     }
 
-    /// Local address to bind a connection to; `None` leaves the choice to the kernel.
+    /// Local address of connection `number` to `target`; `None` leaves the choice to the kernel.
     pub(crate) fn source(&self, number: u64, target: IpAddr) -> Option<IpAddr> {
         if !self.addresses.is_empty() {
             let fits = |source: &&IpAddr| source.is_ipv4() == target.is_ipv4();
@@ -66,7 +66,7 @@ mod tests {
         ] {
             assert_eq!(from(&sources, 3, number, target).unwrap(), source);
         }
-        // Connecting from the address fails, with a clear error.
+        // Without an address of the right family, the attempt to connect fails with a clear error.
         assert_eq!(from(&["::1"], 3, 1, "127.0.0.1").unwrap(), "::1");
     }
 }

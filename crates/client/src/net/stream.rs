@@ -1,5 +1,5 @@
-//! The bytes below a WebSocket: TCP or a Unix socket, or TLS over either. With a proxy that speaks
-//! TLS, there may be TLS over TLS. Over all of these, messages may be compressed.
+//! The byte stream below a WebSocket: TCP or a Unix socket, TLS over either, TLS over the TLS of a
+//! proxy, and the compression of messages over any of these.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,7 +20,7 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over another stream.
     Tls(Box<TlsStream<Stream>>),
-    /// Compressed messages over another stream (`--compress`).
+    /// Compression of messages over another stream (`--compress`).
     Deflate(Box<Deflate<Stream>>),
 }
 
@@ -37,7 +37,7 @@ impl Stream {
     }
 }
 
-/// Calls a method of whichever stream it is.
+/// Calls a method of the inner stream.
 macro_rules! delegate {
     ($stream:expr, $method:ident($($arg:expr),*)) => {
         match $stream.get_mut() {

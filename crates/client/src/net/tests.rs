@@ -1,4 +1,4 @@
-//! What a connection tells about how it was made.
+//! Phases and address of a connection.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -7,13 +7,13 @@ use tokio_tungstenite::accept_async;
 use super::*;
 use proxy::choice::{Proxies, Schemes};
 
-/// Accepts the upgrade of one connection, and holds that until it ends.
+/// Accepts the upgrade over `stream`, and waits for the end of the connection.
 async fn serve(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) {
     let mut socket = accept_async(stream).await.unwrap();
     while let Some(Ok(_)) = futures_util::StreamExt::next(&mut socket).await {}
 }
 
-/// Which phases a connection had: name, proxy, TCP, TLS, upgrade.
+/// Whether each phase has a time: name, proxy, TCP, TLS, upgrade.
 fn had(phases: Phases) -> [bool; 5] {
     let Phases { dns, proxy, tcp, tls, upgrade } = phases;
     [dns, proxy, tcp, tls, upgrade].map(|time| time.is_some())

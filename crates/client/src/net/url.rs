@@ -11,12 +11,12 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::credentials::Credentials;
 use fault::Fault;
 
-/// Schemes with their default ports. `http` and `https` mean the same: that is how a server is
-/// known to a browser.
+/// Schemes with their default ports. `http` and `https` are accepted as well: users copy such URLs
+/// from a browser.
 const PLAIN: (&[&str], u16) = (&["ws", "http"], 80);
 const SECURE: (&[&str], u16) = (&["wss", "https"], 443);
 
-/// Where a server is, and which of its services is meant.
+/// The URL of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
     /// The URL as it was given, without user and password.
@@ -30,19 +30,19 @@ pub struct ServerUrl {
 }
 
 impl ServerUrl {
-    /// A name or an address; that of IPv6 without brackets.
+    /// A name or an address. An IPv6 address has no brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port; 80 where the URL names none, or 443 with TLS.
+    /// The port; without one in the URL, 80, or 443 with TLS.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The name that the certificate of the server has to be for, if the URL asks for TLS.
+    /// The name that the certificate of the server must have; `None` without TLS.
     #[must_use]
     pub fn tls_name(&self) -> Option<&ServerName<'static>> {
         self.tls_name.as_ref()
@@ -60,7 +60,7 @@ impl ServerUrl {
         self.resource.split('?').next().unwrap_or_default()
     }
 
-    /// The value of the header `Host`: with the port unless that is the default (RFC 6455, section
+    /// The value of the header `Host`: with the port, unless it is the default (RFC 6455, section
     /// 4.1).
     #[must_use]
     pub fn host_header(&self) -> String {
@@ -86,16 +86,16 @@ impl FromStr for ServerUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        parse(text).map_err(|fault| fault.told(text))
+        parse(text).map_err(|fault| fault.explain(text))
     }
 }
 
 fn parse(text: &str) -> Result<ServerUrl, Fault> {
     let (scheme, rest) = text.split_once("://").ok_or(Fault::NoScheme)?;
-    let is_of =
-        |(names, _): (&[&str], u16)| names.iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    let (_, default_port) =
-        [PLAIN, SECURE].into_iter().find(|scheme| is_of(*scheme)).ok_or(Fault::Scheme)?;
+    let (_, default_port) = [PLAIN, SECURE]
+        .into_iter()
+        .find(|(names, _)| names.iter().any(|name| scheme.eq_ignore_ascii_case(name)))
+        .ok_or(Fault::Scheme)?;
     let (authority, resource) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (userinfo, address) = match authority.rsplit_once('@') {
         Some((userinfo, address)) => (Some(userinfo), address),
@@ -126,7 +126,7 @@ fn parse(text: &str) -> Result<ServerUrl, Fault> {
     })
 }
 
-/// The host, without brackets, and what stands behind the colon.
+/// Splits an address into the host, without brackets, and the port.
 pub(super) fn host_and_port(address: &str) -> Result<(&str, Option<&str>), Fault> {
     if let Some(bracketed) = address.strip_prefix('[') {
         let fault = || Fault::Host(address.into());
@@ -153,14 +153,13 @@ pub(super) fn host_and_port(address: &str) -> Result<(&str, Option<&str>), Fault
     }
 }
 
-/// Letters, digits and what else occurs in the names of hosts and containers; an IPv4 address
-/// looks the same.
+/// Whether a host name, the name of a container or an IPv4 address may have this byte.
 fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
 }
 
 pub(super) fn parse_port(digits: &str) -> Result<u16, Fault> {
-    // A number type would take a sign as well.
+    // `parse` would accept a sign.
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     let port = digits.parse().ok().filter(|&port| are_digits && port > 0);
     port.ok_or_else(|| Fault::Port(digits.into()))
@@ -226,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_with_what_to_do() {
-        for (text, told) in [
+    fn each_fault_is_explained() {
+        for (text, expected) in [
             (
                 "",
                 "allowed is ws://HOST[:PORT][/PATH], or wss:// for TLS, such as ws://localhost:8765",
@@ -282,7 +281,7 @@ mod tests {
             ("ws://user:secret%@server", "a % in its user or password "),
         ] {
             let error = text.parse::<ServerUrl>().unwrap_err();
-            assert!(error.starts_with(told), "{text}: {error}");
+            assert!(error.starts_with(expected), "{text}: {error}");
             assert!(!error.chars().any(char::is_control), "{text}: {error:?}");
         }
     }
@@ -325,7 +324,7 @@ mod tests {
         }
 
         #[test]
-        fn an_accepted_url_can_be_asked_for(
+        fn an_accepted_url_fits_into_a_request(
             scheme in "wss?|https?",
             rest in "[a-z\\[\\]:0-9/?.@#%]{0,12}",
         ) {

@@ -1,11 +1,11 @@
 //! Outages of a server: when and how each began, and the likely cause.
 //!
-//! [`activity`] tracks the age and silence of a connection, [`seen`] classifies its end, [`ledger`]
-//! keeps the outages, and [`mod@cause`] infers the common cause of all ends.
+//! [`activity`] tracks the age and silence of a connection, [`seen`] classifies its end,
+//! [`history`] keeps the outages, and [`mod@cause`] infers the common cause of all ends.
 
 pub mod activity;
 pub mod cause;
-pub mod ledger;
+pub mod history;
 mod report;
 pub mod seen;
 
@@ -30,9 +30,9 @@ pub struct Outage {
     pub length: Duration,
     /// The connection whose end began the outage, if any.
     pub cut: Option<Cut>,
-    /// The server that was there before, of those that tell which they are.
+    /// The instance that answered before, if the server names its instance.
     pub before: Option<String>,
-    /// The server that was there after.
+    /// The instance that answered after.
     pub after: Option<String>,
     /// Whether a reply ended the outage. Otherwise the client stopped first.
     pub is_over: bool,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Outage;
 use super::cause::Cause;
-use super::ledger::Ledger;
+use super::history::History;
 use super::seen::Seen;
 use crate::record;
 use crate::words::seconds;
@@ -65,15 +65,11 @@ impl Outage {
         let began = DateTime::<Local>::from(self.began_at()).format("%d-%m-%Y %H:%M:%S");
         let length = seconds(self.length);
         let goes_on = if self.is_over { "" } else { " and going on" };
-        let connection = match self.cut {
-            Some(cut) => format!(
-                "; connected for {}, silent for {} (received) and {} (sent)",
-                seconds(cut.age),
-                seconds(cut.silent_received),
-                seconds(cut.silent_sent)
-            ),
-            None => String::new(),
-        };
+        let connection = self.cut.map_or_else(String::new, |cut| {
+            let [age, received, sent] =
+                [cut.age, cut.silent_received, cut.silent_sent].map(seconds);
+            format!("; connected for {age}, silent for {received} (received) and {sent} (sent)")
+        });
         let servers = match (&self.before, &self.after) {
             (Some(before), Some(after)) => {
                 format!("; {} before, {} after", escape::plain(before), escape::plain(after))
@@ -85,31 +81,30 @@ impl Outage {
     }
 }
 
-impl Ledger {
+impl History {
     /// The statistics of the outages, ready to print; empty without outages.
     #[must_use]
     pub fn report(&self, now: Instant) -> String {
         if self.count() == 0 {
             return String::new();
         }
-        let availability = self.availability(now) * 100.0;
+        let (count, availability) = (self.count(), self.availability(now) * 100.0);
         let (total, longest) = (seconds(self.total()), seconds(self.longest()));
-        let count = self.count();
         let mut report = format!(
             "outages: {count}, {total} in all, longest {longest}, availability {availability:.2}%\n"
         );
         let first = self.past().len().saturating_sub(SHOWN);
         self.past().skip(first).for_each(|outage| report.push_str(&outage.line()));
-        if let Some(line) = self.cause(now).and_then(cause_line).filter(|_| self.cuts() > 1) {
-            report.push_str(&format!("cause: {line}\n"));
+        if let Some(cause) = self.cause(now).filter(|_| self.cuts() > 1) {
+            report.push_str(&format!("cause: {}\n", cause_line(cause)));
         }
         report
     }
 }
 
 /// The cause as a line of text.
-fn cause_line(cause: Cause) -> Option<String> {
-    Some(match cause {
+fn cause_line(cause: Cause) -> String {
+    match cause {
         Cause::Idle(time) => {
             format!("idle timeout: a connection without traffic is cut after {}", seconds(time))
         }
@@ -123,5 +118,5 @@ fn cause_line(cause: Cause) -> Option<String> {
             "none: the cuts fit no idle timeout, no limit of the lifetime and no common instant"
                 .into()
         }
-    })
+    }
 }

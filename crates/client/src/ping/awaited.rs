@@ -6,7 +6,7 @@ use proto::probe::Request;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
-use super::way::Asking;
+use super::kind::Choice;
 
 /// After this time without a Pong, an unknown server is probed with a Ping frame as well; after
 /// half of `PONG_TIMEOUT`, if that is sooner.
@@ -29,9 +29,9 @@ pub(super) struct Awaited {
 impl Awaited {
     /// A ping sent now. If the kind of pings is not settled, a probing Ping frame follows in time
     /// to be answered.
-    pub(super) fn begin(asking: Asking, patience: Duration) -> Self {
+    pub(super) fn begin(choice: Choice, patience: Duration) -> Self {
         let sent = Instant::now();
-        let probe_at = (!asking.is_certain).then(|| sent + PROBE_AFTER.min(patience / 2));
+        let probe_at = (!choice.is_settled).then(|| sent + PROBE_AFTER.min(patience / 2));
         Self { sent, payload: rand::random(), probe_at, lives: false, has_other: false }
     }
 

@@ -1,9 +1,9 @@
-//! What the clock of `/probe` shows: the time within the server, and how the delay varies in each
+//! Times by the clock of `/probe`: the time within the server, and the delay variation of each
 //! direction.
 //!
-//! The clocks of client and server have nothing in common, so the delay of one direction is not
-//! known. How it differs from the delay of the ping before is (RFC 3393, section 4.5): what the
-//! clocks are apart is the same in both.
+//! The clocks of client and server are not synchronized, so the one-way delay is unknown. Its
+//! difference from the delay of the previous ping is known (RFC 3393, section 4.5): the offset
+//! between the clocks cancels out.
 
 use std::time::Duration;
 
@@ -13,27 +13,25 @@ use super::figures::{ServerTimes, Variation};
 
 /// A ping that `/probe` answered.
 #[derive(Clone, Copy, Debug)]
-pub struct Timed {
-    /// When the client sent it.
-    pub sent: Instant,
-    /// When the client had the answer.
-    pub received: Instant,
-    /// The server's clock when it had arrived, in microseconds.
-    pub arrived: u64,
-    /// The server's clock when the answer left, in microseconds.
-    pub left: u64,
+pub(super) struct Timed {
+    /// When the client sent the request.
+    pub(super) sent: Instant,
+    /// When the client received the answer.
+    pub(super) received: Instant,
+    /// The server's clock at the arrival of the request, in microseconds.
+    pub(super) arrived: u64,
+    /// The server's clock at the departure of the answer, in microseconds.
+    pub(super) left: u64,
 }
 
 impl Timed {
-    /// From the client to the client.
-    #[must_use]
-    pub fn round_trip(&self) -> Duration {
+    /// From request to answer, by the clock of the client.
+    pub(super) fn round_trip(&self) -> Duration {
         self.received.duration_since(self.sent)
     }
 
-    /// From arrival to departure; never longer than the round trip, whatever the server says.
-    #[must_use]
-    pub fn in_server(&self) -> Duration {
+    /// From arrival to departure; at most the round trip, whatever the server reports.
+    pub(super) fn in_server(&self) -> Duration {
         Duration::from_micros(self.left.saturating_sub(self.arrived)).min(self.round_trip())
     }
 }
@@ -47,13 +45,14 @@ pub(super) struct Delays {
     total: Duration,
     /// The last ping over the current connection.
     last: Option<Timed>,
+    /// Number of differences between two pings, and the sum of each direction in seconds.
     differences: u32,
     to_server: f64,
     from_server: f64,
 }
 
 impl Delays {
-    /// Another connection may lead to another server, with a clock of its own.
+    /// Notes a new connection, which may lead to another server with another clock.
     pub(super) fn connected(&mut self) {
         self.last = None;
     }
@@ -66,32 +65,32 @@ impl Delays {
         self.total = self.total.saturating_add(server);
         self.count += 1;
         if let Some(last) = self.last.replace(timed) {
-            // Seconds that one end counts between the two pings, and the other end.
-            let between = |later: Instant, earlier| later.duration_since(earlier).as_secs_f64();
-            let counted = |later: u64, earlier: u64| (later as f64 - earlier as f64) / 1e6;
-            let sent = between(timed.sent, last.sent);
-            let received = between(timed.received, last.received);
-            self.to_server += (counted(timed.arrived, last.arrived) - sent).abs();
-            self.from_server += (received - counted(timed.left, last.left)).abs();
+            // Seconds between the two pings, by the clock of the client and of the server.
+            let by_client = |later: Instant, earlier| later.duration_since(earlier).as_secs_f64();
+            let by_server = |later: u64, earlier: u64| (later as f64 - earlier as f64) / 1e6;
+            let sent = by_client(timed.sent, last.sent);
+            let received = by_client(timed.received, last.received);
+            self.to_server += (by_server(timed.arrived, last.arrived) - sent).abs();
+            self.from_server += (received - by_server(timed.left, last.left)).abs();
             self.differences += 1;
         }
     }
 
-    /// Times within the server; `None` unless it tells them.
+    /// Times within the server; `None` without an answer of `/probe`.
     pub(super) fn server_times(&self) -> Option<ServerTimes> {
         let [min, max] = [self.least, self.most].map(|time| time.as_secs_f64());
         let avg = self.total.as_secs_f64() / f64::from(self.count);
         (self.count > 0).then_some(ServerTimes { min, avg, max })
     }
 
-    /// How the delay varies; `None` without two pings over one connection.
+    /// The delay variation; `None` without two pings over one connection.
     pub(super) fn variation(&self) -> Option<Variation> {
         let average = |sum: f64| sum / f64::from(self.differences);
         let (to_server, from_server) = (average(self.to_server), average(self.from_server));
         (self.differences > 0).then_some(Variation { to_server, from_server })
     }
 
-    /// Both in lines; empty without either.
+    /// The lines of the statistics; empty without an answer of `/probe`.
     pub(super) fn report(&self) -> String {
         let millis = |seconds: f64| format!("{:.3}", seconds * 1e3);
         let mut report = String::new();
@@ -113,9 +112,9 @@ impl Delays {
 mod tests {
     use super::*;
 
-    /// A ping sent so many milliseconds after the start, by its delays in microseconds.
+    /// A ping sent `sent` milliseconds after the start, with these delays in microseconds.
     fn timed(start: Instant, sent: u64, to: u64, server: u64, from: u64) -> Timed {
-        // The clock of the server is somewhere else.
+        // The clock of the server has another origin.
         let arrived = 1_700_000_000_000_000 + sent * 1000 + to;
         let sent = start + Duration::from_millis(sent);
         let received = sent + Duration::from_micros(to + server + from);

@@ -1,11 +1,11 @@
-//! The figures of a run. The names are those of the verdict in JSON.
+//! The figures of a run. The field names are those of the verdict in JSON.
 
 use serde::{Serialize, Serializer};
 
 use crate::outage::cause::Cause;
 
 /// All figures of a run. Times are in seconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Completed pings, answered or lost.
     pub sent: u64,
@@ -15,9 +15,9 @@ pub struct Figures {
     pub lost: u64,
     /// Round-trip times; `None` without a reply.
     pub times: Option<Times>,
-    /// Times within the server; `None` unless it tells them, as `/probe` does.
+    /// Times within the server; `None` unless the server reports them, as `/probe` does.
     pub server_times: Option<ServerTimes>,
-    /// How the delay varies in each direction; `None` unless the server tells its clock.
+    /// Delay variation of each direction; `None` unless the server reports its clock.
     pub variation: Option<Variation>,
     /// Number of outages.
     pub outages: u64,

@@ -20,7 +20,7 @@ use crate::words::{counted, seconds};
 const PERIOD: Duration = Duration::from_millis(200);
 
 /// Pings in the sparkline.
-const PICTURE: usize = 24;
+const SPARKLINE: usize = 24;
 
 /// Width of a terminal that does not report one, in columns.
 const COLUMNS: usize = 80;
@@ -63,39 +63,39 @@ impl Live {
 
     /// Records a ping, answered or lost.
     pub(super) fn ping(&self, sent: u64, lost: u64, time: Option<Duration>) {
-        let Some(state) = &self.0 else { return };
-        let state = &mut *state.borrow_mut();
-        (state.sent, state.lost) = (sent, lost);
-        if state.pings.len() >= PICTURE {
-            state.pings.pop_front();
-        }
-        state.pings.push_back(time);
+        self.update(|state| {
+            (state.sent, state.lost) = (sent, lost);
+            if state.pings.len() >= SPARKLINE {
+                state.pings.pop_front();
+            }
+            state.pings.push_back(time);
+        });
     }
 
     /// Updates the percentiles, at a limited rate.
     pub(super) fn times(&self, times: impl FnOnce() -> Option<Times>) {
-        let Some(state) = &self.0 else { return };
-        let state = &mut *state.borrow_mut();
-        let now = Instant::now();
-        if state.computed.is_none_or(|last| now.duration_since(last) >= PERIOD) {
-            (state.times, state.computed) = (times(), Some(now));
-        }
+        self.update(|state| {
+            let now = Instant::now();
+            if state.computed.is_none_or(|last| now.duration_since(last) >= PERIOD) {
+                (state.times, state.computed) = (times(), Some(now));
+            }
+        });
     }
 
     /// Records that the server is up.
     pub(super) fn up(&self) {
-        self.note(None);
+        self.update(|state| (state.since, state.down) = (Instant::now(), None));
     }
 
     /// Records that the server is down, for this reason.
     pub(super) fn down(&self, reason: &str) {
-        self.note(Some(reason.to_owned()));
+        let down = Some(reason.to_owned());
+        self.update(|state| (state.since, state.down) = (Instant::now(), down));
     }
 
-    fn note(&self, down: Option<String>) {
+    fn update(&self, update: impl FnOnce(&mut State)) {
         if let Some(state) = &self.0 {
-            let state = &mut *state.borrow_mut();
-            (state.since, state.down) = (Instant::now(), down);
+            update(&mut state.borrow_mut());
         }
     }
 
@@ -155,12 +155,12 @@ impl State {
             Some(reason) => format!("down {since}: {reason}"),
             None => format!("up {since}"),
         });
-        let line = format!("{}  {}", self.picture(), parts.join(", "));
+        let line = format!("{}  {}", self.sparkline(), parts.join(", "));
         // A line of full width would wrap on some terminals.
         line.chars().take(columns.saturating_sub(1)).collect()
     }
 
-    fn picture(&self) -> String {
+    fn sparkline(&self) -> String {
         let slowest = self.pings.iter().flatten().max().copied().unwrap_or_default();
         let bar = |time: &Duration| {
             let height = time.as_secs_f64() / slowest.as_secs_f64().max(1e-9) * BARS.len() as f64;

@@ -40,34 +40,34 @@ impl Metrics {
     /// # Errors
     /// If a metric name is invalid. None of these names is.
     pub(super) fn start() -> Result<Self> {
-        let options = HistogramOpts::new(
+        let round_trips = HistogramOpts::new(
             "websockets_client_round_trip_seconds",
             "Time from a ping to its reply.",
+        )
+        .buckets(BUCKETS.to_vec());
+        let pings = Opts::new("websockets_client_pings_total", "Pings, by what became of them.");
+        let outages = Opts::new(
+            "websockets_client_outages_total",
+            "Times that the server was not there, by how that began.",
         );
+        let up = Opts::new("websockets_client_up", "1 if the server answered last, 0 if not.");
+        let phases = Opts::new(
+            "websockets_client_connect_seconds",
+            "How long each phase of the last connection took.",
+        );
+        let registry = Registry::new();
         let counts = Counts {
-            registry: Registry::new(),
-            round_trips: Histogram::with_opts(options.buckets(BUCKETS.to_vec()))?,
-            pings: IntCounterVec::new(
-                Opts::new("websockets_client_pings_total", "Pings, by what became of them."),
-                &["result"],
-            )?,
-            outages: IntCounterVec::new(
-                Opts::new(
-                    "websockets_client_outages_total",
-                    "Times that the server was not there, by how that began.",
-                ),
-                &["seen"],
-            )?,
-            up: IntGauge::new("websockets_client_up", "1 if the server answered last, 0 if not.")?,
-            phases: GaugeVec::new(
-                Opts::new(
-                    "websockets_client_connect_seconds",
-                    "How long each phase of the last connection took.",
-                ),
-                &["phase"],
-            )?,
+            round_trips: registered(&registry, Histogram::with_opts(round_trips))?,
+            pings: registered(&registry, IntCounterVec::new(pings, &["result"]))?,
+            outages: registered(&registry, IntCounterVec::new(outages, &["seen"]))?,
+            up: registered(&registry, IntGauge::with_opts(up))?,
+            phases: registered(&registry, GaugeVec::new(phases, &["phase"]))?,
+            registry,
         };
-        counts.register()?;
+        // `rate()` needs the sample of 0 before the first event.
+        for result in ["received", "lost"] {
+            let _ = counts.pings.with_label_values(&[result]);
+        }
         Ok(Self(Some(counts)))
     }
 
@@ -121,19 +121,11 @@ impl Metrics {
     }
 }
 
-impl Counts {
-    fn register(&self) -> Result<()> {
-        // `rate()` needs the sample of 0 before the first event.
-        ["received", "lost"].iter().for_each(|result| _ = self.pings.with_label_values(&[result]));
-        let collectors: [Box<dyn Collector>; 5] = [
-            Box::new(self.round_trips.clone()),
-            Box::new(self.pings.clone()),
-            Box::new(self.outages.clone()),
-            Box::new(self.up.clone()),
-            Box::new(self.phases.clone()),
-        ];
-        collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
-    }
+/// Registers a new metric.
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, new: Result<C>) -> Result<C> {
+    let metric = new?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 #[cfg(test)]

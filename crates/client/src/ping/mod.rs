@@ -1,6 +1,6 @@
 //! Pings a server until a stop signal, across restarts and failures of the server.
 //!
-//! [`session`] pings over one connection, [`way`] chooses the kind of pings,
+//! [`session`] pings over one connection, [`kind`] chooses the kind of pings,
 //! [`backoff`](crate::backoff) is the pause before the next connection, [`limits`] ends a run by
 //! count or deadline. [`reporter`] counts ([`stats`]), logs changes of the server's state
 //! ([`link`]), and feeds the outputs: [`lines`] on stdout, the [`live`] line of a terminal,
@@ -13,6 +13,7 @@ pub mod condition;
 mod delays;
 mod exporter;
 pub mod figures;
+pub mod kind;
 pub mod limits;
 pub mod lines;
 pub mod link;
@@ -23,7 +24,6 @@ pub mod session;
 pub mod stats;
 pub mod throttle;
 mod verdict;
-pub mod way;
 
 use std::io::{self, IsTerminal};
 use std::pin::{Pin, pin};
@@ -42,8 +42,9 @@ use crate::backoff::Backoff;
 use crate::mode::Verdict;
 use crate::net::ending::Ending;
 use crate::net::{self, ConnectError, Connected, Endpoint};
-use crate::stdout::{self, Output, Writer};
+use crate::stdout::{self, Output, Writer, unwritable};
 use condition::Conditions;
+use kind::Choice;
 use limits::Limits;
 use lines::Style;
 use live::Live;
@@ -52,7 +53,6 @@ use reporter::{Reporter, Sinks};
 use session::{Pings, Session};
 use stats::Stats;
 use verdict::{Judgement, RunEnd};
-use way::Asking;
 
 /// The server and the settings of a run.
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
     let pinger = Pinger {
         connect: async || net::connect(&options.endpoint).await,
         pings: options.pings(),
-        asking: Asking::begin(options.with_frames, options.is_probe()),
+        choice: Choice::begin(options.with_frames, options.is_probe()),
         backoff: Backoff::default(),
         reporter: Reporter::new(&options.endpoint, options.limits, sinks, stats),
     };
@@ -167,16 +167,11 @@ where
     stdout::unless_closed(written).map_err(unwritable).map(|()| judgement.verdict())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
-fn unwritable(error: io::Error) -> String {
-    format!("cannot write to stdout: {error}")
-}
-
 /// Pings over one connection after the other.
 struct Pinger<C> {
     connect: C,
     pings: Pings,
-    asking: Asking,
+    choice: Choice,
     backoff: Backoff,
     reporter: Reporter,
 }
@@ -195,7 +190,7 @@ where
                 outcome = &mut over => return Some(outcome),
                 connected = (self.connect)() => connected,
             };
-            let asked = match connected {
+            let retry_after = match connected {
                 Ok(connected) => match self.run_connection(connected, over.as_mut()).await {
                     Some(outcome) => return Some(outcome),
                     None => None,
@@ -211,7 +206,7 @@ where
             select! {
                 biased;
                 outcome = &mut over => return Some(outcome),
-                () = sleep(self.backoff.next(rand::random(), asked)) => {}
+                () = sleep(self.backoff.next(rand::random(), retry_after)) => {}
             }
         }
     }
@@ -225,7 +220,7 @@ where
         let Connected { socket, address, phases } = connected;
         self.reporter.connected(address.to_string(), phases);
         let made = Instant::now();
-        let mut session = Session::new(socket, self.pings.clone(), self.asking);
+        let mut session = Session::new(socket, self.pings.clone(), self.choice);
         let ending = select! {
             biased;
             outcome = over => {
@@ -234,7 +229,7 @@ where
             }
             ending = session.run(&mut self.reporter) => ending,
         };
-        self.asking = session.asking();
+        self.choice = session.choice();
         if !matches!(ending, Ending::Stopped)
             && self.reporter.lost_connection(&ending, session.activity())
         {

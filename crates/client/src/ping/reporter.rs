@@ -6,21 +6,22 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::delays::{Delays, Timed};
 use super::figures::Figures;
+use super::kind::Unfit;
 use super::limits::Limits;
 use super::lines::{Lines, Style};
 use super::link::{Link, Up};
 use super::live::Live;
 use super::metrics::Metrics;
-use super::stats::{Stats, Timed};
+use super::stats::Stats;
 use super::verdict::Judgement;
-use super::way::Unfit;
 use crate::connection::Connection;
 use crate::net::ending::Ending;
 use crate::net::{ConnectError, Endpoint, Phases};
 use crate::outage::Outage;
 use crate::outage::activity::Activity;
-use crate::outage::ledger::Ledger;
+use crate::outage::history::History;
 use crate::outage::seen::Seen;
 use crate::record;
 use crate::stdout::{Output, Writer};
@@ -35,7 +36,8 @@ pub struct Reporter {
     live: Live,
     metrics: Metrics,
     stats: Stats,
-    ledger: Ledger,
+    delays: Delays,
+    history: History,
     link: Link,
     /// The current connection, until its first reply.
     connection: Option<Connection>,
@@ -68,7 +70,8 @@ impl Reporter {
             live,
             metrics,
             stats,
-            ledger: Ledger::new(started),
+            delays: Delays::default(),
+            history: History::new(started),
             link: Link::default(),
             connection: None,
             limits,
@@ -79,14 +82,14 @@ impl Reporter {
 
     /// Reports an opened connection.
     pub fn connected(&mut self, address: String, phases: Phases) {
-        self.ledger.made(Instant::now());
+        self.history.connected(Instant::now());
         self.connection = Some(Connection::new(address, phases));
-        self.stats.connected();
+        self.delays.connected();
     }
 
-    /// Reports which of several servers is at the other end of the connection.
-    pub(super) fn met(&mut self, instance: &str) {
-        self.ledger.met(instance);
+    /// Reports the instance at the other end of the connection.
+    pub(super) fn identified(&mut self, instance: &str) {
+        self.history.identified(instance);
         if let Some(connection) = &mut self.connection {
             connection.instance = Some(instance.to_owned());
         }
@@ -94,7 +97,7 @@ impl Reporter {
 
     /// Reports a ping that `/probe` answered.
     pub(super) fn probed(&mut self, timed: Timed) {
-        self.stats.timed(timed);
+        self.delays.add(timed);
         let server = timed.in_server();
         let text = format!("Pong, {:.3} ms in the server", server.as_secs_f64() * 1e3);
         self.answered(&text, timed.round_trip(), Some(server));
@@ -149,7 +152,7 @@ impl Reporter {
 
     fn note_pong(&mut self) {
         self.note_connection(true);
-        if let Some(outage) = self.ledger.answered(Instant::now()) {
+        if let Some(outage) = self.history.answered(Instant::now()) {
             self.record_outage(&outage);
         }
         let event = match self.link.pong(Instant::now()) {
@@ -195,13 +198,13 @@ impl Reporter {
     /// Reports a failed attempt to connect.
     pub fn connect_failed(&mut self, error: &ConnectError) {
         self.failed += 1;
-        let present = self.ledger.count();
-        self.ledger.refused(Instant::now(), error.to_string());
-        self.note_outage(present, Seen::Refused);
+        if self.history.refused(Instant::now(), error.to_string()) {
+            self.note_outage(Seen::Refused);
+        }
         let event = format!("cannot connect to {}: {error}", self.url);
         let next = match error.retry_after() {
-            Some(asked) if !asked.is_zero() => {
-                format!("trying again after {}, as the server asks", seconds(asked))
+            Some(pause) if !pause.is_zero() => {
+                format!("trying again after {}, as the server asks", seconds(pause))
             }
             _ => self.next_try().into(),
         };
@@ -212,10 +215,10 @@ impl Reporter {
     /// connection.
     pub fn lost_connection(&mut self, ending: &Ending, activity: &Activity) -> bool {
         self.note_connection(false);
-        if let Some(seen) = Seen::of(ending) {
-            let outages = self.ledger.count();
-            self.ledger.ended(Instant::now(), seen, ending.to_string(), activity);
-            self.note_outage(outages, seen);
+        if let Some(seen) = Seen::of(ending)
+            && self.history.ended(Instant::now(), seen, ending.to_string(), activity)
+        {
+            self.note_outage(seen);
         }
         let was_up = self.link.is_up();
         let event = format!("lost the connection to {}: {ending}", self.url);
@@ -223,7 +226,7 @@ impl Reporter {
         was_up
     }
 
-    /// What comes after a failure.
+    /// The end of an event about a failure.
     fn next_try(&self) -> &'static str {
         if self.is_complete() {
             ""
@@ -234,11 +237,9 @@ impl Reporter {
         }
     }
 
-    /// Shows an outage, if one began since the count was `before`.
-    fn note_outage(&self, before: u64, seen: Seen) {
-        if self.ledger.count() > before
-            && let Some(outage) = self.ledger.present()
-        {
+    /// Shows the outage that has just begun.
+    fn note_outage(&self, seen: Seen) {
+        if let Some(outage) = self.history.present() {
             self.live.down(&outage.reason);
             self.metrics.outage(seen);
         }
@@ -246,35 +247,39 @@ impl Reporter {
 
     fn lost(&mut self, event: &str, next: &str) {
         self.metrics.up(false);
-        // What a server says about itself may be a sentence with a full stop.
-        let told = match next {
+        // The reason of a server may end with a full stop.
+        let event = match next {
             "" => event.to_owned(),
             next => format!("{}; {next}", event.trim_end_matches('.')),
         };
         if self.link.lost(Instant::now()) {
-            warn!("{told}");
+            warn!("{event}");
         } else {
-            debug!("{told}");
+            debug!("{event}");
         }
     }
 
     /// All figures of the run.
     pub(super) fn figures(&self) -> Figures {
-        let (ledger, now) = (&self.ledger, Instant::now());
+        let (history, now) = (&self.history, Instant::now());
         Figures {
             sent: self.stats.sent(),
             received: self.stats.received_count(),
             lost: self.stats.lost_count(),
             times: self.stats.times(),
-            server_times: self.stats.server_times(),
-            variation: self.stats.variation(),
-            outages: ledger.count(),
-            cuts: ledger.cuts(),
-            outage_total: record::seconds(ledger.total()),
-            outage_longest: record::seconds(ledger.longest()),
+            server_times: self.delays.server_times(),
+            variation: self.delays.variation(),
+            outages: history.count(),
+            cuts: history.cuts(),
+            outage_total: record::seconds(history.total()),
+            outage_longest: record::seconds(history.longest()),
             // The availability of a server that never answered is 0.
-            availability: if self.stats.has_received() { ledger.availability(now) } else { 0.0 },
-            cause: ledger.cause(now),
+            availability: if self.stats.received_count() > 0 {
+                history.availability(now)
+            } else {
+                0.0
+            },
+            cause: history.cause(now),
         }
     }
 
@@ -286,7 +291,7 @@ impl Reporter {
     /// Ends the outage in progress and records the last connection.
     pub(super) fn stop(&mut self) {
         self.note_connection(false);
-        if let Some(outage) = self.ledger.stopped(Instant::now()) {
+        if let Some(outage) = self.history.stopped(Instant::now()) {
             self.record_outage(&outage);
         }
     }
@@ -295,13 +300,14 @@ impl Reporter {
     pub(crate) fn report(&self) -> String {
         let is_detailed = self.lines.style() != Style::Plain;
         let mut report = self.stats.report(&self.url, self.started.elapsed(), is_detailed);
+        report.push_str(&self.delays.report());
         if self.failed > 0 && is_detailed {
             let tries = counted(self.failed, "try");
             report.push_str(&format!("{} to connect failed\n", tries.replace("trys", "tries")));
         }
         // For a server that never answered, outages and availability have no meaning.
-        if self.stats.has_received() {
-            report.push_str(&self.ledger.report(Instant::now()));
+        if self.stats.received_count() > 0 {
+            report.push_str(&self.history.report(Instant::now()));
         }
         report
     }

@@ -12,9 +12,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::awaited::{Awaited, Received};
+use super::delays::Timed;
+use super::kind::{Choice, Kind, Meaning, Unfit};
 use super::reporter::Reporter;
-use super::stats::Timed;
-use super::way::{Asking, Meaning, Unfit, Way};
 use crate::net::closing;
 use crate::net::ending::Ending;
 use crate::outage::activity::Activity;
@@ -22,7 +22,7 @@ use crate::words::bytes;
 
 /// Longest wait for room on stdout before the next ping, in addition to the lag. A slow reader
 /// slows the pings down; a blocked reader loses lines.
-const HELD_UP: Duration = Duration::from_secs(1);
+const STALL: Duration = Duration::from_secs(1);
 
 /// Printed text of a reply to a Ping frame.
 const PONG_FRAME: &str = "Pong frame";
@@ -43,7 +43,7 @@ pub struct Pings {
 pub struct Session<S> {
     socket: WebSocketStream<S>,
     pings: Pings,
-    asking: Asking,
+    choice: Choice,
     activity: Activity,
     /// The ping in flight.
     awaited: Option<Awaited>,
@@ -51,14 +51,14 @@ pub struct Session<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// A session over an upgraded stream.
-    pub fn new(socket: WebSocketStream<S>, pings: Pings, asking: Asking) -> Self {
+    pub fn new(socket: WebSocketStream<S>, pings: Pings, choice: Choice) -> Self {
         let activity = Activity::new(Instant::now());
-        Self { socket, pings, asking, activity, awaited: None }
+        Self { socket, pings, choice, activity, awaited: None }
     }
 
-    /// The kind of pings, and whether it is settled.
-    pub fn asking(&self) -> Asking {
-        self.asking
+    /// The kind of pings, and whether the choice is final.
+    pub fn choice(&self) -> Choice {
+        self.choice
     }
 
     /// Times of the last frames over the connection.
@@ -84,20 +84,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Sends a ping and waits for its answer.
     async fn ping(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
-        let awaited = Awaited::begin(self.asking, self.pings.patience);
+        let awaited = Awaited::begin(self.choice, self.pings.patience);
         self.awaited = Some(awaited);
         let deadline = awaited.sent + self.pings.patience;
-        self.send(match self.asking.way {
-            Way::Message => Message::Text(self.pings.text.clone()),
-            Way::Probe => Message::text(awaited.request()),
-            Way::Frame => awaited.frame(),
+        self.send(match self.choice.kind {
+            Kind::Message => Message::Text(self.pings.text.clone()),
+            Kind::Probe => Message::text(awaited.request()),
+            Kind::Frame => awaited.frame(),
         })
         .await?;
         while let Some(awaited) = self.awaited {
             let until = awaited.probe_at.unwrap_or(deadline).min(deadline);
             let received = timeout_at(until, self.receive()).await;
-            // `timeout` does not fire while a text is always ready to read, so the deadline is
-            // checked here.
+            // `timeout_at` does not fire while a frame is always ready to read, hence this check.
             if Instant::now() >= deadline {
                 return self.give_up(reporter);
             }
@@ -133,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Handles a reply that is overdue.
     fn give_up(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         match self.awaited {
-            Some(Awaited { lives: true, has_other, .. }) if self.asking.way != Way::Frame => {
+            Some(Awaited { lives: true, has_other, .. }) if self.choice.kind != Kind::Frame => {
                 let unfit = if has_other { Unfit::OtherText } else { Unfit::Nothing };
                 self.switch(unfit, reporter);
                 Ok(())
@@ -145,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Switches to Ping frames. The message in flight counts as never sent.
     fn switch(&mut self, unfit: Unfit, reporter: &mut Reporter) {
         self.awaited = None;
-        self.asking = Asking { way: Way::Frame, is_certain: true };
+        self.choice = Choice { kind: Kind::Frame, is_settled: true };
         reporter.switched(unfit);
     }
 
@@ -159,31 +158,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn take_text(&mut self, text: &str, reporter: &mut Reporter) {
-        if self.asking.way == Way::Probe
+        if self.choice.kind == Kind::Probe
             && let Ok(Hello { instance, .. }) = serde_json::from_str(text)
         {
-            return reporter.met(&instance[..instance.floor_char_boundary(MAX_INSTANCE)]);
+            return reporter.identified(&instance[..instance.floor_char_boundary(MAX_INSTANCE)]);
         }
         let Some(awaited) = &mut self.awaited else { return reporter.unsolicited(text) };
-        if self.asking.way == Way::Frame {
+        if self.choice.kind == Kind::Frame {
             return reporter.unsolicited(text);
         }
-        match meaning(text, self.asking.way, awaited, &self.pings) {
+        match meaning(text, self.choice.kind, awaited, &self.pings) {
             Meaning::Pong => {
                 reporter.received(text, awaited.sent.elapsed());
-                self.asking.is_certain = true;
+                self.choice.is_settled = true;
                 self.awaited = None;
             }
             Meaning::Probed(pong) => {
                 probed(awaited, pong, reporter);
-                self.asking.is_certain = true;
+                self.choice.is_settled = true;
                 self.awaited = None;
             }
             Meaning::Error => {
                 reporter.refused(text);
                 self.awaited = None;
             }
-            Meaning::Echo if !self.asking.is_certain => {
+            Meaning::Echo if !self.choice.is_settled => {
                 reporter.unsolicited(text);
                 self.switch(Unfit::Echo, reporter);
             }
@@ -202,24 +201,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         else {
             return;
         };
-        match self.asking.way {
-            Way::Frame => {
+        match self.choice.kind {
+            Kind::Frame => {
                 reporter.received(PONG_FRAME, awaited.sent.elapsed());
                 self.awaited = None;
             }
-            Way::Message | Way::Probe if awaited.has_other => {
+            Kind::Message | Kind::Probe if awaited.has_other => {
                 self.switch(Unfit::OtherText, reporter);
             }
-            Way::Message | Way::Probe => awaited.lives = true,
+            Kind::Message | Kind::Probe => awaited.lives = true,
         }
     }
 
-    /// Waits for the lag between two pings and for room on stdout. The socket is read meanwhile, so
+    /// Waits for the lag between two pings, and for room on stdout. Reads the socket meanwhile, so
     /// that Ping frames are answered and the end of the connection is detected at once.
     async fn rest(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         self.read_until(Instant::now() + self.pings.lag, reporter).await?;
         let output = reporter.output();
-        let held_up = Instant::now() + HELD_UP;
+        let held_up = Instant::now() + STALL;
         select! {
             biased;
             () = output.room() => Ok(()),
@@ -275,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Whether the server is known to answer the message of this project, which has no binary
     /// frames.
     fn answers_messages(&self) -> bool {
-        self.asking.is_certain && self.asking.way != Way::Frame
+        self.choice.is_settled && self.choice.kind != Kind::Frame
     }
 
     /// Closes the connection in the way that `ending` requires, within
@@ -287,25 +286,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.awaited = None;
             reporter.lost_ping();
         }
-        let Self { socket, asking, pings, mut awaited, .. } = self;
+        let Self { socket, choice, pings, mut awaited, .. } = self;
         let late = async |message| {
-            let Some(late) = awaited else { return };
-            let text = match (asking.way, message) {
-                (Way::Frame, Message::Pong(pong)) if *pong == late.payload => PONG_FRAME.into(),
-                (Way::Message | Way::Probe, Message::Text(text)) => {
-                    match meaning(&text, asking.way, &late, &pings) {
-                        Meaning::Pong => text,
-                        Meaning::Probed(pong) => {
-                            awaited = None;
-                            return probed(&late, pong, reporter);
-                        }
+            let Some(ping) = awaited else { return };
+            let time = ping.sent.elapsed();
+            match (choice.kind, message) {
+                (Kind::Frame, Message::Pong(pong)) if *pong == ping.payload => {
+                    reporter.received(PONG_FRAME, time);
+                }
+                (Kind::Message | Kind::Probe, Message::Text(text)) => {
+                    match meaning(&text, choice.kind, &ping, &pings) {
+                        Meaning::Pong => reporter.received(&text, time),
+                        Meaning::Probed(pong) => probed(&ping, pong, reporter),
                         _ => return,
                     }
                 }
                 _ => return,
-            };
+            }
             awaited = None;
-            reporter.received(&text, late.sent.elapsed());
         };
         closing::close(socket, ending, late).await;
         if awaited.is_some() {
@@ -315,10 +313,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 /// The meaning of a text while a ping of this kind waits for its answer.
-fn meaning(text: &str, way: Way, awaited: &Awaited, pings: &Pings) -> Meaning {
-    match way {
-        Way::Probe => Meaning::of_probe(text, &awaited.request(), awaited.number()),
-        Way::Message | Way::Frame => Meaning::of(text, &pings.text),
+fn meaning(text: &str, kind: Kind, awaited: &Awaited, pings: &Pings) -> Meaning {
+    match kind {
+        Kind::Probe => Meaning::of_probe(text, &awaited.request(), awaited.number()),
+        Kind::Message | Kind::Frame => Meaning::of(text, &pings.text),
     }
 }
 

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::{CreationError, Histogram};
 
-use super::delays::Delays;
-pub use super::delays::Timed;
-use super::figures::{ServerTimes, Times, Variation};
+use super::figures::Times;
 use crate::words::{counted, percent};
 
 /// Significant digits of a round trip in the histogram. The histogram's memory does not depend on
@@ -29,7 +27,6 @@ pub struct Stats {
     total: Duration,
     /// Round-trip times, in microseconds.
     round_trips: Histogram<u64>,
-    delays: Delays,
 }
 
 impl Stats {
@@ -45,7 +42,6 @@ impl Stats {
             slowest: Duration::ZERO,
             total: Duration::ZERO,
             round_trips: Histogram::new_with_bounds(1, LONGEST, DIGITS)?,
-            delays: Delays::default(),
         })
     }
 
@@ -57,34 +53,6 @@ impl Stats {
         self.total = self.total.saturating_add(round_trip);
         let micros = u64::try_from(round_trip.as_micros()).unwrap_or(LONGEST);
         self.round_trips.saturating_record(micros);
-    }
-
-    /// Notes that the next pings go over another connection.
-    pub fn connected(&mut self) {
-        self.delays.connected();
-    }
-
-    /// Counts the times of a ping that `/probe` answered, beside [`Self::received`].
-    pub fn timed(&mut self, timed: Timed) {
-        self.delays.add(timed);
-    }
-
-    /// Times within the server.
-    #[must_use]
-    pub fn server_times(&self) -> Option<ServerTimes> {
-        self.delays.server_times()
-    }
-
-    /// How the delay varies in each direction.
-    #[must_use]
-    pub fn variation(&self) -> Option<Variation> {
-        self.delays.variation()
-    }
-
-    /// Whether any ping was answered with a Pong.
-    #[must_use]
-    pub fn has_received(&self) -> bool {
-        self.received > 0
     }
 
     /// Counts a ping without a reply.
@@ -150,7 +118,6 @@ impl Stats {
             let times: Vec<_> = times.iter().map(|time| format!("{:.2}", time * 1000.0)).collect();
             report.push_str(&format!("round trip {names} = {} ms\n", times.join("/")));
         }
-        report.push_str(&self.delays.report());
         report
     }
 
@@ -238,10 +205,10 @@ mod tests {
             prop_assert!(close(min, sorted[0]));
             prop_assert!(close(max, sorted[sorted.len() - 1]));
             prop_assert!(close(avg, sorted.iter().sum::<f64>() / sorted.len() as f64));
-            for (told, percent) in [(p50, 50), (p90, 90), (p99, 99)] {
+            for (quantile, percent) in [(p50, 50), (p90, 90), (p99, 99)] {
                 let exact = sorted[(sorted.len() * percent).div_ceil(100) - 1];
-                prop_assert!((told - exact).abs() <= exact * 0.001 + 1e-6, "{} {}", told, exact);
-                prop_assert!((min..=max).contains(&told));
+                prop_assert!((quantile - exact).abs() <= exact * 0.001 + 1e-6, "{} {}", quantile, exact);
+                prop_assert!((min..=max).contains(&quantile));
             }
         }
 

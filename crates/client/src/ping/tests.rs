@@ -43,7 +43,7 @@ where
             connect().await.map(|socket| Connected { socket, address, phases: Phases::default() })
         },
         pings: options.pings(),
-        asking: Asking::begin(false, false),
+        choice: Choice::begin(false, false),
         backoff: Backoff::default(),
         reporter: Reporter::new(&options.endpoint, options.limits, sinks, Stats::new().unwrap()),
     };
@@ -102,13 +102,13 @@ async fn a_connection_that_lasted_is_reopened_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_retry_time_of_a_server_is_respected() {
-    let asked = Duration::from_secs(60);
+    let retry_after = Duration::from_secs(60);
     let tries = hour_with(Duration::ZERO, async || {
-        Err(ConnectError::refused("too many".into(), Some(asked)))
+        Err(ConnectError::refused("too many".into(), Some(retry_after)))
     });
     let tries = tries.await;
     assert!(tries.len() > 50, "{}", tries.len());
     for pair in tries.windows(2) {
-        assert!(pair[1] - pair[0] >= asked, "{pair:?}");
+        assert!(pair[1] - pair[0] >= retry_after, "{pair:?}");
     }
 }

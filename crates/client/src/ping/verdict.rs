@@ -84,81 +84,37 @@ fn judge(
 
 #[cfg(test)]
 mod tests {
+    use super::RunEnd::{Complete, Deadline, Stopped};
     use super::*;
     use std::time::Duration;
-
-    fn figures(received: u64, lost: u64) -> Figures {
-        Figures {
-            sent: received + lost,
-            received,
-            lost,
-            times: None,
-            server_times: None,
-            variation: None,
-            outages: 0,
-            cuts: 0,
-            outage_total: 0.0,
-            outage_longest: 0.0,
-            availability: 1.0,
-            cause: None,
-        }
-    }
 
     #[test]
     fn without_conditions_one_reply_makes_a_run_good() {
         let five = Limits { count: Some(5), deadline: None };
         let in_time = Limits { deadline: Some(Duration::from_secs(9)), ..five };
-        let (none, loss) = ("", "loss>30%");
+        let unlimited = Limits::default();
+        let (good, bad) = (Some(true), Some(false));
+        let lossy = "--fail-if: loss is 40.00% (loss>30%)";
+        let no_reply = "no ping was answered";
         for (counts, condition, limits, end, known, ok, text) in [
-            ((3, 2), none, five, RunEnd::Complete, true, Some(true), "3 of 5 pings answered"),
-            (
-                (3, 2),
-                loss,
-                five,
-                RunEnd::Complete,
-                true,
-                Some(false),
-                "--fail-if: loss is 40.00% (loss>30%)",
-            ),
-            (
-                (3, 2),
-                none,
-                in_time,
-                RunEnd::Deadline,
-                true,
-                Some(false),
-                "3 of 5 pings answered in time",
-            ),
-            ((5, 0), none, in_time, RunEnd::Complete, true, Some(true), "5 of 5 pings answered"),
-            ((0, 5), none, five, RunEnd::Complete, true, Some(false), "no ping was answered"),
-            ((0, 0), none, five, RunEnd::Complete, true, Some(false), "no ping was answered"),
-            ((0, 0), none, in_time, RunEnd::Deadline, false, Some(false), "no ping was answered"),
-            (
-                (0, 0),
-                none,
-                five,
-                RunEnd::Stopped,
-                false,
-                None,
-                "stopped before any ping could be answered",
-            ),
-            ((1, 0), none, five, RunEnd::Stopped, true, Some(true), "1 of 1 pings answered"),
-            (
-                (0, 0),
-                none,
-                Limits::default(),
-                RunEnd::Stopped,
-                false,
-                Some(false),
-                "no ping was answered",
-            ),
+            ((3, 2), "", five, Complete, true, good, "3 of 5 pings answered"),
+            ((3, 2), "loss>30%", five, Complete, true, bad, lossy),
+            ((3, 2), "", in_time, Deadline, true, bad, "3 of 5 pings answered in time"),
+            ((5, 0), "", in_time, Complete, true, good, "5 of 5 pings answered"),
+            ((0, 5), "", five, Complete, true, bad, no_reply),
+            ((0, 0), "", five, Complete, true, bad, no_reply),
+            ((0, 0), "", in_time, Deadline, false, bad, no_reply),
+            ((0, 0), "", five, Stopped, false, None, "stopped before any ping could be answered"),
+            ((1, 0), "", five, Stopped, true, good, "1 of 1 pings answered"),
+            ((0, 0), "", unlimited, Stopped, false, bad, no_reply),
         ] {
             let conditions = match condition {
                 "" => Conditions::default(),
                 text => text.parse().unwrap(),
             };
-            let (is_ok, verdict, _) =
-                judge(&figures(counts.0, counts.1), &conditions, limits, end, known);
+            let (received, lost) = counts;
+            let figures = Figures { sent: received + lost, received, lost, ..Figures::default() };
+            let (is_ok, verdict, _) = judge(&figures, &conditions, limits, end, known);
             assert_eq!((is_ok, verdict.as_str()), (ok, text), "{counts:?} {limits:?} {end:?}");
         }
     }

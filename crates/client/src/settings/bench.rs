@@ -8,11 +8,11 @@ use super::crowd::{self, SourceArgs, connections, duration};
 use crate::bench::Options;
 use crate::net::Endpoint;
 
-/// Most pings that may be on their way over one connection.
+/// Upper bound of `--in-flight`.
 const IN_FLIGHT_CEILING: u32 = 65_536;
 
-/// Most threads that may be asked for.
-const THREAD_CEILING: usize = 1024;
+/// Upper bound of `--threads`.
+const THREAD_CEILING: u32 = 1024;
 
 /// The arguments of `client bench`.
 #[derive(Args, Clone, Debug)]
@@ -40,7 +40,7 @@ pub(super) struct BenchArgs {
 
     /// Threads that ping
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = threads)]
-    threads: usize,
+    threads: u32,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -80,13 +80,16 @@ impl BenchArgs {
 }
 
 fn in_flight(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok().filter(|number| (1..=IN_FLIGHT_CEILING).contains(number));
-    number.ok_or_else(|| format!("allowed is a whole number from 1 to {IN_FLIGHT_CEILING}"))
+    up_to(IN_FLIGHT_CEILING, text)
 }
 
-fn threads(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=THREAD_CEILING).contains(number));
-    number.ok_or_else(|| format!("allowed is a whole number from 1 to {THREAD_CEILING}"))
+fn threads(text: &str) -> Result<u32, String> {
+    up_to(THREAD_CEILING, text)
+}
+
+fn up_to(ceiling: u32, text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=ceiling).contains(number));
+    number.ok_or_else(|| format!("allowed is a whole number from 1 to {ceiling}"))
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -8,10 +8,10 @@ use super::some_seconds;
 use crate::net::Endpoint;
 use crate::probe::check::Options;
 
-/// Longest wait of a check, unless set: most of them have an answer within a round trip.
+/// Default of the longest wait for an answer: most checks are answered within a round trip.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The arguments of `client check` alone.
+/// The arguments of `client check`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct CheckArgs {
     /// Server [default: that of --server-url]
@@ -28,7 +28,7 @@ pub(super) struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// The probe that was asked for.
+    /// The probe of `endpoint`.
     pub(super) fn options(&self, endpoint: Endpoint, patience: Duration, json: bool) -> Options {
         let patience = self.wait.unwrap_or(patience.min(PATIENCE));
         Options { endpoint, patience, well_formed: self.well_formed, json }

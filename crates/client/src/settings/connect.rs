@@ -1,8 +1,8 @@
-//! The flags of all modes for the way to a server, under the names that curl has.
+//! The options of all modes for how to connect, with the names of curl's options.
 //!
-//! They have no variables: a `USER`, a `HEADER` or a `PROXY` in the environment would be somebody
-//! else's. Secrets need not stand on the command line: `--header @FILE` reads a file, a URL with
-//! user and password may stand in `SERVER_URL`, and that of a proxy in curl's variables.
+//! These options have no environment variables: a variable `USER`, `HEADER` or `PROXY` may be there
+//! for another program. Secrets can still be kept off the command line: `--header @FILE` reads a
+//! file, `SERVER_URL` may hold a user and password, and so may curl's variables for proxies.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ use crate::net::tls::identity::Identity;
 use crate::net::upgrade::RequestOptions;
 use crate::net::url::ServerUrl;
 
-/// The arguments for the way to a server.
+/// The arguments for how to connect.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "The way to the server, as with curl (no variables)")]
 pub(super) struct ConnectArgs {
@@ -78,7 +78,7 @@ pub(super) struct ConnectArgs {
 }
 
 impl ConnectArgs {
-    /// The way to the server at `url`.
+    /// How to connect to `url`.
     ///
     /// # Errors
     /// Which flag or variable is wrong, without user and password.
@@ -153,7 +153,7 @@ fn credentials(pair: &str) -> Result<Credentials, String> {
     })
 }
 
-/// RFC 6455, section 11.3.4: a token (RFC 9110, section 5.6.2), as header names are.
+/// The name of a subprotocol: a token (RFC 6455, section 4.1; RFC 9110, section 5.6.2).
 fn subprotocol(text: &str) -> Result<String, String> {
     let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     match text.bytes().all(is_of_token) && !text.is_empty() {

@@ -1,4 +1,4 @@
-//! What the modes with many connections have in common.
+//! The settings that the modes with many connections share.
 
 use std::io;
 use std::net::{IpAddr, UdpSocket};
@@ -10,10 +10,10 @@ use program::values::seconds;
 
 use crate::net::source::Sources;
 
-/// Descriptors that are not connections: streams, event loops, signals.
+/// Descriptors reserved for other uses than connections: streams, event loops, signals.
 const OWN: u64 = 64;
 
-/// Where connections come from.
+/// The local addresses of connections.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SourceArgs {
     /// Addresses of this machine to connect from, in turn, separated by commas
@@ -29,8 +29,8 @@ impl SourceArgs {
     }
 }
 
-/// Checks that so many connections can be open at once, beside `others` that nobody asked for.
-/// Raises the descriptor limit of the process as far as allowed.
+/// Checks that this many connections can be open at once, beside `others` that the mode itself
+/// needs. Raises the descriptor limit of the process as far as allowed.
 ///
 /// # Errors
 /// What is allowed, if the limit is too low for the connections.
@@ -59,7 +59,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     })
 }
 
-/// Whether something can be sent from this address.
+/// Whether this machine has the address: a socket can be bound to it.
 fn is_own(address: IpAddr) -> bool {
     let taken = UdpSocket::bind((address, 0));
     !matches!(taken, Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable)
@@ -71,10 +71,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .into_iter()
         .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, unit)))
         .unwrap_or((text, 1.0));
-    seconds(number)
-        .ok()
-        .map(|time| time.as_secs_f64() * unit)
-        .and_then(|time| seconds(&time.to_string()).ok())
+    let number = number.parse::<f64>().ok();
+    number
+        .and_then(|number| seconds(&(number * unit).to_string()).ok())
         .filter(|time| !time.is_zero())
         .ok_or_else(|| "allowed is a time above 0, up to a year, such as 10s, 500ms or 2m".into())
 }
@@ -89,6 +88,7 @@ mod tests {
         for (text, millis) in [
             ("10s", 10_000),
             ("500ms", 500),
+            ("86400000ms", 86_400_000),
             ("2m", 120_000),
             ("3", 3000),
             ("0.5", 500),

@@ -10,7 +10,7 @@ use hyper::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
-/// Headers that the handshake consists of, or that would announce a body.
+/// Headers that the client sets itself, and those that announce a body.
 const OWN: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -25,10 +25,10 @@ const OWN: [HeaderName; 8] = [
 /// Most bytes of a file of headers.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// All headers that were given.
+/// The headers of all `--header` options.
 ///
 /// # Errors
-/// What is wrong with one, and what is allowed.
+/// What is wrong with the first invalid header, and what is allowed.
 pub(super) fn parse_all(given: &[String]) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for text in given {
@@ -44,7 +44,7 @@ pub(super) fn parse_all(given: &[String]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// The lines of a file of headers. An empty line and one that begins with `#` is none.
+/// The header lines of a file. Empty lines and lines that begin with `#` are skipped.
 fn lines(path: &str) -> Result<Vec<String>, String> {
     let fault = |cause: String| {
         format!(
@@ -126,13 +126,13 @@ mod tests {
         std::fs::write(&path, "x".repeat(70_000)).unwrap();
         assert!(parsed(&[&given]).unwrap_err().ends_with("it has more than 65536 bytes"));
         assert!(parsed(&["@/dev/zero"]).unwrap_err().ends_with("it has more than 65536 bytes"));
-        let told = parsed(&["@/none/such"]).unwrap_err();
-        assert!(told.starts_with("--header is \"@/none/such\", but that file cannot be read: "));
+        let error = parsed(&["@/none/such"]).unwrap_err();
+        assert!(error.starts_with("--header is \"@/none/such\", but that file cannot be read: "));
     }
 
     #[test]
     fn no_error_shows_the_value_and_no_header_becomes_two() {
-        for (text, told) in [
+        for (text, expected) in [
             ("secret", "--header has no colon in it"),
             ("X-Y: secret\r\nX-Z: 1", "--header has a value for x-y that is not allowed"),
             ("X-Y: secret\n", "--header has a value for x-y that is not allowed"),
@@ -144,7 +144,7 @@ mod tests {
             ("Sec-WebSocket-Protocol: secret", "--header cannot set sec-websocket-protocol: use"),
         ] {
             let error = parsed(&[text]).unwrap_err();
-            assert!(error.starts_with(told) && !error.contains("secret"), "{error}");
+            assert!(error.starts_with(expected) && !error.contains("secret"), "{error}");
         }
     }
 

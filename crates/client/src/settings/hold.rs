@@ -9,7 +9,7 @@ use crate::net::Endpoint;
 use crate::probe::crowd::instance::By;
 use crate::probe::hold::Options;
 
-/// The arguments of `client hold` alone.
+/// The arguments of `client hold`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct HoldArgs {
     /// Server [default: that of --server-url]
@@ -43,17 +43,17 @@ pub(super) struct HoldArgs {
 }
 
 impl HoldArgs {
-    /// The probe that was asked for. Raises the descriptor limit of the process as far as allowed.
+    /// The probe of `endpoint`. Raises the descriptor limit of the process as far as allowed.
     ///
     /// # Errors
-    /// Which argument is wrong, with its value and what is allowed.
+    /// What is allowed, if the limit is too low for the connections.
     pub(super) fn options(
         &self,
         endpoint: Endpoint,
         patience: Duration,
         json: bool,
     ) -> Result<Options, String> {
-        // One more for those that are made once a second.
+        // One more: the probe opens a further connection each second.
         check(self.connections, 1)?;
         Ok(Options {
             endpoint,
@@ -69,7 +69,8 @@ impl HoldArgs {
     }
 }
 
-/// A time, which is not to be mistaken for the URL behind the option.
+/// A time. A URL behind `--until-quiet` is taken for its value, so the error says how to avoid
+/// that.
 fn quiet(text: &str) -> Result<Duration, String> {
     duration(text).map_err(|allowed| match text.contains("://") {
         true => format!("{allowed}; the URL stands before --until-quiet"),
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_behind_the_option_is_told() {
+    fn the_error_about_a_url_behind_the_option_says_how_to_avoid_it() {
         assert_eq!(quiet("5s"), Ok(Duration::from_secs(5)));
         assert!(!quiet("soon").unwrap_err().contains("URL"));
         assert!(

@@ -8,13 +8,13 @@ use super::crowd::duration;
 use crate::net::Endpoint;
 use crate::probe::idle::Options;
 
-/// Shortest timeout that may be looked for at most.
+/// Lower bound of `--max`.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Longest timeout that may be looked for.
+/// Upper bound of `--max`.
 const MOST: Duration = Duration::from_secs(2 * 3600);
 
-/// The arguments of `client idle` alone.
+/// The arguments of `client idle`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct IdleArgs {
     /// Server [default: that of --server-url]
@@ -27,17 +27,9 @@ pub(super) struct IdleArgs {
 }
 
 impl IdleArgs {
-    /// The probe that was asked for.
-    ///
-    /// # Errors
-    /// Which argument is wrong, with its value and what is allowed.
-    pub(super) fn options(
-        &self,
-        endpoint: Endpoint,
-        patience: Duration,
-        json: bool,
-    ) -> Result<Options, String> {
-        Ok(Options { endpoint, patience, max: self.max, json })
+    /// The probe of `endpoint`.
+    pub(super) fn options(&self, endpoint: Endpoint, patience: Duration, json: bool) -> Options {
+        Options { endpoint, patience, max: self.max, json }
     }
 }
 

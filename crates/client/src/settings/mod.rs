@@ -1,7 +1,8 @@
-//! The command line and the environment, made into a [`Mode`].
+//! Command line and environment: reads both, and makes a [`Mode`] of them.
 
 mod bench;
 mod check;
+mod command;
 mod connect;
 mod crowd;
 mod header;
@@ -15,8 +16,8 @@ mod why;
 
 use std::time::Duration;
 
+use clap::Parser;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, CommandFactory, Parser, Subcommand};
 use program::documentation::Documentation;
 use program::events::Filter;
 use program::values::{filter, seconds};
@@ -27,18 +28,13 @@ use crate::net::Endpoint;
 use crate::net::tls::Trust;
 use crate::net::tls::authorities::Authorities;
 use crate::talk;
-use bench::BenchArgs;
-use check::CheckArgs;
+use command::Command;
 use connect::ConnectArgs;
-use hold::HoldArgs;
-use idle::IdleArgs;
 use ping::PingArgs;
-use spread::SpreadArgs;
 use url::{Given, parse_url};
-use why::WhyArgs;
 
-/// Longest name, in bytes. Escaped for JSON it may take six times as much, and still fits into a
-/// message.
+/// Longest client name, in bytes. Escaping for JSON makes a name up to six times as long, which
+/// still fits into a message.
 const MAX_NAME: usize = 4096;
 
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
@@ -112,37 +108,8 @@ pub struct Settings {
     command: Option<Command>,
 }
 
-/// The modes beside pinging.
-#[derive(Clone, Debug, Subcommand)]
-enum Command {
-    /// Sends each line that is typed or piped in, and prints each frame that comes
-    Talk(TalkArgs),
-    /// Puts a server under load, and prints how fast it answers
-    Bench(Box<BenchArgs>),
-    /// Says why a connection fails, or what the way does to a connection
-    Why(WhyArgs),
-    /// Finds after how long without traffic a connection is cut, and what keeps it alive
-    Idle(IdleArgs),
-    /// Says over which servers connections spread
-    Spread(SpreadArgs),
-    /// Holds connections and says which of them a rollout, a reload or a failover cuts
-    Hold(HoldArgs),
-    /// Checks whether a server keeps RFC 6455
-    Check(CheckArgs),
-    /// Completions and manual pages.
-    #[command(flatten)]
-    Documentation(Documentation),
-}
-
-#[derive(Args, Clone, Debug)]
-struct TalkArgs {
-    /// Server to talk to [default: that of --server-url]
-    #[arg(value_name = "URL")]
-    url: Option<String>,
-}
-
 impl Settings {
-    /// What the client is to print about itself, in place of doing anything.
+    /// The documentation to print, if the command asks for one. There is no mode to run then.
     #[must_use]
     pub fn documentation(&self) -> Option<&Documentation> {
         match &self.command {
@@ -151,74 +118,47 @@ impl Settings {
         }
     }
 
-    /// What the client is to do.
+    /// The mode to run.
     ///
     /// # Errors
     /// Which setting is wrong, with its value and what is allowed.
     pub fn mode(&self) -> Result<Mode, String> {
-        let patience = self.pong_timeout;
-        self.check_place()?;
-        match (&self.command, &self.interactive) {
-            (None, None) => {
-                let endpoint = self.endpoint(None)?;
-                let options = self.ping.options(endpoint, self.client_name(), patience, self.json);
-                Ok(Mode::Ping(options))
-            }
-            (None, Some(url)) => {
-                let url = url.as_ref().map(|url| Given { name: "--interactive", text: url });
-                self.talk(url)
-            }
-            (Some(Command::Talk(TalkArgs { url })), None) => {
-                let url = url.as_ref().map(Given::argument);
-                self.talk(url)
-            }
-            (Some(Command::Bench(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, self.client_name(), patience, self.json).map(Mode::Bench)
-            }
-            (Some(Command::Why(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Why)
-            }
-            (Some(Command::Idle(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Idle)
-            }
-            (Some(Command::Spread(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Spread)
-            }
-            (Some(Command::Hold(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                args.options(endpoint, patience, self.json).map(Mode::Hold)
-            }
-            (Some(Command::Check(args)), None) => {
-                let endpoint = self.endpoint(args.url.as_ref().map(Given::argument))?;
-                Ok(Mode::Check(args.options(endpoint, patience, self.json)))
-            }
-            (Some(Command::Documentation(_)), None) => {
-                Err("completions and manual pages are printed without a server".into())
-            }
-            (Some(command), Some(_)) => Err(format!(
+        self.check_ping_options()?;
+        if let (Some(command), Some(_)) = (&self.command, &self.interactive) {
+            return Err(format!(
                 "--interactive and {} are two modes, but allowed is one: leave one of them out",
                 command.name()
-            )),
+            ));
+        }
+        let endpoint = self.endpoint()?;
+        let (patience, json) = (self.pong_timeout, self.json);
+        let talk = |endpoint| Ok(Mode::Talk(talk::Options { endpoint, patience, json }));
+        match &self.command {
+            None if self.interactive.is_some() => talk(endpoint),
+            None => Ok(Mode::Ping(self.ping.options(endpoint, self.client_name(), patience, json))),
+            Some(Command::Talk(_)) => talk(endpoint),
+            Some(Command::Bench(args)) => {
+                args.options(endpoint, self.client_name(), patience, json).map(Mode::Bench)
+            }
+            Some(Command::Why(args)) => Ok(Mode::Why(args.options(endpoint, patience, json))),
+            Some(Command::Idle(args)) => Ok(Mode::Idle(args.options(endpoint, patience, json))),
+            Some(Command::Spread(args)) => args.options(endpoint, patience, json).map(Mode::Spread),
+            Some(Command::Hold(args)) => args.options(endpoint, patience, json).map(Mode::Hold),
+            Some(Command::Check(args)) => Ok(Mode::Check(args.options(endpoint, patience, json))),
+            Some(Command::Documentation(_)) => {
+                Err("completions and manual pages are printed without a server".into())
+            }
         }
     }
 
-    fn talk(&self, url: Option<Given<'_>>) -> Result<Mode, String> {
-        let (endpoint, patience) = (self.endpoint(url)?, self.pong_timeout);
-        Ok(Mode::Talk(talk::Options { endpoint, patience, json: self.json }))
-    }
-
     /// Checks that no option of pinging is given for another mode.
-    fn check_place(&self) -> Result<(), String> {
+    fn check_ping_options(&self) -> Result<(), String> {
         let mode = match (&self.command, &self.interactive) {
             (None, None) => return Ok(()),
             (Some(command), _) => command.name(),
             (None, Some(_)) => "--interactive",
         };
-        match self.ping.out_of_place() {
+        match self.ping.only_for_pinging() {
             Some(option) => Err(format!(
                 "{option} is an option of pinging, and {mode} does not ping: leave one of them out"
             )),
@@ -226,8 +166,13 @@ impl Settings {
         }
     }
 
-    /// The server at `own`, the URL of a mode, or else at the one for all modes.
-    fn endpoint(&self, own: Option<Given<'_>>) -> Result<Endpoint, String> {
+    /// The server of the only URL, or else that of `SERVER_URL`.
+    fn endpoint(&self) -> Result<Endpoint, String> {
+        let interactive = self.interactive.as_ref().and_then(Option::as_ref);
+        let own = match &self.command {
+            None => interactive.map(|text| Given { name: "--interactive", text }),
+            Some(command) => command.url().map(Given::argument),
+        };
         let given = match (own, &self.url) {
             (Some(_), Some(_)) => {
                 return Err("two URLs are given, but allowed is one: leave one of them out".into());
@@ -238,40 +183,18 @@ impl Settings {
         };
         let trust = if self.insecure { Trust::Everyone } else { Trust::Known(self.tls_ca.clone()) };
         let url = parse_url(given).map_err(|error| match self.command {
-            None if given.is_word() => format!("{error}; commands are {}", commands()),
+            None if given.is_word() => format!("{error}; commands are {}", Command::names()),
             _ => error,
         })?;
         let options = self.connect.options(&url, self.tls_ca.as_ref())?;
         Ok(Endpoint { url, trust, options })
     }
 
-    /// The name of this client: the one that was set, or that of the host.
+    /// The name in each ping: the one that was set, or that of the host.
     fn client_name(&self) -> String {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let name = self.client_name.as_deref().map(|name| replica::filled_in(name, &host));
         name.filter(|name| !name.is_empty()).unwrap_or(host)
-    }
-}
-
-/// The names of the commands.
-fn commands() -> String {
-    let settings = Settings::command();
-    settings.get_subcommands().map(clap::Command::get_name).collect::<Vec<_>>().join(", ")
-}
-
-impl Command {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Talk(_) => "talk",
-            Self::Bench(_) => "bench",
-            Self::Why(_) => "why",
-            Self::Idle(_) => "idle",
-            Self::Spread(_) => "spread",
-            Self::Hold(_) => "hold",
-            Self::Check(_) => "check",
-            Self::Documentation(Documentation::Completions { .. }) => "completions",
-            Self::Documentation(Documentation::Man { .. }) => "man",
-        }
     }
 }
 
@@ -359,14 +282,14 @@ mod tests {
 
     #[test]
     fn one_mode_and_one_server_are_allowed() {
-        for (args, told) in [
+        for (args, expected) in [
             (&["bench", "--interactive"][..], "--interactive and bench are two modes"),
             (&["--interactive", "ws://x", "talk"], "--interactive and talk are two modes"),
             (&["ws://x", "bench", "ws://y"], "two URLs are given"),
             (&["ws://x", "--interactive", "ws://y"], "two URLs are given"),
         ] {
             let fault = mode(args).unwrap_err();
-            assert!(fault.starts_with(told), "{args:?}: {fault}");
+            assert!(fault.starts_with(expected), "{args:?}: {fault}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The settings of pinging, under the names that `ping` has.
+//! The settings of pinging, with the names of the options of ping(8).
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::ping::condition::Conditions;
 use crate::ping::limits::Limits;
 use crate::ping::lines::Style;
 
-/// The arguments of pinging alone.
+/// The arguments of pinging.
 #[derive(Args, Clone, Debug)]
 pub(super) struct PingArgs {
     /// Time between a reply and the next ping
@@ -44,7 +44,7 @@ pub(super) struct PingArgs {
     protocol_ping: bool,
 
     /// Exits with 1 if one of these is so, such as loss>1%,p99>200ms,outage>5s,cuts>0
-    #[arg(long, value_name = "CONDITIONS", value_parser = conditions, help_heading = PING)]
+    #[arg(long, value_name = "CONDITIONS", value_parser = str::parse::<Conditions>, help_heading = PING)]
     fail_if: Option<Conditions>,
 
     /// Address at which Prometheus gets the metrics of the pings
@@ -52,11 +52,11 @@ pub(super) struct PingArgs {
     metrics_listen: Option<String>,
 }
 
-/// What the options of pinging stand under in the help.
+/// Heading of these options in the help.
 const PING: &str = "Options of pinging";
 
 impl PingArgs {
-    /// The pings that were asked for.
+    /// The pings to send to `endpoint`.
     pub(super) fn options(
         &self,
         endpoint: Endpoint,
@@ -64,10 +64,12 @@ impl PingArgs {
         patience: Duration,
         is_json: bool,
     ) -> Options {
-        let style = match () {
-            () if is_json => Some(Style::Json),
-            () if self.quiet => Some(Style::Quiet),
-            () => self.given().map(|_| Style::Numbered),
+        let style = if is_json {
+            Some(Style::Json)
+        } else if self.quiet {
+            Some(Style::Quiet)
+        } else {
+            self.ping8_option().map(|_| Style::Numbered)
         };
         Options {
             endpoint,
@@ -82,8 +84,8 @@ impl PingArgs {
         }
     }
 
-    /// The first option that is there as in `ping`, and for pinging alone.
-    pub(super) fn given(&self) -> Option<&'static str> {
+    /// The first given option that ping(8) has as well. Any of these numbers the replies.
+    fn ping8_option(&self) -> Option<&'static str> {
         let given = [
             (self.count.is_some(), "--count"),
             (self.interval.is_some(), "-i"),
@@ -95,19 +97,15 @@ impl PingArgs {
         given.into_iter().find_map(|(is_given, name)| is_given.then_some(name))
     }
 
-    /// The first option that has no meaning in another mode.
-    pub(super) fn out_of_place(&self) -> Option<&'static str> {
-        self.given().or_else(|| self.fail_if.as_ref().map(|_| "--fail-if"))
+    /// The first given option that has no meaning in another mode.
+    pub(super) fn only_for_pinging(&self) -> Option<&'static str> {
+        self.ping8_option().or_else(|| self.fail_if.as_ref().map(|_| "--fail-if"))
     }
 }
 
 fn count(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|&number| number > 0);
     number.ok_or_else(|| "allowed is a whole number from 1, such as 5".into())
-}
-
-fn conditions(text: &str) -> Result<Conditions, String> {
-    text.parse()
 }
 
 fn address(text: &str) -> Result<String, String> {

@@ -1,8 +1,8 @@
-//! `{replica}` in a client's name: which of the containers of its Compose service this one is.
+//! `{replica}` in a client's name: the number of this container within its Compose service.
 //!
-//! Compose gives all containers of a service the same environment, and the number only to the
-//! name of the container (`websockets-client01-2`). The name server of the container's network
-//! knows that name as the one of the container's address (a PTR record, RFC 1035, section 3.5).
+//! All containers of a service have the same environment; only the name of a container has its
+//! number (`websockets-client01-2`). A reverse look-up of the container's address (a PTR record,
+//! RFC 1035, section 3.5) at the name server of its network returns that name.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs, UdpSocket};
@@ -11,17 +11,17 @@ use std::time::Duration;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, Question, TYPE};
 
-/// What stands for the replica in a name.
+/// Replaced by the number in a name.
 const PLACEHOLDER: &str = "{replica}";
 
-/// How long a name server may take for its answer.
+/// Longest wait for the name server.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Longest DNS message over UDP, in bytes (RFC 1035, section 4.2.1).
 const MAX_REPLY: usize = 512;
 
-/// The name with the placeholder, if it has one, replaced: by nothing in the first container of a
-/// service, by `-2` in the second, and by a hyphen and the host name where there is no number.
+/// Replaces the placeholder in `name`: with nothing in the first container of a service, with `-2`
+/// in the second, and with a hyphen and the host name if the container has no number.
 pub(super) fn filled_in(name: &str, host: &str) -> String {
     if !name.contains(PLACEHOLDER) {
         return name.to_owned();
@@ -38,7 +38,7 @@ fn suffix(number: Option<u32>, host: &str) -> String {
     }
 }
 
-/// The number at the end of a container's name, the name of its network left out.
+/// The number of a container, from its name with that of its network: `a-b-2.network`.
 fn number(full_name: &str) -> Option<u32> {
     let (container, _) = full_name.split_once('.')?;
     // Old versions of Compose separate with an underscore.
@@ -46,7 +46,7 @@ fn number(full_name: &str) -> Option<u32> {
     number.parse().ok().filter(|&number| number > 0)
 }
 
-/// The name that the name server knows for the address of this host.
+/// The name that a reverse look-up of this host's address returns.
 fn container_name(host: &str) -> io::Result<String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -55,11 +55,11 @@ fn container_name(host: &str) -> io::Result<String> {
     let mut reply = [0; MAX_REPLY];
     let length = socket.recv(&mut reply)?;
     let reply = Packet::parse(&reply[..length]).map_err(io::Error::other)?;
-    let names = reply.answers.iter().filter_map(|answer| match &answer.rdata {
+    let mut names = reply.answers.iter().filter_map(|answer| match &answer.rdata {
         RData::PTR(name) => Some(name.0.to_string()),
         _ => None,
     });
-    names.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into())
+    names.next().ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn query(address: Ipv4Addr) -> Result<Vec<u8>, simple_dns::SimpleDnsError> {
@@ -72,7 +72,7 @@ fn query(address: Ipv4Addr) -> Result<Vec<u8>, simple_dns::SimpleDnsError> {
     query.build_bytes_vec()
 }
 
-/// The address of this host that `/etc/hosts` has beside its name.
+/// The address of this host, from `/etc/hosts`.
 fn own_address(host: &str) -> io::Result<Ipv4Addr> {
     let mut addresses = (host, 0).to_socket_addrs()?.filter_map(|address| match address.ip() {
         IpAddr::V4(address) if !address.is_loopback() => Some(address),

@@ -10,7 +10,7 @@ use crate::net::Endpoint;
 use crate::probe::crowd::instance::By;
 use crate::probe::spread::Options;
 
-/// The arguments of `client spread` alone.
+/// The arguments of `client spread`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct SpreadArgs {
     /// Server [default: that of --server-url]
@@ -38,10 +38,10 @@ pub(super) struct SpreadArgs {
 }
 
 impl SpreadArgs {
-    /// The probe that was asked for. Raises the descriptor limit of the process as far as allowed.
+    /// The probe of `endpoint`. Raises the descriptor limit of the process as far as allowed.
     ///
     /// # Errors
-    /// Which argument is wrong, with its value and what is allowed.
+    /// What is allowed, if the limit is too low for the connections.
     pub(super) fn options(
         &self,
         endpoint: Endpoint,

@@ -1,25 +1,25 @@
-//! URLs as settings. clap repeats a wrong value in its message; a URL may hold a password, so it
-//! is parsed here.
+//! URLs as settings. clap would repeat a wrong value in its error, and a URL may hold a password,
+//! so URLs are parsed after clap.
 
 use program::redacted;
 
 use crate::net::url::ServerUrl;
 
-/// A URL as it was given.
+/// The text of a URL, and its setting.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Given<'a> {
-    /// The setting that it was given with.
+    /// The setting that holds the text.
     pub(super) name: &'static str,
     pub(super) text: &'a str,
 }
 
 impl<'a> Given<'a> {
-    /// The argument without a flag.
+    /// A positional argument.
     pub(super) fn argument(text: &'a String) -> Self {
         Self { name: "URL", text }
     }
 
-    /// Whether it may be meant as a command.
+    /// Whether the text may be a misspelt command.
     pub(super) fn is_word(self) -> bool {
         self.name == "URL"
             && !self.text.is_empty()
@@ -27,6 +27,8 @@ impl<'a> Given<'a> {
     }
 }
 
+/// Parses the URL of a setting.
+///
 /// # Errors
 /// The setting, its value without user and password, and what is wrong with it.
 pub(super) fn parse_url(given: Given<'_>) -> Result<ServerUrl, String> {
@@ -41,8 +43,9 @@ pub(super) fn parse_url(given: Given<'_>) -> Result<ServerUrl, String> {
 
 const AMBIGUOUS: &str = "what stands before the @ may be a user with a password, or a host with its port: in a password, / is written as %2F, ? as %3F and # as %23, and in a path @ as %40";
 
-/// Whether a URL that is right as it stands may be meant another way: `ws://user:12/3@host` has the
-/// host `user`, the port 12 and the path `/3@host`, and would be shown so with a password in it.
+/// Whether a valid URL may be one with an unencoded password: `ws://user:12/3@host` has the host
+/// `user`, the port 12 and the path `/3@host`, but more likely `12/3` is a password, which the
+/// client would print as part of the URL.
 fn is_ambiguous(text: &str) -> bool {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -56,13 +59,13 @@ mod tests {
 
     #[test]
     fn an_error_names_the_setting_and_the_value_without_the_password() {
-        let told = |text| parse_url(Given { name: "URL", text }).unwrap_err();
+        let error = |text| parse_url(Given { name: "URL", text }).unwrap_err();
         assert_eq!(
-            told("localhost"),
+            error("localhost"),
             "URL is \"localhost\", but the scheme is missing: write ws://localhost, or wss:// for TLS"
         );
         assert_eq!(
-            told("ws://user:secret@host:0"),
+            error("ws://user:secret@host:0"),
             "URL is \"ws://***@host:0\", but the port *** is not allowed: it is a number from 1 to 65535 (in a password, / is written as %2F, ? as %3F and # as %23)"
         );
     }
@@ -71,8 +74,8 @@ mod tests {
     fn a_password_with_a_slash_is_not_taken_for_a_port_and_a_path() {
         let parse = |text| parse_url(Given { name: "URL", text });
         for text in ["ws://u:12/3@h", "ws://u:12?3@h", "wss://u:1/@"] {
-            let told = parse(text).unwrap_err();
-            assert!(told.ends_with(AMBIGUOUS) && !told.contains("12"), "{told}");
+            let error = parse(text).unwrap_err();
+            assert!(error.ends_with(AMBIGUOUS) && !error.contains("12"), "{error}");
         }
         for text in ["ws://h:12/3%40h", "ws://h/3@h", "ws://[::1]/3@h", "ws://u:p@h:12/3@h"] {
             assert!(parse(text).is_ok(), "{text}");

@@ -9,10 +9,10 @@ use proto::limits::MAX_REPLY;
 use crate::net::Endpoint;
 use crate::probe::why::Options;
 
-/// Largest message that may be tried, in bytes: an echo may be longer.
+/// Upper bound of `--max-size`, in bytes. The echo of a message may be longer than the message.
 const MAX: usize = MAX_REPLY / 2;
 
-/// The arguments of `client why` alone.
+/// The arguments of `client why`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct WhyArgs {
     /// Server [default: that of --server-url]
@@ -26,17 +26,9 @@ pub(super) struct WhyArgs {
 }
 
 impl WhyArgs {
-    /// The probe that was asked for.
-    ///
-    /// # Errors
-    /// Which argument is wrong, with its value and what is allowed.
-    pub(super) fn options(
-        &self,
-        endpoint: Endpoint,
-        patience: Duration,
-        json: bool,
-    ) -> Result<Options, String> {
-        Ok(Options { endpoint, patience, max_size: self.max_size, json })
+    /// The probe of `endpoint`.
+    pub(super) fn options(&self, endpoint: Endpoint, patience: Duration, json: bool) -> Options {
+        Options { endpoint, patience, max_size: self.max_size, json }
     }
 }
 

@@ -20,7 +20,7 @@ use super::screen::Screen;
 use crate::net::closing;
 use crate::net::ending::Ending;
 
-/// Longest wait for the reply to a line sent alone, as the server may not reply at all.
+/// Longest wait for the reply to a first line sent alone: the server may not reply at all.
 const ALONE: Duration = Duration::from_secs(1);
 
 /// Longest delay between a reply and the Close frame of a server that closes after each reply.
@@ -31,14 +31,14 @@ const CLOSES: Duration = Duration::from_millis(50);
 pub(super) struct Conversation<S> {
     sink: SplitSink<WebSocketStream<S>, Message>,
     stream: SplitStream<WebSocketStream<S>>,
-    seen: Seen,
+    state: State,
 }
 
 /// When the next line may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
     /// At once.
-    AsTheyCome,
+    AtOnce,
     /// The second line after the reply to the first, as the server may close the connection then;
     /// later lines at once.
     FirstAlone,
@@ -57,7 +57,7 @@ pub(super) struct Patience {
 
 /// State of the conversation.
 #[derive(Debug)]
-struct Seen {
+struct State {
     screen: Screen,
     awaited: Awaited,
     is_answered: Cell<bool>,
@@ -76,7 +76,7 @@ pub(super) struct Counts {
     pub(super) missing: u64,
 }
 
-impl Seen {
+impl State {
     async fn take(&self, message: &Message) {
         if message.is_text() || message.is_binary() {
             self.screen.show(message).await;
@@ -108,14 +108,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// A conversation over an upgraded stream.
     pub(super) fn new(socket: WebSocketStream<S>, screen: Screen) -> Self {
         let (sink, stream) = socket.split();
-        let seen = Seen {
+        let state = State {
             screen,
             awaited: Awaited::default(),
             is_answered: Cell::new(false),
             sent: Cell::new(0),
             received: Cell::new(0),
         };
-        Self { sink, stream, seen }
+        Self { sink, stream, state }
     }
 
     /// Sends the `first` line and all others, and prints the frames, until the input or the
@@ -127,48 +127,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         pace: Pace,
         patience: Patience,
     ) -> End {
-        let Self { sink, stream, seen } = self;
+        let Self { sink, stream, state } = self;
         let sent = async {
-            let mut outgoing = Outgoing { sink, seen, pace, patience: patience.busy };
+            let mut outgoing = Outgoing { sink, state, pace, patience: patience.busy };
             let end = outgoing.send(lines, first).await.err().unwrap_or(End::Input(None));
             if matches!(end, End::Input(_)) {
-                seen.replies(patience.last).await;
+                state.replies(patience.last).await;
             }
             end
         };
         select! {
             biased;
-            ending = receive(stream, seen) => End::Connection(ending),
+            ending = receive(stream, state) => End::Connection(ending),
             end = sent => end,
         }
     }
 
     /// Whether any line was answered.
     pub(super) fn is_answered(&self) -> bool {
-        self.seen.is_answered.get()
+        self.state.is_answered.get()
     }
 
     /// Closes the connection, prints the frames still received, and returns the counters.
     pub(super) async fn close(self, end: &End) -> Counts {
-        let Self { sink, stream, seen } = self;
+        let Self { sink, stream, state } = self;
         // Both halves belong to one socket, so the reunion cannot fail.
         if let Ok(socket) = stream.reunite(sink) {
-            closing::close(socket, end.ending(), async |message| seen.take(&message).await).await;
+            closing::close(socket, end.ending(), async |message| state.take(&message).await).await;
         }
-        let missing = seen.awaited.count();
-        Counts { sent: seen.sent.get(), received: seen.received.get(), missing }
+        let missing = state.awaited.count();
+        Counts { sent: state.sent.get(), received: state.received.get(), missing }
     }
 }
 
 /// Prints the frames until the connection ends. tungstenite answers Ping frames.
 async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut SplitStream<WebSocketStream<S>>,
-    seen: &Seen,
+    state: &State,
 ) -> Ending {
     loop {
         match stream.next().await {
             Some(Ok(Message::Close(frame))) => return Ending::closed_by(frame),
-            Some(Ok(message)) => seen.take(&message).await,
+            Some(Ok(message)) => state.take(&message).await,
             Some(Err(error)) => return Ending::of(error),
             None => return Ending::Lost(None),
         }
@@ -178,7 +178,7 @@ async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
 /// The sending half of a conversation.
 struct Outgoing<'a, S> {
     sink: &'a mut SplitSink<WebSocketStream<S>, Message>,
-    seen: &'a Seen,
+    state: &'a State,
     pace: Pace,
     patience: Duration,
 }
@@ -208,19 +208,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
     }
 
     async fn send_line(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        in_time(self.sink.feed(Message::Text(text)), self.seen, self.patience).await?;
-        self.seen.awaited.sent();
-        self.seen.sent.update(|count| count + 1);
+        in_time(self.sink.feed(Message::Text(text)), self.state, self.patience).await?;
+        self.state.awaited.sent();
+        self.state.sent.update(|count| count + 1);
         match self.pace {
-            Pace::AsTheyCome => return Ok(()),
+            Pace::AtOnce => return Ok(()),
             Pace::FirstAlone => {
-                self.pace = Pace::AsTheyCome;
+                self.pace = Pace::AtOnce;
                 self.flush().await?;
-                self.seen.replies(self.patience.min(ALONE)).await;
+                self.state.replies(self.patience.min(ALONE)).await;
             }
             Pace::EachAlone => {
                 self.flush().await?;
-                self.seen.replies(self.patience).await;
+                self.state.replies(self.patience).await;
             }
         }
         // The connection may end here; the receiving half detects the end.
@@ -229,20 +229,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outgoing<'_, S> {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        in_time(self.sink.flush(), self.seen, self.patience).await
+        in_time(self.sink.flush(), self.state, self.patience).await
     }
 }
 
 /// Waits for a write to complete, without a limit as long as the server keeps sending.
 async fn in_time(
     written: impl Future<Output = Result<(), Error>>,
-    seen: &Seen,
+    state: &State,
     patience: Duration,
 ) -> Result<(), End> {
     let written = select! {
         biased;
         written = written => written,
-        () = seen.silence(patience) => return Err(End::Stuck),
+        () = state.silence(patience) => return Err(End::Stuck),
     };
     if let Err(error) = written {
         // The server may have sent a reason before closing; the receiving half reads the reason.
@@ -255,7 +255,7 @@ async fn in_time(
 #[cfg(test)]
 mod tests {
     use super::super::input;
-    use super::super::screen::tests::{held_up, seen};
+    use super::super::screen::tests::{captured, held_up};
     use super::*;
     use std::io::Cursor;
     use tokio::io::DuplexStream;
@@ -277,7 +277,7 @@ mod tests {
 
     /// Sends all lines of an input.
     async fn run(conversation: &mut Conversation<DuplexStream>, mut lines: Lines) -> End {
-        conversation.run(&mut lines, None, Pace::AsTheyCome, PATIENCE).await
+        conversation.run(&mut lines, None, Pace::AtOnce, PATIENCE).await
     }
 
     fn lines(input: impl Into<Vec<u8>>) -> Lines {
@@ -286,7 +286,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_reply_restarts_the_time_limit() {
-        let (screen, printed) = seen();
+        let (screen, printed) = captured();
         let (mut conversation, mut server) = pair(screen).await;
         let serve = async {
             for _ in 0..3 {
@@ -309,7 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reply_during_the_closing_handshake_counts() {
-        let (screen, printed) = seen();
+        let (screen, printed) = captured();
         let (mut conversation, mut server) = pair(screen).await;
         let end = run(&mut conversation, lines("1\n")).await;
         let serve = async {
@@ -325,7 +325,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_accepts_no_bytes_times_out() {
-        let (mut conversation, _server) = pair(seen().0).await;
+        let (mut conversation, _server) = pair(captured().0).await;
         // More than the stream and its buffers hold.
         let input = format!("{}\n", "x".repeat(60_000)).repeat(10);
         let end = run(&mut conversation, lines(input)).await;
@@ -355,7 +355,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_close_while_the_input_is_idle_ends_the_conversation_at_once() {
-        let (mut conversation, mut server) = pair(seen().0).await;
+        let (mut conversation, mut server) = pair(captured().0).await;
         let start = Instant::now();
         server.close(None).await.unwrap();
         let (_typing, lines) = tokio::sync::mpsc::channel(1);

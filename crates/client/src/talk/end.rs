@@ -88,5 +88,5 @@ fn count(missing: u64) -> String {
 /// # Errors
 /// Why stdout could not be written.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), String> {
-    stdout::unless_closed(result).map_err(|error| format!("cannot write to stdout: {error}"))
+    stdout::unless_closed(result).map_err(stdout::unwritable)
 }

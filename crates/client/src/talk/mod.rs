@@ -26,6 +26,7 @@ use tracing::debug;
 use crate::connection::Connection;
 use crate::net::url::ServerUrl;
 use crate::net::{self, Connected, Endpoint};
+use crate::stdout::unwritable;
 use conversation::{Conversation, Counts, Pace, Patience};
 use end::{End, written};
 use input::{Line, Lines};
@@ -62,8 +63,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<(), String> {
     endpoint.warn_if_unchecked();
     // JSON output has no prompt.
     let terminal = if json { None } else { Terminal::open()? };
-    let (screen, mut writer) = Screen::open(terminal.as_ref(), json)
-        .map_err(|error| format!("cannot write to stdout: {error}"))?;
+    let (screen, mut writer) = Screen::open(terminal.as_ref(), json).map_err(unwritable)?;
     let over = async {
         select! {
             () = stop.wait() => End::Stopped,
@@ -105,7 +105,7 @@ struct Talk {
 impl Talk {
     /// Connects and exchanges lines and frames until the input ends or `over` completes.
     async fn run(&mut self, mut over: Pin<&mut impl Future<Output = End>>) -> End {
-        let conversation = match self.connect(over.as_mut()).await {
+        let mut conversation = match self.connect(over.as_mut()).await {
             Ok(conversation) => conversation,
             Err(end) => {
                 // The terminal may have echoed ^C on the cursor's line.
@@ -119,22 +119,18 @@ impl Talk {
             Ok(lines) => lines,
             Err(cause) => return End::Input(Some(format!("cannot read the input: {cause}"))),
         };
-        let pace = if self.terminal.is_some() { Pace::AsTheyCome } else { Pace::FirstAlone };
-        let mut next = self.over_one(conversation, &mut lines, pace, None, over.as_mut()).await;
+        let mut pace = if self.terminal.is_some() { Pace::AtOnce } else { Pace::FirstAlone };
+        let mut first = None;
         loop {
-            match next {
+            match self.over_one(conversation, &mut lines, pace, first, over.as_mut()).await {
                 Break(end) => return end,
-                Continue(line) => {
-                    let conversation = match self.connect(over.as_mut()).await {
-                        Ok(conversation) => conversation,
-                        Err(end) => return end,
-                    };
-                    let pace = Pace::EachAlone;
-                    next = self
-                        .over_one(conversation, &mut lines, pace, Some(line), over.as_mut())
-                        .await;
-                }
+                Continue(line) => first = Some(line),
             }
+            pace = Pace::EachAlone;
+            conversation = match self.connect(over.as_mut()).await {
+                Ok(conversation) => conversation,
+                Err(end) => return end,
+            };
         }
     }
 
@@ -161,15 +157,15 @@ impl Talk {
         match &self.terminal {
             Some(terminal) => {
                 // The line must be printed before another thread draws the prompt.
-                let _ = writeln!(terminal::shown(), "connected to {url}; Ctrl-D leaves");
+                let _ = writeln!(terminal::output(), "connected to {url}; Ctrl-D leaves");
                 terminal.lines(prompt(url))
             }
             None => input::stdin().map_err(|error| error.to_string()),
         }
     }
 
-    /// Exchanges lines and frames over one connection. Continues with the line that needs a new
-    /// connection.
+    /// Exchanges lines and frames over one connection. Returns the line that needs a new
+    /// connection, if the server closed after a reply.
     async fn over_one(
         &mut self,
         mut conversation: Conversation<net::stream::Stream>,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::conversation::Counts;
-use super::terminal::{Terminal, shown};
+use super::terminal::{self, Terminal};
 use crate::record;
 use crate::stdout::{self, Output, Writer};
 use crate::words::{bytes, counted};
@@ -127,7 +127,7 @@ impl Screen {
             // a frame.
             self.stdout.offer(line);
         } else {
-            let _ = shown().write_all(line.as_bytes());
+            let _ = terminal::output().write_all(line.as_bytes());
         }
     }
 
@@ -165,8 +165,8 @@ pub(super) mod tests {
     use std::io::Write;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A screen without a terminal, and the text printed on it.
-    pub(in super::super) fn seen() -> (Screen, Receiver<String>) {
+    /// A screen without a terminal, and the text printed to it.
+    pub(in super::super) fn captured() -> (Screen, Receiver<String>) {
         let (writes, lines) = Writes::channel();
         let (stdout, _writer) = Output::start(writes).unwrap();
         (Screen::new(stdout, Style::Raw), lines)
@@ -202,7 +202,7 @@ pub(super) mod tests {
 
     #[test]
     fn only_a_terminal_gets_escaped_text() {
-        let (mut screen, _lines) = seen();
+        let (mut screen, _lines) = captured();
         let text = Message::text("a\n\u{1b}[2J\"b\"");
         assert_eq!(screen.line(&text).as_deref(), Some("a\n\u{1b}[2J\"b\"\n"));
         screen.style = Style::Escaped;

@@ -81,7 +81,7 @@ impl Terminal {
                 let typed = editor.readline(prompt);
                 has_prompt.store(false, Ordering::SeqCst);
                 let Some(line) = line(typed, number) else {
-                    // Only an editor that is reading prints external output, and the last replies
+                    // The editor prints external output only while it reads, and the last replies
                     // are still outstanding. The program exits before this read returns.
                     let _ = editor.readline(&LastPrompt(Cell::new(Some(lines))));
                     return;
@@ -105,13 +105,13 @@ impl Drop for Terminal {
         // The editor may still be waiting for keys, with the terminal in raw mode.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.original);
         if self.has_prompt.load(Ordering::SeqCst) {
-            let _ = shown().write_all(b"\n");
+            let _ = output().write_all(b"\n");
         }
     }
 }
 
 /// The stream of this process that is connected to the terminal.
-pub(super) fn shown() -> Box<dyn Write> {
+pub(super) fn output() -> Box<dyn Write> {
     if io::stdout().is_terminal() { Box::new(io::stdout()) } else { Box::new(io::stderr()) }
 }
 
@@ -126,9 +126,8 @@ fn line(typed: rustyline::Result<String>, number: u64) -> Option<Line> {
     })
 }
 
-/// The prompt after the end of the input: an empty one, which ends the lines when the editor asks for
-/// it. The editor is reading then, so what is printed from there on is printed by the editor, behind
-/// what waits for that.
+/// The empty prompt after the end of the input. Ends the lines when the editor reads the prompt:
+/// from then on the editor is reading again, so it prints the last replies behind earlier output.
 struct LastPrompt(Cell<Option<mpsc::Sender<Line>>>);
 
 impl Prompt for LastPrompt {
@@ -138,7 +137,7 @@ impl Prompt for LastPrompt {
     }
 }
 
-/// Changes nothing on the screen: one row up, and down again.
+/// A text that changes nothing on the screen: one row up, and down again.
 const NOTHING: &str = "\x1b[A\n";
 
 /// Prints whole lines above the line being edited.
@@ -160,12 +159,12 @@ impl<P: ExternalPrinter> Write for Above<P> {
         }
     }
 
-    /// Waits until the editor has printed everything. The editor takes one text at a time, and one
-    /// may wait meanwhile: so when the second text is accepted, the first one was taken, and whatever
-    /// came before is on the screen.
+    /// Waits until the editor has printed everything. The editor takes one text at a time, and its
+    /// queue holds one more. So when the second [`NOTHING`] is accepted, the first one was taken,
+    /// and all text before is on the screen.
     fn flush(&mut self) -> io::Result<()> {
         if self.has_printed && self.printer.print(NOTHING.into()).is_ok() {
-            // An editor that has ended waits for nothing.
+            // An error means that the editor has ended.
             let _ = self.printer.print(NOTHING.into());
         }
         Ok(())

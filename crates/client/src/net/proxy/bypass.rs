@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The list of `NO_PROXY`: names, which stand for all names below them as well, addresses and
-/// networks, separated by commas or blanks; `*` alone is every server.
+/// The list of `NO_PROXY`: domain names (subdomains included), addresses and networks, separated by
+/// commas or blanks; a list of only `*` is every server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Bypass {
     entries: Vec<String>,
@@ -18,13 +18,13 @@ impl Bypass {
         Self { entries: entries.map(str::to_owned).collect(), is_everything: list.trim() == "*" }
     }
 
-    /// Whether a server is reached without a proxy. IPv6 addresses have no brackets.
+    /// Whether a server is in the list. An IPv6 address has no brackets.
     pub(super) fn has(&self, host: &str) -> bool {
-        let is_meant = |entry: &String| match host.parse() {
+        let matches = |entry: &String| match host.parse() {
             Ok(address) => has_address(entry, address),
             Err(_) => has_name(entry, host),
         };
-        self.is_everything || self.entries.iter().any(is_meant)
+        self.is_everything || self.entries.iter().any(matches)
     }
 }
 
@@ -36,7 +36,7 @@ fn has_address(entry: &str, address: IpAddr) -> bool {
     }
 }
 
-/// `example.com` and `.example.com` mean that name and all below it.
+/// Whether `host` is the domain of the entry, `example.com` or `.example.com`, or a subdomain.
 fn has_name(entry: &str, host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     let entry = entry.strip_suffix('.').unwrap_or(entry);

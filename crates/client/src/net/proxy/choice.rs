@@ -1,13 +1,13 @@
-//! Which proxy leads to a server: that of `--proxy`, else of the environment, as curl reads it.
+//! The choice of a proxy: that of `--proxy`, or else of the environment, with the rules of curl.
 
 use super::Proxy;
 use super::bypass::Bypass;
 
-/// Variables with the proxy for `ws://` and `http://`, the first that is set wins. `HTTP_PROXY` in
-/// capitals is not read: in a CGI program that is the header `Proxy` of a request.
+/// Variables with the proxy for `ws://` and `http://`; the first one that is set wins. `HTTP_PROXY`
+/// in capitals is ignored: in a CGI program it holds the header `Proxy` of a request ("httpoxy").
 const PLAIN: &[&str] = &["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"];
 
-/// The same for `wss://` and `https://`.
+/// Variables with the proxy for `wss://` and `https://`.
 const SECURE: &[&str] =
     &["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
@@ -22,24 +22,24 @@ pub struct Proxies {
     bypass: Bypass,
 }
 
-/// The schemes of URLs that a choice is made for.
+/// The URL schemes that a proxy is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schemes {
     /// `ws://` and `http://`.
     Plain,
     /// `wss://` and `https://`.
     Secure,
-    /// All, as redirects may lead to either.
+    /// All, because redirects may lead to either.
     Any,
 }
 
 impl Proxies {
-    /// Takes `flag`, what stands behind `--proxy`, where an empty text means no proxy at all, or
-    /// else the variables for these schemes. `variable` reads a variable; an empty one counts as
+    /// The proxies of `flag`, the value of `--proxy`, or else of the variables for these schemes.
+    /// An empty flag means no proxy. `variable` reads a variable; an empty variable counts as
     /// unset.
     ///
     /// # Errors
-    /// Which flag or variable is wrong, with its value but without user and password.
+    /// Which flag or variable is wrong, and its value without user and password.
     pub fn choose(
         flag: Option<&str>,
         schemes: Schemes,
@@ -68,7 +68,7 @@ impl Proxies {
         Ok(Self { plain, secure, bypass })
     }
 
-    /// The proxy that leads to `host`, if any does.
+    /// The proxy for connections to `host`.
     pub(crate) fn proxy_for(&self, host: &str, is_secure: bool) -> Option<&Proxy> {
         let proxy = if is_secure { &self.secure } else { &self.plain };
         proxy.as_ref().filter(|_| !self.bypass.has(host))
@@ -132,10 +132,10 @@ mod tests {
         let set = [("https_proxy", "socks4://user:secret@p"), ("http_proxy", "p:1")];
         assert!(chosen(None, Schemes::Plain, &set).is_ok());
         for schemes in [Schemes::Secure, Schemes::Any] {
-            let told = chosen(None, schemes, &set).unwrap_err();
-            assert!(told.starts_with("https_proxy is \"socks4://***@p\", but "), "{told}");
+            let error = chosen(None, schemes, &set).unwrap_err();
+            assert!(error.starts_with("https_proxy is \"socks4://***@p\", but "), "{error}");
         }
-        let told = chosen(Some("ftp://p"), Schemes::Plain, &set).unwrap_err();
-        assert!(told.starts_with("--proxy is \"ftp://p\", but "), "{told}");
+        let error = chosen(Some("ftp://p"), Schemes::Plain, &set).unwrap_err();
+        assert!(error.starts_with("--proxy is \"ftp://p\", but "), "{error}");
     }
 }

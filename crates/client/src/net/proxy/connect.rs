@@ -1,4 +1,4 @@
-//! A tunnel through an HTTP proxy (RFC 9110, section 9.3.6).
+//! A tunnel through an HTTP proxy (CONNECT; RFC 9110, section 9.3.6).
 
 use std::error::Error as _;
 use std::io;
@@ -18,24 +18,24 @@ use crate::net::fault::Fault;
 use crate::net::http::Exchange;
 use crate::net::stream::Stream;
 use crate::net::tls::hung_up;
-use crate::net::upgrade::{AnswerCheck, refusal, shown};
+use crate::net::upgrade::{AnswerCheck, Inspected, header_text, refusal, unauthorized};
 
-/// Has the HTTP proxy at the other end connect to a server.
+/// Asks the HTTP proxy at the other end of `stream` to connect to a server.
 ///
 /// # Errors
-/// Why it did not, and what to do.
+/// Why the proxy did not connect, and what to do.
 pub(super) async fn tunnel(
     stream: Stream,
     target: &Target,
     credentials: Option<&Credentials>,
 ) -> Result<Stream, ConnectError> {
     let request = request(&target.to_string(), credentials)?;
-    // TLS to a proxy is spoken below this.
-    let stream = AnswerCheck::new(stream, false);
+    // Not as a plain stream: the advice to use wss:// would be wrong for a proxy.
+    let stream = Inspected::new(stream, AnswerCheck::new(false));
     let (mut exchange, answer) =
         Exchange::ask(stream, request).await.map_err(|error| unanswered(&error))?;
     if !answer.status().is_success() {
-        let cause = told(answer.status(), answer.headers(), target, credentials.is_some());
+        let cause = explain(answer.status(), answer.headers(), target, credentials.is_some());
         let refusal = exchange.run(refusal(answer)).await;
         return Err(ConnectError::from(cause).of(Fault::ProxyRefused(refusal)));
     }
@@ -81,21 +81,19 @@ fn unanswered(error: &Error) -> String {
 }
 
 /// Why the proxy did not connect, and what to do.
-fn told(status: StatusCode, headers: &HeaderMap, target: &Target, has_credentials: bool) -> String {
+fn explain(
+    status: StatusCode,
+    headers: &HeaderMap,
+    target: &Target,
+    has_credentials: bool,
+) -> String {
     let answered = format!("it answered {status} to CONNECT {target}");
     // tinyproxy answers 401 to a wrong password.
     if [StatusCode::PROXY_AUTHENTICATION_REQUIRED, StatusCode::UNAUTHORIZED].contains(&status) {
-        let wanted = shown(headers, &PROXY_AUTHENTICATE)
-            .or_else(|| shown(headers, &WWW_AUTHENTICATE))
-            .map_or_else(String::new, |scheme| format!(" ({scheme})"));
-        return match has_credentials {
-            true => format!(
-                "{answered}: it does not accept the user and password that were sent{wanted}"
-            ),
-            false => format!(
-                "{answered}: it wants a user and a password{wanted}, as in http://USER:PASSWORD@PROXY:PORT"
-            ),
-        };
+        let challenge = header_text(headers, &PROXY_AUTHENTICATE)
+            .or_else(|| header_text(headers, &WWW_AUTHENTICATE));
+        let example = "http://USER:PASSWORD@PROXY:PORT";
+        return unauthorized(&answered, challenge, has_credentials, example);
     }
     let cause = match status.as_u16() {
         403 | 405 => {

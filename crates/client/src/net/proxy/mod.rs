@@ -1,5 +1,5 @@
-//! Proxies: which one leads to a server ([`choice`], `bypass`), and the tunnel through it
-//! (`connect` for HTTP, `socks` for SOCKS 5).
+//! Proxies: the choice of one ([`choice`], `bypass`), and the tunnel through it (`connect` for
+//! HTTP, `socks` for SOCKS 5).
 
 mod bypass;
 pub mod choice;
@@ -18,14 +18,14 @@ use super::url::{host_and_port, parse_port};
 
 const ALLOWED: &str = "allowed is [SCHEME://][USER:PASSWORD@]HOST[:PORT] with http, https, socks5 or socks5h as SCHEME, such as http://proxy:3128";
 
-/// Port where none is given, as curl has it.
+/// Default ports, those of curl.
 const DEFAULT_PORT: u16 = 1080;
 const DEFAULT_SECURE_PORT: u16 = 443;
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Protocol {
-    /// HTTP, with TLS below it where there is a name for its certificate.
+    /// HTTP, over TLS if there is a name, which the certificate must have.
     Http(Option<ServerName<'static>>),
     /// SOCKS 5; the proxy looks names up with `socks5h://`.
     Socks { looks_up: bool },
@@ -34,7 +34,7 @@ enum Protocol {
 /// A proxy.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// What it is called in errors: the URL without user and password, and where that stands.
+    /// How errors name the proxy: the URL without user and password, and its flag or variable.
     shown: String,
     protocol: Protocol,
     host: String,
@@ -43,17 +43,17 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads the URL of a proxy that stands in `source`, a flag or a variable. Without a scheme it
-    /// means HTTP.
+    /// Parses the URL of a proxy, the value of the flag or variable `source`. The default scheme is
+    /// `http`.
     ///
     /// # Errors
-    /// What is wrong, without user and password.
+    /// The value without user and password, and what is allowed.
     pub fn parse(text: &str, source: &str) -> Result<Self, String> {
         parse(text, source)
             .ok_or_else(|| format!("{source} is {:?}, but {ALLOWED}", redacted(text)))
     }
 
-    /// A name or an address; that of IPv6 without brackets.
+    /// A name or an address. An IPv6 address has no brackets.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
@@ -62,7 +62,7 @@ impl Proxy {
         self.port
     }
 
-    /// The name that the certificate of the proxy has to be for, if it speaks TLS.
+    /// The name that the certificate of the proxy must have; `None` without TLS.
     pub(super) fn tls_name(&self) -> Option<&ServerName<'static>> {
         match &self.protocol {
             Protocol::Http(name) => name.as_ref(),
@@ -70,15 +70,15 @@ impl Proxy {
         }
     }
 
-    /// Whether the client has to look names up, as the proxy is to get addresses.
+    /// Whether the client looks names up and the proxy gets addresses (`socks5://`).
     pub(super) fn wants_addresses(&self) -> bool {
         self.protocol == Protocol::Socks { looks_up: false }
     }
 
-    /// Has the proxy at the other end of `stream` connect to a server.
+    /// Asks the proxy at the other end of `stream` to connect to a server.
     ///
     /// # Errors
-    /// Why it did not, and what to do.
+    /// Why the proxy did not connect, and what to do.
     pub(super) async fn tunnel(
         &self,
         stream: Stream,
@@ -107,7 +107,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// What a proxy is to connect to: a name or an address, and a port.
+/// The server that a proxy is to connect to: a name or an address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) host: String,
@@ -130,7 +130,7 @@ fn parse(text: &str, source: &str) -> Option<Proxy> {
         Some((userinfo, address)) => (Some(userinfo), address),
         None => (None, rest),
     };
-    // A path means nothing for a proxy, as curl has it.
+    // A path has no meaning for a proxy; curl ignores it as well.
     let address = address.split('/').next()?;
     let (host, port) = host_and_port(address).ok()?;
     let (protocol, default_port) = match scheme.as_str() {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_proxy_is_told_without_its_password() {
+    fn an_error_does_not_show_the_password() {
         let long = format!("socks5h://user:secret{}@proxy", "x".repeat(250));
         for text in [
             "",
@@ -196,9 +196,9 @@ mod tests {
             "https://user:secret@a..b",
             &long,
         ] {
-            let told = Proxy::parse(text, "https_proxy").unwrap_err();
-            assert!(told.starts_with("https_proxy is ") && told.ends_with(ALLOWED), "{told}");
-            assert!(!told.contains("secret"), "{told}");
+            let error = Proxy::parse(text, "https_proxy").unwrap_err();
+            assert!(error.starts_with("https_proxy is ") && error.ends_with(ALLOWED), "{error}");
+            assert!(!error.contains("secret"), "{error}");
         }
     }
 

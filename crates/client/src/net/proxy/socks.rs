@@ -1,4 +1,4 @@
-//! A tunnel through a SOCKS 5 proxy (RFC 1928, with the users and passwords of RFC 1929).
+//! A tunnel through a SOCKS 5 proxy (RFC 1928), with user and password (RFC 1929).
 
 use std::io;
 use std::net::IpAddr;
@@ -10,10 +10,10 @@ use crate::net::credentials::Credentials;
 
 const VERSION: u8 = 5;
 
-/// Version of the exchange of user and password.
+/// Version of the user and password negotiation (RFC 1929, section 2).
 const PASSWORD_VERSION: u8 = 1;
 
-/// Longest name, user and password, in bytes: each has a length of one byte.
+/// Longest name, user or password, in bytes: the length is one byte.
 const MAX_TEXT: usize = 255;
 
 // Methods (RFC 1928, section 3).
@@ -23,20 +23,20 @@ const NO_METHOD: u8 = 0xff;
 
 const CONNECT: u8 = 1;
 
-// Kinds of address (RFC 1928, section 5).
+// Address types (RFC 1928, section 5).
 const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Whether the exchange has room for user and password.
+/// Whether user and password are short enough for SOCKS.
 pub(super) fn fit(credentials: &Credentials) -> bool {
     credentials.user().len() <= MAX_TEXT && credentials.password().len() <= MAX_TEXT
 }
 
-/// Has the SOCKS proxy at the other end connect to a server.
+/// Asks the SOCKS proxy at the other end of `stream` to connect to a server.
 ///
 /// # Errors
-/// Why it did not, and what to do.
+/// Why the proxy did not connect, and what to do.
 pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     target: &Target,
@@ -47,9 +47,9 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     let [version, reply, _, kind] = receive(&mut stream).await?;
     check_version(version)?;
     if reply != 0 {
-        return Err(format!("it could not connect to {target}: {}", told(reply)));
+        return Err(format!("it could not connect to {target}: {}", explain(reply)));
     }
-    // The address that the proxy connected from is of no use here.
+    // Skips the address that the proxy connected from.
     let rest = match kind {
         IPV4 => 4,
         IPV6 => 16,
@@ -62,8 +62,8 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Agrees on a method, and sends user and password if the proxy wants them.
-async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+async fn authenticate(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     credentials: Option<&Credentials>,
 ) -> Result<(), String> {
     let offer: &[u8] = match credentials {
@@ -87,8 +87,8 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
+async fn log_in(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     credentials: &Credentials,
 ) -> Result<(), String> {
     let mut message = vec![PASSWORD_VERSION];
@@ -122,7 +122,7 @@ fn request(target: &Target) -> Result<Vec<u8>, String> {
     Ok(request)
 }
 
-/// A text behind its length in one byte.
+/// A text with its length, one byte, in front.
 fn with_length(text: &[u8]) -> Result<Vec<u8>, String> {
     let length = u8::try_from(text.len())
         .map_err(|_| format!("SOCKS has room for {MAX_TEXT} bytes of a name, user or password"))?;
@@ -160,8 +160,8 @@ fn broken(error: &io::Error) -> String {
     }
 }
 
-/// What a reply means (RFC 1928, section 6).
-fn told(reply: u8) -> String {
+/// The meaning of a reply code (RFC 1928, section 6).
+fn explain(reply: u8) -> String {
     match reply {
         1 => "general failure (is the name known to the proxy?)".into(),
         2 => "its rules do not allow that".into(),
@@ -184,7 +184,7 @@ mod tests {
         Target { host: host.into(), port: 443 }
     }
 
-    /// What a client sends to a proxy that answers so, and how that ends.
+    /// The bytes that a client sends to a proxy that answers with `answers`, and the result.
     async fn exchanged(
         host: &str,
         credentials: Option<&str>,
@@ -195,11 +195,11 @@ mod tests {
         far.write_all(b"next").await.unwrap();
         far.shutdown().await.unwrap();
         let credentials = credentials.map(|pair| Credentials::from_pair(pair).unwrap());
-        let mut left = Vec::new();
         let end = match tunnel(near, &target(host), credentials.as_ref()).await {
             Ok(mut stream) => {
-                stream.read_to_end(&mut left).await.unwrap();
-                Ok(left)
+                let mut rest = Vec::new();
+                stream.read_to_end(&mut rest).await.unwrap();
+                Ok(rest)
             }
             Err(cause) => Err(cause),
         };
@@ -243,8 +243,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_refusal_is_told() {
-        for (credentials, answers, told) in [
+    async fn each_refusal_is_explained() {
+        for (credentials, answers, expected) in [
             (None, &[&[5, 255][..]][..], "it wants a user and a password, as in socks5h://"),
             (Some("a:b"), &[&[5, 255]], "it takes no user and password (RFC 1929)"),
             (Some("a:b"), &[&[5, 2], &[1, 1]], "it does not accept the user and password"),
@@ -267,7 +267,7 @@ mod tests {
         ] {
             let (_, end) = exchanged("a.test", credentials, answers).await;
             let cause = end.unwrap_err();
-            assert!(cause.starts_with(told), "{answers:?}: {cause}");
+            assert!(cause.starts_with(expected), "{answers:?}: {cause}");
         }
         let (_, end) = exchanged(&"x".repeat(256), None, &[&[5, 0]]).await;
         assert_eq!(end.unwrap_err(), "SOCKS has room for 255 bytes of a name, user or password");

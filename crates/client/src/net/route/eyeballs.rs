@@ -13,13 +13,13 @@ use crate::words::seconds;
 /// Head start of an attempt over the next one: the "Connection Attempt Delay" (section 5).
 const DELAY: Duration = Duration::from_millis(250);
 
-/// Most addresses of a failure that are shown.
+/// Most addresses with the same cause that are listed.
 const SHOWN: usize = 4;
 
 /// Why an address cannot be used.
 pub(super) type Failure = (SocketAddr, String);
 
-/// Whether an address refuses connections: somebody is there, and does not listen.
+/// Whether an address refuses connections: the host answers, and nobody listens on the port.
 pub(super) fn is_refusal(cause: &str) -> bool {
     cause.contains("refused")
 }
@@ -71,11 +71,12 @@ pub(super) async fn race<T>(
             },
             () = sleep(DELAY), if tried < addresses.len() => {}
             () = sleep_until(deadline) => {
-                let is_pending =
-                    |address: &&SocketAddr| !failures.iter().any(|(failed, _)| failed == *address);
-                let pending: Vec<_> = addresses[..tried].iter().filter(is_pending).copied().collect();
                 let cause = format!("no answer within {}", seconds(begun.elapsed()));
-                failures.extend(pending.into_iter().map(|address| (address, cause.clone())));
+                for &address in &addresses[..tried] {
+                    if failures.iter().all(|(failed, _)| *failed != address) {
+                        failures.push((address, cause.clone()));
+                    }
+                }
                 return Err(failures);
             }
         }
@@ -83,7 +84,7 @@ pub(super) async fn race<T>(
 }
 
 /// The failures in one line, addresses with the same cause together.
-pub(super) fn told(failures: &[Failure]) -> String {
+pub(super) fn summary(failures: &[Failure]) -> String {
     let mut causes: Vec<(&str, Vec<String>)> = Vec::new();
     for (address, cause) in failures {
         match causes.iter_mut().find(|(known, _)| known == cause) {
@@ -117,8 +118,8 @@ mod tests {
         families.chars().enumerate().map(address).collect()
     }
 
-    /// The port of the address that won, or the failures; when that was known; and when the
-    /// attempts began.
+    /// The port of the address that won, or the failures; the time of the race; and the start of
+    /// each attempt in milliseconds.
     async fn raced(
         count: usize,
         attempt: impl AsyncFn(u16) -> Result<(), String>,
@@ -130,7 +131,8 @@ mod tests {
             attempt(address.port()).await
         };
         let outcome = race(&addresses(&"4".repeat(count)), deadline, attempt).await;
-        let outcome = outcome.map(|(address, ())| address.port()).map_err(|causes| told(&causes));
+        let outcome =
+            outcome.map(|(address, ())| address.port()).map_err(|causes| summary(&causes));
         (outcome, begun.elapsed(), begins.into_inner())
     }
 
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_came_of_each_address_is_told() {
+    async fn what_came_of_each_address_is_summary() {
         let attempt = async |port| match port {
             1 | 3 => pending().await,
             port => Err(format!("{} is down", port / 4)),

@@ -1,4 +1,4 @@
-//! The way through a proxy.
+//! The tunnel through a proxy.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use crate::net::proxy::{Proxy, Target};
 use crate::net::stream::Stream;
 use crate::net::tls::{Connector, Trust};
 
-/// The way through a proxy.
+/// A proxy, and the addresses of the server to connect to through it.
 pub(super) struct Tunnel {
     pub(super) proxy: Proxy,
     tls: Option<Connector>,
-    /// The server by its name, or each of its addresses.
+    /// The server by name, or each of its addresses.
     pub(super) targets: Vec<Target>,
 }
 
 impl Tunnel {
-    /// The way through `proxy`, and the time that the look-up of the server took, if it is up to
-    /// the client.
+    /// Resolves the server for `proxy`. Returns the time of the look-up as well, if the client has
+    /// to look the server up.
     ///
     /// # Errors
-    /// Why there is no way.
+    /// Why there is no trusted authority for the proxy, or no address of the server.
     pub(super) async fn find(
         proxy: &Proxy,
         endpoint: &Endpoint,
         deadline: Instant,
     ) -> Result<(Self, Option<Duration>), ConnectError> {
         let Endpoint { url, options, .. } = endpoint;
-        // Who does not check the server may still care about the password of the proxy.
+        // `--insecure` does not apply to the proxy: the proxy gets a password.
         let trust = Trust::Known(options.proxy_authorities.clone());
         let tls = connector(&trust, proxy.tls_name(), None, deadline)
             .await
@@ -49,18 +49,18 @@ impl Tunnel {
         Ok((Self { proxy: proxy.clone(), tls, targets }, time))
     }
 
-    /// Has the proxy at the other end of `stream` connect to `target`.
+    /// Asks the proxy at the other end of `stream` to connect to `target`.
     ///
     /// # Errors
-    /// Why it did not.
-    pub(super) async fn dig(
+    /// Why the proxy did not connect.
+    pub(super) async fn open(
         &self,
         mut stream: Stream,
         target: &Target,
     ) -> Result<Stream, ConnectError> {
         if let Some(tls) = &self.tls {
             let secure = tls.secure(stream, &mut None).await;
-            // Of what kind the error is, is about the server.
+            // The kinds of `Fault` about TLS mean the server.
             let failed =
                 |error: ConnectError| error.of(Fault::Other).after(&self.proxy.to_string());
             stream = secure.map_err(failed)?;

@@ -1,6 +1,6 @@
 //! Certificate authorities trusted in addition to the system's (`TLS_CA`).
 
-use std::fmt;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ impl Authorities {
     pub fn open(path: PathBuf) -> Result<Self, String> {
         let first = match read(&path) {
             Ok(roots) => Some(roots),
-            Err(Fault::Missing) => None,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => None,
             Err(fault) => {
                 return Err(format!(
                     "allowed is a file with the certificate of an authority, or of several, in PEM; {fault}"
@@ -47,37 +47,26 @@ impl Authorities {
     }
 }
 
-/// Why a file of authorities cannot be used.
-#[derive(Debug)]
-enum Fault {
-    Missing,
-    Unreadable(io::Error),
-    Broken(String),
-    Empty,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => write!(f, "that file does not exist (yet)"),
-            Self::Unreadable(error) => write!(f, "that file cannot be read: {error}"),
-            Self::Broken(cause) => {
-                write!(f, "that file has a certificate that cannot be used: {cause}")
-            }
-            Self::Empty => write!(f, "that file has no certificate in it (BEGIN CERTIFICATE)"),
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<RootCertStore, Fault> {
+/// Reads a file of authorities.
+///
+/// # Errors
+/// Why the file cannot be used. Only a missing file has the kind `NotFound`.
+fn read(path: &Path) -> io::Result<RootCertStore> {
     let text = std::fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Fault::Missing,
-        _ => Fault::Unreadable(error),
+        kind @ io::ErrorKind::NotFound => io::Error::new(kind, "that file does not exist (yet)"),
+        _ => io::Error::other(format!("that file cannot be read: {error}")),
     })?;
+    let broken = |cause: &dyn Display| {
+        io::Error::other(format!("that file has a certificate that cannot be used: {cause}"))
+    };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| Fault::Broken(error.to_string()))?;
-        roots.add(certificate).map_err(|error| Fault::Broken(error.to_string()))?;
+        let certificate = certificate.map_err(|error| broken(&error))?;
+        roots.add(certificate).map_err(|error| broken(&error))?;
     }
-    if roots.is_empty() { Err(Fault::Empty) } else { Ok(roots) }
+    if roots.is_empty() {
+        let cause = "that file has no certificate in it (BEGIN CERTIFICATE)";
+        return Err(io::Error::other(cause));
+    }
+    Ok(roots)
 }

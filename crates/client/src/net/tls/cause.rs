@@ -31,7 +31,7 @@ const WEAK_SIGNATURE: &str = "is signed in a way that is not safe any more, such
 
 /// The server name and the trust settings of a handshake.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Context {
     /// Host name in the URL.
     pub(crate) name: ServerName<'static>,
     /// File of authorities trusted in addition to the system's (`TLS_CA`).
@@ -42,7 +42,7 @@ pub(crate) struct Asked {
     pub(crate) has_identity: bool,
 }
 
-impl Asked {
+impl Context {
     /// The name as a `subjectAltName` entry of openssl.
     fn alternative(&self) -> String {
         match self.name {
@@ -53,9 +53,9 @@ impl Asked {
 }
 
 /// Explains an error of a TLS stream in one line; `None` if TLS did not cause the error.
-pub(crate) fn explain(error: &io::Error, asked: &Asked) -> Option<String> {
+pub(crate) fn explain(error: &io::Error, context: &Context) -> Option<String> {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
-        Some(error) => Some(handshake(error, asked)),
+        Some(error) => Some(handshake(error, context)),
         None => hung_up(error).then(|| HUNG_UP.into()),
     }
 }
@@ -66,12 +66,12 @@ pub(crate) fn hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
-/// What kind of error it is of a TLS stream.
+/// The kind of an error of a TLS stream.
 pub(super) fn fault(error: &io::Error) -> Fault {
     use PeerIncompatible as Peer;
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(Error::InvalidCertificate(error)) => Fault::Certificate {
-            // A bad signature is one of a known name with another key.
+            // A bad signature means a trusted name with another key.
             is_unknown: matches!(
                 error,
                 CertificateError::UnknownIssuer | CertificateError::BadSignature
@@ -89,11 +89,11 @@ pub(super) fn fault(error: &io::Error) -> Fault {
     }
 }
 
-fn handshake(error: &Error, asked: &Asked) -> String {
+fn handshake(error: &Error, context: &Context) -> String {
     use PeerIncompatible as Peer;
     match error {
-        Error::InvalidCertificate(error) => certificate(error, asked),
-        Error::AlertReceived(alert) => refused(*alert, asked),
+        Error::InvalidCertificate(error) => certificate(error, context),
+        Error::AlertReceived(alert) => refused(*alert, context),
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "the server speaks no TLS there: use ws:// for it".into()
         }
@@ -105,11 +105,11 @@ fn handshake(error: &Error, asked: &Asked) -> String {
 }
 
 /// Explains the alert with which the server refused the handshake.
-fn refused(alert: AlertDescription, asked: &Asked) -> String {
+fn refused(alert: AlertDescription, context: &Context) -> String {
     match alert {
         AlertDescription::ProtocolVersion => OLD_VERSION.into(),
         AlertDescription::HandshakeFailure => NO_COMMON_PARAMETERS.into(),
-        AlertDescription::CertificateRequired if asked.has_identity => {
+        AlertDescription::CertificateRequired if context.has_identity => {
             "the server wants a certificate of the client, and not of the kind in --cert: one of an authority that the server trusts".into()
         }
         AlertDescription::CertificateRequired => {
@@ -122,24 +122,24 @@ fn refused(alert: AlertDescription, asked: &Asked) -> String {
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnknownCA
         | AlertDescription::DecryptError
-            if asked.has_identity =>
+            if context.has_identity =>
         {
             format!("the server does not accept the certificate in --cert ({alert:?}): is that in force, for clients, and of an authority that the server trusts?")
         }
         AlertDescription::UnrecognisedName => {
-            let name = asked.name.to_str();
+            let name = context.name.to_str();
             format!("the server has no certificate for {name}: use another of its names in the URL")
         }
         alert => format!("the server refused the TLS handshake ({alert:?})"),
     }
 }
 
-fn certificate(error: &CertificateError, asked: &Asked) -> String {
+fn certificate(error: &CertificateError, context: &Context) -> String {
     use CertificateError as Fault;
     let cause = match error {
-        Fault::UnknownIssuer => return unknown_authority(asked),
-        Fault::BadSignature => return bad_signature(asked),
-        Fault::NotValidForNameContext { presented, .. } => return wrong_name(presented, asked),
+        Fault::UnknownIssuer => return unknown_authority(context),
+        Fault::BadSignature => return bad_signature(context),
+        Fault::NotValidForNameContext { presented, .. } => return wrong_name(presented, context),
         Fault::ExpiredContext { time, not_after } => format!(
             "expired on {}, and the clock here says {}: renew it on the server, or set the clock",
             Timestamp(*not_after),
@@ -158,8 +158,8 @@ fn certificate(error: &CertificateError, asked: &Asked) -> String {
         }
         Fault::BadEncoding => "is damaged: it is not correctly encoded".into(),
         Fault::Other(OtherError(error)) => match error.downcast_ref() {
-            Some(webpki::Error::CaUsedAsEndEntity) => authority_itself(asked),
-            Some(webpki::Error::UnsupportedCertVersion) => first_version(asked),
+            Some(webpki::Error::CaUsedAsEndEntity) => authority_itself(context),
+            Some(webpki::Error::UnsupportedCertVersion) => first_version(context),
             _ => format!("cannot be used: {}", escape::plain(&error.to_string())),
         },
         error => format!("cannot be used: {}", escape::plain(&error.to_string())),
@@ -167,8 +167,8 @@ fn certificate(error: &CertificateError, asked: &Asked) -> String {
     format!("the certificate of the server {cause}")
 }
 
-fn unknown_authority(asked: &Asked) -> String {
-    let known = match (&asked.tls_ca, asked.has_system_roots) {
+fn unknown_authority(context: &Context) -> String {
+    let known = match (&context.tls_ca, context.has_system_roots) {
         (None, true) => "not one that this system trusts".into(),
         (None, false) => "not known to this system, which knows no authority at all".into(),
         (Some(path), true) => {
@@ -183,12 +183,12 @@ fn unknown_authority(asked: &Asked) -> String {
     )
 }
 
-fn wrong_name(presented: &[String], asked: &Asked) -> String {
-    let name = asked.name.to_str();
+fn wrong_name(presented: &[String], context: &Context) -> String {
+    let name = context.name.to_str();
     if presented.is_empty() {
         return format!(
             "wrong name: the certificate of the server names no host, as a common name does not count: make a new one, with the extension subjectAltName={}",
-            asked.alternative()
+            context.alternative()
         );
     }
     let more = presented.len().saturating_sub(SHOWN);
@@ -214,8 +214,8 @@ fn bare(name: &str) -> String {
 
 /// Explains a wrong signature. The authority has a new key, or a self-signed certificate has the
 /// name of another one, such as `localhost`, that the system trusts.
-fn bad_signature(asked: &Asked) -> String {
-    let old = match &asked.tls_ca {
+fn bad_signature(context: &Context) -> String {
+    let old = match &context.tls_ca {
         Some(path) => format!(" (is {path:?}, TLS_CA, an old one?)"),
         None => String::new(),
     };
@@ -225,19 +225,19 @@ fn bad_signature(asked: &Asked) -> String {
 }
 
 /// Explains a CA certificate used as the server's own, as `openssl req -x509` creates by default.
-fn authority_itself(asked: &Asked) -> String {
+fn authority_itself(context: &Context) -> String {
     format!(
         "is marked as an authority (CA:TRUE, as openssl req -x509 does), which that of a server must not be: make one with openssl req -x509 -newkey rsa:2048 -nodes -days 365 -keyout key.pem -out cert.pem -subj /CN={} -addext subjectAltName={} -addext basicConstraints=critical,CA:FALSE, and give it here with TLS_CA=cert.pem (--tls-ca)",
-        asked.name.to_str(),
-        asked.alternative()
+        context.name.to_str(),
+        context.alternative()
     )
 }
 
 /// Explains an X.509 version 1 certificate, as `openssl x509 -req` creates without extensions.
-fn first_version(asked: &Asked) -> String {
+fn first_version(context: &Context) -> String {
     format!(
         "is of an old kind (X.509 version 1), which names no host: make a new one, with the extension subjectAltName={}",
-        asked.alternative()
+        context.alternative()
     )
 }
 
@@ -260,13 +260,13 @@ mod tests {
     use proptest::prelude::*;
     use std::sync::Arc;
 
-    fn asked(name: &'static str) -> Asked {
+    fn context(name: &'static str) -> Context {
         let name = ServerName::try_from(name).unwrap();
-        Asked { name, tls_ca: None, has_system_roots: true, has_identity: false }
+        Context { name, tls_ca: None, has_system_roots: true, has_identity: false }
     }
 
     fn explained(error: impl Into<Error>) -> String {
-        explain(&io::Error::other(error.into()), &asked("server")).unwrap()
+        explain(&io::Error::other(error.into()), &context("server")).unwrap()
     }
 
     fn other(error: webpki::Error) -> CertificateError {
@@ -301,13 +301,13 @@ mod tests {
 
     #[test]
     fn an_ip_address_is_named_as_one_in_the_advice() {
-        assert_eq!(asked("::1").alternative(), "IP:::1");
-        assert_eq!(asked("127.0.0.1").alternative(), "IP:127.0.0.1");
+        assert_eq!(context("::1").alternative(), "IP:::1");
+        assert_eq!(context("127.0.0.1").alternative(), "IP:127.0.0.1");
     }
 
     #[test]
     fn errors_outside_tls_are_not_explained() {
-        assert_eq!(explain(&io::Error::other("no room"), &asked("server")), None);
+        assert_eq!(explain(&io::Error::other("no room"), &context("server")), None);
     }
 
     #[test]

@@ -22,14 +22,14 @@ use tokio_rustls::rustls::sign::SingleCertAndKey;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use authorities::Authorities;
-use cause::{Asked, explain, fault};
+use cause::{Context, explain, fault};
 use identity::Identity;
 
 use super::error::ConnectError;
 use super::stream::Stream;
 pub(crate) use cause::hung_up;
 pub(crate) use session::Session;
-use session::{Presented, Watching};
+use session::{Presented, Recording};
 use unchecked::Unchecked;
 
 /// Which server certificates the client accepts.
@@ -69,19 +69,23 @@ impl Trust {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
-        let mut asked =
-            Asked { name, tls_ca: None, has_system_roots: false, has_identity: identity.is_some() };
+        let mut context = Context {
+            name,
+            tls_ca: None,
+            has_system_roots: false,
+            has_identity: identity.is_some(),
+        };
         let presented = Presented::default();
         let config = match self {
             Self::Known(authorities) => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(load_native_certs().certs);
-                asked.has_system_roots = !roots.is_empty();
+                context.has_system_roots = !roots.is_empty();
                 if let Some(authorities) = authorities {
                     roots.extend(authorities.roots()?.roots);
-                    asked.tls_ca = Some(authorities.path);
+                    context.tls_ca = Some(authorities.path);
                 }
-                config.dangerous().with_custom_certificate_verifier(Arc::new(Watching {
+                config.dangerous().with_custom_certificate_verifier(Arc::new(Recording {
                     roots,
                     algorithms: verification,
                     presented: presented.clone(),
@@ -97,20 +101,19 @@ impl Trust {
             }
             None => config.with_no_client_auth(),
         };
-        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), asked, presented })
+        Ok(Connector { connector: TlsConnector::from(Arc::new(config)), context, presented })
     }
 }
 
 /// A TLS connector for one server.
 pub(crate) struct Connector {
     connector: TlsConnector,
-    asked: Asked,
+    context: Context,
     presented: Presented,
 }
 
 impl Connector {
-    /// Does the TLS handshake over `stream`, and sets `session` to what that showed, also where
-    /// the handshake fails.
+    /// Does the TLS handshake over `stream`. Sets `session`, also if the handshake fails.
     ///
     /// # Errors
     /// Why the handshake failed, in one line.
@@ -119,7 +122,7 @@ impl Connector {
         stream: Stream,
         session: &mut Option<Session>,
     ) -> Result<Stream, ConnectError> {
-        match self.connector.connect(self.asked.name.clone(), stream).await {
+        match self.connector.connect(self.context.name.clone(), stream).await {
             Ok(stream) => {
                 *session = Some(Session::of(&stream));
                 Ok(Stream::Tls(Box::new(stream)))
@@ -135,6 +138,6 @@ impl Connector {
 
     /// Explains an error of the TLS stream; `None` if TLS did not cause the error.
     pub(crate) fn explain(&self, error: &io::Error) -> Option<String> {
-        explain(error, &self.asked)
+        explain(error, &self.context)
     }
 }

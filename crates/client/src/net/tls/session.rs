@@ -1,4 +1,4 @@
-//! What a TLS handshake shows of the server.
+//! The TLS version and certificate of a server.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 /// TLS with a server, as far as the handshake came.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// The version, such as `TLS 1.3`; `None` if they did not agree on one.
+    /// The version, such as `TLS 1.3`; `None` if client and server did not agree on one.
     pub(crate) version: Option<&'static str>,
     /// The certificate of the server in DER, accepted or not.
     pub(crate) certificate: Option<CertificateDer<'static>>,
@@ -43,18 +43,20 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The last certificate that a server has shown.
+/// The last certificate that a server presented.
 pub(super) type Presented = Arc<Mutex<Option<CertificateDer<'static>>>>;
 
-/// Keeps each certificate, accepted or not, and checks it as the usual verifier of rustls does.
+/// A certificate verifier that records each certificate, accepted or not. The checks are those of
+/// rustls' `WebPkiServerVerifier`, which rejects an empty list of roots at its creation; here an
+/// empty list leads to the error about an unknown authority.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct Recording {
     pub(super) roots: RootCertStore,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) presented: Presented,
 }
 
-impl ServerCertVerifier for Watching {
+impl ServerCertVerifier for Recording {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -1,17 +1,20 @@
 //! The opening handshake of RFC 6455, section 4, over HTTP/1.1.
 //!
 //! hyper sends the request and reads the answer: it skips interim answers (100, 103), joins folded
-//! lines and takes an answer in any number of pieces. `request` is what is asked for,
-//! `switch` checks what a server that agrees has to say, and `refusal` puts any other answer
-//! into words.
+//! lines and takes an answer in any number of pieces. `request` makes the request, `switch` checks
+//! an answer of status 101, and `refusal` explains any other answer. On their way, `inspect` lets
+//! `spelling` correct the header names of the request, `answer` check the first bytes of the
+//! answer, and `transcript` record both.
 
 mod answer;
+mod inspect;
 mod refusal;
 mod request;
 mod spelling;
 mod switch;
 mod transcript;
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::{io, mem};
 
@@ -35,16 +38,18 @@ use answer::SPEAKS_TLS;
 pub(crate) use request::HttpRequest;
 use request::Request;
 pub use request::RequestOptions;
-use spelling::Spelling;
-use switch::Answer;
+use spelling::respelled;
+use switch::Agreement;
+use transcript::Recorder;
 pub(crate) use transcript::Transcript;
-use transcript::{Noted, Notes};
 
 pub(super) use answer::AnswerCheck;
 pub(crate) use answer::is_http2;
-pub(super) use refusal::{refusal, shortened, shown};
+use inspect::Inspect;
+pub(super) use inspect::Inspected;
+pub(super) use refusal::{header_text, refusal, shortened, unauthorized};
 
-/// The headers that make a request one for an upgrade.
+/// The headers that ask for the upgrade.
 pub(super) const OWN_HEADERS: [HeaderName; 6] = [
     CONNECTION,
     SEC_WEBSOCKET_EXTENSIONS,
@@ -58,12 +63,12 @@ pub(super) const OWN_HEADERS: [HeaderName; 6] = [
 #[derive(Debug)]
 pub(crate) struct Upgraded<S> {
     pub(crate) stream: S,
-    /// Bytes that came right behind the answer: the beginning of the server's first frames.
+    /// Bytes received together with the answer: the beginning of the server's first frames.
     pub(crate) early: Vec<u8>,
 }
 
 impl Upgraded<Stream> {
-    /// The stream over which messages are compressed, if that was agreed on.
+    /// The stream with messages compressed, if the server agreed to compression.
     pub(super) fn compressed(self, agreed: Option<Params>) -> Self {
         let Some(params) = agreed else { return self };
         let stream = Deflate::new(self.stream, self.early, params);
@@ -71,12 +76,12 @@ impl Upgraded<Stream> {
     }
 }
 
-/// What a server agreed to.
+/// The result of a successful handshake.
 #[derive(Debug)]
 pub(crate) struct Agreed {
     /// The subprotocol that the server chose.
     pub(crate) subprotocol: Option<String>,
-    /// How messages are compressed, if they are.
+    /// The parameters of compression, if the server agreed to compression.
     pub(crate) deflate: Option<Params>,
     /// The headers of the answer.
     pub(crate) headers: HeaderMap,
@@ -84,7 +89,7 @@ pub(crate) struct Agreed {
     pub(crate) transcript: Transcript,
 }
 
-/// The request for an upgrade at this URL, with a key of its own, to be written by hand.
+/// The upgrade request for this URL, with a new key.
 ///
 /// # Errors
 /// When the URL cannot be put into a request, which its parser rules out.
@@ -92,7 +97,7 @@ pub(crate) fn request(
     url: &ServerUrl,
     options: &RequestOptions,
 ) -> Result<HttpRequest, ConnectError> {
-    Ok(Request::new(url, options)?.to_http())
+    Request::new(url, options).map(|request| request.to_http())
 }
 
 /// Asks the server at the other end of `stream` for the upgrade to WebSocket.
@@ -106,18 +111,19 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     tls: Option<&Connector>,
 ) -> Result<(Upgraded<S>, Agreed), ConnectError> {
     let request = Request::new(url, options)?;
-    let notes = Notes::default();
-    let stream = AnswerCheck::new(Noted::new(stream, notes.clone()), tls.is_none());
-    let failed =
-        |error| ConnectError::from(explain(&error, tls)).of(fault(&error, notes.take().received));
+    let recorder = Recorder::default();
+    let inspector =
+        Handshake { recorder: recorder.clone(), answer: AnswerCheck::new(tls.is_none()) };
     let (mut exchange, mut answer) =
-        Exchange::ask(Spelling::new(stream), request.to_http()).await.map_err(failed)?;
+        Exchange::ask(Inspected::new(stream, inspector), request.to_http())
+            .await
+            .map_err(|error| no_answer(&error, tls, recorder.take().received))?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(exchange.run(refusal::explain(answer, request.has_credentials())).await);
     }
     let checked = switch::check(&request, answer.version(), answer.headers());
-    let Answer { subprotocol, deflate } = match checked {
-        Ok(checked) => checked,
+    let Agreement { subprotocol, deflate } = match checked {
+        Ok(agreement) => agreement,
         Err(fault) => {
             let cause = format!("no valid WebSocket handshake: {fault}");
             let refusal = Refusal {
@@ -133,13 +139,37 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let (stream, early) = exchange.into_stream();
     let headers = mem::take(answer.headers_mut());
-    let agreed = Agreed { subprotocol, deflate, headers, transcript: notes.take() };
-    let stream = stream.into_inner().into_inner().into_inner();
-    Ok((Upgraded { stream, early }, agreed))
+    let agreed = Agreed { subprotocol, deflate, headers, transcript: recorder.take() };
+    Ok((Upgraded { stream: stream.into_inner(), early }, agreed))
 }
 
-/// The innermost error of hyper: what ends the connection before the request is sent cancels the
-/// request.
+/// Why there was no answer; `received` is what the server sent.
+fn no_answer(error: &hyper::Error, tls: Option<&Connector>, received: Vec<u8>) -> ConnectError {
+    let error = innermost(error);
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let hung_up = match io {
+        Some(io) => hung_up(io),
+        None => error.is_incomplete_message() || error.is_canceled() || error.is_closed(),
+    };
+    let hint = if tls.is_none() { "; if it speaks TLS there, use wss:// for it" } else { "" };
+    let cause = match io {
+        _ if hung_up => format!("the server hung up during the handshake{hint}"),
+        Some(io) => tls.and_then(|tls| tls.explain(io)).unwrap_or_else(|| io.to_string()),
+        None => format!("no WebSocket server: {}", escape::plain(&error.to_string())),
+    };
+    let speaks_tls = |io: &io::Error| io.get_ref().is_some_and(|e| e.to_string() == SPEAKS_TLS);
+    ConnectError::from(cause).of(match io {
+        Some(io) if speaks_tls(io) => Fault::Tls,
+        // A server of another protocol often hangs up after its answer.
+        _ if !received.is_empty() => Fault::NotHttp(received),
+        _ if hung_up => Fault::HungUp,
+        Some(_) => Fault::Other,
+        None => Fault::NotHttp(received),
+    })
+}
+
+/// The innermost hyper error: a connection that ends before the request is sent cancels the
+/// request, and hyper wraps the cause.
 fn innermost(error: &hyper::Error) -> &hyper::Error {
     match error.source().and_then(|source| source.downcast_ref::<hyper::Error>()) {
         Some(cause) => innermost(cause),
@@ -147,41 +177,24 @@ fn innermost(error: &hyper::Error) -> &hyper::Error {
     }
 }
 
-/// What kind of error it is; `received` is what the server said.
-fn fault(error: &hyper::Error, received: Vec<u8>) -> Fault {
-    let error = innermost(error);
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    match io {
-        Some(io) if io.get_ref().is_some_and(|error| error.to_string() == SPEAKS_TLS) => Fault::Tls,
-        // Who says something else than HTTP mostly hangs up as well.
-        _ if !received.is_empty() => Fault::NotHttp(received),
-        Some(io) if !hung_up(io) => Fault::Other,
-        Some(_) => Fault::HungUp,
-        None if has_hung_up(error) => Fault::HungUp,
-        None => Fault::NotHttp(received),
+/// Inspects a handshake: records the bytes, checks the first ones of the answer, and spells the
+/// header names of the request.
+struct Handshake {
+    recorder: Recorder,
+    answer: AnswerCheck,
+}
+
+impl Inspect for Handshake {
+    fn outgoing<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        respelled(bytes)
     }
-}
 
-fn has_hung_up(error: &hyper::Error) -> bool {
-    error.is_incomplete_message() || error.is_canceled() || error.is_closed()
-}
-
-/// Why there was no answer.
-fn explain(error: &hyper::Error, tls: Option<&Connector>) -> String {
-    let error = innermost(error);
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    match io {
-        Some(io) if hung_up(io) => left(tls),
-        Some(io) => tls.and_then(|tls| tls.explain(io)).unwrap_or_else(|| io.to_string()),
-        None if has_hung_up(error) => left(tls),
-        None => format!("no WebSocket server: {}", escape::plain(&error.to_string())),
+    fn sent(&mut self, bytes: &[u8]) {
+        self.recorder.sent(bytes);
     }
-}
 
-fn left(tls: Option<&Connector>) -> String {
-    let hint = match tls {
-        Some(_) => "",
-        None => "; if it speaks TLS there, use wss:// for it",
-    };
-    format!("the server hung up during the handshake{hint}")
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.recorder.received(bytes)?;
+        self.answer.received(bytes)
+    }
 }

@@ -1,4 +1,4 @@
-//! What a server says that does not switch protocols.
+//! The answer of a server that does not switch protocols.
 
 use std::time::Duration;
 
@@ -18,61 +18,58 @@ use crate::net::error::{ConnectError, Redirect};
 use crate::net::fault::{Fault, MAX_BODY, Refusal};
 use crate::net::http::Answer;
 
-/// How much of each text of a server is shown, in bytes.
+/// Longest text of the server that is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// How long the explanation may take once the status is there.
+/// Longest wait for the body, after the head.
 const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Longest `Retry-After` that is kept to: a wrong date must not silence the client for years.
+/// Longest pause that is accepted from `Retry-After`: a wrong date must not stop the client for
+/// years.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// Why the server did not agree: status, where it redirects to, and what it says about it.
+/// The error for an answer: its status, its redirect, and the explanation in its body.
 pub(super) async fn explain(answer: Answer, has_credentials: bool) -> ConnectError {
     let refusal = refusal(answer).await;
     let Refusal { status, headers, body, .. } = &*refusal;
-    // A page in HTML has no first sentence.
-    let body = if kind(headers).starts_with(b"text/plain") { shortest(body) } else { "" };
+    // An HTML page does not begin with a sentence.
+    let is_plain = media_type(headers).starts_with(b"text/plain");
+    let body = if is_plain { &body[..body.floor_char_boundary(SHOWN)] } else { "" };
     ConnectError::refused(
-        told(*status, headers, body.as_bytes(), has_credentials),
+        cause(*status, headers, body, has_credentials),
         retry_after(*status, headers, Utc::now()),
     )
     .redirecting(redirect(*status, headers))
     .of(Fault::Refused(refusal))
 }
 
-/// An answer, with the beginning of its body if that is text. The connection has to be run
+/// The answer with the beginning of its body, if that is text. The HTTP connection must run
 /// meanwhile.
 pub(in crate::net) async fn refusal(answer: Answer) -> Box<Refusal> {
     let (Parts { version, status, headers, .. }, body) = answer.into_parts();
-    let kind = kind(&headers);
+    let media_type = media_type(&headers);
     let is_text = [&b"text/"[..], b"application/json", b"application/problem+json"]
         .iter()
-        .any(|text| kind.starts_with(text));
-    let is_readable = (is_text || kind.is_empty()) && !headers.contains_key(CONTENT_ENCODING);
+        .any(|text| media_type.starts_with(text));
+    let is_readable = (is_text || media_type.is_empty()) && !headers.contains_key(CONTENT_ENCODING);
     let body = if is_readable { beginning(body).await } else { Vec::new() };
     let body = String::from_utf8_lossy(&body).into_owned();
     Box::new(Refusal { version, status, headers, body })
 }
 
-/// The type of a body, in lower case.
-fn kind(headers: &HeaderMap) -> Vec<u8> {
+/// The value of `Content-Type` in lower case; empty without one.
+fn media_type(headers: &HeaderMap) -> Vec<u8> {
     headers.get(CONTENT_TYPE).map_or_else(Vec::new, |kind| kind.as_bytes().to_ascii_lowercase())
 }
 
-/// As much of a body as is shown.
-fn shortest(body: &str) -> &str {
-    &body[..body.floor_char_boundary(SHOWN)]
-}
-
-/// Where the answer redirects to, if the client may ask there in the same way (RFC 9110, section
-/// 15.4: of the statuses with a `Location`, 300 leaves the choice to a person).
+/// The redirect of an answer, if a client may follow it without asking the user (RFC 9110, section
+/// 15.4: a 300 leaves the choice to the user).
 fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<Redirect> {
     let location = headers.get(LOCATION)?.to_str().ok()?.to_owned();
     [301, 302, 303, 307, 308].contains(&status.as_u16()).then_some(Redirect { status, location })
 }
 
-/// The first bytes of a body, as many as come in time.
+/// The first bytes of a body that arrive in time.
 async fn beginning(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = async {
@@ -84,12 +81,12 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
             }
         }
     };
-    // A body that does not come is no reason to wait.
+    // After the time limit, the bytes so far are enough.
     let _ = timeout(BODY_TIMEOUT, read).await;
     bytes
 }
 
-fn told(status: StatusCode, headers: &HeaderMap, body: &[u8], has_credentials: bool) -> String {
+fn cause(status: StatusCode, headers: &HeaderMap, body: &str, has_credentials: bool) -> String {
     let answered = format!("the server answered {status}");
     if status.is_redirection()
         && let Some(location) = headers.get(LOCATION)
@@ -103,16 +100,9 @@ fn told(status: StatusCode, headers: &HeaderMap, body: &[u8], has_credentials: b
         );
     }
     if status == StatusCode::UNAUTHORIZED {
-        let wanted = shown(headers, &WWW_AUTHENTICATE)
-            .map_or_else(String::new, |scheme| format!(" ({scheme})"));
-        return match has_credentials {
-            true => format!(
-                "{answered}: it does not accept the user and password that were sent{wanted}"
-            ),
-            false => format!(
-                "{answered}: it wants a user and a password{wanted}, as in ws://USER:PASSWORD@HOST or --user USER:PASSWORD"
-            ),
-        };
+        let challenge = header_text(headers, &WWW_AUTHENTICATE);
+        let example = "ws://USER:PASSWORD@HOST or --user USER:PASSWORD";
+        return unauthorized(&answered, challenge, has_credentials, example);
     }
     match first_sentence(body) {
         Some(sentence) => format!("{answered}: {sentence}"),
@@ -120,28 +110,42 @@ fn told(status: StatusCode, headers: &HeaderMap, body: &[u8], has_credentials: b
     }
 }
 
+/// Explains an answer that asks for credentials with this challenge (RFC 9110, section 11.3).
+pub(in crate::net) fn unauthorized(
+    answered: &str,
+    challenge: Option<String>,
+    has_credentials: bool,
+    example: &str,
+) -> String {
+    let challenge = challenge.map_or_else(String::new, |challenge| format!(" ({challenge})"));
+    if has_credentials {
+        format!("{answered}: it does not accept the user and password that were sent{challenge}")
+    } else {
+        format!("{answered}: it wants a user and a password{challenge}, as in {example}")
+    }
+}
+
 /// The value of a header, safe to print.
-pub(in crate::net) fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(in crate::net) fn header_text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = shortened(&String::from_utf8_lossy(headers.get(name)?.as_bytes()));
     (!value.is_empty()).then_some(value)
 }
 
-/// The beginning of a text of the server, safe to print.
+/// The beginning of a text, safe to print.
 pub(in crate::net) fn shortened(text: &str) -> String {
     escape::plain(&text[..text.floor_char_boundary(SHOWN)])
 }
 
-/// The first line of a text without a sentence that the line does not finish: of
-/// `There is no /x here. The paths of this server:` the first sentence.
-fn first_sentence(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body);
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+/// The first line of a text, without an incomplete sentence at its end: `There is no /x here.` of
+/// `There is no /x here. The paths of this server:`.
+fn first_sentence(body: &str) -> Option<String> {
+    let line = body.lines().map(str::trim).find(|line| !line.is_empty())?;
     let finished =
         if line.ends_with(':') { line.rfind(". ").map_or(line, |end| &line[..=end]) } else { line };
     Some(escape::plain(finished))
 }
 
-/// How long the server asks to be left alone: a number of seconds or a date (RFC 9110, section
+/// The pause that the server asks for: a number of seconds or a date (RFC 9110, section
 /// 10.2.3), with 503 (section 15.6.4) or 429 (RFC 6585, section 4).
 fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     if ![StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
@@ -152,7 +156,7 @@ fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> O
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = DateTime::parse_from_rfc2822(value).ok()?;
-            // A date that is over asks for no time.
+            // A date in the past asks for no pause.
             date.signed_duration_since(now).to_std().unwrap_or_default()
         }
     };
@@ -174,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_first_sentence_is_whole() {
-        for (body, told) in [
+        for (body, sentence) in [
             ("All taken\nx", Some("All taken")),
             ("\n  All taken. Try later.\r\n", Some("All taken. Try later.")),
             (
@@ -186,12 +190,12 @@ mod tests {
             ("", None),
             ("\n\n", None),
         ] {
-            assert_eq!(first_sentence(body.as_bytes()).as_deref(), told, "{body:?}");
+            assert_eq!(first_sentence(body).as_deref(), sentence, "{body:?}");
         }
     }
 
     #[test]
-    fn a_redirect_is_told_with_its_target() {
+    fn the_error_shows_where_a_redirect_leads() {
         for (location, url) in [
             ("https://other.example/ws", "wss://other.example/ws"),
             ("http://other.example/ws", "ws://other.example/ws"),
@@ -199,9 +203,8 @@ mod tests {
             ("/login", "/login"),
             ("ws://user:secret@other", "ws://***@other"),
         ] {
-            let told = told(StatusCode::FOUND, &headers(&[(LOCATION, location)]), b"x", false);
             assert_eq!(
-                told,
+                cause(StatusCode::FOUND, &headers(&[(LOCATION, location)]), "x", false),
                 format!(
                     "the server answered 302 Found and redirects to {}: use {url} as the URL if that is right, or --location (-L) to follow it",
                     redacted(location)
@@ -209,9 +212,9 @@ mod tests {
             );
         }
         let long = format!("ws://user:{}@other", "secret".repeat(50));
-        let shown = told(StatusCode::FOUND, &headers(&[(LOCATION, &long)]), b"", false);
+        let shown = cause(StatusCode::FOUND, &headers(&[(LOCATION, &long)]), "", false);
         assert!(shown.contains(" to ws://***@other: ") && !shown.contains("secret"), "{shown}");
-        let bare = told(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), b"", false);
+        let bare = cause(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), "", false);
         assert_eq!(bare, "the server answered 301 Moved Permanently");
     }
 

@@ -1,4 +1,4 @@
-//! What a client asks for (RFC 6455, section 4.1, requirements 1 to 12 of the request).
+//! The upgrade request (RFC 6455, section 4.1, requirements 1 to 12).
 
 use http_body_util::Empty;
 use hyper::Uri;
@@ -17,32 +17,33 @@ use crate::net::url::ServerUrl;
 /// A request as hyper sends it.
 pub(crate) type HttpRequest = hyper::Request<Empty<Bytes>>;
 
-/// What a request holds beside what every upgrade needs.
+/// The optional parts of an upgrade request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestOptions {
-    /// Further headers, and ones in place of the usual `Host` and `Authorization` (`--header`,
-    /// `--origin`).
+    /// Further headers (`--header`, `--origin`). They replace `Host` and `Authorization`.
     pub headers: HeaderMap,
     /// User and password, in place of those in the URL (`--user`).
     pub credentials: Option<Credentials>,
-    /// The subprotocols that are offered, the most wanted first (`--subprotocol`).
+    /// The offered subprotocols, in order of preference (`--subprotocol`).
     pub subprotocols: Vec<String>,
     /// Whether compression is offered (`--compress`).
     pub compress: bool,
 }
 
-/// A request for an upgrade, with a key of its own.
+/// An upgrade request with its key.
 #[derive(Debug)]
 pub(super) struct Request {
     target: Uri,
     host: HeaderValue,
     key: HeaderValue,
     authorization: Option<HeaderValue>,
-    offer: Option<HeaderValue>,
+    subprotocols: Option<HeaderValue>,
     options: RequestOptions,
 }
 
 impl Request {
+    /// A request with a new key.
+    ///
     /// # Errors
     /// When the URL cannot be put into a request, which its parser rules out.
     pub(super) fn new(url: &ServerUrl, options: &RequestOptions) -> Result<Self, ConnectError> {
@@ -51,23 +52,26 @@ impl Request {
         };
         let value = |text: String| HeaderValue::try_from(text).map_err(|error| unusable(&error));
         let credentials = options.credentials.as_ref().or(url.credentials());
-        let offer = options.subprotocols.join(", ");
+        let subprotocols = options.subprotocols.join(", ");
         Ok(Self {
             target: url.resource().parse().map_err(|error| unusable(&error))?,
             host: value(url.host_header())?,
             key: value(generate_key())?,
             authorization: credentials.map(Credentials::to_header),
-            offer: if offer.is_empty() { None } else { Some(value(offer)?) },
+            subprotocols: match subprotocols.is_empty() {
+                true => None,
+                false => Some(value(subprotocols)?),
+            },
             options: options.clone(),
         })
     }
 
-    /// The nonce of this handshake.
+    /// The value of `Sec-WebSocket-Key`.
     pub(super) fn key(&self) -> &[u8] {
         self.key.as_bytes()
     }
 
-    /// Whether the client offers this subprotocol. Their names have a case.
+    /// Whether the client offers this subprotocol. The names are case-sensitive.
     pub(super) fn offers(&self, subprotocol: &str) -> bool {
         self.options.subprotocols.iter().any(|offered| offered == subprotocol)
     }
@@ -77,7 +81,7 @@ impl Request {
         self.options.compress
     }
 
-    /// Whether the server is told who asks.
+    /// Whether the request has credentials.
     pub(super) fn has_credentials(&self) -> bool {
         self.authorization.is_some() || self.options.headers.contains_key(AUTHORIZATION)
     }
@@ -92,8 +96,8 @@ impl Request {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(SEC_WEBSOCKET_KEY, self.key.clone());
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        if let Some(offer) = &self.offer {
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, offer.clone());
+        if let Some(subprotocols) = &self.subprotocols {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocols.clone());
         }
         if self.options.compress {
             headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(deflate::OFFER));
@@ -101,7 +105,7 @@ impl Request {
         if let Some(authorization) = &self.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        // A header that is there already is replaced by all lines of that name.
+        // `extend` replaces the headers of the same names.
         headers.extend(self.options.headers.clone());
         request
     }
@@ -116,7 +120,7 @@ pub(super) mod tests {
         offering(&[])
     }
 
-    /// The same, with these subprotocols offered.
+    /// The example request with these subprotocols offered.
     pub(in super::super) fn offering(subprotocols: &[&str]) -> Request {
         let subprotocols = subprotocols.iter().map(ToString::to_string).collect();
         let options = RequestOptions { subprotocols, ..RequestOptions::default() };
@@ -126,7 +130,7 @@ pub(super) mod tests {
         request
     }
 
-    /// The same, with compression offered.
+    /// The example request with compression offered.
     pub(in super::super) fn compressing() -> Request {
         let mut request = example();
         request.options.compress = true;

@@ -1,4 +1,4 @@
-//! What a server that switches protocols has to answer (RFC 6455, section 4.1: "Once the client's
+//! Checks the answer of a server that switches protocols (RFC 6455, section 4.1: "Once the client's
 //! opening handshake has been sent, the client MUST wait for a response ...").
 //!
 //! The numbers in the comments are those of the list in that section.
@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::request::Request;
 
-/// Longest text of the server that is shown, in bytes.
+/// Longest header value that is shown, in bytes.
 const SHOWN: usize = 200;
 
-/// What is wrong with an answer of status 101.
+/// The rule that an answer of status 101 breaks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Version(Version),
@@ -68,9 +68,9 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What a server that switches protocols chose of what was offered.
+/// The server's choice of what the client offered.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Agreement {
     pub(super) subprotocol: Option<String>,
     pub(super) deflate: Option<Params>,
 }
@@ -83,22 +83,22 @@ pub(super) fn check(
     request: &Request,
     version: Version,
     headers: &HeaderMap,
-) -> Result<Answer, Fault> {
+) -> Result<Agreement, Fault> {
     // RFC 9110, section 15.2: HTTP/1.0 has no 1xx status, and so no switch of protocols.
     if version != Version::HTTP_11 {
         return Err(Fault::Version(version));
     }
     // 2. "If the response lacks an |Upgrade| header field or [it] contains a value that is not an
     // ASCII case-insensitive match for the value "websocket" ..."
-    if !tokens(headers, UPGRADE).all(|token| token.eq_ignore_ascii_case("websocket"))
-        || !headers.contains_key(UPGRADE)
+    if !headers.contains_key(UPGRADE)
+        || !tokens(headers, UPGRADE).iter().all(|token| token.eq_ignore_ascii_case("websocket"))
     {
-        return Err(Fault::NoUpgrade(shown(headers, UPGRADE)));
+        return Err(Fault::NoUpgrade(header_text(headers, UPGRADE)));
     }
     // 3. "If the response lacks a |Connection| header field or [it] doesn't contain a token that
     // is an ASCII case-insensitive match for the value "Upgrade" ..."
-    if !tokens(headers, CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
-        return Err(Fault::NoConnection(shown(headers, CONNECTION)));
+    if !tokens(headers, CONNECTION).iter().any(|token| token.eq_ignore_ascii_case("upgrade")) {
+        return Err(Fault::NoConnection(header_text(headers, CONNECTION)));
     }
     // 4. "If the response lacks a |Sec-WebSocket-Accept| header field or [it] contains a value
     // other than the base64-encoded SHA-1 of the concatenation of the |Sec-WebSocket-Key| [...]
@@ -115,8 +115,8 @@ pub(super) fn check(
     // client offers none but compression.
     let deflate = match request.offers_compression() {
         true => agreed_deflate(headers)?,
-        false if tokens(headers, SEC_WEBSOCKET_EXTENSIONS).next().is_some() => {
-            return Err(Fault::UnaskedExtension(all(headers, SEC_WEBSOCKET_EXTENSIONS)));
+        false if !tokens(headers, SEC_WEBSOCKET_EXTENSIONS).is_empty() => {
+            return Err(Fault::UnaskedExtension(values(headers, SEC_WEBSOCKET_EXTENSIONS)));
         }
         false => None,
     };
@@ -125,17 +125,17 @@ pub(super) fn check(
     // 11.3.4: it "MUST NOT appear more than once".
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let Some(subprotocol) = chosen.next() else {
-        return Ok(Answer { subprotocol: None, deflate });
+        return Ok(Agreement { subprotocol: None, deflate });
     };
     match subprotocol.to_str() {
         Ok(name) if request.offers(name) && chosen.next().is_none() => {
-            Ok(Answer { subprotocol: Some(name.to_owned()), deflate })
+            Ok(Agreement { subprotocol: Some(name.to_owned()), deflate })
         }
-        _ => Err(Fault::UnaskedSubprotocol(all(headers, SEC_WEBSOCKET_PROTOCOL))),
+        _ => Err(Fault::UnaskedSubprotocol(values(headers, SEC_WEBSOCKET_PROTOCOL))),
     }
 }
 
-/// What the server accepted of the offer to compress (RFC 7692, section 5).
+/// The parameters of compression that the server accepted (RFC 7692, section 5).
 fn agreed_deflate(headers: &HeaderMap) -> Result<Option<Params>, Fault> {
     let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
     let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
@@ -144,31 +144,28 @@ fn agreed_deflate(headers: &HeaderMap) -> Result<Option<Params>, Fault> {
 }
 
 /// The elements of a list header over all its lines (RFC 9110, section 5.6.1), empty ones left out.
-fn tokens(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = String> {
-    let values =
-        headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let tokens: Vec<_> = values
-        .flat_map(|value| {
-            let tokens = value.split(',').map(|token| token.trim_matches([' ', '\t']).to_owned());
-            tokens.filter(|token| !token.is_empty()).collect::<Vec<_>>()
-        })
-        .collect();
-    tokens.into_iter()
+fn tokens(headers: &HeaderMap, name: impl AsHeaderName) -> Vec<String> {
+    let lines = headers.get_all(name).iter();
+    let tokens = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
+    tokens
+        .map(|token| String::from_utf8_lossy(token).trim_matches([' ', '\t']).to_owned())
+        .filter(|token| !token.is_empty())
+        .collect()
 }
 
-fn shown(headers: &HeaderMap, name: impl AsHeaderName + Clone) -> Option<String> {
-    headers.contains_key(name.clone()).then(|| all(headers, name))
+fn header_text(headers: &HeaderMap, name: impl AsHeaderName + Clone) -> Option<String> {
+    headers.contains_key(name.clone()).then(|| values(headers, name))
 }
 
 /// All values of a header, safe to print.
-fn all(headers: &HeaderMap, name: impl AsHeaderName) -> String {
-    let values = tokens(headers, name).collect::<Vec<_>>().join(", ");
-    escape::plain(&values[..values.floor_char_boundary(SHOWN)])
+fn values(headers: &HeaderMap, name: impl AsHeaderName) -> String {
+    let text = tokens(headers, name).join(", ");
+    escape::plain(&text[..text.floor_char_boundary(SHOWN)])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::request::tests::example;
+    use super::super::request::tests::{compressing, example, offering};
     use super::*;
     use hyper::header::{HeaderName, HeaderValue};
 
@@ -186,16 +183,23 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    /// The check of the answer of the RFC, with the lines of one header replaced.
-    fn with(name: &str, values: &[&str]) -> Result<Answer, Fault> {
+    /// Checks the answer of the RFC, with the lines of one header replaced.
+    fn with(name: &str, values: &[&str]) -> Result<Agreement, Fault> {
+        answer_to(&example(), name, values)
+    }
+
+    fn answer_to(request: &Request, name: &str, values: &[&str]) -> Result<Agreement, Fault> {
         let others = ANSWER.iter().filter(|line| line.0 != name).copied();
         let lines: Vec<_> = others.chain(values.iter().map(|value| (name, *value))).collect();
-        check(&example(), Version::HTTP_11, &headers(&lines))
+        check(request, Version::HTTP_11, &headers(&lines))
     }
 
     #[test]
     fn the_answer_of_the_rfc_is_accepted() {
-        assert_eq!(check(&example(), Version::HTTP_11, &headers(&ANSWER)), Ok(Answer::default()));
+        assert_eq!(
+            check(&example(), Version::HTTP_11, &headers(&ANSWER)),
+            Ok(Agreement::default())
+        );
     }
 
     #[test]
@@ -210,13 +214,13 @@ mod tests {
             ("sec-websocket-extensions", &[""]),
             ("server", &["anything"]),
         ] {
-            assert_eq!(with(name, values), Ok(Answer::default()), "{name}: {values:?}");
+            assert_eq!(with(name, values), Ok(Agreement::default()), "{name}: {values:?}");
         }
     }
 
     #[test]
     fn every_rule_is_checked() {
-        for (name, values, told) in [
+        for (name, values, expected) in [
             ("upgrade", &[][..], "the answer has no Upgrade: websocket"),
             ("upgrade", &["h2c"], "the answer has Upgrade: h2c in place of Upgrade: websocket"),
             (
@@ -253,7 +257,7 @@ mod tests {
             ),
         ] {
             let fault = with(name, values).unwrap_err();
-            assert_eq!(fault.to_string(), told, "{name}: {values:?}");
+            assert_eq!(fault.to_string(), expected, "{name}: {values:?}");
         }
         assert_eq!(
             check(&example(), Version::HTTP_10, &headers(&ANSWER)).unwrap_err().to_string(),
@@ -263,11 +267,9 @@ mod tests {
 
     #[test]
     fn a_subprotocol_is_one_of_those_that_were_offered() {
+        let request = offering(&["chat", "graphql-ws"]);
         let chosen = |lines: &[&str]| {
-            let lines = lines.iter().map(|value| ("sec-websocket-protocol", *value));
-            let lines: Vec<_> = ANSWER.into_iter().chain(lines).collect();
-            let request = super::super::request::tests::offering(&["chat", "graphql-ws"]);
-            check(&request, Version::HTTP_11, &headers(&lines)).map(|answer| answer.subprotocol)
+            answer_to(&request, "sec-websocket-protocol", lines).map(|answer| answer.subprotocol)
         };
         assert_eq!(chosen(&[]), Ok(None));
         assert_eq!(chosen(&["graphql-ws"]), Ok(Some("graphql-ws".into())));
@@ -279,19 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn compression_is_as_it_was_offered() {
+    fn compression_fits_the_offer() {
         let chosen = |lines: &[&str]| {
-            let lines = lines.iter().map(|value| ("sec-websocket-extensions", *value));
-            let lines: Vec<_> = ANSWER.into_iter().chain(lines).collect();
-            let request = super::super::request::tests::compressing();
-            check(&request, Version::HTTP_11, &headers(&lines))
+            answer_to(&compressing(), "sec-websocket-extensions", lines)
                 .map(|answer| answer.deflate.map(|deflate| deflate.to_string()))
                 .map_err(|fault| fault.to_string())
         };
         const LIMITED: &str = "permessage-deflate; client_max_window_bits=9";
         assert_eq!(chosen(&[]), Ok(None));
         assert_eq!(chosen(&[LIMITED]), Ok(Some(LIMITED.into())));
-        for (wrong, told) in [
+        for (wrong, expected) in [
             (
                 &["x-deflate"][..],
                 "its answer on compression: the extension \"x-deflate\" was not offered",
@@ -305,16 +304,16 @@ mod tests {
                 "its answer on compression: the parameter \"client_max_window_bits\" of permessage-deflate is not valid",
             ),
         ] {
-            assert_eq!(chosen(wrong), Err(told.to_owned()));
+            assert_eq!(chosen(wrong), Err(expected.to_owned()));
         }
     }
 
     #[test]
-    fn what_a_server_says_is_shown_without_harm() {
+    fn control_characters_in_an_answer_are_escaped() {
         let values = HeaderValue::from_bytes(&[b"\xff".repeat(300), b"\xc2\x9b".to_vec()].concat());
         let mut lines = headers(&ANSWER);
         lines.insert(SEC_WEBSOCKET_PROTOCOL, values.unwrap());
-        let told = check(&example(), Version::HTTP_11, &lines).unwrap_err().to_string();
-        assert!(told.len() < 300 && !told.chars().any(char::is_control), "{told:?}");
+        let error = check(&example(), Version::HTTP_11, &lines).unwrap_err().to_string();
+        assert!(error.len() < 300 && !error.chars().any(char::is_control), "{error:?}");
     }
 }

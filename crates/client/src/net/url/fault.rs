@@ -1,11 +1,11 @@
-//! What is wrong with a URL, and what to write instead.
+//! Faults of a URL, and what to write instead.
 
 use proto::escape;
 
 const ALLOWED: &str =
     "allowed is ws://HOST[:PORT][/PATH], or wss:// for TLS, such as ws://localhost:8765";
 
-/// What is wrong with a URL.
+/// A fault of a URL.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::net) enum Fault {
     NoScheme,
@@ -18,16 +18,16 @@ pub(in crate::net) enum Fault {
     BareIpv6(String),
     Port(String),
     Fragment(String),
-    /// A character of the path that a URL has to percent-encode.
+    /// A character in the path that must be percent-encoded.
     Unencoded(char),
     Credentials(String),
 }
 
 impl Fault {
-    /// One line about the fault in `text`, without its password.
-    pub(super) fn told(&self, text: &str) -> String {
-        // A / ? or # in a password ends the part that passwords stand in, so any part of such a
-        // text may belong to one.
+    /// Explains the fault of `text` in one line, without showing a password.
+    pub(super) fn explain(&self, text: &str) -> String {
+        // An unencoded /, ? or # in a password ends the authority (RFC 3986, section 3.2), so any
+        // part of a text with an @ may belong to a password.
         let may_hold_password = text.contains('@');
         let part = |part: &str| match may_hold_password {
             true => "***".into(),
@@ -85,12 +85,12 @@ impl Fault {
     }
 }
 
-/// What stands behind `ws:` or `ws:/`, and the like.
+/// The rest behind `ws:` or `ws:/`, which lack slashes.
 fn behind_slashes(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once(':')?;
     let is_known =
         ["ws", "wss", "http", "https"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    // `ws:8765` is a host that is called ws.
+    // `ws:8765` is the host `ws` with a port.
     (is_known && !rest.starts_with(|c: char| c.is_ascii_digit()))
         .then(|| rest.trim_start_matches('/'))
 }

@@ -48,12 +48,21 @@ async fn pair() -> (Client, Server) {
     let sinks = Sinks { output, style: Style::Plain, live, metrics };
     let stats = Stats::new().unwrap();
     let reporter = Reporter::new(&endpoint, Limits::default(), sinks, stats);
-    let session = Session::new(socket, pings, Asking::begin(false, false));
+    let session = Session::new(socket, pings, Choice::begin(false, false));
     (Client { session, reporter, lines }, server)
 }
 
-/// Runs the client against the server function `serve`. Returns how the connection ended.
-async fn converse(
+/// Runs the client against `serve`, after which the server closes the connection.
+async fn converse(client: &mut Client, server: &mut Server, serve: impl AsyncFnOnce(&mut Server)) {
+    let ending = ending_of(client, server, async |server| {
+        serve(server).await;
+        server.close(None).await.unwrap();
+    });
+    assert!(matches!(ending.await, Ending::Closed(None)));
+}
+
+/// Runs the client against `serve`. Returns how the connection ended.
+async fn ending_of(
     client: &mut Client,
     server: &mut Server,
     serve: impl AsyncFnOnce(&mut Server),
@@ -72,7 +81,7 @@ async fn send_text(server: &mut Server, text: &str) {
 #[tokio::test(start_paused = true)]
 async fn the_lag_is_between_a_reply_and_the_next_ping() {
     let (mut client, mut server) = pair().await;
-    let ending = converse(&mut client, &mut server, async |server| {
+    converse(&mut client, &mut server, async |server| {
         for delay in [Duration::from_secs(1), Duration::ZERO, Duration::from_secs(9)] {
             ping(server).await;
             sleep(delay).await;
@@ -82,18 +91,17 @@ async fn the_lag_is_between_a_reply_and_the_next_ping() {
             assert_eq!(replied.elapsed(), LAG);
             send_text(server, "Pong!").await;
         }
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
+    })
+    .await;
     assert!(client.report().starts_with("6 sent, 6 received"), "{}", client.report());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_takes_too_long_ends_the_connection() {
     let (mut client, mut server) = pair().await;
-    client.session.asking.is_certain = true;
+    client.session.choice.is_settled = true;
     let start = Instant::now();
-    let ending = converse(&mut client, &mut server, async |server| {
+    let ending = ending_of(&mut client, &mut server, async |server| {
         ping(server).await;
         // Frames other than the reply do not extend the time limit.
         for _ in 0..5 {
@@ -116,14 +124,13 @@ async fn a_reply_that_takes_too_long_ends_the_connection() {
 async fn the_end_is_detected_at_once_between_two_pings() {
     let (mut client, mut server) = pair().await;
     let start = Instant::now();
-    let ending = converse(&mut client, &mut server, async |server| {
+    converse(&mut client, &mut server, async |server| {
         ping(server).await;
         send_text(server, "Pong!").await;
         server.send(Message::Ping("alive?".into())).await.unwrap();
         assert!(matches!(server.next().await, Some(Ok(Message::Pong(_)))));
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
+    })
+    .await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert!(client.report().starts_with("1 sent, 1 received, 0 lost"), "{}", client.report());
 }
@@ -131,7 +138,7 @@ async fn the_end_is_detected_at_once_between_two_pings() {
 #[tokio::test(start_paused = true)]
 async fn all_texts_are_printed_but_only_replies_counted() {
     let (mut client, mut server) = pair().await;
-    let ending = converse(&mut client, &mut server, async |server| {
+    let ending = ending_of(&mut client, &mut server, async |server| {
         ping(server).await;
         send_text(server, "Error: no room").await;
         send_text(server, "by the way").await;
@@ -187,7 +194,7 @@ async fn the_wait_for_the_servers_close_frame_is_bounded() {
 }
 
 /// Answers the next Ping frame.
-async fn frame(server: &mut Server) {
+async fn answer_frame(server: &mut Server) {
     let ping = server.next().await.unwrap().unwrap();
     assert!(matches!(&ping, Message::Ping(payload) if payload.len() == 8), "{ping:?}");
     server.flush().await.unwrap();
@@ -199,17 +206,16 @@ async fn switched(answer: impl AsyncFnOnce(&mut Server)) -> (Duration, String) {
     let (mut client, mut server) = pair().await;
     let start = Instant::now();
     let mut switched = Duration::ZERO;
-    let ending = converse(&mut client, &mut server, async |server| {
+    converse(&mut client, &mut server, async |server| {
         ping(server).await;
         answer(server).await;
         sleep(LAG / 2).await;
-        frame(server).await;
+        answer_frame(server).await;
         switched = start.elapsed();
-        frame(server).await;
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
-    assert_eq!(client.session.asking(), Asking { way: Way::Frame, is_certain: true });
+        answer_frame(server).await;
+    })
+    .await;
+    assert_eq!(client.session.choice(), Choice { kind: Kind::Frame, is_settled: true });
     (switched, client.report())
 }
 
@@ -224,7 +230,7 @@ async fn an_echo_is_no_pong_and_switches_to_ping_frames() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_answers_only_ping_frames_switches_to_them() {
-    let (time, report) = switched(async |server| frame(server).await).await;
+    let (time, report) = switched(async |server| answer_frame(server).await).await;
     assert!(time >= PATIENCE, "{time:?}");
     assert!(report.starts_with("2 sent, 2 received, 0 lost (0%)"), "{report}");
 }
@@ -233,7 +239,7 @@ async fn a_server_that_answers_only_ping_frames_switches_to_them() {
 async fn an_unrelated_answer_switches_to_ping_frames_soon() {
     let (time, report) = switched(async |server| {
         send_text(server, "what?").await;
-        frame(server).await;
+        answer_frame(server).await;
     })
     .await;
     assert!(time < PATIENCE, "{time:?}");
@@ -243,44 +249,41 @@ async fn an_unrelated_answer_switches_to_ping_frames_soon() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_pong_after_a_ping_frame_is_still_a_pong() {
     let (mut client, mut server) = pair().await;
-    let ending = converse(&mut client, &mut server, async |server| {
+    converse(&mut client, &mut server, async |server| {
         ping(server).await;
-        frame(server).await;
+        answer_frame(server).await;
         sleep(PATIENCE / 2).await;
         send_text(server, "Pong!").await;
         ping(server).await;
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
+    })
+    .await;
     assert!(client.report().starts_with("1 sent, 1 received"), "{}", client.report());
-    assert_eq!(client.session.asking(), Asking { way: Way::Message, is_certain: true });
+    assert_eq!(client.session.choice(), Choice { kind: Kind::Message, is_settled: true });
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_is_an_answer_and_changes_nothing() {
     let (mut client, mut server) = pair().await;
-    let ending = converse(&mut client, &mut server, async |server| {
+    converse(&mut client, &mut server, async |server| {
         for _ in 0..3 {
             ping(server).await;
             send_text(server, "Error: the disk is full").await;
         }
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
+    })
+    .await;
     assert!(client.report().starts_with("3 sent, 0 received, 3 lost (100%), 3 errors"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn binary_frames_of_an_unknown_server_are_shown() {
     let (mut client, mut server) = pair().await;
-    client.session.asking = Asking::begin(true, false);
-    let ending = converse(&mut client, &mut server, async |server| {
+    client.session.choice = Choice::begin(true, false);
+    converse(&mut client, &mut server, async |server| {
         server.send(Message::binary(vec![1, 2])).await.unwrap();
-        frame(server).await;
-        frame(server).await;
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
+        answer_frame(server).await;
+        answer_frame(server).await;
+    })
+    .await;
     assert_eq!([(); 3].map(|()| client.printed()), ["binary, 2 bytes", "Pong frame", "Pong frame"]);
 }
 
@@ -294,29 +297,28 @@ async fn request(server: &mut Server) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_probe_the_time_in_the_server_is_told() {
+async fn at_probe_the_time_in_the_server_is_reported() {
     let (mut client, mut server) = pair().await;
-    client.session.asking = Asking::begin(false, true);
-    let ending = converse(&mut client, &mut server, async |server| {
+    client.session.choice = Choice::begin(false, true);
+    converse(&mut client, &mut server, async |server| {
         let hello = r#"{"hello":1,"instance":"a-1","started":1.0,"version":"1","connection":"1","request":{"line":"","headers":[]},"peer":"","tls":false,"subprotocol":null,"extensions":null,"silent_for":3600.0}"#;
         send_text(server, hello).await;
         for _ in 0..2 {
             let number = request(server).await;
-            // That of another ping is none.
+            // The pong of another ping answers nothing.
             send_text(server, &format!(r#"{{"pong":{},"arrived":1,"left":2}}"#, number + 1)).await;
             sleep(Duration::from_millis(20)).await;
             let pong = format!(r#"{{"pong":{number},"arrived":1000,"left":6000}}"#);
             send_text(server, &pong).await;
         }
-        server.close(None).await.unwrap();
-    });
-    assert!(matches!(ending.await, Ending::Closed(None)));
+    })
+    .await;
     assert!(client.report().starts_with("2 sent, 2 received"), "{}", client.report());
-    assert_eq!(client.session.asking(), Asking { way: Way::Probe, is_certain: true });
+    assert_eq!(client.session.choice(), Choice { kind: Kind::Probe, is_settled: true });
     let report = client.reporter.report();
     assert!(report.contains("\nin the server min/avg/max = 5.000/5.000/5.000 ms\n"), "{report}");
     assert!(report.contains("\ndelay varies from ping to ping by "), "{report}");
-    // The pongs of other pings come first.
+    // Each pong is behind the unsolicited one.
     let printed = [(); 4].map(|()| client.printed());
     assert_eq!(printed[1], "Pong, 5.000 ms in the server");
 }
@@ -325,15 +327,14 @@ async fn at_probe_the_time_in_the_server_is_told() {
 async fn a_server_that_is_no_probe_is_measured_with_ping_frames() {
     for echo in [true, false] {
         let (mut client, mut server) = pair().await;
-        client.session.asking = Asking::begin(false, true);
-        let ending = converse(&mut client, &mut server, async |server| {
+        client.session.choice = Choice::begin(false, true);
+        converse(&mut client, &mut server, async |server| {
             let number = request(server).await;
             let text = if echo { format!(r#"{{"ping":{number}}}"#) } else { "what?".into() };
             send_text(server, &text).await;
-            frame(server).await;
-            server.close(None).await.unwrap();
-        });
-        assert!(matches!(ending.await, Ending::Closed(None)));
-        assert_eq!(client.session.asking(), Asking { way: Way::Frame, is_certain: true });
+            answer_frame(server).await;
+        })
+        .await;
+        assert_eq!(client.session.choice(), Choice { kind: Kind::Frame, is_settled: true });
     }
 }

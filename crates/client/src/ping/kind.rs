@@ -1,5 +1,4 @@
-//! The kinds of pings (text messages, requests of `/probe`, Ping frames), and the choice between
-//! them.
+//! The kinds of pings (text messages, requests of `/probe`, Ping frames), and the choice of one.
 
 use std::fmt;
 
@@ -7,9 +6,9 @@ use proto::PONG;
 use proto::ping::ERROR_PREFIX;
 use proto::probe::Pong;
 
-/// The kind of pings to send.
+/// A kind of ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Kind {
     /// Text messages of this project, answered with `Pong!`.
     Message,
     /// Requests of `/probe`, answered with the clock of the server ([`proto::probe`]).
@@ -18,13 +17,13 @@ pub enum Way {
     Frame,
 }
 
-/// The kind of pings, and whether the server is known to answer that kind.
+/// The chosen kind of pings, and whether the choice can still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asking {
+pub struct Choice {
     /// The kind of pings to send.
-    pub way: Way,
-    /// Whether the kind is settled: the server has answered, or the user has chosen.
-    pub is_certain: bool,
+    pub kind: Kind,
+    /// Whether the choice is final: the server has answered, or the user has chosen.
+    pub is_settled: bool,
 }
 
 /// Why text messages cannot measure a server.
@@ -49,17 +48,17 @@ pub(super) enum Meaning {
     Other,
 }
 
-impl Asking {
-    /// Starts with Ping frames if the user chose them, otherwise with messages, or at `/probe` with
-    /// its requests, until these prove unfit.
+impl Choice {
+    /// Ping frames if the user chose them; otherwise messages, or the requests of `/probe` at that
+    /// path, until these prove unfit.
     #[must_use]
     pub fn begin(with_frames: bool, is_probe: bool) -> Self {
-        let way = match (with_frames, is_probe) {
-            (true, _) => Way::Frame,
-            (false, true) => Way::Probe,
-            (false, false) => Way::Message,
+        let kind = match (with_frames, is_probe) {
+            (true, _) => Kind::Frame,
+            (false, true) => Kind::Probe,
+            (false, false) => Kind::Message,
         };
-        Self { way, is_certain: with_frames }
+        Self { kind, is_settled: with_frames }
     }
 }
 
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_probe_the_pong_has_the_number_of_the_request() {
+    fn the_pong_of_probe_has_the_number_of_the_request() {
         let sent = r#"{"ping":7}"#;
         let pong = Pong { pong: 7, arrived: 1, left: 2 };
         for (text, meaning) in [

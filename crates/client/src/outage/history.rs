@@ -15,7 +15,7 @@ pub const REMEMBERED: usize = 100;
 
 /// All outages since the start.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct History {
     started: Instant,
     present: Option<Outage>,
     past: VecDeque<Outage>,
@@ -28,12 +28,12 @@ pub struct Ledger {
     survived: Duration,
     /// When the current connection was opened.
     made: Option<Instant>,
-    /// The server at the other end of the current connection, if it tells which it is.
+    /// The instance at the other end of the current connection, if the server names its instance.
     instance: Option<String>,
 }
 
-impl Ledger {
-    /// A ledger without outages.
+impl History {
+    /// A history that begins at `started`.
     #[must_use]
     pub fn new(started: Instant) -> Self {
         Self {
@@ -52,34 +52,36 @@ impl Ledger {
     }
 
     /// Records that a connection was opened.
-    pub fn made(&mut self, now: Instant) {
+    pub fn connected(&mut self, now: Instant) {
         self.made = Some(now);
         self.instance = None;
     }
 
-    /// Records which server is at the other end of the connection.
-    pub fn met(&mut self, instance: &str) {
+    /// Records the instance at the other end of the current connection.
+    pub fn identified(&mut self, instance: &str) {
         self.instance = Some(instance.to_owned());
     }
 
-    /// Records the end of a connection.
-    pub fn ended(&mut self, now: Instant, seen: Seen, reason: String, activity: &Activity) {
+    /// Records the end of a connection. Returns whether an outage began.
+    pub fn ended(&mut self, now: Instant, seen: Seen, reason: String, activity: &Activity) -> bool {
         self.made = None;
         self.survived = self.survived.max(activity.survived());
         let cut = activity.cut(now);
-        if self.begin(now, seen, reason, Some(cut)) {
+        let begins = self.begin(now, seen, reason, Some(cut));
+        if begins {
             self.cuts += 1;
             let at = now.duration_since(self.started);
             push(&mut self.ends, Ended { at, age: cut.age, silent: cut.silent });
         }
+        begins
     }
 
-    /// Records a failed attempt to connect.
-    pub fn refused(&mut self, now: Instant, reason: String) {
-        self.begin(now, Seen::Refused, reason, None);
+    /// Records a failed attempt to connect. Returns whether an outage began.
+    pub fn refused(&mut self, now: Instant, reason: String) -> bool {
+        self.begin(now, Seen::Refused, reason, None)
     }
 
-    /// Begins an outage, unless one is in progress. Returns whether an outage began.
+    /// Begins an outage, unless one is in progress.
     fn begin(&mut self, now: Instant, seen: Seen, reason: String, cut: Option<Cut>) -> bool {
         if self.present.is_some() {
             return false;
@@ -88,11 +90,16 @@ impl Ledger {
             (Seen::Silence, Some(cut)) => cut.silent_received,
             _ => Duration::ZERO,
         };
-        let began = now.checked_sub(silent).unwrap_or(now);
-        let length = Duration::ZERO;
-        let (before, after) = (self.instance.take(), None);
-        self.present =
-            Some(Outage { seen, reason, began, length, cut, before, after, is_over: false });
+        self.present = Some(Outage {
+            seen,
+            reason,
+            began: now.checked_sub(silent).unwrap_or(now),
+            length: Duration::ZERO,
+            cut,
+            before: self.instance.take(),
+            after: None,
+            is_over: false,
+        });
         self.count += 1;
         true
     }
@@ -186,31 +193,31 @@ mod tests {
     #[test]
     fn an_outage_lasts_from_the_end_of_a_connection_to_the_next_reply() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
+        let mut history = History::new(start);
         let activity = Activity::new(start);
-        ledger.ended(start + SECOND * 2, Seen::Fin, "gone".into(), &activity);
-        ledger.refused(start + SECOND * 3, "refused".into());
-        let outage = ledger.answered(start + SECOND * 5).unwrap();
+        history.ended(start + SECOND * 2, Seen::Fin, "gone".into(), &activity);
+        history.refused(start + SECOND * 3, "refused".into());
+        let outage = history.answered(start + SECOND * 5).unwrap();
         assert_eq!((outage.seen, outage.length, outage.is_over), (Seen::Fin, SECOND * 3, true));
-        assert_eq!(ledger.answered(start + SECOND * 6), None);
-        assert_eq!((ledger.count(), ledger.cuts(), ledger.total()), (1, 1, SECOND * 3));
-        assert!((ledger.availability(start + SECOND * 6) - 0.5).abs() < 1e-9);
+        assert_eq!(history.answered(start + SECOND * 6), None);
+        assert_eq!((history.count(), history.cuts(), history.total()), (1, 1, SECOND * 3));
+        assert!((history.availability(start + SECOND * 6) - 0.5).abs() < 1e-9);
     }
 
     #[test]
-    fn the_servers_before_and_after_an_outage_are_told() {
+    fn an_outage_names_the_instances_before_and_after() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
-        ledger.refused(start, "refused".into());
+        let mut history = History::new(start);
+        history.refused(start, "refused".into());
         for instance in ["a", "b"] {
-            ledger.made(start);
-            ledger.met(instance);
-            ledger.answered(start);
-            ledger.ended(start, Seen::Fin, "gone".into(), &Activity::new(start));
+            history.connected(start);
+            history.identified(instance);
+            history.answered(start);
+            history.ended(start, Seen::Fin, "gone".into(), &Activity::new(start));
         }
-        ledger.made(start);
-        ledger.answered(start);
-        let outages: Vec<_> = ledger
+        history.connected(start);
+        history.answered(start);
+        let outages: Vec<_> = history
             .past()
             .map(|outage| [outage.before.as_deref(), outage.after.as_deref()])
             .collect();
@@ -220,12 +227,12 @@ mod tests {
     #[test]
     fn silence_begins_with_the_last_frame_received() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
+        let mut history = History::new(start);
         let mut activity = Activity::new(start);
         activity.received(start + SECOND);
         activity.asked(start + SECOND * 2);
-        ledger.ended(start + SECOND * 12, Seen::Silence, "no Pong".into(), &activity);
-        let outage = ledger.stopped(start + SECOND * 21).unwrap();
+        history.ended(start + SECOND * 12, Seen::Silence, "no Pong".into(), &activity);
+        let outage = history.stopped(start + SECOND * 21).unwrap();
         assert_eq!((outage.began, outage.length), (start + SECOND, SECOND * 20));
         assert!(!outage.is_over);
     }
@@ -233,22 +240,22 @@ mod tests {
     #[test]
     fn a_server_unavailable_at_the_start_is_no_cut() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
-        ledger.refused(start, "refused".into());
-        ledger.answered(start + SECOND);
-        assert_eq!((ledger.count(), ledger.cuts()), (1, 0));
-        assert_eq!(ledger.cause(start + SECOND), None);
+        let mut history = History::new(start);
+        history.refused(start, "refused".into());
+        history.answered(start + SECOND);
+        assert_eq!((history.count(), history.cuts()), (1, 0));
+        assert_eq!(history.cause(start + SECOND), None);
     }
 
     #[test]
     fn memory_is_bounded() {
         let start = Instant::now();
-        let mut ledger = Ledger::new(start);
+        let mut history = History::new(start);
         for _ in 0..REMEMBERED * 3 {
-            ledger.ended(start, Seen::Fin, String::new(), &Activity::new(start));
-            ledger.answered(start);
+            history.ended(start, Seen::Fin, String::new(), &Activity::new(start));
+            history.answered(start);
         }
-        assert_eq!((ledger.past().len(), ledger.ends.len()), (REMEMBERED, REMEMBERED));
-        assert_eq!(ledger.count(), REMEMBERED as u64 * 3);
+        assert_eq!((history.past().len(), history.ends.len()), (REMEMBERED, REMEMBERED));
+        assert_eq!(history.count(), REMEMBERED as u64 * 3);
     }
 }

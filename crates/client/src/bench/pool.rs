@@ -1,4 +1,4 @@
-//! The group of worker threads.
+//! The pool of worker threads.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,29 +11,29 @@ use super::shared::{Phase, Plan, RunState, nanos};
 use super::worker::{self, WorkerReport};
 
 /// The worker threads, moved together from phase to phase.
-pub(super) struct Team {
+pub(super) struct Pool {
     state: watch::Sender<RunState>,
     reports: mpsc::UnboundedReceiver<WorkerReport>,
-    /// Number of threads that still open connections, and of those that run.
-    opening: usize,
-    running: usize,
+    /// Numbers of threads that still open connections, and of threads that still run.
+    opening: u32,
+    running: u32,
     figures: Result<Figures, String>,
 }
 
-impl Team {
+impl Pool {
     /// Starts the threads, each with its share of the connections.
     ///
     /// # Errors
-    /// If the thread cannot be spawned.
+    /// If a thread cannot be spawned.
     pub(super) fn start(
         plan: &Arc<Plan>,
-        threads: usize,
+        threads: u32,
         counters: &Arc<Counters>,
     ) -> Result<Self, String> {
         let (state, watched) = watch::channel(RunState { phase: Phase::Opening, start: None });
         let (sender, reports) = mpsc::unbounded_channel();
         let figures = Figures::new().map_err(|error| format!("cannot count: {error}"))?;
-        let first = |thread| plan.connections * thread as u64 / threads as u64;
+        let first = |thread| plan.connections * u64::from(thread) / u64::from(threads);
         for thread in 0..threads {
             let numbers = first(thread)..first(thread + 1);
             let (plan, counters) = (Arc::clone(plan), Arc::clone(counters));
@@ -46,18 +46,18 @@ impl Team {
     /// Waits until every connection was opened or has failed.
     pub(super) async fn opened(&mut self) {
         while self.opening > 0 && self.running > 0 {
-            self.listen().await;
+            self.next_report().await;
         }
     }
 
     /// Waits for the end of all threads.
     pub(super) async fn ended(&mut self) {
         while self.running > 0 {
-            self.listen().await;
+            self.next_report().await;
         }
     }
 
-    async fn listen(&mut self) {
+    async fn next_report(&mut self) {
         match self.reports.recv().await {
             Some(WorkerReport::Opened) => self.opening -= 1,
             Some(WorkerReport::Done(Ok(figures))) => {
