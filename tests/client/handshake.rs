@@ -6,17 +6,27 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_frame, read_head};
-use crate::real_server::Running;
+use crate::fake::{Fake, Port, SWITCH, accept_key, drain, pong, switching};
+use crate::real_server::RealServer;
 
-/// The first event of a client, with what does not differ between the causes cut off.
+/// Why a client cannot connect, by the next event.
+#[track_caller]
 pub(crate) fn cause(client: &Client, url: &str) -> String {
+    reason(client, &format!("WARN cannot connect to {url}: "))
+}
+
+/// Why a client lost its connection, by the next event.
+#[track_caller]
+pub(crate) fn lost(client: &Client, url: &str) -> String {
+    reason(client, &format!("WARN lost the connection to {url}: "))
+}
+
+#[track_caller]
+fn reason(client: &Client, start: &str) -> String {
     let event = client.stderr.next_event();
-    event
-        .strip_prefix(&format!("WARN cannot connect to {url}: "))
-        .and_then(|event| event.strip_suffix("; trying again until it works"))
-        .unwrap_or_else(|| panic!("not about connecting: {event}"))
-        .to_owned()
+    let reason = event.strip_prefix(start);
+    let reason = reason.and_then(|reason| reason.strip_suffix("; trying again until it works"));
+    reason.unwrap_or_else(|| panic!("not {start}...: {event}")).to_owned()
 }
 
 #[test]
@@ -43,9 +53,7 @@ fn a_server_of_another_kind_is_told() {
     drain(stream);
     let cause = cause(&client, &url);
     assert_eq!(cause, "no HTTP server is there: it answered \"SSH-2.0-OpenSSH\"");
-    let mut stream = server.accept_tcp();
-    read_head(&mut stream);
-    drain(stream);
+    drain(server.accept_head().0);
     server.accept().pong();
 }
 
@@ -79,7 +87,7 @@ fn every_address_of_a_name_is_tried() {
     assert_eq!(client.stdout.next_reply(), "Pong!");
 }
 
-/// Answers a request with `answer`, in which `KEY` stands for the right key.
+/// Answers a request in these pieces, in which `KEY` stands for the right `Sec-WebSocket-Accept`.
 fn answer(server: &Fake, pieces: &[&str]) -> std::net::TcpStream {
     let (mut stream, head) = server.accept_head();
     let key = accept_key(&head);
@@ -92,30 +100,25 @@ fn answer(server: &Fake, pieces: &[&str]) -> std::net::TcpStream {
 #[test]
 fn every_valid_answer_is_accepted() {
     const START: &str = "HTTP/1.1 101 Switching Protocols\r\n";
-    const REST: &str = "Sec-WebSocket-Accept: KEY\r\n\r\n";
-    for lines in [
+    let own = [
         "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n",
         "Upgrade: WebSocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
         "upgrade: websocket\r\nCONNECTION:Upgrade\r\nSec-WebSocket-Extensions: \r\n",
         "Upgrade:\r\n websocket\r\nConnection: keep-alive,\r\n\tUpgrade\r\n",
         "Server: x\r\n y\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
-    ] {
+    ];
+    let interim =
+        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"];
+    let answers = own
+        .map(|lines| format!("{START}{lines}"))
+        .into_iter()
+        .chain(interim.map(|interim| format!("{interim}{interim}{SWITCH}")));
+    for lines in answers {
         let (server, url) = Fake::start();
         let client = Client::start(&url, &[]);
-        let mut stream = answer(&server, &[START, lines, REST]);
-        assert_eq!(read_frame(&mut stream).0, 0x81, "{lines}");
-        stream.write_all(b"\x81\x05Pong!").unwrap();
-        assert_eq!(client.stdout.next_reply(), "Pong!");
-    }
-    for interim in
-        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
-    {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
-        let mut stream = answer(&server, &[interim, interim, SWITCH, REST]);
-        assert_eq!(read_frame(&mut stream).0, 0x81, "{interim}");
-        stream.write_all(b"\x81\x05Pong!").unwrap();
-        assert_eq!(client.stdout.next_reply(), "Pong!");
+        let mut stream = answer(&server, &[&lines, "Sec-WebSocket-Accept: KEY\r\n\r\n"]);
+        pong(&mut stream);
+        assert_eq!(client.stdout.next_reply(), "Pong!", "{lines}");
     }
 }
 
@@ -129,17 +132,14 @@ fn an_answer_may_come_in_any_number_of_pieces_and_with_frames_behind_it() {
     let mut stream = answer(&server, &[&pieces[..], &["KEY", "\r\n\r", "\n"]].concat());
     stream.write_all(b"\x81\x05hello").unwrap();
     assert_eq!(client.stdout.next_reply(), "hello");
-    assert_eq!(read_frame(&mut stream).0, 0x81);
-    stream.write_all(b"\x81\x05Pong!").unwrap();
+    pong(&mut stream);
     assert_eq!(client.stdout.next_reply(), "Pong!");
 
     let (server, url) = Fake::start();
     let client = Client::start(&url, &[]);
     let (mut stream, head) = server.accept_head();
-    let accept = accept_key(&head);
-    let together = format!("{SWITCH}Sec-WebSocket-Accept: {accept}\r\n\r\n");
     let frames = b"\x81\x05hello\x81\x05wor".as_slice();
-    stream.write_all(&[together.as_bytes(), frames].concat()).unwrap();
+    stream.write_all(&[switching(&head, "").as_bytes(), frames].concat()).unwrap();
     assert_eq!(client.stdout.next_reply(), "hello");
     stream.write_all(b"ld").unwrap();
     assert_eq!(client.stdout.next_reply(), "world");
@@ -191,16 +191,13 @@ fn a_redirect_is_told_with_its_target() {
 
 #[test]
 fn a_path_that_is_not_there_is_told_in_whole_sentences() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let url = port.url() + "/nowhere";
+    let server = RealServer::start(&[]);
+    let url = server.url() + "/nowhere";
     let client = Client::start(&url, &[]);
     assert_eq!(
         cause(&client, &url),
         "the server answered 404 Not Found: There is no /nowhere here"
     );
-    server.stop();
 }
 
 #[test]

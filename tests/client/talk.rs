@@ -1,8 +1,8 @@
-//! The interactive mode: lines from a pipe or a terminal.
+//! `client talk`: lines from a pipe or a terminal.
 
 use std::fs::File;
 use std::io::{BufWriter, PipeReader, Read, Write, pipe};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{ChildStdin, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,24 +12,25 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Client, Lines, command};
 use crate::fake::{Fake, Peer, Port, drain, read_frame};
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 use crate::terminal::{CTRL_C, CTRL_D, Terminal, leader};
 
 /// A client that talks to the server at `url`, with what it is told on stdin.
 fn talk(url: &str, settings: &[(&str, &str)]) -> (Client, ChildStdin) {
-    let mut child = spawn(url, settings, Stdio::piped());
-    let stdin = child.stdin.take().unwrap();
-    (Client::of(child), stdin)
+    talk_into(Stdio::piped(), url, settings)
 }
 
-fn spawn(url: &str, settings: &[(&str, &str)], stdout: Stdio) -> Child {
-    command(settings)
-        .args(["talk", url])
-        .stdin(Stdio::piped())
-        .stdout(stdout)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// The same, with another stdout.
+fn talk_into(
+    stdout: impl Into<Stdio>,
+    url: &str,
+    settings: &[(&str, &str)],
+) -> (Client, ChildStdin) {
+    let mut command = command(settings);
+    command.args(["talk", url]).stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stdin = child.stdin.take().unwrap();
+    (Client::of(child), stdin)
 }
 
 /// Checks that a client ended well, and returns what it printed.
@@ -103,16 +104,13 @@ mod piped {
 
     #[test]
     fn a_hundred_numbers_are_added_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let port = Port::reserve();
-        let server = Running::start(port.address(), &folder, &[]);
-        let (client, mut stdin) = talk(&(port.url() + "/total"), &[]);
+        let server = RealServer::start(&[]);
+        let (client, mut stdin) = talk(&(server.url() + "/total"), &[]);
         (1..=100).for_each(|number| writeln!(stdin, "{number}").unwrap());
         drop(stdin);
         let totals =
             (1..=100).map(|last| format!("Server records total={}", last * (last + 1) / 2));
         assert_eq!(printed(client), totals.collect::<Vec<_>>());
-        server.stop();
     }
 
     #[test]
@@ -222,7 +220,7 @@ mod piped {
         while stdin.write_all(block.as_bytes()).is_ok() {
             taken += block.len();
         }
-        // Of an endless input, no more was read than the buffers of the system hold.
+        // The client reads no more of an endless input than the buffers of the system hold.
         assert!(taken < 64 << 20, "{taken} bytes");
         let error = failure(client);
         let start = format!("{url} takes no more lines, and sent nothing for 500ms; ");
@@ -268,15 +266,11 @@ mod piped {
     #[test]
     fn an_input_that_cannot_be_read_is_told() {
         let (server, url) = Fake::start();
-        let child = command(&[])
-            .args(["talk", &url])
-            .stdin(File::open("/").unwrap())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command(&[]);
+        command.args(["talk", &url]).stdin(File::open("/").unwrap());
+        let client = Client::spawn(&mut command);
         assert_eq!(server.accept().closed().code, CloseCode::Normal);
-        let error = failure(Client::of(child));
+        let error = failure(client);
         assert!(error.starts_with("cannot read line 1 of the input: Is a directory"), "{error}");
     }
 
@@ -347,7 +341,7 @@ mod piped {
     fn a_signal_ends_a_client_whose_stdout_nobody_reads() {
         let (server, url) = Fake::start();
         let (_reader, stdout) = pipe().unwrap();
-        let client = Client::of(spawn(&url, &[], stdout.into()));
+        let (client, _stdin) = talk_into(stdout, &url, &[]);
         let (mut stream, _) = server.accept_raw();
         let frame = [&[0x81, 126, 0xea, 0x60], [b'x'; 60_000].as_slice()].concat();
         // Until the buffers on the way are full, those of the client included.
@@ -363,9 +357,7 @@ mod piped {
         const COUNT: usize = 20;
         let (server, url) = Fake::start();
         let (reader, stdout) = pipe().unwrap();
-        let mut child = spawn(&url, &[], stdout.into());
-        let mut stdin = child.stdin.take().unwrap();
-        let client = Client::of(child);
+        let (client, mut stdin) = talk_into(stdout, &url, &[]);
         let mut peer = server.accept();
         (0..COUNT).for_each(|number| writeln!(stdin, "{number}").unwrap());
         drop(stdin);
@@ -394,9 +386,7 @@ mod piped {
     fn a_reader_of_stdout_that_has_enough_ends_it_quietly() {
         let (server, url) = Fake::start();
         let (mut reader, stdout) = pipe().unwrap();
-        let mut child = spawn(&url, &[], stdout.into());
-        let mut stdin = child.stdin.take().unwrap();
-        let client = Client::of(child);
+        let (client, mut stdin) = talk_into(stdout, &url, &[]);
         let mut peer = server.accept();
         stdin.write_all(b"1\n").unwrap();
         peer.next();
@@ -412,7 +402,7 @@ mod piped {
     fn a_full_disk_is_told() {
         let (server, url) = Fake::start();
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let client = Client::of(spawn(&url, &[], full.into()));
+        let (client, _stdin) = talk_into(full, &url, &[]);
         let mut peer = server.accept();
         peer.say("one");
         assert_eq!(peer.closed().code, CloseCode::Normal);
@@ -477,7 +467,7 @@ mod piped {
     fn an_unread_stdout_is_named_where_the_server_gave_up() {
         let (server, url) = Fake::start();
         let (reader, stdout) = pipe().unwrap();
-        let client = Client::of(spawn(&url, &[], stdout.into()));
+        let (client, _stdin) = talk_into(stdout, &url, &[]);
         let (mut stream, _) = server.accept_raw();
         let frame = [&[0x81, 126, 0xea, 0x60], [b'x'; 60_000].as_slice()].concat();
         // Until the buffers on the way are full, those of the client included.
@@ -513,19 +503,22 @@ mod typed {
     const LEFT: &str = "\u{1b}[D";
     const UP: &str = "\u{1b}[A";
 
-    /// A client at a terminal, its server, and the line that it begins with.
-    fn start(path: &str) -> (Terminal, Peer, String, Fake) {
+    /// A client at a terminal that shows this prompt, the other end of its connection, the line that
+    /// it begins with, and its server.
+    #[track_caller]
+    fn start(path: &str, prompt: &str) -> (Terminal, Peer, String, Fake) {
         let (server, url) = Fake::start();
         let url = url + path;
         let terminal = Terminal::start(&["talk", &url]);
         let peer = server.accept();
-        (terminal, peer, format!("connected to {url}; Ctrl-D leaves"), server)
+        let connected = format!("connected to {url}; Ctrl-D leaves");
+        terminal.shows(&[&connected, prompt]);
+        (terminal, peer, connected, server)
     }
 
     #[test]
     fn a_prompt_asks_for_each_number() {
-        let (mut terminal, mut peer, connected, _server) = start("/total");
-        terminal.shows(&[&connected, "Number: "]);
+        let (mut terminal, mut peer, connected, _server) = start("/total", "Number: ");
         terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
         peer.say("Server records total=5");
@@ -541,15 +534,13 @@ mod typed {
     #[test]
     fn elsewhere_the_prompt_is_a_sign() {
         for path in ["", "/", "/echo", "/total/", "/?/total"] {
-            let (terminal, _peer, connected, _server) = start(path);
-            terminal.shows(&[&connected, "> "]);
+            start(path, "> ");
         }
     }
 
     #[test]
     fn what_comes_unasked_stands_above_the_line_that_is_typed() {
-        let (mut terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, mut peer, connected, _server) = start("/", "> ");
         peer.say("one");
         peer.say("two");
         terminal.shows(&[&connected, "one", "two", "> "]);
@@ -563,8 +554,7 @@ mod typed {
 
     #[test]
     fn a_line_can_be_edited_and_comes_again_from_the_history() {
-        let (mut terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, mut peer, connected, _server) = start("/", "> ");
         terminal.keys("hllo");
         terminal.keys(&LEFT.repeat(3));
         terminal.keys("e\r");
@@ -581,8 +571,7 @@ mod typed {
 
     #[test]
     fn each_line_that_is_pasted_is_sent_and_each_reply_shown() {
-        let (mut terminal, peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, peer, _, _server) = start("/", "> ");
         let pasted: Vec<_> = (0..20).map(|number| format!("line {number}")).collect();
         terminal.keys(&(pasted.join("\r") + "\r" + CTRL_D));
         assert_eq!(echo_with(peer, "reply to "), CloseCode::Normal);
@@ -596,16 +585,14 @@ mod typed {
 
     #[test]
     fn a_stranger_does_not_move_the_cursor() {
-        let (terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (terminal, mut peer, connected, _server) = start("/", "> ");
         peer.say("\u{1b}[2J\u{1b}]0;title\u{7}\r\n\u{9b}1A ü");
         terminal.shows(&[&connected, r"\u001b[2J\u001b]0;title\u0007\r\n\u009b1A ü", "> "]);
     }
 
     #[test]
     fn ctrl_d_waits_for_the_last_reply() {
-        let (mut terminal, mut peer, connected, _server) = start("/total");
-        terminal.shows(&[&connected, "Number: "]);
+        let (mut terminal, mut peer, connected, _server) = start("/total", "Number: ");
         terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
         terminal.shows(&[&connected, "Number: 5", "Number: "]);
@@ -619,8 +606,7 @@ mod typed {
 
     #[test]
     fn ctrl_d_does_not_wait_long() {
-        let (mut terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, mut peer, connected, _server) = start("/", "> ");
         terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
         terminal.shows(&[&connected, "> 5", "> "]);
@@ -635,8 +621,7 @@ mod typed {
     #[test]
     fn ctrl_c_closes_the_connection() {
         for (keys, line) in [("", "> "), ("half", "> half")] {
-            let (mut terminal, peer, connected, _server) = start("/");
-            terminal.shows(&[&connected, "> "]);
+            let (mut terminal, peer, connected, _server) = start("/", "> ");
             terminal.keys(keys);
             terminal.shows(&[&connected, &format!("> {keys}")]);
             terminal.keys(CTRL_C);
@@ -659,8 +644,7 @@ mod typed {
     #[test]
     fn a_signal_leaves_the_line_of_the_prompt_and_the_terminal_as_it_was() {
         for signal in [Signal::TERM, Signal::INT] {
-            let (mut terminal, peer, connected, _server) = start("/");
-            terminal.shows(&[&connected, "> "]);
+            let (mut terminal, peer, connected, _server) = start("/", "> ");
             terminal.keys("half");
             terminal.shows(&[&connected, "> half"]);
             assert!(!terminal.echoes());
@@ -674,8 +658,7 @@ mod typed {
 
     #[test]
     fn a_server_that_is_lost_says_why() {
-        let (mut terminal, peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, peer, connected, _server) = start("/", "> ");
         peer.close(1001, "the server stops");
         terminal.ends_with(1);
         let url = &connected["connected to ".len()..connected.len() - "; Ctrl-D leaves".len()];
@@ -686,8 +669,7 @@ mod typed {
 
     #[test]
     fn a_server_that_closes_after_its_answer_is_connected_to_for_the_next_line() {
-        let (mut terminal, mut peer, connected, server) = start("/total");
-        terminal.shows(&[&connected, "Number: "]);
+        let (mut terminal, mut peer, connected, server) = start("/total", "Number: ");
         terminal.keys("5\r");
         assert_eq!(peer.next(), Message::text("5"));
         peer.say("total=5");

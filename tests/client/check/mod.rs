@@ -14,7 +14,7 @@ use vt100::Color;
 
 use crate::client::{Client, command};
 use crate::fake::{Fake, Port};
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 use crate::terminal::{Terminal, leader};
 
 /// How many servers with a fault are checked at once.
@@ -55,11 +55,9 @@ fn names(verdict: &Value) -> Vec<String> {
 
 #[test]
 fn each_service_of_the_server_passes_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
+    let server = RealServer::start(&[]);
     for path in ["", "/echo", "/ws", "/mirror", "/total", "/status", "/probe"] {
-        let output = check(&format!("{}{path}", port.url()), &["-W", PATIENCE]);
+        let output = check(&format!("{}{path}", server.url()), &["-W", PATIENCE]);
         let lines = lines(&output);
         let (sum, checks) = lines.split_last().unwrap();
         assert!(checks.iter().all(|line| line.starts_with("passed  ")), "{path}: {lines:#?}");
@@ -67,13 +65,12 @@ fn each_service_of_the_server_passes_all() {
         assert!(checks.contains(&"passed  5.5.2  ping: the Pong repeats the payload"));
         assert_eq!(output.status.code(), Some(0));
     }
-    let well_formed = verdict(&port.url(), &["--well-formed", "-W", PATIENCE]);
-    let all = verdict(&port.url(), &["-W", PATIENCE]);
+    let well_formed = verdict(&server.url(), &["--well-formed", "-W", PATIENCE]);
+    let all = verdict(&server.url(), &["-W", PATIENCE]);
     assert_eq!((not_passed(&well_formed), not_passed(&all)), (vec![], vec![]));
     let (some, all) = (names(&well_formed), names(&all));
     assert!(all.starts_with(&some) && some.len() < all.len() - 30, "{some:?}");
     assert!(some.contains(&"close-end".into()) && !some.contains(&"no-key".into()), "{some:?}");
-    server.stop();
 }
 
 /// The outcome of a check whose rule is broken, where the RFC leaves it to the server.
@@ -168,8 +165,7 @@ fn a_server_that_is_no_websocket_server_cannot_be_checked() {
 
     let (server, url) = Fake::start();
     let refusing = thread::spawn(move || {
-        server.refuse("404 Not Found", "There is no such path.");
-        server.refuse("404 Not Found", "There is no such path.");
+        (0..2).for_each(|_| server.refuse("404 Not Found", "There is no such path."));
     });
     let verdict = verdict(&url, &["-W", PATIENCE]);
     refusing.join().unwrap();
@@ -181,9 +177,8 @@ fn a_server_that_is_no_websocket_server_cannot_be_checked() {
 #[test]
 fn a_run_that_is_stopped_ends_with_what_is_known() {
     let (server, url) = Fake::start();
-    let mut command = command(&[]);
-    command.args(["check", &url, "--json", "-W", "3600"]).stdout(std::process::Stdio::piped());
-    let mut client = Client::of(command.stderr(std::process::Stdio::piped()).spawn().unwrap());
+    let args = ["check", &url, "--json", "-W", "3600"];
+    let mut client = Client::spawn(command(&[]).args(args));
     drop(server.accept_raw());
     // The first checks wait for an answer.
     let _streams: Vec<_> = (0..32).map(|_| server.accept_head()).collect();
