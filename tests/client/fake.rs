@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, WebSocket, accept};
 
 use crate::DEADLINE;
+use crate::client::Client;
 
 /// A port of this host that is kept from everyone else, whether a server listens or not.
 pub(crate) struct Port {
@@ -62,6 +63,13 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         (Self(listener), url)
+    }
+
+    /// A server, its URL, and a client that pings it ([`Client::start`]).
+    pub(crate) fn with_client(settings: &[(&str, &str)]) -> (Self, String, Client) {
+        let (server, url) = Self::start();
+        let client = Client::start(&url, settings);
+        (server, url, client)
     }
 
     /// Two servers at two addresses of this host and the same port.
@@ -275,6 +283,12 @@ impl<S: Read + Write> Peer<S> {
         let Message::Close(Some(frame)) = self.next() else { panic!("no Close frame") };
         self.finish();
         frame
+    }
+
+    /// Answers Ping frames, and ignores messages, until the client closes; answers the Close frame.
+    pub(crate) fn read_to_close(mut self) {
+        while !self.next().is_close() {}
+        self.finish();
     }
 
     /// Answers the Close frame that came, which ends the connection.

@@ -31,8 +31,7 @@ fn reason(client: &Client, start: &str) -> String {
 
 #[test]
 fn a_refused_upgrade_is_told_with_its_reason() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     server.refuse("503 Service Unavailable", "All connections are taken\nsecond line\n");
     assert_eq!(
         cause(&client, &url),
@@ -45,8 +44,7 @@ fn a_refused_upgrade_is_told_with_its_reason() {
 
 #[test]
 fn a_server_of_another_kind_is_told() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let mut stream = server.accept_tcp();
     // Some servers of other kinds speak first.
     stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").unwrap();
@@ -59,8 +57,7 @@ fn a_server_of_another_kind_is_told() {
 
 #[test]
 fn a_server_that_never_answers_is_given_up() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let _silent = server.accept_tcp();
     let told = cause(&client, &url);
     assert!(told.starts_with("no answer to the request for the upgrade within 5."), "{told}");
@@ -114,8 +111,7 @@ fn every_valid_answer_is_accepted() {
         .into_iter()
         .chain(interim.map(|interim| format!("{interim}{interim}{SWITCH}")));
     for lines in answers {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, _, client) = Fake::with_client(&[]);
         let mut stream = answer(&server, &[&lines, "Sec-WebSocket-Accept: KEY\r\n\r\n"]);
         pong(&mut stream);
         assert_eq!(client.stdout.next_reply(), "Pong!", "{lines}");
@@ -124,8 +120,7 @@ fn every_valid_answer_is_accepted() {
 
 #[test]
 fn an_answer_may_come_in_any_number_of_pieces_and_with_frames_behind_it() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, _, client) = Fake::with_client(&[]);
     let whole = format!("{SWITCH}Sec-WebSocket-Accept: ");
     let pieces: Vec<_> = whole.split_inclusive(|_| true).collect();
     assert!(pieces.len() > 66);
@@ -135,8 +130,7 @@ fn an_answer_may_come_in_any_number_of_pieces_and_with_frames_behind_it() {
     pong(&mut stream);
     assert_eq!(client.stdout.next_reply(), "Pong!");
 
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, _, client) = Fake::with_client(&[]);
     let (mut stream, head) = server.accept_head();
     let frames = b"\x81\x05hello\x81\x05wor".as_slice();
     stream.write_all(&[switching(&head, "").as_bytes(), frames].concat()).unwrap();
@@ -171,8 +165,7 @@ fn an_answer_that_breaks_a_rule_is_refused() {
             "the answer has no Connection: Upgrade",
         ),
     ] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         drain(answer(&server, &[&lines, "\r\n"]));
         assert_eq!(cause(&client, &url), format!("no valid WebSocket handshake: {told}"));
     }
@@ -180,8 +173,7 @@ fn an_answer_that_breaks_a_rule_is_refused() {
 
 #[test]
 fn a_redirect_is_told_with_its_target() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     server.refuse_with("301 Moved Permanently", "Location: https://other.example/ws\r\n", "");
     assert_eq!(
         cause(&client, &url),
@@ -214,8 +206,7 @@ fn user_and_password_of_the_url_are_sent_and_not_shown() {
 #[test]
 fn the_time_that_a_server_asks_for_is_waited() {
     for status in ["503 Service Unavailable", "429 Too Many Requests"] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         server.refuse_with(status, "Retry-After: 1\r\n", "");
         let refused = Instant::now();
         let event = client.stderr.next_event();

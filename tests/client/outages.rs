@@ -9,7 +9,7 @@ use rustix::net::sockopt::set_socket_linger;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::client::{Client, json, next, seconds};
+use crate::client::{json, next, seconds};
 use crate::fake::{Fake, pong};
 use crate::interop::PythonServer;
 
@@ -95,8 +95,7 @@ fn the_same_age_of_busy_connections_is_a_limit_of_their_lifetime() {
 
 #[test]
 fn the_statistics_show_each_outage_and_the_availability() {
-    let (server, url) = Fake::start();
-    let mut client = Client::start(&url, &[("LAG_TIME", "0.01")]);
+    let (server, _, mut client) = Fake::with_client(&[("LAG_TIME", "0.01")]);
     let mut peer = server.accept();
     peer.pong();
     peer.close(1001, "the server stops");

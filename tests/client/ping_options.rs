@@ -10,7 +10,7 @@ use crate::client::{Client, command, misused};
 use crate::fake::{Fake, Peer, Port};
 
 /// Runs the client to its end, against a server that is played by a function; returns its URL too.
-fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> (Output, String) {
+pub(crate) fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> (Output, String) {
     let (server, url) = Fake::start();
     let serving = thread::spawn(move || serve(server));
     let output = command(&[("LAG_TIME", "0")]).arg(&url).args(args).output().unwrap();

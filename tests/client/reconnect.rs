@@ -63,8 +63,7 @@ fn a_restart_is_told_once_each_way() {
 
 #[test]
 fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[("PONG_TIMEOUT", "0.2")]);
+    let (server, url, client) = Fake::with_client(&[("PONG_TIMEOUT", "0.2")]);
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
@@ -82,8 +81,7 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
 
 #[test]
 fn a_connection_without_a_goodbye_is_lost() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
     drop(stream);
@@ -101,8 +99,7 @@ fn a_server_that_breaks_the_rules_hears_which() {
         (&[0x81, 127, 0, 0, 0, 0, 1, 0, 0, 1], 1009),
         (&[0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255], 1009),
     ] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[("LAG_TIME", "3600")]);
+        let (server, _, client) = Fake::with_client(&[("LAG_TIME", "3600")]);
         let (mut stream, _) = server.accept_raw();
         pong(&mut stream);
         assert_eq!(client.stdout.next_reply(), "Pong!");

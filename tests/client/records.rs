@@ -1,7 +1,6 @@
 //! What `--json` prints, held to the table in the client's README.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Output;
 use std::thread;
 
 use rustix::process::Signal;
@@ -9,6 +8,7 @@ use serde_json::Value;
 
 use crate::client::{Client, command, next, run_with_input};
 use crate::fake::{Fake, Port};
+use crate::ping_options::run;
 use crate::real_server::RealServer;
 
 const README: &str = include_str!("../../crates/client/README.md");
@@ -87,17 +87,9 @@ fn of_type<'a>(objects: &'a [Value], name: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["type"] == name).collect()
 }
 
-fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> Output {
-    let (server, url) = Fake::start();
-    let serving = thread::spawn(move || serve(server));
-    let output = command(&[("LAG_TIME", "0")]).arg(&url).args(args).output().unwrap();
-    serving.join().unwrap();
-    output
-}
-
 #[test]
 fn each_object_has_the_fields_that_are_documented() {
-    let output = run(&["--json", "-c", "4"], |server| {
+    let (output, _) = run(&["--json", "-c", "4"], |server| {
         let mut peer = server.accept();
         peer.pong();
         peer.pong();
@@ -232,8 +224,7 @@ fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
                 peer.say(&format!("a\n{line}"));
             });
             peer.send(tokio_tungstenite::tungstenite::Message::binary(vec![1, 2, 3]));
-            while !peer.next().is_close() {}
-            peer.finish();
+            peer.read_to_close();
         });
         let mut command = command(&[("PONG_TIMEOUT", "1")]);
         let output = run_with_input(command.args(["talk", &url, "--json"]), &"x\n".repeat(lines));

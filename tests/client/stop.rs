@@ -52,8 +52,7 @@ fn before_the_settings_are_known() {
 #[test]
 fn during_the_lag() {
     for signal in BOTH {
-        let (server, url) = Fake::start();
-        let mut client = Client::start(&url, &[("LAG_TIME", "3600")]);
+        let (server, url, mut client) = Fake::with_client(&[("LAG_TIME", "3600")]);
         let mut peer = server.accept();
         peer.pong();
         assert_eq!(client.stdout.next_reply(), "Pong!");
@@ -74,8 +73,7 @@ fn during_the_lag() {
 #[test]
 fn while_a_pong_is_awaited() {
     for signal in BOTH {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         let mut peer = server.accept();
         peer.ping();
         client.signal(signal);
@@ -86,8 +84,7 @@ fn while_a_pong_is_awaited() {
 
 #[test]
 fn while_a_server_does_not_answer_the_goodbye() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
     client.signal(Signal::TERM);
@@ -100,8 +97,7 @@ fn while_a_server_does_not_answer_the_goodbye() {
 #[test]
 fn while_connecting() {
     for signal in BOTH {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         let (_stream, _) = server.accept_head();
         client.signal(signal);
         assert_nothing_sent(client, &url);

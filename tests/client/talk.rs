@@ -34,6 +34,14 @@ fn talk_into(
     (Client::of(child), stdin)
 }
 
+/// A client that talks to a server that the test plays, what it is told on stdin, and the other end
+/// of its connection.
+fn connected(settings: &[(&str, &str)]) -> (Client, ChildStdin, Peer) {
+    let (server, url) = Fake::start();
+    let (client, stdin) = talk(&url, settings);
+    (client, stdin, server.accept())
+}
+
 /// Checks that a client ended well, and returns what it printed.
 #[track_caller]
 fn printed(mut client: Client) -> Vec<String> {
@@ -76,9 +84,7 @@ mod piped {
 
     #[test]
     fn every_line_gets_its_reply() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, mut stdin, peer) = connected(&[]);
         stdin.write_all("1\r\n\n ü \nlast".as_bytes()).unwrap();
         drop(stdin);
         assert_eq!(echo(peer), CloseCode::Normal);
@@ -95,9 +101,7 @@ mod piped {
 
     #[test]
     fn an_empty_input_is_all_there_is_to_do() {
-        let (server, url) = Fake::start();
-        let (client, stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, stdin, peer) = connected(&[]);
         drop(stdin);
         assert_eq!(peer.closed().code, CloseCode::Normal);
         assert_eq!(printed(client), [""; 0]);
@@ -116,9 +120,7 @@ mod piped {
 
     #[test]
     fn a_line_is_answered_before_the_next_is_there() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, mut stdin, mut peer) = connected(&[]);
         for line in ["1", "2"] {
             writeln!(stdin, "{line}").unwrap();
             assert_eq!(peer.next(), Message::text(line));
@@ -132,9 +134,7 @@ mod piped {
 
     #[test]
     fn what_comes_unasked_is_printed_and_answers_nothing() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, mut stdin, mut peer) = connected(&[]);
         peer.say("welcome");
         peer.say("two\nlines \u{1b}[2J");
         peer.send(Message::binary(vec![7]));
@@ -157,9 +157,7 @@ mod piped {
 
     #[test]
     fn a_protocol_ping_is_answered_while_no_line_comes() {
-        let (server, url) = Fake::start();
-        let (client, stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, stdin, mut peer) = connected(&[]);
         peer.send(Message::Ping("alive?".into()));
         assert_eq!(peer.next(), Message::Pong("alive?".into()));
         drop(stdin);
@@ -171,9 +169,7 @@ mod piped {
     fn more_lines_than_any_buffer_holds_go_both_ways() {
         const COUNT: usize = 30_000;
         let line = |number| format!("{number:-<500}");
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, mut stdin, peer) = connected(&[]);
         thread::scope(|scope| {
             scope.spawn(move || {
                 let mut stdin = BufWriter::new(&mut stdin);
@@ -187,9 +183,7 @@ mod piped {
 
     #[test]
     fn the_longest_line_is_sent() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, mut stdin, peer) = connected(&[]);
         let longest = "x".repeat(65536);
         writeln!(stdin, "{longest}\n{longest}").unwrap();
         drop(stdin);
@@ -199,9 +193,7 @@ mod piped {
 
     #[test]
     fn a_reply_may_be_longer_than_the_longest_line() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, mut stdin, mut peer) = connected(&[]);
         writeln!(stdin, "x").unwrap();
         drop(stdin);
         peer.next();
@@ -232,9 +224,7 @@ mod piped {
     #[test]
     fn missing_replies_are_counted() {
         for (count, what) in [(1, "1 reply"), (2, "2 replies")] {
-            let (server, url) = Fake::start();
-            let (client, mut stdin) = talk(&url, &[("PONG_TIMEOUT", "0.2")]);
-            let mut peer = server.accept();
+            let (client, mut stdin, mut peer) = connected(&[("PONG_TIMEOUT", "0.2")]);
             stdin.write_all(b"1\n2\n3\n").unwrap();
             drop(stdin);
             (0..3).for_each(|_| assert!(peer.next().is_text()));
@@ -252,9 +242,7 @@ mod piped {
             (b"\xff\n3\n".as_slice(), "is not text in UTF-8"),
             (&long, "is longer than 65536 bytes"),
         ] {
-            let (server, url) = Fake::start();
-            let (client, mut stdin) = talk(&url, &[]);
-            let peer = server.accept();
+            let (client, mut stdin, peer) = connected(&[]);
             stdin.write_all(b"1\n").unwrap();
             let _ = stdin.write_all(bad);
             assert_eq!(echo(peer), CloseCode::Normal);
@@ -325,9 +313,7 @@ mod piped {
     #[test]
     fn a_signal_closes_the_connection() {
         for signal in [Signal::TERM, Signal::INT] {
-            let (server, url) = Fake::start();
-            let (client, mut stdin) = talk(&url, &[]);
-            let mut peer = server.accept();
+            let (client, mut stdin, mut peer) = connected(&[]);
             stdin.write_all(b"1\n").unwrap();
             assert!(peer.next().is_text());
             let start = Instant::now();
@@ -504,6 +490,13 @@ mod piped {
 mod typed {
     use super::*;
 
+    /// Types a line, which the other end of the connection has to get.
+    #[track_caller]
+    fn enter(terminal: &mut Terminal, peer: &mut Peer, line: &str) {
+        terminal.keys(&format!("{line}\r"));
+        assert_eq!(peer.next(), Message::text(line));
+    }
+
     const LEFT: &str = "\u{1b}[D";
     const UP: &str = "\u{1b}[A";
 
@@ -523,12 +516,10 @@ mod typed {
     #[test]
     fn a_prompt_asks_for_each_number() {
         let (mut terminal, mut peer, connected, _server) = start("/total", "Number: ");
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        enter(&mut terminal, &mut peer, "5");
         peer.say("Server records total=5");
         terminal.shows(&[&connected, "Number: 5", "Server records total=5", "Number: "]);
-        terminal.keys("0.5\r");
-        assert_eq!(peer.next(), Message::text("0.5"));
+        enter(&mut terminal, &mut peer, "0.5");
         let shown = [&connected, "Number: 5", "Server records total=5", "Number: 0.5"];
         terminal.shows(&[&shown[..], &["Number: "]].concat());
         peer.say("Server records total=5.5");
@@ -564,8 +555,7 @@ mod typed {
         terminal.keys("e\r");
         assert_eq!(peer.next(), Message::text("hello"));
         terminal.shows(&[&connected, "> hello", "> "]);
-        terminal.keys("second\r");
-        assert_eq!(peer.next(), Message::text("second"));
+        enter(&mut terminal, &mut peer, "second");
         terminal.shows(&[&connected, "> hello", "> second", "> "]);
         terminal.keys(&UP.repeat(2));
         terminal.shows(&[&connected, "> hello", "> second", "> hello"]);
@@ -597,8 +587,7 @@ mod typed {
     #[test]
     fn ctrl_d_waits_for_the_last_reply() {
         let (mut terminal, mut peer, connected, _server) = start("/total", "Number: ");
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        enter(&mut terminal, &mut peer, "5");
         terminal.shows(&[&connected, "Number: 5", "Number: "]);
         terminal.keys(CTRL_D);
         terminal.shows(&[&connected, "Number: 5", "Number: ", ""]);
@@ -611,8 +600,7 @@ mod typed {
     #[test]
     fn ctrl_d_does_not_wait_long() {
         let (mut terminal, mut peer, connected, _server) = start("/", "> ");
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        enter(&mut terminal, &mut peer, "5");
         terminal.shows(&[&connected, "> 5", "> "]);
         terminal.keys(CTRL_D);
         let start = Instant::now();
@@ -674,8 +662,7 @@ mod typed {
     #[test]
     fn a_server_that_closes_after_its_answer_is_connected_to_for_the_next_line() {
         let (mut terminal, mut peer, connected, server) = start("/total", "Number: ");
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        enter(&mut terminal, &mut peer, "5");
         peer.say("total=5");
         peer.close(1000, "");
         let told = "closed by the server (1000); the next line connects again";
@@ -711,8 +698,7 @@ mod typed {
         });
         let mut peer = server.accept();
         terminal.shows(&[&connected, "> "]);
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        enter(&mut terminal, &mut peer, "5");
         peer.say("\u{1b}five");
         terminal.shows(&[&connected, "> 5", "> "]);
         terminal.keys(CTRL_D);

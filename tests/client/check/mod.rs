@@ -1,6 +1,6 @@
 //! `client check`: which rules of RFC 6455 a server breaks.
 
-mod evil;
+mod faulty;
 mod others;
 
 use std::process::Output;
@@ -84,7 +84,7 @@ fn outcome(check: &str) -> &'static str {
 
 #[test]
 fn a_server_that_breaks_a_rule_fails_that_check_alone() {
-    let good = verdict(&evil::start("none"), &["-W", PATIENCE]);
+    let good = verdict(&faulty::start("none"), &["-W", PATIENCE]);
     assert_eq!((not_passed(&good), &good["ok"]), (vec![], &true.into()));
     let waiting = Mutex::new(names(&good));
     thread::scope(|scope| {
@@ -93,7 +93,7 @@ fn a_server_that_breaks_a_rule_fails_that_check_alone() {
                 loop {
                     let Some(fault) = waiting.lock().unwrap().pop() else { return };
                     let fault: &'static str = fault.leak();
-                    let url = evil::start(fault);
+                    let url = faulty::start(fault);
                     let mut verdict = verdict(&url, &["-W", PATIENCE]);
                     // Where the server comes to read only when all the pieces are there, it gets
                     // them in one.
@@ -111,7 +111,7 @@ fn a_server_that_breaks_a_rule_fails_that_check_alone() {
 
 #[test]
 fn a_server_with_room_for_few_connections_is_asked_again() {
-    let verdict = verdict(&evil::start("small"), &["-W", "60"]);
+    let verdict = verdict(&faulty::start("small"), &["-W", "60"]);
     assert_eq!(not_passed(&verdict), []);
 }
 
@@ -130,7 +130,7 @@ fn a_rule_that_is_broken_is_shown_with_what_was_sent_and_what_came() {
             "sent 88 \"\\x03\\xed\"; came a frame that breaks the protocol itself: close code 1005 must not be sent",
         ),
     ] {
-        let output = check(&evil::start(fault), &["-W", PATIENCE]);
+        let output = check(&faulty::start(fault), &["-W", PATIENCE]);
         let lines = lines(&output);
         let failed = lines.iter().position(|line| line.starts_with("failed  ")).unwrap();
         assert!(lines[failed].contains(&format!(" {fault}: ")), "{lines:#?}");
@@ -142,7 +142,7 @@ fn a_rule_that_is_broken_is_shown_with_what_was_sent_and_what_came() {
 
 #[test]
 fn a_server_that_is_silent_after_the_upgrade_takes_seconds_and_is_told() {
-    let url = evil::start("silent");
+    let url = faulty::start("silent");
     let begun = Instant::now();
     let verdict = verdict(&url, &["-W", "0.5"]);
     let time = begun.elapsed();
@@ -192,7 +192,7 @@ fn a_run_that_is_stopped_ends_with_what_is_known() {
 
 #[test]
 fn outcomes_have_colors_on_a_terminal_alone() {
-    let url = evil::start("pong-unasked");
+    let url = faulty::start("pong-unasked");
     let args = ["check", &url, "--well-formed", "-W", PATIENCE];
     let colors = |environment: &[(&str, &str)]| {
         let mut command = leader(&args);

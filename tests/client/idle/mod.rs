@@ -139,7 +139,7 @@ fn a_close_of_silent_connections_alone_is_an_idle_timeout() {
 
 #[test]
 fn a_middle_that_drops_without_a_word_is_found_by_asking() {
-    for (cut, seen) in [(Cut::Dumb, "silence"), (Cut::DumbRst, "rst")] {
+    for (cut, seen) in [(Cut::Blackhole, "silence"), (Cut::BlackholeRst, "rst")] {
         let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
         said.assert_idle(IDLE, seen);
         said.assert_kept_by(&AT_PROBE);
@@ -153,7 +153,7 @@ fn a_middle_that_drops_without_a_word_is_found_by_asking() {
 
 #[test]
 fn a_cap_on_the_lifetime_is_no_idle_timeout() {
-    for cut in [Cut::Fin, Cut::Dumb] {
+    for cut in [Cut::Fin, Cut::Blackhole] {
         let rules = Rules { lifetime: Some(Duration::from_secs(4)), cut, ..Rules::default() };
         let said = through(rules, "/probe");
         said.assert_ok(Some(false));

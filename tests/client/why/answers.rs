@@ -204,9 +204,7 @@ fn a_redirect_that_is_followed_is_no_failure() {
     });
     let second = thread::spawn(move || {
         (0..2).for_each(|_| {
-            let mut peer = target.accept();
-            while !peer.next().is_close() {}
-            peer.finish();
+            target.accept().read_to_close();
         });
     });
     let told = why(&url, &["-L", "--max-size", "0"]);

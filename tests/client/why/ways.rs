@@ -56,9 +56,7 @@ fn a_connection_with_tls_shows_version_and_issuer() {
     let url = server.url.clone();
     let serving = thread::spawn(move || {
         for _ in 0..2 {
-            let mut peer = server.accept();
-            while !peer.next().is_close() {}
-            peer.finish();
+            server.accept().read_to_close();
         }
     });
     let parts = [
