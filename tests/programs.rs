@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The folder of the programs. Cargo builds the client for its own tests; without these, here.
+/// The folder of the programs. Cargo builds the client together with the client's own tests; if
+/// these were left out, this function builds the client.
 pub(crate) fn folder() -> PathBuf {
     let server = Path::new(env!("CARGO_BIN_EXE_server"));
     let folder = server.parent().expect("a folder").to_owned();

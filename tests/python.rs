@@ -1,11 +1,11 @@
-//! The Python that runs the programs of others: small ones on the `websockets` package.
+//! The Python for the test programs that use the `websockets` package.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A command that runs a script of the tests with `PYTHON`, or with the environment that
-/// `.ci/setup` makes, or with what the system has.
+/// A command that runs a script with `PYTHON`, or with the environment that `.ci/setup` makes, or with
+/// the Python of the system.
 pub(crate) fn python(script: &str) -> Command {
     let mut command = Command::new(interpreter());
     command.arg(script);

@@ -1,4 +1,4 @@
-//! websocat, the program that people try a WebSocket server or client with.
+//! websocat, a command-line program that is both a WebSocket client and a server.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -30,28 +30,28 @@ pub(crate) const PHONE: Size = Size { width: 390, height: 844, is_phone: true };
 pub(crate) struct Browser {
     chromium: Chromium,
     session: String,
-    _place: Place,
+    _permit: Permit,
 }
 
-/// One of the places for browsers that run at a time: one for each core. More would wait for each
-/// other until their tests give up.
+/// A permit to run a browser, of as many as there are cores. More browsers at a time would wait for
+/// each other until their tests give up.
 #[derive(Debug)]
-struct Place;
+struct Permit;
 
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 
-impl Place {
+impl Permit {
     fn wait() -> Self {
-        let places = thread::available_parallelism().map_or(1, usize::from);
+        let permits = thread::available_parallelism().map_or(1, usize::from);
         let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |taken: &mut usize| *taken >= places;
+        let is_full = |taken: &mut usize| *taken >= permits;
         *FREED.wait_while(taken, is_full).unwrap_or_else(PoisonError::into_inner) += 1;
         Self
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         FREED.notify_one();
@@ -77,18 +77,26 @@ impl Browser {
 
     #[track_caller]
     fn over(start: impl FnOnce() -> Chromium) -> Self {
-        let place = Place::wait();
+        let permit = Permit::wait();
         let mut chromium = start();
         let mut call = |method, params| chromium.call(None, method, params).unwrap();
         let target = call("Target.createTarget", json!({"url": "about:blank"}));
         let target = json!({"targetId": target["targetId"], "flatten": true});
         let session = call("Target.attachToTarget", target)["sessionId"].as_str().unwrap().into();
-        let mut browser = Self { chromium, session, _place: place };
+        let mut browser = Self { chromium, session, _permit: permit };
         for domain in ["Page", "Runtime", "Log", "Network", "Accessibility"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         browser.resize(DESKTOP);
         browser
+    }
+
+    /// A server, and a browser that shows its page.
+    #[track_caller]
+    pub(crate) fn with_server() -> (TestServer, Self) {
+        let server = TestServer::start();
+        let browser = Self::at(&server);
+        (server, browser)
     }
 
     /// A browser that shows the page of a server.
@@ -112,7 +120,7 @@ impl Browser {
         self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
 
-    /// Opens an address that answers with `body`, whoever may really be there.
+    /// Opens an address, and answers its request with `body` in place of whatever listens there.
     #[track_caller]
     pub(crate) fn open_as(&mut self, url: &str, body: &str) {
         self.call("Fetch.enable", json!({"patterns": [{"urlPattern": url}]}));
@@ -138,7 +146,7 @@ impl Browser {
         self.call("Page.addScriptToEvaluateOnNewDocument", json!({"source": source}));
     }
 
-    /// What has happened so far under these names, oldest first.
+    /// The parameters of the events of this name so far, oldest first.
     pub(crate) fn events(&mut self, method: &str) -> Vec<Value> {
         let events = self.chromium.events().iter().filter(|event| event["method"] == method);
         events.map(|event| event["params"].clone()).collect()
@@ -154,7 +162,7 @@ impl Browser {
         exceptions.chain(errors).chain(entries).map(|event| event.to_string()).collect()
     }
 
-    /// The value of an expression, of a promise what it comes to.
+    /// The value of an expression; of a promise, the value that it resolves to.
     #[track_caller]
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let params = json!({
@@ -169,7 +177,7 @@ impl Browser {
         result["result"]["value"].take()
     }
 
-    /// Waits until an expression is true or something like it, and returns its value.
+    /// Waits until an expression is truthy, and returns its value.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, expression: &str) -> Value {
         let is_true = |value: &Value| match value {
@@ -217,6 +225,15 @@ impl Browser {
         serde_json::from_value(entries).expect("texts")
     }
 
+    /// The cells of a table, row by row.
+    #[track_caller]
+    pub(crate) fn cells(&mut self, id: &str) -> Vec<Vec<String>> {
+        let rows = self.eval(&format!(
+            "[...document.getElementById('{id}').rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+        ));
+        serde_json::from_value(rows).expect("texts")
+    }
+
     /// The number that an element shows.
     #[track_caller]
     pub(crate) fn number(&mut self, selector: &str) -> f64 {
@@ -253,6 +270,28 @@ impl Browser {
         self.click(selector);
         self.eval(&format!("{}.select()", element(selector)));
         self.type_text(text);
+    }
+
+    /// Connects to a path of the server that the page is from.
+    #[track_caller]
+    pub(crate) fn connect(&mut self, path: &str) {
+        self.fill("#path", path);
+        self.click("#connect");
+        self.wait_for_text("#talk-state", "Connected");
+    }
+
+    /// Sends a message over the connection that is open.
+    #[track_caller]
+    pub(crate) fn send(&mut self, message: &str) {
+        self.fill("#message", message);
+        self.press_enter();
+    }
+
+    /// Waits until so many pings of the ping mode were answered.
+    #[track_caller]
+    pub(crate) fn wait_for_replies(&mut self, replies: usize) {
+        let received = "Number(document.getElementById('ping-received').textContent)";
+        self.wait_for(&format!("{received} >= {replies}"));
     }
 
     /// Types where the focus is.
@@ -318,7 +357,7 @@ impl Browser {
         self.call("Emulation.setTouchEmulationEnabled", json!({"enabled": is_phone}));
     }
 
-    /// Prefers what a media feature can say, such as `prefers-color-scheme: dark`.
+    /// Sets a media feature, such as `prefers-color-scheme` to `dark`.
     #[track_caller]
     pub(crate) fn prefer(&mut self, feature: &str, value: &str) {
         let feature = json!({"name": feature, "value": value});

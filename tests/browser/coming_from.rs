@@ -1,5 +1,5 @@
-//! The pages of the tutorials that this server takes the place of, each as its author wrote it.
-//! None of them knows a path of this server; `DEFAULT_SERVICE` chooses what they get.
+//! Pages in the style of the tutorials whose servers this one can replace. They connect to `/`, so
+//! `DEFAULT_SERVICE` chooses which service they reach.
 
 use std::fs;
 use std::path::Path;

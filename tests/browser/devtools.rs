@@ -16,7 +16,7 @@ use tempfile::TempDir;
 /// How long Chromium may take for an answer; a busy machine takes its time to start it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long it may take to end.
+/// How long Chromium may take to end.
 const END: Duration = Duration::from_secs(5);
 
 /// Chromium reads from descriptor 3 and writes to 4.
@@ -119,7 +119,7 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // It ends when it can read no more.
+        // Chromium ends at the end of its input.
         self.commands = None;
         let deadline = Instant::now() + END;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::browser::{Browser, DESKTOP, PHONE, Size};
 use crate::support::TestServer;
 
-/// Every thing that can be operated.
+/// Everything that can be operated.
 const CONTROLS: &str = "button, input, select, a, [tabindex]";
 
 /// A page with all that it can show: a long log, ping mode, clients with long names.
@@ -21,15 +21,14 @@ fn busy(server: &TestServer, size: Size) -> Browser {
     browser.choose("#scheme", "ws");
     browser.click("#connect");
     browser.wait_for_text("#talk-state", "Connected");
-    browser.fill("#message", &"long".repeat(300));
-    browser.press_enter();
+    browser.send(&"long".repeat(300));
     browser.wait_for_entry("received", "[RE]: long");
     browser.fill("#idle-most", "1");
     browser.press_enter();
     browser.wait_for_text("#idle-verdict", "Nothing cuts");
     browser.fill("#ping-interval", "0.05");
     browser.press_enter();
-    browser.wait_for("Number(document.getElementById('ping-received').textContent) >= 20");
+    browser.wait_for_replies(20);
     browser.wait_for("document.getElementById('clients').rows.length === 2");
     browser
 }
@@ -70,7 +69,7 @@ fn a_phone_shows_the_chart_before_the_log_and_the_newest_event_below_the_message
     let tops: Vec<f64> = serde_json::from_value(tops).unwrap();
     assert!(tops.is_sorted(), "{tops:?}");
     browser.wait_for_text("#newest", "connected  ping mode: connected");
-    // On a wide window the log is in sight itself.
+    // On a wide window the log itself is in sight.
     browser.resize(DESKTOP);
     assert_eq!(browser.eval("document.getElementById('newest').checkVisibility()"), false);
 }
@@ -141,8 +140,7 @@ fn texts_stand_out_in_light_and_dark() {
 #[test]
 #[ignore = "needs Chromium"]
 fn nothing_moves_for_those_who_do_not_like_it() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.eval("document.getElementById('talk-state').dataset.state = 'wait'");
     let turning =
         "getComputedStyle(document.getElementById('talk-state'), '::before').animationName";
@@ -157,8 +155,7 @@ fn nothing_moves_for_those_who_do_not_like_it() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_keyboard_alone_is_enough() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     let mut order = Vec::new();
     while order.last().map(String::as_str) != Some("idle-start") {
         browser.press_tab();
@@ -239,7 +236,7 @@ fn a_screen_reader_finds_a_name_for_everything() {
     for landmark in ["banner", "main"] {
         assert_eq!(named.iter().filter(|(role, _)| *role == landmark).count(), 1, "{landmark}");
     }
-    // What changes all the time is not read out.
+    // Texts that change all the time are not in a live region, which would be read out.
     let loud = "document.querySelectorAll('[aria-live], [role=status], [role=alert]')";
     let quiet = browser
         .eval(&format!("[...{loud}].filter((area) => area.querySelector('dd, td, b')).length"));
@@ -251,11 +248,8 @@ fn a_screen_reader_finds_a_name_for_everything() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_picture_is_taken_of_the_page_at_work() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    browser.fill("#path", "/echo");
-    browser.click("#connect");
-    browser.wait_for_text("#talk-state", "Connected");
+    let (server, mut browser) = Browser::with_server();
+    browser.connect("/echo");
     browser.press_enter();
     browser.wait_for_entry("received", "[RE]: Hello!");
     browser.fill("#ping-interval", "0.05");
@@ -265,8 +259,7 @@ fn a_picture_is_taken_of_the_page_at_work() {
     for replies in 1..=90 {
         let (name, client) = &mut clients[replies % 3];
         client.ping(name, "Ping!");
-        let received = "Number(document.getElementById('ping-received').textContent)";
-        browser.wait_for(&format!("{received} >= {replies}"));
+        browser.wait_for_replies(replies);
     }
     let picture = browser.picture("page");
     let size = std::fs::metadata(picture).unwrap().len();

@@ -32,8 +32,7 @@ fn needed(server: &TestServer) -> [String; 2] {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_page_loads_without_a_complaint_and_asks_nobody_but_its_server() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     browser.wait_for_text("#server-live", "Live");
     assert_eq!(asked(&mut browser), needed(&server));
     assert_eq!(browser.complaints(), [""; 0]);
@@ -42,8 +41,7 @@ fn the_page_loads_without_a_complaint_and_asks_nobody_but_its_server() {
 #[test]
 #[ignore = "needs Chromium"]
 fn what_a_stranger_might_bring_into_the_page_is_refused() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     browser.eval(
         "window.ran = 0;
          const add = (name, set) => document.body.append(Object.assign(document.createElement(name), set));
@@ -68,8 +66,7 @@ fn what_a_stranger_might_bring_into_the_page_is_refused() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_form_begins_with_the_server_that_the_page_is_from() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     let form = "['scheme', 'host', 'port', 'path', 'protocol', 'message']
         .map((id) => document.getElementById(id).value)";
     let port = server.address().port().to_string();
@@ -84,8 +81,7 @@ fn the_form_begins_with_the_server_that_the_page_is_from() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_whole_address_in_the_field_of_the_host_is_taken_apart() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.fill("#host", "wss://example.com:10443/chat?room=1");
     browser.press_tab();
     assert_eq!(browser.text("#address"), "wss://example.com:10443/chat?room=1");
@@ -99,8 +95,7 @@ fn a_whole_address_in_the_field_of_the_host_is_taken_apart() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_address_of_the_page_carries_the_form() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     assert_eq!(browser.eval("location.search"), "");
     browser.fill("#path", "/echo");
     assert_eq!(browser.eval("location.search"), "?path=/echo");
@@ -124,8 +119,7 @@ fn the_address_of_the_page_carries_the_form() {
 #[test]
 #[ignore = "needs Chromium"]
 fn every_service_of_the_server_can_be_chosen_with_a_word_on_what_it_does() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     let status: Value = serde_json::from_str(&server.connect_to("/status").ask("?")).unwrap();
     let services = status["services"].as_array().unwrap();
     assert!(services.len() >= 6, "{services:?}");

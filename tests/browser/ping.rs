@@ -16,14 +16,7 @@ fn start(browser: &mut Browser, name: &str, interval: &str) {
     assert_eq!(browser.text("#ping-start"), "Stop");
 }
 
-/// Waits until so many pings were answered.
-#[track_caller]
-fn wait_for_replies(browser: &mut Browser, replies: usize) {
-    let received = "Number(document.getElementById('ping-received').textContent)";
-    browser.wait_for(&format!("{received} >= {replies}"));
-}
-
-/// A picture of the chart, as text.
+/// A picture of the chart as a data URL, to compare with another one.
 #[track_caller]
 fn drawing(browser: &mut Browser) -> String {
     let drawing = browser.eval("document.getElementById('ping-chart').toDataURL()");
@@ -54,14 +47,13 @@ fn pixels(browser: &mut Browser, colour: &str) -> u64 {
 #[test]
 #[ignore = "needs Chromium"]
 fn round_trips_are_drawn_the_figures_add_up_and_the_log_has_the_lines() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     let empty = drawing(&mut browser);
     assert_eq!(pixels(&mut browser, "accent"), 0);
     start(&mut browser, "Client \"Ä\"", "0.05");
-    wait_for_replies(&mut browser, 5);
+    browser.wait_for_replies(5);
     let few = drawing(&mut browser);
-    wait_for_replies(&mut browser, 20);
+    browser.wait_for_replies(20);
     browser.click("#ping-start");
     browser.wait_for_text("#ping-state", "Stopped");
     assert_ne!(empty, few);
@@ -71,7 +63,7 @@ fn round_trips_are_drawn_the_figures_add_up_and_the_log_has_the_lines() {
 
     let [sent, received, lost] =
         ["#ping-sent", "#ping-received", "#ping-lost"].map(|figure| browser.number(figure));
-    // One may have been under way when it was stopped.
+    // A ping may have been on its way when ping mode was stopped.
     assert!(sent == received || sent == received + 1.0, "{sent}, {received}");
     assert_eq!(lost, 0.0);
     let [last, min, average, max, p99] = ["last", "min", "average", "max", "p99"]
@@ -95,7 +87,7 @@ fn pinging_goes_on_when_the_server_is_back() {
     let mut server = TestServer::builder().at(address).start();
     let mut browser = Browser::at(&server);
     start(&mut browser, "Stayer", "0.05");
-    wait_for_replies(&mut browser, 3);
+    browser.wait_for_replies(3);
     server.kill();
     browser.wait_for_text("#ping-state", "Lost");
     browser.wait_for_entry("lost", "trying again until it works");
@@ -104,7 +96,7 @@ fn pinging_goes_on_when_the_server_is_back() {
     browser.wait_for_text("#ping-state", "Pinging");
     browser.wait_for_entry("back", "connected again to");
     let received = browser.number("#ping-received") as usize;
-    wait_for_replies(&mut browser, received + 3);
+    browser.wait_for_replies(received + 3);
     assert!(server.log().lines().len() >= before + 3);
     assert!(server.log().pings().iter().all(|ping| *ping == ("Stayer", "Ping!")));
     // The gap is marked from top to bottom, which is more than a cross.
@@ -117,8 +109,7 @@ fn pinging_goes_on_when_the_server_is_back() {
 #[test]
 #[ignore = "needs Chromium"]
 fn pinging_begins_when_the_server_does() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     let address = own_address();
     browser.fill("#host", &address.ip().to_string());
     browser.fill("#port", &address.port().to_string());
@@ -128,7 +119,7 @@ fn pinging_begins_when_the_server_does() {
     let tries = |browser: &mut Browser| browser.events("Network.webSocketCreated").len();
     eventually("further tries", || (tries(&mut browser) > 4).then_some(()));
     let late = TestServer::builder().at(address).start();
-    wait_for_replies(&mut browser, 2);
+    browser.wait_for_replies(2);
     assert_eq!(browser.number("#ping-lost"), 0.0);
     assert_eq!(browser.text("#ping-hint"), "");
     assert!(late.log().pings().contains(&("Early", "Ping!")));
@@ -143,7 +134,7 @@ fn a_ping_that_nobody_answers_counts_as_lost() {
     let server = TestServer::start();
     let fake = FakeServer::start(be_silent);
     let mut browser = Browser::start();
-    // Ten seconds pass in a moment.
+    // The page waits 0.3 s in place of the 10 s.
     browser.run_first(
         "const wait = setTimeout;
          window.setTimeout = (act, ms) => wait(act, ms === 10000 ? 300 : ms);",
@@ -152,7 +143,7 @@ fn a_ping_that_nobody_answers_counts_as_lost() {
     browser.fill("#port", &fake.address.port().to_string());
     start(&mut browser, "Patient", "0.05");
     browser.wait_for_entry("lost", "no answer within 10 s");
-    // It connects again, and loses the next one.
+    // The page connects again, and loses the next ping too.
     browser.wait_for("Number(document.getElementById('ping-lost').textContent) >= 2");
     browser.wait_for_entry("back", "");
     browser.click("#ping-start");
@@ -179,7 +170,7 @@ fn a_ping_that_is_refused_counts_as_lost_and_says_why() {
     browser.fill("#port", &fake.address.port().to_string());
     start(&mut browser, "Unlucky", "0.05");
     browser.wait_for_entry("error", "ping mode: Error: no <i>room</i>");
-    wait_for_replies(&mut browser, 3);
+    browser.wait_for_replies(3);
     browser.click("#ping-start");
     assert!(browser.number("#ping-lost") >= 4.0);
     assert_eq!(
@@ -192,8 +183,7 @@ fn a_ping_that_is_refused_counts_as_lost_and_says_why() {
 #[test]
 #[ignore = "needs Chromium"]
 fn an_interval_that_is_too_short_is_not_taken() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     for interval in ["0.01", "0", "-1", "4000", ""] {
         browser.fill("#ping-interval", interval);
         browser.press_enter();

@@ -11,16 +11,17 @@ use crate::browser::Browser;
 use crate::fake::FakeServer;
 use crate::support::TestServer;
 
-/// What a middle does to a connection that it is tired of.
+/// Which connections a middle cuts.
 #[derive(Clone, Copy, Debug)]
-enum Way {
-    /// Cuts those on which neither side has sent anything for this time.
+enum Cut {
+    /// Those on which neither side has sent anything for this time.
     Idle(Duration),
-    /// Cuts those on which the server has sent nothing for this time, as nginx does.
+    /// Those on which the server has sent nothing for this time, as nginx does.
     IdleServer(Duration),
-    /// Forwards nothing any more after this silence, and says nothing.
-    Dumb(Duration),
-    /// Cuts all that are this old.
+    /// Those on which neither side has sent anything for this time; the middle then forwards nothing
+    /// any more, and leaves both sides open.
+    Blackhole(Duration),
+    /// Those that are this old.
     Old(Duration),
 }
 
@@ -32,7 +33,7 @@ struct Passed {
 }
 
 /// Starts a middle in front of a server.
-fn middle(server: SocketAddr, way: Way) -> SocketAddr {
+fn middle(server: SocketAddr, cut: Cut) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -43,19 +44,19 @@ fn middle(server: SocketAddr, way: Way) -> SocketAddr {
             for (from, to, is_server) in [(&client, &upstream, false), (&upstream, &client, true)] {
                 let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                 let passed = Arc::clone(&passed);
-                thread::spawn(move || forward(from, to, is_server, way, start, &passed));
+                thread::spawn(move || forward(from, to, is_server, cut, start, &passed));
             }
         }
     });
     address
 }
 
-/// Forwards one direction until an end, or until the middle is tired of the connection.
+/// Forwards one direction until it ends, or until the middle cuts the connection.
 fn forward(
     mut from: TcpStream,
     mut to: TcpStream,
     is_server: bool,
-    way: Way,
+    cut: Cut,
     start: Instant,
     passed: &Passed,
 ) {
@@ -65,10 +66,10 @@ fn forward(
         let age = start.elapsed();
         let since =
             |at: &AtomicU64| age.saturating_sub(Duration::from_millis(at.load(Ordering::Relaxed)));
-        let is_over = match way {
-            Way::Idle(most) | Way::Dumb(most) => since(&passed.any) >= most,
-            Way::IdleServer(most) => since(&passed.server) >= most,
-            Way::Old(most) => age >= most,
+        let is_over = match cut {
+            Cut::Idle(most) | Cut::Blackhole(most) => since(&passed.any) >= most,
+            Cut::IdleServer(most) => since(&passed.server) >= most,
+            Cut::Old(most) => age >= most,
         };
         match from.read(&mut buffer) {
             _ if is_over => break,
@@ -87,7 +88,7 @@ fn forward(
             Err(_) => break,
         }
     }
-    if matches!(way, Way::Dumb(_)) {
+    if matches!(cut, Cut::Blackhole(_)) {
         // Both sockets stay open, and nobody reads them.
         static KEPT: Mutex<Vec<(TcpStream, TcpStream)>> = Mutex::new(Vec::new());
         KEPT.lock().unwrap().push((from, to));
@@ -98,8 +99,8 @@ fn forward(
     }
 }
 
-/// Asks the idle question, with the longest silence in seconds, over what listens at an address.
-/// Returns the verdict.
+/// Starts the search for an idle timeout of up to `most` seconds, through whatever listens at an
+/// address. Returns the verdict.
 #[track_caller]
 fn ask(browser: &mut Browser, address: SocketAddr, most: &str) -> String {
     browser.fill("#port", &address.port().to_string());
@@ -110,19 +111,10 @@ fn ask(browser: &mut Browser, address: SocketAddr, most: &str) -> String {
     browser.text("#idle-verdict")
 }
 
-/// The rows of the lanes.
-fn lanes(browser: &mut Browser) -> Vec<[String; 3]> {
-    let rows = browser.eval(
-        "[...document.getElementById('lanes').rows].map((row) => [...row.cells].map((cell) => cell.textContent))",
-    );
-    serde_json::from_value(rows).unwrap()
-}
-
 #[test]
 #[ignore = "needs Chromium"]
 fn the_hello_is_shown_readably_when_a_person_connects() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     assert_eq!(browser.eval("document.getElementById('hello').checkVisibility()"), false);
     browser.choose("#service", "/probe");
     browser.click("#connect");
@@ -145,13 +137,15 @@ fn the_hello_is_shown_readably_when_a_person_connects() {
 #[test]
 #[ignore = "needs Chromium"]
 fn where_nothing_cuts_the_verdict_says_so() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     let verdict = ask(&mut browser, server.address(), "1");
     assert_eq!(verdict, "Nothing cuts a silent connection within 1 s.");
-    let lanes = lanes(&mut browser);
+    let lanes = browser.cells("lanes");
     assert_eq!(lanes.len(), 5);
-    assert!(lanes.iter().all(|[_, so_far, _]| so_far.starts_with("held ")), "{lanes:?}");
+    assert!(
+        lanes.iter().all(|cells| cells.len() == 3 && cells[1].starts_with("held ")),
+        "{lanes:?}"
+    );
     browser.wait_for_text("#idle-state", "Done");
     assert_eq!(browser.complaints(), [""; 0]);
 }
@@ -159,10 +153,9 @@ fn where_nothing_cuts_the_verdict_says_so() {
 #[test]
 #[ignore = "needs Chromium"]
 fn an_idle_timeout_is_found_with_what_keeps_the_connection() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    let way = Way::Idle(Duration::from_secs(3));
-    let address = middle(server.address(), way);
+    let (server, mut browser) = Browser::with_server();
+    let cut = Cut::Idle(Duration::from_secs(3));
+    let address = middle(server.address(), cut);
     let seconds = "A silent connection is cut after 3.";
     // A page that a busy machine holds up measures too little.
     let mut verdict = ask(&mut browser, address, "5");
@@ -174,16 +167,15 @@ fn an_idle_timeout_is_found_with_what_keeps_the_connection() {
     assert!(verdict.starts_with(seconds), "{verdict}");
     let keeps = "What keeps it: messages from here, messages with answers, messages from the server, Ping frames from the server; send something every 1.";
     assert!(verdict.contains(keeps), "{verdict}");
-    assert_eq!(lanes(&mut browser)[0][2], "fin", "{:?}", lanes(&mut browser));
+    assert_eq!(browser.cells("lanes")[0][2], "fin");
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn a_timeout_that_only_the_server_resets_is_told_from_one_that_both_do() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    let way = Way::IdleServer(Duration::from_secs(3));
-    let verdict = ask(&mut browser, middle(server.address(), way), "5");
+    let (server, mut browser) = Browser::with_server();
+    let cut = Cut::IdleServer(Duration::from_secs(3));
+    let verdict = ask(&mut browser, middle(server.address(), cut), "5");
     assert!(verdict.contains("What keeps it: messages with answers, messages"), "{verdict}");
     assert!(verdict.ends_with(" What does not: messages from here."), "{verdict}");
 }
@@ -191,29 +183,26 @@ fn a_timeout_that_only_the_server_resets_is_told_from_one_that_both_do() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_bound_on_the_lifetime_is_no_idle_timeout() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    let way = Way::Old(Duration::from_secs(2));
-    let verdict = ask(&mut browser, middle(server.address(), way), "5");
+    let (server, mut browser) = Browser::with_server();
+    let cut = Cut::Old(Duration::from_secs(2));
+    let verdict = ask(&mut browser, middle(server.address(), cut), "5");
     assert!(verdict.starts_with("Every connection was cut after "), "{verdict}");
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn a_middle_that_drops_without_a_word_is_noticed() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    let way = Way::Dumb(Duration::from_secs(3));
-    let verdict = ask(&mut browser, middle(server.address(), way), "5");
+    let (server, mut browser) = Browser::with_server();
+    let cut = Cut::Blackhole(Duration::from_secs(3));
+    let verdict = ask(&mut browser, middle(server.address(), cut), "5");
     assert!(verdict.starts_with("A silent connection is dead within 5."), "{verdict}");
-    assert_eq!(lanes(&mut browser)[0][2], "open", "{:?}", lanes(&mut browser));
+    assert_eq!(browser.cells("lanes")[0][2], "open");
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn a_server_without_probe_and_one_that_is_not_there_are_told() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     let strange = FakeServer::start(|mut socket| while socket.read().is_ok() {});
     let verdict = ask(&mut browser, strange.address, "1");
     assert_eq!(verdict, "The server says no hello: it has no /probe there.");
@@ -226,8 +215,7 @@ fn a_server_without_probe_and_one_that_is_not_there_are_told() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_question_can_be_taken_back() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.click("#idle-start");
     browser.wait_for("document.getElementById('lanes').rows.length === 5");
     browser.click("#idle-start");

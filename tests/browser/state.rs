@@ -1,24 +1,14 @@
-//! The state of the server, as it lives.
+//! The state of the server, as the page shows it.
 
 use rustix::process::Resource;
 
 use crate::browser::{Browser, PHONE};
 use crate::support::{TestServer, eventually, own_address};
 
-/// The cells of a table, row by row.
-#[track_caller]
-fn table(browser: &mut Browser, id: &str) -> Vec<Vec<String>> {
-    let rows = browser.eval(&format!(
-        "[...document.getElementById('{id}').rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
-    ));
-    serde_json::from_value(rows).expect("texts")
-}
-
 #[test]
 #[ignore = "needs Chromium"]
 fn pings_and_connections_of_others_are_counted_as_they_come() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     browser.wait_for_text("#server-live", "Live");
     browser.wait_for_text("#clients-note", "Nobody has pinged yet");
     let mut first = server.connect();
@@ -26,13 +16,13 @@ fn pings_and_connections_of_others_are_counted_as_they_come() {
     (0..7).for_each(|_| drop(first.ping("Client-100", "Ping!")));
     (0..2).for_each(|_| drop(second.ping("Client-20", "Ping!")));
     browser.wait_for("document.getElementById('server-pings').textContent === '9'");
-    let clients = table(&mut browser, "clients");
+    let clients = browser.cells("clients");
     let counts: Vec<_> = clients.iter().map(|row| (&*row[0], &*row[1])).collect();
     assert_eq!(counts, [("Client-20", "2"), ("Client-100", "7")]);
     browser.wait_for(
         "[...document.getElementById('clients').rows].every((row) => /^\\d\\.\\d s ago$/.test(row.cells[2].textContent))",
     );
-    let services = table(&mut browser, "services");
+    let services = browser.cells("services");
     assert!(services.contains(&["/", "2", "2"].map(String::from).to_vec()), "{services:?}");
     browser.wait_for("document.getElementById('server-rate').textContent === '0.0'");
     second.close();
@@ -45,14 +35,10 @@ fn pings_and_connections_of_others_are_counted_as_they_come() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_total_grows_with_what_is_sent() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.wait_for_text("#server-total", "Running total: 0");
-    browser.fill("#path", "/total");
-    browser.click("#connect");
-    browser.wait_for_text("#talk-state", "Connected");
-    browser.fill("#message", "42.5");
-    browser.press_enter();
+    browser.connect("/total");
+    browser.send("42.5");
     browser.wait_for_entry("received", "Server records total=42.5");
     browser.wait_for_text("#server-total", "Running total: 42.5");
 }
@@ -60,8 +46,7 @@ fn the_total_grows_with_what_is_sent() {
 #[test]
 #[ignore = "needs Chromium"]
 fn names_and_messages_of_strangers_stay_text() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     browser.wait_for_text("#server-live", "Live");
     let names = [
         "<img src=x onerror=\"window.ran=1\">",
@@ -80,16 +65,13 @@ fn names_and_messages_of_strangers_stay_text() {
         client.ping(name, name);
     }
     browser.wait_for("document.getElementById('clients').rows.length === 4");
-    let clients = table(&mut browser, "clients");
-    browser.fill("#path", "/echo");
-    browser.click("#connect");
-    browser.wait_for_text("#talk-state", "Connected");
+    let clients = browser.cells("clients");
+    browser.connect("/echo");
     for shown in &shown[..3] {
         assert!(clients.iter().any(|row| row[0] == *shown), "{shown} in {clients:?}");
     }
     for (name, shown) in names.iter().zip(shown).take(3) {
-        browser.fill("#message", name);
-        browser.press_enter();
+        browser.send(name);
         browser.wait_for_entry("received", &format!("[RE]: {shown}"));
     }
     assert_eq!(browser.eval("document.querySelectorAll('img, main script').length"), 0);
@@ -107,7 +89,7 @@ fn of_many_clients_fifty_are_shown_in_the_order_of_their_names() {
     }
     let mut browser = Browser::at(&server);
     browser.wait_for_text("#clients-note", "and 3 that pinged longer ago");
-    let clients = table(&mut browser, "clients");
+    let clients = browser.cells("clients");
     let number = |row: &Vec<String>| row[0].strip_prefix("Client-")?.parse::<u32>().ok();
     let numbers: Vec<_> = clients.iter().filter_map(number).collect();
     assert_eq!(numbers.len(), 50, "{clients:?}");
@@ -126,11 +108,11 @@ fn the_pauses_between_tries_double_up_to_ten_seconds() {
          window.setTimeout = (act, ms) => (window.waits.push(ms), wait(act, ms / 100));
          Math.random = () => 1;",
     );
-    // Nobody is there to tell the state.
+    // Nothing listens at that address, so every try fails.
     browser.open_as(&format!("http://{}/", own_address()), &server.get("/").body);
     browser.wait_for("window.waits.length >= 18");
     let waits: Vec<u64> = serde_json::from_value(browser.eval("window.waits")).expect("numbers");
-    // Ten seconds are also how long each try may take.
+    // Before each pause, the page sets the 10 s that a try may take.
     let pauses = [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000];
     let expected: Vec<_> = pauses.into_iter().flat_map(|pause| [10_000, pause]).collect();
     assert_eq!(waits[..18], expected);
@@ -139,8 +121,7 @@ fn the_pauses_between_tries_double_up_to_ten_seconds() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_server_that_cannot_write_its_log_says_so() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     browser.wait_for_text("#server-live", "Live");
     server.limit(Resource::Fsize, Some(0));
     let refusal = server.connect().ping("Client-100", "Ping!");
@@ -166,7 +147,7 @@ fn while_the_server_is_away_its_state_is_unknown() {
     browser.wait_for_text("#server-live", "State unknown since ");
     let said = browser.text("#server-live");
     assert_eq!(said.len(), "State unknown since 12:34:56".len(), "{said}");
-    // What it says is longer now, and has room on a phone.
+    // This text is longer, and has room on a phone.
     browser.resize(PHONE);
     let height = browser.eval("document.querySelector('header').getBoundingClientRect().height");
     assert!(height.as_f64().unwrap() < 140.0, "{height}");
@@ -179,8 +160,7 @@ fn while_the_server_is_away_its_state_is_unknown() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_page_that_nobody_sees_asks_nothing() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.wait_for_text("#server-live", "Live");
     let asked = |browser: &mut Browser| browser.events("Network.webSocketFrameSent").len();
     browser.eval("Object.defineProperty(document, 'hidden', { value: true, configurable: true })");

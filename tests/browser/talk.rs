@@ -9,14 +9,6 @@ use crate::browser::Browser;
 use crate::fake::FakeServer;
 use crate::support::{TestServer, own_address};
 
-/// Connects to a path of the server that the page is from.
-#[track_caller]
-fn connect(browser: &mut Browser, path: &str) {
-    browser.fill("#path", path);
-    browser.click("#connect");
-    browser.wait_for_text("#talk-state", "Connected");
-}
-
 /// Connects to a fake server.
 #[track_caller]
 fn connect_to(browser: &mut Browser, fake: &FakeServer) {
@@ -27,15 +19,13 @@ fn connect_to(browser: &mut Browser, fake: &FakeServer) {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_text_is_echoed_and_every_event_is_in_the_log_with_its_time() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     assert_eq!(browser.eval("document.getElementById('send').disabled"), true);
-    connect(&mut browser, "/echo");
+    browser.connect("/echo");
     browser.fill("#message", "Hello, 世界 👩‍💻!");
     browser.click("#send");
     assert_eq!(browser.wait_for_entry("received", ""), "[RE]: Hello, 世界 👩‍💻!");
-    browser.fill("#message", "with Enter");
-    browser.press_enter();
+    browser.send("with Enter");
     browser.wait_for_entry("received", "[RE]: with Enter");
     browser.click("#connect");
     let ending = browser.wait_for_entry("disconnected", "");
@@ -55,10 +45,9 @@ fn a_text_is_echoed_and_every_event_is_in_the_log_with_its_time() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_ping_by_hand_gets_its_pong_and_its_line() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    connect(&mut browser, "/");
-    // The keyboard is where the message is.
+    let (server, mut browser) = Browser::with_server();
+    browser.connect("/");
+    // The focus is in the field of the message.
     browser.press_enter();
     assert_eq!(browser.wait_for_entry("received", ""), "Pong!");
     assert_eq!(server.log().pings(), [("Browser", "Ping!")]);
@@ -67,10 +56,9 @@ fn a_ping_by_hand_gets_its_pong_and_its_line() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_subprotocol_is_agreed_on_and_a_wrong_one_explained() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.fill("#protocol", "chat, superchat");
-    connect(&mut browser, "/echo");
+    browser.connect("/echo");
     browser.wait_for_entry("connected", "subprotocol chat");
     browser.click("#connect");
     browser.wait_for_text("#talk-state", "Disconnected");
@@ -87,7 +75,7 @@ fn the_page_says_whether_messages_are_compressed() {
     for (setting, told) in [("on", "/mirror, compressed"), ("off", "/mirror, not compressed")] {
         let server = TestServer::builder().env("COMPRESSION", setting).start();
         let mut browser = Browser::at(&server);
-        connect(&mut browser, "/mirror");
+        browser.connect("/mirror");
         let entry = browser.wait_for_entry("connected", "");
         assert!(entry.ends_with(told), "{entry}");
         browser.fill("#message", &long);
@@ -112,8 +100,7 @@ fn the_page_says_whether_messages_are_compressed() {
 #[test]
 #[ignore = "needs Chromium"]
 fn what_a_connection_may_lack_is_explained() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (server, mut browser) = Browser::with_server();
     browser.fill("#host", &own_address().ip().to_string());
     browser.click("#connect");
     browser.wait_for_entry("error", "nothing listens at this host and port");
@@ -152,14 +139,14 @@ fn over_https_the_form_begins_with_wss_and_warns_of_mixed_content() {
 fn a_server_that_stops_says_so_and_one_that_is_killed_does_not() {
     let mut server = TestServer::start();
     let mut browser = Browser::at(&server);
-    connect(&mut browser, "/echo");
+    browser.connect("/echo");
     server.stop();
     let ending = browser.wait_for_entry("disconnected", "1001, going away: the server stops");
     assert!(ending.ends_with("(clean)"), "{ending}");
 
     let mut server = TestServer::start();
     browser.open(&format!("http://{}/", server.address()));
-    connect(&mut browser, "/echo");
+    browser.connect("/echo");
     server.kill();
     let ending = browser.wait_for_entry("disconnected", "1006, abnormal closure");
     assert!(ending.ends_with("(not clean)"), "{ending}");
@@ -173,8 +160,7 @@ fn a_reason_from_a_stranger_is_shown_as_text() {
         let _ = socket.close(Some(CloseFrame { code: 4001.into(), reason }));
         while socket.read().is_ok() {}
     }
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     connect_to(&mut browser, &FakeServer::start(end));
     let ending = browser.wait_for_entry("disconnected", "4001, private");
     assert!(ending.contains(r"it says: <b>go</b> \u202eaway"), "{ending}");
@@ -189,8 +175,7 @@ fn binary_messages_are_shown_as_length_and_beginning() {
         let _ = socket.send(Message::binary(bytes));
         while socket.read().is_ok() {}
     }
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     connect_to(&mut browser, &FakeServer::start(send));
     let shown = browser.wait_for_entry("received", "");
     assert!(shown.starts_with("5,000 bytes, binary: 00 01 02 "), "{shown}");
@@ -208,13 +193,12 @@ fn a_flood_of_long_messages_leaves_the_newest_thousand_shortened() {
         }
         while socket.read().is_ok() {}
     }
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     connect_to(&mut browser, &FakeServer::start(flood));
     let last = browser.wait_for_entry("received", "message 1499 ");
     assert!(last.len() < 1100 && last.ends_with("(5,013 characters in all)"), "{last}");
     assert_eq!(browser.eval("document.getElementById('log').childElementCount"), 1000);
-    // It follows the newest, and stays where somebody reads.
+    // The log follows the newest entry, and stays where somebody has scrolled to.
     let rest = "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)(document.getElementById('log'))";
     assert!(browser.eval(rest).as_f64().unwrap() < 2.0);
     browser.eval("document.getElementById('log').scrollTop = 100");
@@ -233,13 +217,12 @@ fn the_log_is_copied_with_and_without_a_clipboard_and_cleared() {
     for (host, is_secure) in [("server.test", false), ("127.0.0.1", true)] {
         browser.open(&format!("http://{host}:{port}/?path=/echo"));
         assert_eq!(browser.eval("isSecureContext"), is_secure);
-        connect(&mut browser, "/echo");
-        browser.fill("#message", &format!("copied from {host}"));
-        browser.press_enter();
+        browser.connect("/echo");
+        browser.send(&format!("copied from {host}"));
         browser.wait_for_entry("received", host);
         browser.click("#log-copy");
         browser.wait_for_text("#log-note", "Copied");
-        // Pasted where lines stay lines.
+        // A textarea keeps the line breaks of what is pasted.
         browser.eval("document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' }))");
         browser.click("#paste");
         browser.paste();
@@ -255,8 +238,7 @@ fn the_log_is_copied_with_and_without_a_clipboard_and_cleared() {
 #[test]
 #[ignore = "needs Chromium"]
 fn the_message_is_suggested_by_path_but_never_overwritten() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     let message = "document.getElementById('message').value";
     for (path, suggestion) in [("/total", "1"), ("/echo", "Hello!"), ("/mirror", "Hello!")] {
         browser.fill("#path", path);
@@ -273,15 +255,12 @@ fn the_message_is_suggested_by_path_but_never_overwritten() {
 #[test]
 #[ignore = "needs Chromium"]
 fn an_answer_that_is_an_error_looks_like_one() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
-    connect(&mut browser, "/total");
-    browser.fill("#message", "forty-two");
-    browser.press_enter();
+    let (_server, mut browser) = Browser::with_server();
+    browser.connect("/total");
+    browser.send("forty-two");
     let answer = browser.wait_for_entry("refused", "");
     assert!(answer.starts_with("Error: "), "{answer}");
-    browser.fill("#message", "42");
-    browser.press_enter();
+    browser.send("42");
     browser.wait_for_entry("received", "total=42");
     let colours = browser.eval(
         "['refused', 'received', 'error'].map((kind) => {
@@ -297,8 +276,7 @@ fn an_answer_that_is_an_error_looks_like_one() {
 #[test]
 #[ignore = "needs Chromium"]
 fn a_port_that_browsers_block_is_told_when_it_is_typed_and_when_it_is_used() {
-    let server = TestServer::start();
-    let mut browser = Browser::at(&server);
+    let (_server, mut browser) = Browser::with_server();
     browser.fill("#port", "10080");
     browser.wait_for_text("#talk-hint", "Browsers block port 10080");
     browser.click("#connect");

@@ -1,8 +1,6 @@
-//! The load mode: what it sends, what it tells, and how it ends.
+//! `client bench`: what a load test sends, what its report says, and how it ends.
 
-use std::fs;
 use std::io::{Read, Write};
-use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -11,9 +9,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::certificates::Authority;
-use crate::client::{Client, command};
-use crate::fake::{Fake, Peer, Port, drain, read_frame};
-use crate::real_server::Running;
+use crate::client::{Client, command, misused};
+use crate::fake::{Fake, PONG, Peer, Port, drain, read_frame};
+use crate::real_server::{RealServer, logged};
 use crate::secure::Secure;
 use crate::terminal::{CTRL_C, Terminal};
 
@@ -23,8 +21,7 @@ const ENDLESS: &str = "1000s";
 /// A client that measures the server at `url`, as JSON.
 fn start(url: &str, args: &[&str]) -> Client {
     let mut command = command(&[("CLIENT_NAME", "Client-300")]);
-    command.args(["bench", url, "--json"]).args(args);
-    Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    Client::spawn(command.args(["bench", url, "--json"]).args(args))
 }
 
 /// The figures at the end, the exit status, and what is told on stderr.
@@ -59,25 +56,16 @@ fn pong_until_closed<S: Read + Write>(mut peer: Peer<S>) -> u64 {
     unreachable!()
 }
 
-fn bench(args: &[&str]) -> Output {
-    command(&[]).arg("bench").args(args).output().unwrap()
-}
-
 #[test]
 fn each_ping_that_is_counted_is_in_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
+    let mut server = RealServer::start(&[]);
     let args = ["--connections", "20", "--in-flight", "3", "--duration", "50ms", "--threads", "2"];
-    let (figures, status, told) = figures(&mut start(&port.url(), &args));
+    let (figures, status, told) = figures(&mut start(&server.url(), &args));
     server.stop();
     assert_eq!((status, told), (Some(0), vec![]), "{figures}");
     assert_eq!(figures["connections"]["made"], 20);
     assert_eq!(figures["pings"]["sent"], figures["pings"]["received"]);
-    let log = fs::read_to_string(folder.path().join("server_logs.txt")).unwrap();
-    let ping = "] Recieved from client (\"Client-300\"): Ping!";
-    assert!(log.lines().all(|line| line.ends_with(ping)));
-    assert_eq!(figures["pings"]["received"], log.lines().count());
+    assert_eq!(figures["pings"]["received"], logged(&server));
     let round_trip = &figures["round_trip_us"];
     let names = ["min", "p50", "p90", "p99", "p99.9", "max"];
     let times = names.map(|name| round_trip[name].as_f64().unwrap());
@@ -86,12 +74,9 @@ fn each_ping_that_is_counted_is_in_the_log() {
 
 #[test]
 fn a_rate_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
+    let server = RealServer::start(&[]);
     let args = ["--connections", "7", "--in-flight", "100", "--rate", "333", "--duration", "1s"];
-    let (figures, status, _) = figures(&mut start(&port.url(), &args));
-    server.stop();
+    let (figures, status, _) = figures(&mut start(&server.url(), &args));
     assert_eq!(status, Some(0), "{figures}");
     // A machine that is too busy just before the end leaves the last ones unsent, and says so.
     let count = |name| figures["pings"][name].as_u64().unwrap();
@@ -103,14 +88,12 @@ fn a_rate_is_kept() {
 
 #[test]
 fn the_text_tells_the_same() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let output = bench(&[&port.url(), "--connections", "2", "--rate", "50", "--duration", "200ms"]);
-    server.stop();
+    let server = RealServer::start(&[]);
+    let args = ["--connections", "2", "--rate", "50", "--duration", "200ms"];
+    let output = command(&[]).args(["bench", &server.url()]).args(args).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines[0], format!("--- {} bench ---", port.url()));
+    assert_eq!(lines[0], format!("--- {} bench ---", server.url()));
     assert_eq!(lines[1], "connections: 2 asked, 2 made, 0 failed, 0 lost");
     assert!(lines[2].starts_with("connect time min/avg/p50/p99/max = "), "{text}");
     assert!(lines[3].starts_with("pings: 10 sent, 10 received in 0."), "{text}");
@@ -149,7 +132,7 @@ fn frames_may_come_in_any_shape() {
     let mut client = start(&url, &["--connections", "1", "--duration", ENDLESS]);
     let (mut stream, _) = server.accept_raw();
     for reply in [
-        vec![b"\x81\x05Pong!".as_slice()],
+        vec![PONG],
         vec![b"\x81", b"\x05Pon", b"g!"],
         vec![b"\x01\x02Po", b"\x00\x00", b"\x80\x03ng!"],
     ] {
@@ -170,32 +153,26 @@ fn frames_may_come_in_any_shape() {
 #[test]
 fn a_server_that_breaks_the_protocol_is_told() {
     for (frame, expected) in [
-        (b"\x83\x00".as_slice(), 1002),
+        (b"\x83\x00".as_slice(), 1002_u16),
         (b"\x81\x80", 1002),
         (b"\x81\x7e\x00\x05", 1002),
         (b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x01", 1009),
         (b"\x81\x01\xff", 1007),
         (b"\x82\x00", 1003),
     ] {
-        is_told(frame, expected);
+        let (server, url) = Fake::start();
+        let args = ["--connections", "1", "--duration", ENDLESS, "--no-reconnect"];
+        let mut client = start(&url, &args);
+        let (mut stream, _) = server.accept_raw();
+        read_frame(&mut stream);
+        stream.write_all(frame).unwrap();
+        let (first, payload) = read_frame(&mut stream);
+        assert_eq!((first, &payload[..2]), (0x88, &expected.to_be_bytes()[..]), "{frame:?}");
+        drain(stream);
+        let (figures, status, told) = figures(&mut client);
+        assert_eq!((&figures["pings"]["lost"], status), (&1.into(), Some(1)));
+        assert_eq!(told, ["error: 1 connection lost"]);
     }
-}
-
-/// A frame that ends the connection with this close code.
-fn is_told(frame: &[u8], expected: u16) {
-    let (server, url) = Fake::start();
-    let args = ["--connections", "1", "--duration", ENDLESS, "--no-reconnect"];
-    let mut client = start(&url, &args);
-    let (mut stream, _) = server.accept_raw();
-    read_frame(&mut stream);
-    stream.write_all(frame).unwrap();
-    let (first, payload) = read_frame(&mut stream);
-    let code = u16::from_be_bytes([payload[0], payload[1]]);
-    assert_eq!((first, code), (0x88, expected), "{frame:?}");
-    drain(stream);
-    let (figures, status, told) = figures(&mut client);
-    assert_eq!((&figures["pings"]["lost"], status), (&1.into(), Some(1)));
-    assert_eq!(told, ["error: 1 connection lost"]);
 }
 
 #[test]
@@ -280,12 +257,9 @@ fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
 
 #[test]
 fn a_server_that_refuses_some_is_measured_with_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &["--max-connections", "3"]);
+    let server = RealServer::start(&["--max-connections", "3"]);
     let args = ["--connections", "5", "--rate", "100", "--duration", "2s"];
-    let (figures, status, told) = figures(&mut start(&port.url(), &args));
-    server.stop();
+    let (figures, status, told) = figures(&mut start(&server.url(), &args));
     assert_eq!((status, told), (Some(1), vec!["error: 2 connections not made".to_owned()]));
     assert_eq!(figures["connections"]["made"], 3);
     let cause = "the server answered 503 Service Unavailable: All 3 connections of this server (MAX_CONNECTIONS) are taken; try again later.";
@@ -328,8 +302,8 @@ fn errors_of_the_server_are_counted_by_what_they_say() {
 #[test]
 fn a_reply_that_takes_too_long_is_a_timeout() {
     let (server, url) = Fake::start();
-    let args = ["--connections", "1", "--duration", ENDLESS, "--pong-timeout", "0.2"];
-    let mut client = start(&url, &[&args[..], &["--no-reconnect"]].concat());
+    let args = ["--connections", "1", "--duration", ENDLESS, "--no-reconnect"];
+    let mut client = start(&url, &[&args[..], &["--pong-timeout", "0.2"]].concat());
     let mut peer = server.accept();
     peer.pong();
     peer.ping();
@@ -360,14 +334,13 @@ fn secure_servers_are_measured_as_well() {
 #[test]
 fn connections_come_from_the_sources_that_were_given() {
     let (server, url) = Fake::start();
-    let sources = ["--source", "127.0.0.2,127.0.0.3"];
-    let args = [&["--connections", "2", "--duration", ENDLESS], &sources[..]].concat();
-    let client = start(&url, &args);
+    let sources = "127.0.0.2,127.0.0.3";
+    let args = ["--connections", "2", "--duration", ENDLESS, "--source", sources];
+    let _client = start(&url, &args);
     let streams = [server.accept_raw().0, server.accept_raw().0];
     let mut peers = streams.each_ref().map(|stream| stream.peer_addr().unwrap().ip().to_string());
     peers.sort();
     assert_eq!(peers, ["127.0.0.2", "127.0.0.3"]);
-    drop(client);
 }
 
 #[test]
@@ -405,25 +378,18 @@ fn a_wrong_setting_is_one_line() {
         ("--rate", "0", rate),
         ("--rate", "fast", rate),
     ] {
-        let output = bench(&[&format!("{flag}={value}")]);
-        let expected = format!("error: {flag} is {value:?}, but {allowed}\n");
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
-        assert_eq!((output.stdout, output.status.code()), (vec![], Some(2)));
+        let told = misused(&["bench", &format!("{flag}={value}")], &[]);
+        assert_eq!(told, format!("{flag} is {value:?}, but {allowed}"));
     }
-    let output = bench(&["--connections", "4000000000"]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("error: --connections is \"4000000000\", but allowed is"), "{told}");
-    assert_eq!(output.status.code(), Some(2));
+    let told = misused(&["bench", "--connections", "4000000000"], &[]);
+    assert!(told.starts_with("--connections is \"4000000000\", but allowed is"), "{told}");
 }
 
 #[test]
 fn the_usual_settings_hold_before_and_behind_the_word() {
     let (server, url) = Fake::start();
-    let mut client = command(&[("CLIENT_NAME", "variable"), ("SERVER_URL", &url)])
-        .args(["bench", "--connections", "1", "--client-name", "flag"])
-        .spawn()
-        .unwrap();
+    let mut command = command(&[("CLIENT_NAME", "variable"), ("SERVER_URL", &url)]);
+    let args = ["bench", "--connections", "1", "--client-name", "flag"];
+    let _client = Client::spawn(command.args(args));
     assert!(server.accept().ping().contains(r#""client_name": "flag""#));
-    client.kill().unwrap();
-    client.wait().unwrap();
 }

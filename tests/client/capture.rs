@@ -3,26 +3,26 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-use crate::client::{Lines, json, next, seconds};
-use crate::fake::{Fake, read_frame};
+use crate::client::{KillOnDrop, Lines, json, next, seconds};
+use crate::fake::{Fake, PONG, read_frame};
 
-/// How much the clocks of the two may differ, on a busy machine.
+/// How much the times of client and capture may differ on a busy machine, in seconds.
 const APART: f64 = 0.3;
 
 /// How long a server lets the first ping of a connection wait.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// tcpdump at work on a port of the loopback interface.
+/// tcpdump on a port of the loopback interface.
 struct Capture {
-    child: Child,
-    port: u16,
     lines: Lines,
+    port: u16,
+    _process: KillOnDrop,
 }
 
 /// A TCP segment.
@@ -54,12 +54,13 @@ impl Capture {
         let mut child = command.spawn().expect("tcpdump is there; .ci/setup installs it");
         let told = Lines::of("stderr", child.stderr.take().unwrap());
         while !told.next().contains("listening on lo") {}
-        Self { lines: Lines::of("stdout", child.stdout.take().unwrap()), port, child }
+        let lines = Lines::of("stdout", child.stdout.take().unwrap());
+        Self { lines, port, _process: KillOnDrop(child) }
     }
 
-    /// Waits for the reply over this connection, counted from 1, and ends the capture: the segments
-    /// of each connection.
-    fn end(mut self, last: usize) -> Vec<Vec<Segment>> {
+    /// Waits for the reply over the connection with this number, counted from 1, and ends the
+    /// capture. Returns the segments of each connection.
+    fn end(self, last: usize) -> Vec<Vec<Segment>> {
         let mut connections: Vec<Vec<Segment>> = Vec::new();
         while connections.len() < last || reply(&connections[last - 1]).is_none() {
             let line = self.lines.next();
@@ -73,8 +74,6 @@ impl Capture {
                 None => connections.push(vec![segment]),
             }
         }
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
         connections
     }
 
@@ -127,7 +126,7 @@ fn answer(server: &Fake, is_slow: bool) -> TcpStream {
     if is_slow {
         thread::sleep(SLOW);
     }
-    stream.write_all(b"\x81\x05Pong!").unwrap();
+    stream.write_all(PONG).unwrap();
     stream
 }
 

@@ -12,6 +12,32 @@ pub(crate) struct Pair {
     pub(crate) key: KeyPair,
 }
 
+/// A certificate and its key in files of one folder: each alone, and both in one.
+pub(crate) struct PairFiles {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) both: String,
+    _folder: TempDir,
+}
+
+impl PairFiles {
+    pub(crate) fn of(pair: &Pair) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (pair.certificate.pem(), pair.key.serialize_pem());
+        let write = |name, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        Self {
+            certificate: write("cert.pem", &certificate),
+            key: write("key.pem", &key),
+            both: write("both.pem", &(certificate + &key)),
+            _folder: folder,
+        }
+    }
+}
+
 /// An authority, and a file with its certificate.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,

@@ -1,19 +1,37 @@
 //! The client as a process, watched line by line.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::DEADLINE;
 
+/// A process that is killed when dropped.
+#[must_use]
+pub(crate) struct KillOnDrop(pub(crate) Child);
+
+impl KillOnDrop {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A client that runs; it is killed when dropped.
 pub(crate) struct Client {
-    child: Child,
+    child: KillOnDrop,
     pub(crate) stdout: Lines,
     pub(crate) stderr: Lines,
 }
@@ -27,9 +45,36 @@ pub(crate) fn command(settings: &[(&str, &str)]) -> Command {
 
 /// A client that prints JSON.
 pub(crate) fn json(url: &str, args: &[&str]) -> Client {
-    let mut command = command(&[]);
-    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Client::of(command.spawn().unwrap())
+    Client::spawn(command(&[]).arg("--json").arg(url).args(args))
+}
+
+/// Runs a command to its end, with this on its stdin.
+pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// The error of a client that is set wrongly: one line on stderr, nothing on stdout, exit status 2.
+#[track_caller]
+pub(crate) fn misused(args: &[&str], settings: &[(&str, &str)]) -> String {
+    let output = command(settings).args(args).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    told.trim_end().strip_prefix("error: ").unwrap().to_owned()
+}
+
+/// Waits until a process listens at this address.
+#[track_caller]
+pub(crate) fn wait_until_listening(process: &mut KillOnDrop, address: SocketAddr) {
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(begun.elapsed() < DEADLINE, "nothing listens at {address}");
+        assert_eq!(process.0.try_wait().unwrap(), None, "it has ended");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// The next object of this type that a client prints.
@@ -56,13 +101,14 @@ impl Client {
     }
 
     pub(crate) fn start_with(url: &str, settings: &[(&str, &str)], stdout: Stdio) -> Self {
-        let child = command(&[("SERVER_URL", url), ("LAG_TIME", "0")])
-            .envs(settings.iter().copied())
-            .stdout(stdout)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self::of(child)
+        let mut command = command(&[("SERVER_URL", url), ("LAG_TIME", "0")]);
+        command.envs(settings.iter().copied()).stdout(stdout).stderr(Stdio::piped());
+        Self::of(command.spawn().unwrap())
+    }
+
+    /// Runs a command with pipes for stdout and stderr.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     /// A client whose stderr is a pipe, and maybe its stdout.
@@ -70,21 +116,21 @@ impl Client {
         let stdout = child.stdout.take().map(|pipe| Lines::of("stdout", pipe));
         let stderr = Lines::of("stderr", child.stderr.take().unwrap());
         Self {
-            child,
+            child: KillOnDrop(child),
             stdout: stdout.unwrap_or_else(|| Lines::of("stdout", std::io::empty())),
             stderr,
         }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.signal(signal);
     }
 
     /// The end of a client that ends by itself.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         // Stderr ends when the process does.
         self.stderr.rest();
-        self.child.wait().unwrap()
+        self.child.0.wait().unwrap()
     }
 
     /// Ends a client that had a Pong with a signal; returns its statistics. There must be no
@@ -106,18 +152,11 @@ impl Client {
     pub(crate) fn stopped_with(&mut self, status: i32) -> Vec<String> {
         let told = Instant::now();
         assert_eq!(self.stderr.rest(), [""; 0]);
-        assert_eq!(self.child.wait().unwrap().code(), Some(status));
+        assert_eq!(self.child.0.wait().unwrap().code(), Some(status));
         assert!(told.elapsed().as_secs() < 2, "stopping took {:?}", told.elapsed());
         let lines = self.stdout.rest();
         let start = lines.iter().rposition(String::is_empty).expect("no statistics");
         lines[start + 1..].to_vec()
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -180,7 +219,7 @@ impl Lines {
     }
 }
 
-/// What stands behind `19-12-2023 12:43:12  `.
+/// A line of stderr without the time at its beginning, `19-12-2023 12:43:12  `.
 fn event(line: &str) -> String {
     line.split_at_checked(20).map_or(line, |(_, event)| event.trim_start()).to_owned()
 }

@@ -2,15 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use rustix::process::Signal;
 
-use crate::client::{Client, command};
-use crate::fake::{Fake, Port, accept_key, drain, read_frame};
+use crate::client::{Client, command, run_with_input};
+use crate::fake::{Fake, drain, read_frame, switching};
 use crate::handshake::cause;
-use crate::interop::Original;
-use crate::real_server::Running;
+use crate::interop::PythonServer;
+use crate::real_server::{RealServer, logged};
 
 const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits, permessage-deflate; client_no_context_takeover; client_max_window_bits";
 
@@ -21,23 +21,17 @@ const PLAIN: &str = "INFO messages are not compressed: the server did not agree 
 /// A client that pings without a pause.
 fn start(url: &str, flags: &[&str]) -> Client {
     let settings = [("CLIENT_NAME", "Client-300"), ("SERVER_URL", url), ("LAG_TIME", "0")];
-    let mut command = command(&settings);
-    command.args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Client::of(command.spawn().unwrap())
+    Client::spawn(command(&settings).args(flags))
 }
 
 /// A run of a mode on some input.
 fn run(args: &[&str], input: &str) -> Output {
-    let mut command = command(&[("CLIENT_NAME", "Client-300")]);
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    run_with_input(command(&[("CLIENT_NAME", "Client-300")]).args(args), input)
 }
 
 /// A figure of the server's metrics.
-fn metric(port: &Port, name: &str) -> f64 {
-    let mut stream = TcpStream::connect(port.address()).unwrap();
+fn metric(server: &RealServer, name: &str) -> f64 {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
@@ -50,68 +44,55 @@ const SENT: &str = r#"websockets_uncompressed_bytes_total{direction="sent"}"#;
 
 #[test]
 fn pings_are_compressed_where_the_server_agrees() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let client = start(&port.url(), &["--compress"]);
+    let server = RealServer::start(&[]);
+    let client = start(&server.url(), &["--compress"]);
     assert_eq!(client.stderr.next_event(), COMPRESSED);
     for _ in 0..3 {
         assert_eq!(client.stdout.next_reply(), "Pong!");
     }
     let ping = r#"{"client_name": "Client-300", "message": "Ping!"}"#.len() as f64;
-    assert!(metric(&port, RECEIVED) >= 3.0 * ping);
-    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", port.url()));
+    assert!(metric(&server, RECEIVED) >= 3.0 * ping);
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url()));
     let statistics = client.stop(Signal::TERM);
     assert!(statistics[1].contains(" 0 lost (0%), "), "{statistics:?}");
-    server.stop();
 }
 
 #[test]
 fn a_server_that_does_not_agree_gets_plain_messages() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &["--compression=off"]);
-    let client = start(&port.url(), &["--compress"]);
+    let server = RealServer::start(&["--compression=off"]);
+    let client = start(&server.url(), &["--compress"]);
     assert_eq!(client.stderr.next_event(), PLAIN);
     assert_eq!(client.stdout.next_reply(), "Pong!");
-    assert_eq!(metric(&port, RECEIVED), 0.0);
-    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", port.url()));
+    assert_eq!(metric(&server, RECEIVED), 0.0);
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url()));
     client.stop(Signal::TERM);
-    server.stop();
 }
 
 #[test]
 fn lines_are_compressed_and_so_are_their_replies() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
+    let server = RealServer::start(&[]);
     let long = "a line that is long enough, ".repeat(1000);
-    let url = format!("{}/mirror", port.url());
+    let url = format!("{}/mirror", server.url());
     let output = run(&["talk", &url, "--compress"], &format!("short\n{long}\n\n"));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.trim_end().ends_with(COMPRESSED), "{stderr}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("short\n{long}\n\n"));
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(metric(&port, RECEIVED), ("short".len() + long.len()) as f64);
-    assert_eq!(metric(&port, SENT), long.len() as f64);
-    server.stop();
+    assert_eq!(metric(&server, RECEIVED), ("short".len() + long.len()) as f64);
+    assert_eq!(metric(&server, SENT), long.len() as f64);
 }
 
 #[test]
 fn a_load_is_compressed() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let args = ["bench", &port.url(), "--compress", "--connections", "20", "--duration", "0.2s"];
+    let server = RealServer::start(&[]);
+    let args = ["bench", &server.url(), "--compress", "--connections", "20", "--duration", "0.2s"];
     let output = run(&args, "");
     let stderr = String::from_utf8(output.stderr).unwrap();
     // Told once, not for each connection.
     assert_eq!(stderr.matches(COMPRESSED).count(), 1, "{stderr}");
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert!(metric(&port, RECEIVED) > 0.0);
-    let log = std::fs::read_to_string(folder.path().join("server_logs.txt")).unwrap();
-    assert!(log.lines().count() >= 20, "{log}");
-    server.stop();
+    assert!(metric(&server, RECEIVED) > 0.0);
+    assert!(logged(&server) >= 20);
 }
 
 #[test]
@@ -126,13 +107,10 @@ fn the_offer_is_made_only_where_it_is_wanted() {
     }
 }
 
-/// Upgrades a client with this answer to its offer, and sends bytes right behind it.
+/// Upgrades a client with this answer to its offer, and sends bytes right behind the answer.
 fn answered(server: &Fake, extension: &str, behind: &[u8]) -> TcpStream {
     let (mut stream, head) = server.accept_head();
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\nSec-WebSocket-Extensions: {extension}\r\n\r\n",
-        accept_key(&head)
-    );
+    let answer = switching(&head, &format!("Sec-WebSocket-Extensions: {extension}\r\n"));
     stream.write_all(&[answer.as_bytes(), behind].concat()).unwrap();
     stream
 }
@@ -191,9 +169,9 @@ fn a_broken_message_ends_the_connection_with_1007() {
 #[test]
 #[ignore = "needs Python with websockets"]
 fn a_python_server_agrees() {
-    let server = Original::start("0");
+    let server = PythonServer::start("0");
     let client = start(&server.url, &["--compress"]);
-    // This server has smaller windows.
+    // `websockets` chooses smaller windows, so the answer has further parameters.
     let agreed = client.stderr.next_event();
     let (told, params) = agreed.split_once("; ").unwrap();
     assert_eq!(told, "INFO messages are compressed: permessage-deflate");

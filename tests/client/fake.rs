@@ -1,7 +1,8 @@
 //! Servers that the tests play themselves.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes, WebSocket, accept};
 
 use crate::DEADLINE;
+use crate::client::Client;
 
 /// A port of this host that is kept from everyone else, whether a server listens or not.
 pub(crate) struct Port {
@@ -63,6 +65,13 @@ impl Fake {
         (Self(listener), url)
     }
 
+    /// A server, its URL, and a client that pings it ([`Client::start`]).
+    pub(crate) fn with_client(settings: &[(&str, &str)]) -> (Self, String, Client) {
+        let (server, url) = Self::start();
+        let client = Client::start(&url, settings);
+        (server, url, client)
+    }
+
     /// Two servers at two addresses of this host and the same port.
     pub(crate) fn pair() -> [Self; 2] {
         loop {
@@ -103,11 +112,13 @@ impl Fake {
     /// The next connection, upgraded, for frames that no library would send. Returns the
     /// client's request as well.
     pub(crate) fn accept_raw(&self) -> (TcpStream, String) {
+        self.accept_with("")
+    }
+
+    /// The same, with these headers in the answer, each ended with CR LF.
+    pub(crate) fn accept_with(&self, headers: &str) -> (TcpStream, String) {
         let (mut stream, head) = self.accept_head();
-        let key = accept_key(&head);
-        stream
-            .write_all(format!("{SWITCH}Sec-WebSocket-Accept: {key}\r\n\r\n").as_bytes())
-            .unwrap();
+        stream.write_all(switching(&head, headers).as_bytes()).unwrap();
         (stream, head)
     }
 
@@ -123,15 +134,32 @@ impl Fake {
         self.refuse_with(status, "Content-Type: text/plain\r\n", body);
     }
 
-    /// The next connection, answered with a plain HTTP response that has these headers.
-    pub(crate) fn refuse_with(&self, status: &str, headers: &str, body: &str) {
-        let (mut stream, _) = self.accept_head();
+    /// The next connection, answered with a plain HTTP response that has these headers. Returns the
+    /// request.
+    pub(crate) fn refuse_with(&self, status: &str, headers: &str, body: &str) -> String {
+        let (mut stream, request) = self.accept_head();
         let length = body.len();
         let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
         stream.write_all([head.as_str(), body].concat().as_bytes()).unwrap();
         drain(stream);
+        request
+    }
+
+    /// Handles each request in turn, in a thread that ends with the tests.
+    pub(crate) fn answer_each(self, answer: impl Fn(&mut TcpStream, String) + Send + 'static) {
+        thread::spawn(move || {
+            loop {
+                let mut stream = self.accept_tcp();
+                let head = read_head(&mut stream);
+                answer(&mut stream, head);
+                drain(stream);
+            }
+        });
     }
 }
+
+/// A reply to a ping, as a text frame.
+pub(crate) const PONG: &[u8] = b"\x81\x05Pong!";
 
 /// What an answer begins with that agrees to the upgrade.
 pub(crate) const SWITCH: &str =
@@ -142,6 +170,11 @@ pub(crate) const SWITCH: &str =
 pub(crate) fn accept_key(head: &str) -> String {
     let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
     derive_accept_key(key.as_bytes())
+}
+
+/// An answer that agrees to the upgrade that a request asks for, with these headers.
+pub(crate) fn switching(head: &str, headers: &str) -> String {
+    format!("{SWITCH}{headers}Sec-WebSocket-Accept: {}\r\n\r\n", accept_key(head))
 }
 
 /// A request up to its empty line.
@@ -155,13 +188,34 @@ pub(crate) fn read_head(stream: &mut impl Read) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Closes a connection in good order.
+/// Ends a connection, and reads up to its end: a close with bytes unread would reset it.
 pub(crate) fn drain(mut stream: TcpStream) {
-    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.shutdown(Shutdown::Write);
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-/// The payload of a short frame from a client, unmasked, behind its first byte.
+/// Passes bytes on in both directions, and the end of each side.
+pub(crate) fn join<A, B>(near: A, far: B)
+where
+    A: AsFd + Send + Sync + 'static,
+    B: AsFd + Send + Sync + 'static,
+    for<'a> &'a A: Read + Write,
+    for<'a> &'a B: Read + Write,
+{
+    thread::spawn(move || {
+        thread::scope(|scope| {
+            scope.spawn(|| pass(&near, &far));
+            pass(&far, &near);
+        });
+    });
+}
+
+fn pass(mut from: impl Read, mut to: impl Write + AsFd) {
+    let _ = io::copy(&mut from, &mut to);
+    let _ = rustix::net::shutdown(to, rustix::net::Shutdown::Write);
+}
+
+/// The first byte of a short frame from a client, and its payload, unmasked.
 pub(crate) fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut header = [0; 6];
     stream.read_exact(&mut header).unwrap();
@@ -171,6 +225,13 @@ pub(crate) fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     stream.read_exact(&mut payload).unwrap();
     payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
     (first, payload)
+}
+
+/// Answers the next ping of a connection whose frames the test writes itself.
+#[track_caller]
+pub(crate) fn pong(stream: &mut TcpStream) {
+    assert_eq!(read_frame(stream).0, 0x81);
+    stream.write_all(PONG).unwrap();
 }
 
 /// A client at the other end of a connection.
@@ -222,6 +283,12 @@ impl<S: Read + Write> Peer<S> {
         let Message::Close(Some(frame)) = self.next() else { panic!("no Close frame") };
         self.finish();
         frame
+    }
+
+    /// Answers Ping frames, and ignores messages, until the client closes; answers the Close frame.
+    pub(crate) fn read_to_close(mut self) {
+        while !self.next().is_close() {}
+        self.finish();
     }
 
     /// Answers the Close frame that came, which ends the connection.

@@ -12,11 +12,9 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::DEADLINE;
 use crate::client::Client;
-use crate::fake::{Fake, drain, read_frame};
+use crate::fake::{Fake, PONG, drain, read_frame};
 
 const PINGS: usize = 6;
-
-const PONG: &[u8] = b"\x81\x05Pong!";
 
 /// Sends texts that nobody asked for as fast as they are taken, and a Pong for each request.
 fn flood(mut stream: &TcpStream, pongs: &Receiver<()>, is_over: &AtomicBool) {

@@ -6,23 +6,32 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_frame, read_head};
-use crate::real_server::Running;
+use crate::fake::{Fake, Port, SWITCH, accept_key, drain, pong, switching};
+use crate::real_server::RealServer;
 
-/// The first event of a client, with what does not differ between the causes cut off.
+/// Why a client cannot connect, by the next event.
+#[track_caller]
 pub(crate) fn cause(client: &Client, url: &str) -> String {
+    reason(client, &format!("WARN cannot connect to {url}: "))
+}
+
+/// Why a client lost its connection, by the next event.
+#[track_caller]
+pub(crate) fn lost(client: &Client, url: &str) -> String {
+    reason(client, &format!("WARN lost the connection to {url}: "))
+}
+
+#[track_caller]
+fn reason(client: &Client, start: &str) -> String {
     let event = client.stderr.next_event();
-    event
-        .strip_prefix(&format!("WARN cannot connect to {url}: "))
-        .and_then(|event| event.strip_suffix("; trying again until it works"))
-        .unwrap_or_else(|| panic!("not about connecting: {event}"))
-        .to_owned()
+    let reason = event.strip_prefix(start);
+    let reason = reason.and_then(|reason| reason.strip_suffix("; trying again until it works"));
+    reason.unwrap_or_else(|| panic!("not {start}...: {event}")).to_owned()
 }
 
 #[test]
 fn a_refused_upgrade_is_told_with_its_reason() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     server.refuse("503 Service Unavailable", "All connections are taken\nsecond line\n");
     assert_eq!(
         cause(&client, &url),
@@ -35,24 +44,20 @@ fn a_refused_upgrade_is_told_with_its_reason() {
 
 #[test]
 fn a_server_of_another_kind_is_told() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let mut stream = server.accept_tcp();
     // Some servers of other kinds speak first.
     stream.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").unwrap();
     drain(stream);
     let cause = cause(&client, &url);
     assert_eq!(cause, "no HTTP server is there: it answered \"SSH-2.0-OpenSSH\"");
-    let mut stream = server.accept_tcp();
-    read_head(&mut stream);
-    drain(stream);
+    drain(server.accept_head().0);
     server.accept().pong();
 }
 
 #[test]
 fn a_server_that_never_answers_is_given_up() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let _silent = server.accept_tcp();
     let told = cause(&client, &url);
     assert!(told.starts_with("no answer to the request for the upgrade within 5."), "{told}");
@@ -79,7 +84,7 @@ fn every_address_of_a_name_is_tried() {
     assert_eq!(client.stdout.next_reply(), "Pong!");
 }
 
-/// Answers a request with `answer`, in which `KEY` stands for the right key.
+/// Answers a request in these pieces, in which `KEY` stands for the right `Sec-WebSocket-Accept`.
 fn answer(server: &Fake, pieces: &[&str]) -> std::net::TcpStream {
     let (mut stream, head) = server.accept_head();
     let key = accept_key(&head);
@@ -92,54 +97,43 @@ fn answer(server: &Fake, pieces: &[&str]) -> std::net::TcpStream {
 #[test]
 fn every_valid_answer_is_accepted() {
     const START: &str = "HTTP/1.1 101 Switching Protocols\r\n";
-    const REST: &str = "Sec-WebSocket-Accept: KEY\r\n\r\n";
-    for lines in [
+    let own = [
         "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n",
         "Upgrade: WebSocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
         "upgrade: websocket\r\nCONNECTION:Upgrade\r\nSec-WebSocket-Extensions: \r\n",
         "Upgrade:\r\n websocket\r\nConnection: keep-alive,\r\n\tUpgrade\r\n",
         "Server: x\r\n y\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
-    ] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
-        let mut stream = answer(&server, &[START, lines, REST]);
-        assert_eq!(read_frame(&mut stream).0, 0x81, "{lines}");
-        stream.write_all(b"\x81\x05Pong!").unwrap();
-        assert_eq!(client.stdout.next_reply(), "Pong!");
-    }
-    for interim in
-        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"]
-    {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
-        let mut stream = answer(&server, &[interim, interim, SWITCH, REST]);
-        assert_eq!(read_frame(&mut stream).0, 0x81, "{interim}");
-        stream.write_all(b"\x81\x05Pong!").unwrap();
-        assert_eq!(client.stdout.next_reply(), "Pong!");
+    ];
+    let interim =
+        ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"];
+    let answers = own
+        .map(|lines| format!("{START}{lines}"))
+        .into_iter()
+        .chain(interim.map(|interim| format!("{interim}{interim}{SWITCH}")));
+    for lines in answers {
+        let (server, _, client) = Fake::with_client(&[]);
+        let mut stream = answer(&server, &[&lines, "Sec-WebSocket-Accept: KEY\r\n\r\n"]);
+        pong(&mut stream);
+        assert_eq!(client.stdout.next_reply(), "Pong!", "{lines}");
     }
 }
 
 #[test]
 fn an_answer_may_come_in_any_number_of_pieces_and_with_frames_behind_it() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, _, client) = Fake::with_client(&[]);
     let whole = format!("{SWITCH}Sec-WebSocket-Accept: ");
     let pieces: Vec<_> = whole.split_inclusive(|_| true).collect();
     assert!(pieces.len() > 66);
     let mut stream = answer(&server, &[&pieces[..], &["KEY", "\r\n\r", "\n"]].concat());
     stream.write_all(b"\x81\x05hello").unwrap();
     assert_eq!(client.stdout.next_reply(), "hello");
-    assert_eq!(read_frame(&mut stream).0, 0x81);
-    stream.write_all(b"\x81\x05Pong!").unwrap();
+    pong(&mut stream);
     assert_eq!(client.stdout.next_reply(), "Pong!");
 
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, _, client) = Fake::with_client(&[]);
     let (mut stream, head) = server.accept_head();
-    let accept = accept_key(&head);
-    let together = format!("{SWITCH}Sec-WebSocket-Accept: {accept}\r\n\r\n");
     let frames = b"\x81\x05hello\x81\x05wor".as_slice();
-    stream.write_all(&[together.as_bytes(), frames].concat()).unwrap();
+    stream.write_all(&[switching(&head, "").as_bytes(), frames].concat()).unwrap();
     assert_eq!(client.stdout.next_reply(), "hello");
     stream.write_all(b"ld").unwrap();
     assert_eq!(client.stdout.next_reply(), "world");
@@ -171,8 +165,7 @@ fn an_answer_that_breaks_a_rule_is_refused() {
             "the answer has no Connection: Upgrade",
         ),
     ] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         drain(answer(&server, &[&lines, "\r\n"]));
         assert_eq!(cause(&client, &url), format!("no valid WebSocket handshake: {told}"));
     }
@@ -180,8 +173,7 @@ fn an_answer_that_breaks_a_rule_is_refused() {
 
 #[test]
 fn a_redirect_is_told_with_its_target() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     server.refuse_with("301 Moved Permanently", "Location: https://other.example/ws\r\n", "");
     assert_eq!(
         cause(&client, &url),
@@ -191,16 +183,13 @@ fn a_redirect_is_told_with_its_target() {
 
 #[test]
 fn a_path_that_is_not_there_is_told_in_whole_sentences() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let url = port.url() + "/nowhere";
+    let server = RealServer::start(&[]);
+    let url = server.url() + "/nowhere";
     let client = Client::start(&url, &[]);
     assert_eq!(
         cause(&client, &url),
         "the server answered 404 Not Found: There is no /nowhere here"
     );
-    server.stop();
 }
 
 #[test]
@@ -217,8 +206,7 @@ fn user_and_password_of_the_url_are_sent_and_not_shown() {
 #[test]
 fn the_time_that_a_server_asks_for_is_waited() {
     for status in ["503 Service Unavailable", "429 Too Many Requests"] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         server.refuse_with(status, "Retry-After: 1\r\n", "");
         let refused = Instant::now();
         let event = client.stderr.next_event();

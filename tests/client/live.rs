@@ -16,7 +16,7 @@ fn the_connection_stands_before_the_first_reply_and_the_live_line_below_all() {
     let mut terminal = Terminal::start(&[&url, "--lag-time", "3600"]);
     let mut peer = server.accept();
     peer.pong();
-    terminal.shows_what(|lines| {
+    terminal.shows_lines(|lines| {
         let [connected, reply, live] = lines else { return false };
         is_event(connected, &format!("connected to {url}"))
             && reply.contains("Received from server: Pong! seq=1 time=")
@@ -24,7 +24,7 @@ fn the_connection_stands_before_the_first_reply_and_the_live_line_below_all() {
             && live.contains(" ms, up ")
     });
     peer.say("by the way");
-    terminal.shows_what(|lines| {
+    terminal.shows_lines(|lines| {
         lines.len() == 4 && lines[2].ends_with("by the way") && lines[3].starts_with("█  1 ping")
     });
     let closed = thread::spawn(move || peer.closed());
@@ -45,7 +45,7 @@ fn the_live_line_tells_an_outage_and_its_reason() {
     peer.pong();
     peer.close(1012, "restart");
     drop(server);
-    terminal.shows_what(|lines| {
+    terminal.shows_lines(|lines| {
         let live = lines.last().unwrap();
         live.contains(", down ") && live.ends_with(": closed by the server (1012: restart)")
     });

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
 
 use crate::client::{Client, command};
 use crate::fake::Fake;
@@ -10,8 +9,7 @@ use crate::fake::Fake;
 /// A client that serves its metrics, and the address at which it does.
 fn start(url: &str) -> (Client, String) {
     let mut command = command(&[("LAG_TIME", "0"), ("METRICS_LISTEN", "127.0.0.1:0")]);
-    command.arg(url).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let client = Client::of(command.spawn().unwrap());
+    let client = Client::spawn(command.arg(url));
     let event = client.stderr.next_event();
     let address = event.strip_prefix("INFO metrics at http://").expect(&event);
     let address = address.strip_suffix("/metrics").unwrap().to_owned();

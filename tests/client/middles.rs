@@ -1,36 +1,24 @@
-//! What stands between client and server: nginx, HAProxy, Apache and Caddy.
+//! Pings through nginx, HAProxy, Apache and Caddy.
 
-use std::{fs, thread};
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::client::{Client, command, json, next, seconds};
-use crate::fake::Port;
-use crate::middle::{Kind, Middle};
-use crate::real_server::Running;
+use crate::middle::{Builder, Kind, Middle};
+use crate::real_server::RealServer;
 
-/// A server behind a middle.
-struct Way {
-    middle: Middle,
-    server: Running,
-    _folder: TempDir,
-}
-
-impl Way {
-    /// A way with a middle that cuts after this many idle seconds.
-    fn lay(kind: Kind, idle: u32) -> Self {
-        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-        let server = Running::start(port.address(), &folder, &[]);
-        let middle = kind.to(&[port.address()]).idle(idle).start();
-        Self { middle, server, _folder: folder }
-    }
-
-    fn end(self) {
-        drop(self.middle);
-        self.server.stop();
-    }
+/// A server with these flags, and a middle with these settings in front of it. The middle has to be
+/// dropped first: a server that stops waits for its connections.
+pub(crate) fn behind_middle(
+    kind: Kind,
+    flags: &[&str],
+    set: impl FnOnce(Builder) -> Builder,
+) -> (RealServer, Middle) {
+    let server = RealServer::start(flags);
+    let middle = set(kind.to(&[server.address()])).start();
+    (server, middle)
 }
 
 /// The verdict of a client that is stopped.
@@ -44,10 +32,9 @@ fn verdict(client: &Client) -> Value {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn pings_pass_whatever_stands_between() {
     for kind in Kind::ALL {
-        let way = Way::lay(kind, 30);
+        let (_server, middle) = behind_middle(kind, &[], |builder| builder.idle(30));
         for flag in ["-q", "-p"] {
-            let url = way.middle.url();
-            let args = [&url, flag, "-c", "20", "-i", "0.01", "--json"];
+            let args = [&middle.url(), flag, "-c", "20", "-i", "0.01", "--json"];
             let output = command(&[]).args(args).output().unwrap();
             assert_eq!(output.status.code(), Some(0), "{kind:?} {flag}: {output:?}");
             let last = output.stdout.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap();
@@ -55,7 +42,6 @@ fn pings_pass_whatever_stands_between() {
             let counts = ["sent", "received", "outages"].map(|name| verdict[name].as_u64());
             assert_eq!(counts, [Some(20), Some(20), Some(0)], "{kind:?} {flag}: {verdict}");
         }
-        way.end();
     }
 }
 
@@ -70,8 +56,8 @@ fn a_cut_after_idle_seconds_is_told_as_an_idle_timeout() {
 }
 
 fn assert_idle_timeout(kind: Kind) {
-    let way = Way::lay(kind, 2);
-    let client = json(&way.middle.url(), &["-i", "30"]);
+    let (_server, middle) = behind_middle(kind, &[], |builder| builder.idle(2));
+    let client = json(&middle.url(), &["-i", "30"]);
     // Two of three are enough for the verdict, on a machine that is busy for a moment.
     for _ in 0..3 {
         let outage = next(&client, "outage");
@@ -81,34 +67,31 @@ fn assert_idle_timeout(kind: Kind) {
     }
     let verdict = verdict(&client);
     assert_eq!(verdict["cause"], "idle", "{kind:?}: {verdict}");
-    way.end();
 }
 
-/// Whether Caddy has closed the connection. Caddy tells both ends, the server without a mask (2.6);
-/// what the server says to that, 1002, may reach the client first.
-fn is_goodbye_of_caddy(seen: &str) -> bool {
-    ["close-1001", "close-1002"].contains(&seen)
+/// Fails unless an outage began as this program ends a connection. Caddy sends both sides a Close
+/// frame; that to the server lacks its mask (Caddy 2.6), and the server's answer, 1002, may reach the
+/// client first.
+#[track_caller]
+fn assert_seen(kind: Kind, outage: &Value) {
+    let expected = if kind == Kind::Caddy { &["close-1001", "close-1002"][..] } else { &["fin"] };
+    assert!(expected.contains(&outage["seen"].as_str().unwrap()), "{kind:?}: {outage}");
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_restart_of_the_middle_is_an_outage() {
     for kind in Kind::ALL {
-        let mut way = Way::lay(kind, 30);
-        let client = json(&way.middle.url(), &["-i", "0.05"]);
+        let (_server, mut middle) = behind_middle(kind, &[], |builder| builder.idle(30));
+        let client = json(&middle.url(), &["-i", "0.05"]);
         next(&client, "reply");
-        way.middle.stop();
-        way.middle.start_again();
+        middle.stop();
+        middle.start_again();
         let outage = next(&client, "outage");
-        let seen = outage["seen"].as_str().unwrap();
-        match kind {
-            Kind::Caddy => assert!(is_goodbye_of_caddy(seen), "{outage}"),
-            _ => assert_eq!(seen, "fin", "{kind:?}: {outage}"),
-        }
+        assert_seen(kind, &outage);
         assert_eq!(outage["over"], true, "{kind:?}: {outage}");
         let verdict = verdict(&client);
         assert_eq!(verdict["outages"], 1, "{kind:?}: {verdict}");
-        way.end();
     }
 }
 
@@ -116,28 +99,21 @@ fn a_restart_of_the_middle_is_an_outage() {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_reload_cuts_as_the_middle_is_told_to() {
     for kind in Kind::ALL {
-        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-        let server = Running::start(port.address(), &folder, &[]);
-        let middle = kind.to(&[port.address()]);
-        let mut middle = match kind {
-            Kind::Nginx => middle.global("worker_shutdown_timeout 1s;").start(),
-            Kind::Haproxy => middle.global("hard-stop-after 1s").start(),
-            Kind::Apache | Kind::Caddy => middle.start(),
-        };
+        let (_server, mut middle) = behind_middle(kind, &[], |builder| match kind {
+            Kind::Nginx => builder.global("worker_shutdown_timeout 1s;"),
+            Kind::Haproxy => builder.global("hard-stop-after 1s"),
+            Kind::Apache | Kind::Caddy => builder,
+        });
         let client = json(&middle.url(), &["-i", "0.05"]);
         next(&client, "reply");
         middle.reload();
         match kind {
-            // Apache keeps the connection for as long as its ends do.
+            // Apache keeps the connection for as long as client and server do.
             Kind::Apache => (0..10).for_each(|_| _ = next(&client, "reply")),
-            Kind::Caddy => {
-                let outage = next(&client, "outage");
-                let seen = outage["seen"].as_str().unwrap();
-                assert!(is_goodbye_of_caddy(seen), "{outage}");
-            }
+            Kind::Caddy => assert_seen(kind, &next(&client, "outage")),
             Kind::Nginx | Kind::Haproxy => {
                 let outage = next(&client, "outage");
-                assert_eq!(outage["seen"], "fin", "{kind:?}: {outage}");
+                assert_seen(kind, &outage);
                 // However busy: a second after the reload.
                 assert!(seconds(&outage, "age") >= 0.9, "{kind:?}: {outage}");
                 assert!(seconds(&outage, "silent_received") < 0.9, "{kind:?}: {outage}");
@@ -145,26 +121,23 @@ fn a_reload_cuts_as_the_middle_is_told_to() {
         }
         let outages = u64::from(kind != Kind::Apache);
         assert_eq!(verdict(&client)["outages"], outages, "{kind:?}");
-        drop(middle);
-        server.stop();
     }
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
-fn a_middle_that_stands_still_is_silence() {
+fn a_middle_that_freezes_is_silence() {
     for kind in Kind::ALL {
-        let way = Way::lay(kind, 30);
-        let client = json(&way.middle.url(), &["-i", "0.05", "-W", "1"]);
+        let (_server, middle) = behind_middle(kind, &[], |builder| builder.idle(30));
+        let client = json(&middle.url(), &["-i", "0.05", "-W", "1"]);
         next(&client, "reply");
-        way.middle.freeze();
+        middle.freeze();
         client.stderr.next();
         assert!(client.stderr.next_event().contains("no Pong within 1s"), "{kind:?}");
-        way.middle.thaw();
+        middle.thaw();
         let outage = next(&client, "outage");
         assert_eq!((&outage["seen"], &outage["over"]), (&"silence".into(), &true.into()));
         assert!(seconds(&outage, "length") >= 1.0, "{kind:?}: {outage}");
-        way.end();
     }
 }
 
@@ -172,24 +145,17 @@ fn a_middle_that_stands_still_is_silence() {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn connections_go_to_each_server_in_turn_and_to_another_after_a_reload() {
     for kind in Kind::ALL {
-        let ports = [(); 3].map(|()| Port::reserve());
-        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-        let servers: Vec<_> = ports
-            .iter()
-            .zip(&folders)
-            .map(|(port, folder)| Running::start(port.address(), folder, &[]))
-            .collect();
-        let addresses = ports.each_ref().map(Port::address);
+        let servers = [(); 3].map(|()| RealServer::start(&[]));
+        let addresses = servers.each_ref().map(RealServer::address);
+        let pings = |server: &RealServer| server.log().lines().count();
         let mut middle = kind.to(&addresses[..2]).start();
         (0..4).for_each(|_| ping_once(&middle));
-        assert_eq!(folders.each_ref().map(pings), [2, 2, 0], "{kind:?}");
+        assert_eq!(servers.each_ref().map(pings), [2, 2, 0], "{kind:?}");
 
         middle.reload_with(|_| kind.to(&addresses[2..]));
-        while pings(&folders[2]) < 2 {
+        while pings(&servers[2]) < 2 {
             ping_once(&middle);
         }
-        drop(middle);
-        servers.into_iter().for_each(Running::stop);
     }
 }
 
@@ -198,32 +164,16 @@ fn ping_once(middle: &Middle) {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// The number of pings in the log of a server.
-fn pings(folder: &TempDir) -> usize {
-    let log = fs::read_to_string(folder.path().join("server_logs.txt")).unwrap();
-    log.lines().count()
-}
-
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_middle_that_drops_the_upgrade_is_told_as_such() {
-    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-    let server = Running::start(port.address(), &folder, &[]);
     for kind in Kind::ALL {
-        let middle = kind.to(&[port.address()]);
-        let middle = match kind {
-            Kind::Nginx => middle.edit("proxy_set_header Upgrade $http_upgrade;", ""),
-            Kind::Haproxy => middle.route("http-request del-header Upgrade"),
-            Kind::Apache => middle.edit(" upgrade=websocket", ""),
-            Kind::Caddy => middle.route("header_up -Upgrade"),
-        };
-        let middle = middle.start();
+        let (_server, middle) = behind_middle(kind, &[], Builder::without_upgrade);
         let url = format!("http://{}", middle.address());
         let output = command(&[]).args([&url, "-w", "1"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{kind:?}: {output:?}");
         let told = String::from_utf8(output.stderr).unwrap();
-        // The server's page, which it gives to whoever does not ask for an upgrade.
+        // 200 is for the server's page, which is for requests without an upgrade.
         assert!(told.contains(": the server answered 200 OK; "), "{kind:?}: {told}");
     }
-    server.stop();
 }

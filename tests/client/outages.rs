@@ -2,26 +2,21 @@
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::client::{Client, Lines, json, next, seconds};
-use crate::fake::{Fake, read_frame};
-use crate::python::python;
-
-const PONG: &[u8] = b"\x81\x05Pong!";
+use crate::client::{json, next, seconds};
+use crate::fake::{Fake, pong};
+use crate::interop::PythonServer;
 
 /// Answers one ping over the next connection.
 fn answer(server: &Fake) -> TcpStream {
-    use std::io::Write;
     let (mut stream, _) = server.accept_raw();
-    read_frame(&mut stream);
-    stream.write_all(PONG).unwrap();
+    pong(&mut stream);
     stream
 }
 
@@ -51,34 +46,30 @@ fn the_end_of_each_connection_is_told_as_it_was_seen() {
     drop(silent);
 }
 
-/// Cuts each connection after this time without traffic, or at this age.
-fn cut(server: Fake, after: Duration, count: usize, is_busy: bool) {
+/// Cuts two connections at this age, each busy or silent after its first ping; keeps the third.
+fn cut_two(server: Fake, after: Duration, is_busy: bool) {
     thread::spawn(move || {
-        for _ in 0..count {
-            use std::io::Write;
+        for _ in 0..2 {
             let mut stream = answer(&server);
             let begun = Instant::now();
             while is_busy && begun.elapsed() < after {
-                read_frame(&mut stream);
-                stream.write_all(PONG).unwrap();
+                pong(&mut stream);
             }
-            if !is_busy {
-                thread::sleep(after);
-            }
+            thread::sleep(after.saturating_sub(begun.elapsed()));
         }
         let _last = answer(&server);
         thread::sleep(crate::DEADLINE);
     });
 }
 
-/// Checks that two such cuts have this cause. A machine that stalls for a quarter of a second makes
-/// the times different, which is told as what it is: not a cause. Hence several tries.
+/// Checks that two such cuts have this cause. There are several tries, since a machine that stalls
+/// for a quarter of a second makes the two times differ, and the verdict is then rightly `none`.
 #[track_caller]
 fn two_cuts_are(cause: &str, after: Duration, is_busy: bool, interval: &str) {
     let mut verdict = Value::Null;
     for _ in 0..5 {
         let (server, url) = Fake::start();
-        cut(server, after, 2, is_busy);
+        cut_two(server, after, is_busy);
         let client = json(&url, &["-i", interval]);
         (0..2).for_each(|_| _ = next(&client, "outage"));
         client.signal(Signal::INT);
@@ -104,8 +95,7 @@ fn the_same_age_of_busy_connections_is_a_limit_of_their_lifetime() {
 
 #[test]
 fn the_statistics_show_each_outage_and_the_availability() {
-    let (server, url) = Fake::start();
-    let mut client = Client::start(&url, &[("LAG_TIME", "0.01")]);
+    let (server, _, mut client) = Fake::with_client(&[("LAG_TIME", "0.01")]);
     let mut peer = server.accept();
     peer.pong();
     peer.close(1001, "the server stops");
@@ -120,37 +110,24 @@ fn the_statistics_show_each_outage_and_the_availability() {
     let at = lines.iter().position(|line| line.starts_with("outages: 1, ")).expect("no outages");
     assert!(lines[at].contains(" s in all, longest "), "{lines:?}");
     assert!(lines[at].contains(", availability ") && lines[at].ends_with('%'), "{lines:?}");
-    let outage = &lines[at + 1];
-    assert!(
-        outage.contains(
-            ": closed by the server (1001: the server stops) (close-1001); connected for "
-        ),
-        "{outage}"
-    );
+    let told = ": closed by the server (1001: the server stops) (close-1001); connected for ";
+    assert!(lines[at + 1].contains(told), "{lines:?}");
     assert_eq!(client.wait().code(), Some(0));
 }
-
-const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/client/server.py");
 
 #[test]
 #[ignore = "needs Python with websockets"]
 fn a_stopped_process_is_silence_and_its_return_ends_the_outage() {
-    let mut command = python(SERVER);
-    let mut server = command.env("DELAY", "0").stdout(Stdio::piped()).spawn().unwrap();
-    let said = Lines::of("stdout", server.stdout.take().unwrap());
-    let url = format!("ws://127.0.0.1:{}", said.next());
-    let client = json(&url, &["-i", "0.1", "-W", "1"]);
+    let server = PythonServer::start("0");
+    let client = json(&server.url, &["-i", "0.1", "-W", "1"]);
     next(&client, "reply");
-    let signal = |signal| kill_process(Pid::from_child(&server), signal).unwrap();
-    signal(Signal::STOP);
+    server.process.signal(Signal::STOP);
     let stopped = Instant::now();
-    assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
+    assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url));
     assert!(client.stderr.next_event().contains("no Pong within 1s"));
-    signal(Signal::CONT);
+    server.process.signal(Signal::CONT);
     let outage = next(&client, "outage");
     assert_eq!((&outage["seen"], &outage["over"]), (&"silence".into(), &true.into()));
     let length = seconds(&outage, "length");
     assert!((1.0..=stopped.elapsed().as_secs_f64() + 0.2).contains(&length), "{outage}");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

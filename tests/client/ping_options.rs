@@ -6,11 +6,11 @@ use std::thread;
 use rustix::process::Signal;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{Client, command};
+use crate::client::{Client, command, misused};
 use crate::fake::{Fake, Peer, Port};
 
-/// Runs the client to its end, against a server that does this.
-fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> (Output, String) {
+/// Runs the client to its end, against a server that is played by a function; returns its URL too.
+pub(crate) fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> (Output, String) {
     let (server, url) = Fake::start();
     let serving = thread::spawn(move || serve(server));
     let output = command(&[("LAG_TIME", "0")]).arg(&url).args(args).output().unwrap();
@@ -42,13 +42,10 @@ fn told(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Answers with Pongs until the client closes.
-fn pongs(server: &Fake, mut count: u32) {
+/// Answers so many pings, after which the client has to close.
+fn pongs(server: &Fake, count: u32) {
     let mut peer = server.accept();
-    while count > 0 {
-        peer.pong();
-        count -= 1;
-    }
+    (0..count).for_each(|_| peer.pong());
     assert_eq!(u16::from(peer.closed().code), 1000);
 }
 
@@ -83,9 +80,7 @@ fn each_option_of_ping_numbers_the_replies_and_none_leaves_the_usual_line() {
         (&[], false),
     ] {
         let (server, url) = Fake::start();
-        let mut child = command(&[("LAG_TIME", "0")]);
-        child.arg(&url).args(args).stdout(std::process::Stdio::piped());
-        let client = Client::of(child.stderr(std::process::Stdio::piped()).spawn().unwrap());
+        let client = Client::spawn(command(&[("LAG_TIME", "0")]).arg(&url).args(args));
         server.accept().pong();
         let reply = client.stdout.next_reply();
         assert_eq!(reply.starts_with("Pong! seq=1 time="), is_numbered, "{args:?}: {reply}");
@@ -103,12 +98,12 @@ fn a_quiet_run_prints_the_statistics_alone() {
 }
 
 /// Answers Ping frames, and nothing else, until the client closes.
-fn answer_frames(peer: &mut Peer) {
+fn answer_frames(mut peer: Peer) {
     loop {
-        // tungstenite answers with its next read.
+        // tungstenite answers a Ping frame with the next read.
         match peer.next() {
             Message::Ping(_) | Message::Text(_) => {}
-            Message::Close(_) => return,
+            Message::Close(_) => return peer.finish(),
             message => panic!("{message:?}"),
         }
     }
@@ -119,8 +114,7 @@ fn ping_frames_measure_any_server() {
     let (output, _) = run(&["-p", "-c", "2"], |server| {
         let mut peer = server.accept();
         assert!(peer.next().is_ping());
-        answer_frames(&mut peer);
-        peer.finish();
+        answer_frames(peer);
     });
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let lines = lines(&output);
@@ -134,15 +128,12 @@ fn an_echo_is_told_and_never_counted_as_a_pong() {
         let mut peer = server.accept();
         let ping = peer.ping();
         peer.say(&ping);
-        answer_frames(&mut peer);
-        peer.finish();
+        answer_frames(peer);
     });
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let lines = lines(&output);
-    assert!(
-        lines[0].contains("\"message\": \"Ping!\"}") && !lines[0].contains("seq="),
-        "{lines:?}"
-    );
+    let first = &lines[0];
+    assert!(first.contains("\"message\": \"Ping!\"}") && !first.contains("seq="), "{lines:?}");
     assert_eq!(lines[1], "Received from server: Pong frame seq=1 time=N ms");
     let told = told(&output);
     let expected = format!(
@@ -156,8 +147,7 @@ fn a_server_that_answers_nothing_is_told_as_such() {
     let (output, url) = run(&["-c", "1", "-W", "0.4"], |server| {
         let mut peer = server.accept();
         peer.ping();
-        answer_frames(&mut peer);
-        peer.finish();
+        answer_frames(peer);
     });
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let expected =
@@ -242,18 +232,14 @@ fn wrong_options_are_told() {
             "--quiet is an option of pinging, and --interactive does not ping: leave one of them out",
         ),
     ] {
-        let output = command(&[]).args(args).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        assert_eq!(told(&output), format!("error: {line}\n"), "{args:?}");
+        assert_eq!(misused(args, &[]), line, "{args:?}");
     }
 }
 
 #[test]
 fn a_limited_run_that_is_stopped_before_anything_happened_cannot_tell() {
     let (server, url) = Fake::start();
-    let mut command = command(&[]);
-    command.args([&url, "-c", "5"]).stdout(std::process::Stdio::piped());
-    let mut client = Client::of(command.stderr(std::process::Stdio::piped()).spawn().unwrap());
+    let mut client = Client::spawn(command(&[]).args([&url, "-c", "5"]));
     let _stream = server.accept_tcp();
     client.signal(Signal::INT);
     assert_eq!(client.stderr.next(), "error: stopped before any ping could be answered");

@@ -24,8 +24,7 @@ fn the_ping_on_the_wire() {
 
 #[test]
 fn the_line_on_stdout_in_local_time() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[("TZ", "XYZ-5:30")]);
+    let (server, _, client) = Fake::with_client(&[("TZ", "XYZ-5:30")]);
     let mut peer = server.accept();
     peer.pong();
     let line = client.stdout.next();
@@ -72,8 +71,7 @@ fn the_lag_is_kept() {
 
 #[test]
 fn without_a_lag_the_next_ping_follows_at_once() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, _, client) = Fake::with_client(&[]);
     let mut peer = server.accept();
     (0..500).for_each(|_| peer.pong());
     (0..500).for_each(|_| assert_eq!(client.stdout.next_reply(), "Pong!"));
@@ -91,8 +89,7 @@ fn protocol_pings_are_answered_between_two_pings() {
 
 #[test]
 fn an_error_is_shown_and_counts_as_lost() {
-    let (server, url) = Fake::start();
-    let mut client = Client::start(&url, &[("LAG_TIME", "0.01")]);
+    let (server, url, mut client) = Fake::with_client(&[("LAG_TIME", "0.01")]);
     let mut peer = server.accept();
     peer.ping();
     peer.say("Error: the disk is full");
@@ -111,8 +108,7 @@ fn an_error_is_shown_and_counts_as_lost() {
 
 #[test]
 fn what_nobody_asked_for_is_shown_and_not_counted() {
-    let (server, url) = Fake::start();
-    let mut client = Client::start(&url, &[("LAG_TIME", "3600")]);
+    let (server, url, mut client) = Fake::with_client(&[("LAG_TIME", "3600")]);
     let mut peer = server.accept();
     peer.pong();
     peer.say("by the way");
@@ -126,8 +122,7 @@ fn what_nobody_asked_for_is_shown_and_not_counted() {
 
 #[test]
 fn a_hostile_reply_stays_one_harmless_line() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, _, client) = Fake::with_client(&[]);
     let mut peer = server.accept();
     peer.ping();
     peer.say("\u{1b}[2J\r\nfake\u{9b}31m\u{2028}\0 \"é\"");

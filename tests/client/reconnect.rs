@@ -5,7 +5,8 @@ use std::io::Write;
 use rustix::process::Signal;
 
 use crate::client::Client;
-use crate::fake::{Fake, Peer, Port, drain, read_frame};
+use crate::fake::{Fake, Peer, Port, drain, pong, read_frame};
+use crate::handshake::{cause, lost};
 
 /// Lets a client ping once and stops it; returns the line with the counts, with that ping as lost.
 fn finish(mut client: Client, mut peer: Peer) -> String {
@@ -20,12 +21,7 @@ fn a_client_that_starts_first_waits_for_its_server() {
     let port = Port::reserve();
     let url = port.url();
     let client = Client::start(&url, &[]);
-    assert_eq!(
-        client.stderr.next_event(),
-        format!(
-            "WARN cannot connect to {url}: Connection refused (os error 111); trying again until it works"
-        )
-    );
+    assert_eq!(cause(&client, &url), "Connection refused (os error 111)");
     let server = port.listen();
     let mut peer = server.accept();
     peer.pong();
@@ -46,12 +42,7 @@ fn a_restart_is_told_once_each_way() {
     for _ in 0..2 {
         peer.close(1001, "the server stops");
         drop(server);
-        assert_eq!(
-            client.stderr.next_event(),
-            format!(
-                "WARN lost the connection to {url}: closed by the server (1001: the server stops); trying again until it works"
-            )
-        );
+        assert_eq!(lost(&client, &url), "closed by the server (1001: the server stops)");
         server = port.listen();
         // A server that drops its connections is not back yet.
         for _ in 0..3 {
@@ -72,8 +63,7 @@ fn a_restart_is_told_once_each_way() {
 
 #[test]
 fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[("PONG_TIMEOUT", "0.2")]);
+    let (server, url, client) = Fake::with_client(&[("PONG_TIMEOUT", "0.2")]);
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
@@ -81,12 +71,7 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
     peer.ping();
     let goodbye = peer.closed();
     assert_eq!((u16::from(goodbye.code), goodbye.reason.as_str()), (1008, "no Pong within 200ms"));
-    assert_eq!(
-        client.stderr.next_event(),
-        format!(
-            "WARN lost the connection to {url}: no Pong within 200ms; trying again until it works"
-        )
-    );
+    assert_eq!(lost(&client, &url), "no Pong within 200ms");
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
@@ -96,44 +81,31 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
 
 #[test]
 fn a_connection_without_a_goodbye_is_lost() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
     drop(stream);
-    assert_eq!(
-        client.stderr.next_event(),
-        format!(
-            "WARN lost the connection to {url}: the server left without a Close frame; trying again until it works"
-        )
-    );
+    assert_eq!(lost(&client, &url), "the server left without a Close frame");
     server.accept().pong();
 }
 
 #[test]
 fn a_server_that_breaks_the_rules_hears_which() {
-    let text_of = |payload: &[u8]| [&[0x81, payload.len() as u8], payload].concat();
     for (frame, code) in [
-        (vec![0xf1, 0], 1002),
-        (vec![0x81, 0x80, 1, 2, 3, 4], 1002),
-        (vec![0x82, 1, 0], 1003),
-        (text_of(b"\xff"), 1007),
-        (vec![0x81, 127, 0, 0, 0, 0, 1, 0, 0, 1], 1009),
-        (vec![0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255], 1009),
+        (&[0xf1, 0][..], 1002_u16),
+        (&[0x81, 0x80, 1, 2, 3, 4], 1002),
+        (&[0x82, 1, 0], 1003),
+        (&[0x81, 1, 0xff], 1007),
+        (&[0x81, 127, 0, 0, 0, 0, 1, 0, 0, 1], 1009),
+        (&[0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255], 1009),
     ] {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[("LAG_TIME", "3600")]);
+        let (server, _, client) = Fake::with_client(&[("LAG_TIME", "3600")]);
         let (mut stream, _) = server.accept_raw();
-        assert_eq!(read_frame(&mut stream).0, 0x81);
-        stream.write_all(&text_of(b"Pong!")).unwrap();
+        pong(&mut stream);
         assert_eq!(client.stdout.next_reply(), "Pong!");
-        stream.write_all(&frame).unwrap();
+        stream.write_all(frame).unwrap();
         let (first, payload) = read_frame(&mut stream);
-        assert_eq!(
-            (first, u16::from_be_bytes([payload[0], payload[1]])),
-            (0x88, code),
-            "{frame:?}"
-        );
+        assert_eq!((first, &payload[..2]), (0x88, &code.to_be_bytes()[..]), "{frame:?}");
         drain(stream);
         assert!(client.stderr.next_event().starts_with("INFO connected to "));
         let event = client.stderr.next_event();

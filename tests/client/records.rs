@@ -1,15 +1,15 @@
 //! What `--json` prints, held to the table in the client's README.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Output, Stdio};
 use std::thread;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::client::{Client, command};
+use crate::client::{Client, command, next, run_with_input};
 use crate::fake::{Fake, Port};
-use crate::real_server::Running;
+use crate::ping_options::run;
+use crate::real_server::RealServer;
 
 const README: &str = include_str!("../../crates/client/README.md");
 
@@ -41,7 +41,7 @@ fn fields(object: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (name, value) in object.as_object().unwrap() {
         match value {
-            // What the causes and the ends are is up to the server.
+            // The names in these objects are causes and ends, which depend on the server.
             Value::Object(_) if !name.ends_with("_by_cause") && !name.starts_with("seen") => {
                 names.extend(fields(value).iter().map(|inner| format!("{name}.{inner}")));
             }
@@ -67,7 +67,7 @@ pub(crate) fn checked(stdout: &[u8]) -> Vec<Value> {
         }
         let row = row(object);
         let documented = documented.get(&row).unwrap_or_else(|| panic!("no row for {row}"));
-        // What may be an object is documented with the fields of that.
+        // A field that may be an object or null is documented with the fields of the object.
         let is_null =
             |name: &String| name.split_once('.').is_some_and(|(outer, _)| object[outer].is_null());
         let documented: BTreeSet<_> = documented
@@ -87,17 +87,9 @@ fn of_type<'a>(objects: &'a [Value], name: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["type"] == name).collect()
 }
 
-fn run(args: &[&str], serve: impl FnOnce(Fake) + Send + 'static) -> Output {
-    let (server, url) = Fake::start();
-    let serving = thread::spawn(move || serve(server));
-    let output = command(&[("LAG_TIME", "0")]).arg(&url).args(args).output().unwrap();
-    serving.join().unwrap();
-    output
-}
-
 #[test]
 fn each_object_has_the_fields_that_are_documented() {
-    let output = run(&["--json", "-c", "4"], |server| {
+    let (output, _) = run(&["--json", "-c", "4"], |server| {
         let mut peer = server.accept();
         peer.pong();
         peer.pong();
@@ -112,22 +104,18 @@ fn each_object_has_the_fields_that_are_documented() {
     let connections = of_type(&objects, "connection");
     assert_eq!(connections.len(), 2);
     for phase in ["tcp", "upgrade", "first_reply"] {
-        assert!(
-            connections[0]["phases"][phase].as_f64().is_some_and(|time| time < 30.0),
-            "{phase}"
-        );
+        let time = connections[0]["phases"][phase].as_f64();
+        assert!(time.is_some_and(|time| time < 30.0), "{phase}");
     }
     // An address is not looked up.
     for phase in ["dns", "proxy", "tls"] {
         assert_eq!(connections[0]["phases"][phase], Value::Null);
     }
-    let outages = of_type(&objects, "outage");
-    assert_eq!(outages.len(), 1);
-    let outage = outages[0];
+    let [outage] = of_type(&objects, "outage")[..] else { panic!("not one outage: {objects:?}") };
     assert_eq!((&outage["seen"], &outage["code"]), (&"close-1001".into(), &1001.into()));
     assert_eq!(outage["reason"], "closed by the server (1001: the server stops)");
     assert_eq!(outage["over"], true);
-    // Whether the ping on its way was lost with the first connection is up to the order of things.
+    // The ping on its way may or may not be lost with the first connection.
     let verdict = objects.last().unwrap();
     let (received, lost) = (of_type(&objects, "reply").len(), verdict["lost"].as_u64().unwrap());
     assert_eq!((&verdict["ok"], &verdict["probe"]), (&true.into(), &"ping".into()));
@@ -138,17 +126,14 @@ fn each_object_has_the_fields_that_are_documented() {
 }
 
 /// Stops a client with a signal; returns its exit status and its objects.
-fn stopped(client: Client) -> (Option<i32>, Vec<Value>) {
-    let mut client = client;
+fn stopped(mut client: Client) -> (Option<i32>, Vec<Value>) {
     client.signal(Signal::INT);
     let stdout = client.stdout.rest().join("\n");
     (client.wait().code(), checked(stdout.as_bytes()))
 }
 
 fn start(url: &str, args: &[&str]) -> Client {
-    let mut command = command(&[("LAG_TIME", "3600")]);
-    command.arg("--json").arg(url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Client::of(command.spawn().unwrap())
+    Client::spawn(command(&[("LAG_TIME", "3600")]).args(["--json", url]).args(args))
 }
 
 #[test]
@@ -219,8 +204,8 @@ fn the_report_of_a_load_test_is_a_verdict() {
 
 #[test]
 fn a_load_test_that_cannot_begin_has_a_verdict_all_the_same() {
-    let output = command(&[]).args(["bench", "ws://no.such.name.invalid", "--json"]).output();
-    let output = output.unwrap();
+    let args = ["bench", "ws://no.such.name.invalid", "--json"];
+    let output = command(&[]).args(args).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&verdict["type"], &verdict["probe"]), (&"verdict".into(), &"bench".into()));
@@ -230,7 +215,6 @@ fn a_load_test_that_cannot_begin_has_a_verdict_all_the_same() {
 
 #[test]
 fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
-    use std::io::Write;
     for (lines, missing) in [(2, 0), (5, 2)] {
         let (server, url) = Fake::start();
         let serving = thread::spawn(move || {
@@ -240,16 +224,10 @@ fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
                 peer.say(&format!("a\n{line}"));
             });
             peer.send(tokio_tungstenite::tungstenite::Message::binary(vec![1, 2, 3]));
-            while !peer.next().is_close() {}
-            peer.finish();
+            peer.read_to_close();
         });
         let mut command = command(&[("PONG_TIMEOUT", "1")]);
-        command.args(["talk", &url, "--json"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        (0..lines).for_each(|_| stdin.write_all(b"x\n").unwrap());
-        drop(stdin);
-        let output = child.wait_with_output().unwrap();
+        let output = run_with_input(command.args(["talk", &url, "--json"]), &"x\n".repeat(lines));
         serving.join().unwrap();
         let objects = checked(&output.stdout);
         let messages = of_type(&objects, "message");
@@ -267,28 +245,21 @@ fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
 /// The objects of a probe of `/probe` on a server, which is started anew once so many connections
 /// are there.
 fn probed(args: &[&str], restart_after: Option<usize>) -> (Option<i32>, Vec<Value>) {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let url = format!("{}/probe", port.url());
-    let mut command = command(&[]);
-    command.args(args).args([url.as_str(), "--json"]);
-    let mut client =
-        Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut server = RealServer::start(&[]);
+    let url = format!("{}/probe", server.url());
+    let mut client = Client::spawn(command(&[]).args(args).args([&url, "--json"]));
     let mut lines = Vec::new();
-    let mut server = Some(server);
     if let Some(number) = restart_after {
         let is_connection = |line: &&String| line.contains("\"type\":\"connection\"");
         while lines.iter().filter(is_connection).count() < number {
             lines.push(client.stdout.next());
         }
-        server.take().unwrap().stop();
+        server.stop();
         lines.push(client.stdout.next());
-        server = Some(Running::start(port.address(), &folder, &[]));
+        server.run(&[]);
     }
     lines.extend(client.stdout.rest());
     let status = client.wait().code();
-    server.unwrap().stop();
     (status, checked(lines.join("\n").as_bytes()))
 }
 
@@ -316,12 +287,9 @@ fn held_connections_have_samples_outages_and_a_verdict() {
 
 #[test]
 fn a_check_has_an_object_for_each_rule_and_a_verdict() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let args = ["check", &port.url(), "--json", "-W", "10"];
+    let server = RealServer::start(&[]);
+    let args = ["check", &server.url(), "--json", "-W", "10"];
     let output = command(&[]).args(args).output().unwrap();
-    server.stop();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let objects = checked(&output.stdout);
     let (verdict, checks) = objects.split_last().unwrap();
@@ -341,19 +309,9 @@ fn a_check_has_an_object_for_each_rule_and_a_verdict() {
 
 #[test]
 fn a_server_at_probe_tells_which_it_is_and_its_time() {
-    let port = Port::reserve();
-    let url = port.url() + "/probe";
-    let next = |client: &Client, name: &str| loop {
-        let object: Value = serde_json::from_str(&client.stdout.next()).unwrap();
-        if object["type"] == name {
-            return object;
-        }
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let server = Running::start(port.address(), &folder, &[]);
-    let mut command = command(&[("LAG_TIME", "0.01")]);
-    command.args(["--json", &url]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let client = Client::of(command.spawn().unwrap());
+    let mut server = RealServer::start(&[]);
+    let url = server.url() + "/probe";
+    let client = Client::spawn(command(&[("LAG_TIME", "0.01")]).args(["--json", &url]));
     let first = next(&client, "connection")["instance"].clone();
     assert!(first.is_string(), "{first}");
     let reply = next(&client, "reply");
@@ -361,17 +319,16 @@ fn a_server_at_probe_tells_which_it_is_and_its_time() {
     assert!((0.0..=time).contains(&inside), "{reply}");
     next(&client, "reply");
     server.stop();
-    let server = Running::start(port.address(), &folder, &[]);
+    server.run(&[]);
     let second = next(&client, "connection")["instance"].clone();
     let outage = next(&client, "outage");
     assert_eq!((&outage["before"], &outage["after"]), (&first, &second), "{outage}");
     assert_ne!(first, second);
     let (status, rest) = stopped(client);
-    server.stop();
     let verdict = rest.last().unwrap();
     assert_eq!(status, Some(0), "{verdict}");
     assert!(verdict["server_times"]["avg"].as_f64().is_some_and(|time| time < 30.0), "{verdict}");
     assert!(verdict["variation"]["to_server"].is_f64(), "{verdict}");
-    // No ping of this kind is one of the log.
-    assert_eq!(std::fs::read(folder.path().join("server_logs.txt")).unwrap(), b"");
+    // The log has the pings of / alone.
+    assert_eq!(server.log(), "");
 }

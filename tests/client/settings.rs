@@ -1,9 +1,9 @@
 //! Settings from the environment and from flags, and wrong ones.
 
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::client::command;
+use crate::client::{Client, command, misused};
 use crate::fake::Fake;
 
 #[test]
@@ -24,48 +24,36 @@ fn a_wrong_setting_is_one_line_and_no_connection() {
         ("RUST_LOG", "--rust-log", "client=loud", filter),
     ] {
         let (server, server_url) = Fake::start();
-        let expected = format!("error: {variable} ({flag}) is {value:?}, but {allowed}\n");
+        let expected = format!("{variable} ({flag}) is {value:?}, but {allowed}");
         let variables = [("SERVER_URL", server_url.as_str()), (variable, value)];
-        let by_variable = command(&variables).output();
-        let by_flag = command(&variables[..1]).args([flag, value]).output();
-        let by_one_word = command(&variables[..1]).arg(format!("{flag}={value}")).output();
-        for output in [by_variable.unwrap(), by_flag.unwrap(), by_one_word.unwrap()] {
-            assert_eq!(misused(&output), expected);
-        }
+        assert_eq!(misused(&[], &variables), expected);
+        assert_eq!(misused(&[flag, value], &variables[..1]), expected);
+        assert_eq!(misused(&[&format!("{flag}={value}")], &variables[..1]), expected);
         assert!(!server.is_called(Duration::ZERO));
     }
 }
 
-/// The error of a client that was set wrongly: exit status 2, and nothing on stdout.
-#[track_caller]
-fn misused(output: &Output) -> String {
-    assert_eq!(output.stdout, b"");
-    assert_eq!(output.status.code(), Some(2));
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
 #[test]
-fn a_wrong_url_is_told_where_it_stands() {
+fn a_wrong_url_is_told_by_the_name_of_its_argument() {
     for (args, name) in [
         (&["talk", "nonsense"][..], "URL"),
         (&["bench", "nonsense"], "URL"),
         (&["--interactive", "nonsense"], "--interactive"),
     ] {
         let cause = "the scheme is missing: write ws://nonsense, or wss:// for TLS";
-        let told = misused(&command(&[]).args(args).output().unwrap());
-        assert_eq!(told, format!("error: {name} is \"nonsense\", but {cause}\n"));
+        assert_eq!(misused(args, &[]), format!("{name} is \"nonsense\", but {cause}"));
     }
 }
 
 #[test]
-fn who_misspells_a_command_is_told_the_commands() {
+fn a_misspelt_command_is_told_with_the_commands() {
     let commands = "talk, bench, why, idle, spread, hold, check, completions, man";
-    let told = misused(&command(&[]).arg("wyh").output().unwrap());
-    assert!(told.ends_with(&format!("or wss:// for TLS; commands are {commands}\n")), "{told}");
-    let told = misused(&command(&[]).args(["wyh", "ws://host"]).output().unwrap());
+    let told = misused(&["wyh"], &[]);
+    assert!(told.ends_with(&format!("or wss:// for TLS; commands are {commands}")), "{told}");
+    let told = misused(&["wyh", "ws://host"], &[]);
     assert!(told.contains(&format!("(commands: {commands})")), "{told}");
-    // This is a host.
-    let told = misused(&command(&[]).arg("localhost:8765").output().unwrap());
+    // A host is no misspelt command.
+    let told = misused(&["localhost:8765"], &[]);
     assert!(!told.contains("commands"), "{told}");
 }
 
@@ -84,8 +72,8 @@ fn each_fault_of_a_url_is_told_without_its_password() {
         ("ws://host:99999", "URL is \"ws://host:99999\", but the port 99999 is not allowed"),
         ("ws://host/#x", "URL is \"ws://host/#x\", but the fragment #x has no meaning"),
     ] {
-        let line = misused(&command(&[]).arg(url).output().unwrap());
-        assert!(line.starts_with(&format!("error: {told}")), "{line}");
+        let line = misused(&[url], &[]);
+        assert!(line.starts_with(told), "{line}");
         assert!(!line.contains("secret"), "{line}");
     }
 }
@@ -100,7 +88,7 @@ fn an_argument_too_many_and_a_password_with_a_slash_show_no_password() {
         &["ws://user:12/secret@host"],
         &["--server-url", "ws://user:12/secret@host"],
     ] {
-        let line = misused(&command(&[]).args(args).output().unwrap());
+        let line = misused(args, &[]);
         assert!(line.contains("ws://***@host"), "{args:?}: {line}");
         assert!(!["secret", "cret", "user:"].iter().any(|part| line.contains(part)), "{line}");
     }
@@ -118,42 +106,25 @@ fn two_modes_or_two_servers_are_one_too_many() {
             "two URLs are given, but allowed is one: leave one of them out",
         ),
     ] {
-        let line = misused(&command(&[]).args(args).output().unwrap());
-        assert_eq!(line, format!("error: {told}\n"));
+        assert_eq!(misused(args, &[]), told);
     }
 }
 
 #[test]
 fn the_server_may_be_the_argument() {
     let (server, url) = Fake::start();
-    let mut child = command(&[("SERVER_URL", "ws://127.0.0.1:1")]).arg(&url).spawn().unwrap();
+    let _client = Client::spawn(command(&[("SERVER_URL", "ws://127.0.0.1:1")]).arg(&url));
     server.accept().ping();
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]
 fn an_unknown_time_zone_is_a_wrong_setting() {
-    let output = command(&[("TZ", "Europe/Berln")]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("error: TZ is \"Europe/Berln\", but allowed is"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    let told = misused(&[], &[("TZ", "Europe/Berln")]);
+    assert!(told.starts_with("TZ is \"Europe/Berln\", but allowed is"), "{told}");
 }
 
-#[test]
-fn an_option_of_another_mode_is_told_without_advice_that_misleads() {
-    let output = command(&[]).args(["bench", "--interactive"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        told,
-        "error: --interactive and bench are two modes, but allowed is one: leave one of them out\n"
-    );
-}
-
-/// The client opens the time zone while it reads its settings, and the shell then has the other
-/// end of the pipe.
+/// The client opens the file of the time zone while it reads its settings. The file is a named pipe
+/// here, so that the shell can open its other end at that moment, and not before.
 const SIGNAL_AT_THE_START: &str = r#"
     mkfifo zone
     TZ="$PWD/zone" "$0" &
@@ -187,13 +158,10 @@ fn too_few_descriptors_are_told() {
 #[test]
 fn a_flag_wins_over_its_variable() {
     let (server, url) = Fake::start();
-    let mut child = command(&[("SERVER_URL", "ws://127.0.0.1:1"), ("CLIENT_NAME", "variable")])
-        .args(["--server-url", &url, "--client-name", "flag"])
-        .spawn()
-        .unwrap();
+    let mut command = command(&[("SERVER_URL", "ws://127.0.0.1:1"), ("CLIENT_NAME", "variable")]);
+    let args = ["--server-url", &url, "--client-name", "flag"];
+    let _client = Client::spawn(command.args(args));
     assert!(server.accept().ping().contains(r#""client_name": "flag""#));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

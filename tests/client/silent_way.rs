@@ -1,12 +1,12 @@
-//! A network between client and server that loses what is sent, without a word.
+//! A network between client and server that drops packets silently.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::process::Signal;
 
 use crate::client::{Client, next, seconds};
 use crate::network::{Cut, Network};
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 
 #[test]
 #[ignore = "needs root, for network namespaces"]
@@ -14,13 +14,11 @@ fn a_network_that_loses_everything_is_silence() {
     assert_eq!(Network::obstacle(), None);
     let network = Network::lay();
     let address = (network.here(), 8765).into();
-    let folder = tempfile::tempdir().unwrap();
-    let server = Running::start(address, &folder, &[]);
+    let _server = RealServer::start_at(address);
     let [ip, args @ ..] = network.wrapper();
     let mut command = Command::new(ip);
     command.args(args).arg(env!("CARGO_BIN_EXE_client")).arg(format!("ws://{address}"));
-    command.args(["--json", "-i", "0.05", "-W", "1"]);
-    let client = Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let client = Client::spawn(command.args(["--json", "-i", "0.05", "-W", "1"]));
     for (round, cut) in [Cut::Pulled, Cut::FromThere, Cut::ToThere].into_iter().enumerate() {
         next(&client, "reply");
         network.cut(cut);
@@ -36,6 +34,4 @@ fn a_network_that_loses_everything_is_silence() {
     client.signal(Signal::INT);
     let verdict = next(&client, "verdict");
     assert_eq!((&verdict["outages"], &verdict["cuts"]), (&3.into(), &3.into()), "{verdict}");
-    drop(client);
-    server.stop();
 }

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, pipe};
-use std::process::Stdio;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Client, command};
-use crate::fake::{Fake, Port, read_frame, read_head};
+use crate::fake::{Fake, Port, read_frame};
 
 const BOTH: [Signal; 2] = [Signal::TERM, Signal::INT];
 
@@ -33,7 +32,7 @@ fn assert_counts(mut client: Client, url: &str, counts: &str) {
     assert!(statistics[1].starts_with(counts) && statistics[1].ends_with(" s"), "{statistics:?}");
 }
 
-/// The client waits for its headers, which come through a pipe.
+/// The client waits for its headers, which come through a named pipe.
 #[test]
 fn before_the_settings_are_known() {
     for signal in BOTH {
@@ -42,9 +41,8 @@ fn before_the_settings_are_known() {
         mknodat(CWD, &headers, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let mut command = command(&[]);
         command.args(["why", "ws://localhost", "-H", &format!("@{}", headers.display())]);
-        let mut client =
-            Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-        // To open a pipe waits for the other end.
+        let mut client = Client::spawn(&mut command);
+        // To open a named pipe waits until the client opens the other end.
         let _pipe = File::create(&headers).unwrap();
         client.signal(signal);
         assert_eq!(client.wait().code(), Some(3), "{signal:?}");
@@ -54,8 +52,7 @@ fn before_the_settings_are_known() {
 #[test]
 fn during_the_lag() {
     for signal in BOTH {
-        let (server, url) = Fake::start();
-        let mut client = Client::start(&url, &[("LAG_TIME", "3600")]);
+        let (server, url, mut client) = Fake::with_client(&[("LAG_TIME", "3600")]);
         let mut peer = server.accept();
         peer.pong();
         assert_eq!(client.stdout.next_reply(), "Pong!");
@@ -76,8 +73,7 @@ fn during_the_lag() {
 #[test]
 fn while_a_pong_is_awaited() {
     for signal in BOTH {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
+        let (server, url, client) = Fake::with_client(&[]);
         let mut peer = server.accept();
         peer.ping();
         client.signal(signal);
@@ -88,13 +84,12 @@ fn while_a_pong_is_awaited() {
 
 #[test]
 fn while_a_server_does_not_answer_the_goodbye() {
-    let (server, url) = Fake::start();
-    let client = Client::start(&url, &[]);
+    let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
     client.signal(Signal::TERM);
     assert_eq!(read_frame(&mut stream).0, 0x88);
-    // Whoever passes signals on may do so twice.
+    // A supervisor that passes signals on may send the same one twice.
     client.signal(Signal::TERM);
     assert_one_lost(client, &url);
 }
@@ -102,10 +97,8 @@ fn while_a_server_does_not_answer_the_goodbye() {
 #[test]
 fn while_connecting() {
     for signal in BOTH {
-        let (server, url) = Fake::start();
-        let client = Client::start(&url, &[]);
-        let mut stream = server.accept_tcp();
-        read_head(&mut stream);
+        let (server, url, client) = Fake::with_client(&[]);
+        let (_stream, _) = server.accept_head();
         client.signal(signal);
         assert_nothing_sent(client, &url);
     }
@@ -141,7 +134,7 @@ fn while_nobody_reads_stdout() {
 fn a_reader_of_stdout_that_has_enough_ends_the_client_quietly() {
     let (server, url) = Fake::start();
     let (mut reader, stdout) = pipe().unwrap();
-    let mut client = Client::start_with(&url, &[], Stdio::from(stdout));
+    let mut client = Client::start_with(&url, &[], stdout.into());
     let mut peer = server.accept();
     peer.pong();
     reader.read_exact(&mut [0]).unwrap();
@@ -160,7 +153,7 @@ fn a_reader_of_stdout_that_has_enough_ends_the_client_quietly() {
 fn a_full_disk_below_stdout_is_told() {
     let (server, url) = Fake::start();
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let mut client = Client::start_with(&url, &[("LAG_TIME", "3600")], Stdio::from(full));
+    let mut client = Client::start_with(&url, &[("LAG_TIME", "3600")], full.into());
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(peer.closed().code, CloseCode::Normal);

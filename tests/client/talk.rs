@@ -1,8 +1,9 @@
-//! The interactive mode: lines from a pipe or a terminal.
+//! `client talk`: lines from a pipe or a terminal.
 
 use std::fs::File;
 use std::io::{BufWriter, PipeReader, Read, Write, pipe};
-use std::process::{Child, ChildStdin, Stdio};
+use std::net::TcpStream;
+use std::process::{ChildStdin, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,24 +13,33 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::client::{Client, Lines, command};
 use crate::fake::{Fake, Peer, Port, drain, read_frame};
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 use crate::terminal::{CTRL_C, CTRL_D, Terminal, leader};
 
 /// A client that talks to the server at `url`, with what it is told on stdin.
 fn talk(url: &str, settings: &[(&str, &str)]) -> (Client, ChildStdin) {
-    let mut child = spawn(url, settings, Stdio::piped());
+    talk_into(Stdio::piped(), url, settings)
+}
+
+/// The same, with another stdout.
+fn talk_into(
+    stdout: impl Into<Stdio>,
+    url: &str,
+    settings: &[(&str, &str)],
+) -> (Client, ChildStdin) {
+    let mut command = command(settings);
+    command.args(["talk", url]).stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     let stdin = child.stdin.take().unwrap();
     (Client::of(child), stdin)
 }
 
-fn spawn(url: &str, settings: &[(&str, &str)], stdout: Stdio) -> Child {
-    command(settings)
-        .args(["talk", url])
-        .stdin(Stdio::piped())
-        .stdout(stdout)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+/// A client that talks to a server that the test plays, what it is told on stdin, and the other end
+/// of its connection.
+fn connected(settings: &[(&str, &str)]) -> (Client, ChildStdin, Peer) {
+    let (server, url) = Fake::start();
+    let (client, stdin) = talk(&url, settings);
+    (client, stdin, server.accept())
 }
 
 /// Checks that a client ended well, and returns what it printed.
@@ -74,9 +84,7 @@ mod piped {
 
     #[test]
     fn every_line_gets_its_reply() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, mut stdin, peer) = connected(&[]);
         stdin.write_all("1\r\n\n ü \nlast".as_bytes()).unwrap();
         drop(stdin);
         assert_eq!(echo(peer), CloseCode::Normal);
@@ -93,9 +101,7 @@ mod piped {
 
     #[test]
     fn an_empty_input_is_all_there_is_to_do() {
-        let (server, url) = Fake::start();
-        let (client, stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, stdin, peer) = connected(&[]);
         drop(stdin);
         assert_eq!(peer.closed().code, CloseCode::Normal);
         assert_eq!(printed(client), [""; 0]);
@@ -103,23 +109,18 @@ mod piped {
 
     #[test]
     fn a_hundred_numbers_are_added_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let port = Port::reserve();
-        let server = Running::start(port.address(), &folder, &[]);
-        let (client, mut stdin) = talk(&(port.url() + "/total"), &[]);
+        let server = RealServer::start(&[]);
+        let (client, mut stdin) = talk(&(server.url() + "/total"), &[]);
         (1..=100).for_each(|number| writeln!(stdin, "{number}").unwrap());
         drop(stdin);
         let totals =
             (1..=100).map(|last| format!("Server records total={}", last * (last + 1) / 2));
         assert_eq!(printed(client), totals.collect::<Vec<_>>());
-        server.stop();
     }
 
     #[test]
     fn a_line_is_answered_before_the_next_is_there() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, mut stdin, mut peer) = connected(&[]);
         for line in ["1", "2"] {
             writeln!(stdin, "{line}").unwrap();
             assert_eq!(peer.next(), Message::text(line));
@@ -133,9 +134,7 @@ mod piped {
 
     #[test]
     fn what_comes_unasked_is_printed_and_answers_nothing() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, mut stdin, mut peer) = connected(&[]);
         peer.say("welcome");
         peer.say("two\nlines \u{1b}[2J");
         peer.send(Message::binary(vec![7]));
@@ -158,9 +157,7 @@ mod piped {
 
     #[test]
     fn a_protocol_ping_is_answered_while_no_line_comes() {
-        let (server, url) = Fake::start();
-        let (client, stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, stdin, mut peer) = connected(&[]);
         peer.send(Message::Ping("alive?".into()));
         assert_eq!(peer.next(), Message::Pong("alive?".into()));
         drop(stdin);
@@ -172,9 +169,7 @@ mod piped {
     fn more_lines_than_any_buffer_holds_go_both_ways() {
         const COUNT: usize = 30_000;
         let line = |number| format!("{number:-<500}");
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, mut stdin, peer) = connected(&[]);
         thread::scope(|scope| {
             scope.spawn(move || {
                 let mut stdin = BufWriter::new(&mut stdin);
@@ -188,9 +183,7 @@ mod piped {
 
     #[test]
     fn the_longest_line_is_sent() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let peer = server.accept();
+        let (client, mut stdin, peer) = connected(&[]);
         let longest = "x".repeat(65536);
         writeln!(stdin, "{longest}\n{longest}").unwrap();
         drop(stdin);
@@ -200,9 +193,7 @@ mod piped {
 
     #[test]
     fn a_reply_may_be_longer_than_the_longest_line() {
-        let (server, url) = Fake::start();
-        let (client, mut stdin) = talk(&url, &[]);
-        let mut peer = server.accept();
+        let (client, mut stdin, mut peer) = connected(&[]);
         writeln!(stdin, "x").unwrap();
         drop(stdin);
         peer.next();
@@ -222,7 +213,7 @@ mod piped {
         while stdin.write_all(block.as_bytes()).is_ok() {
             taken += block.len();
         }
-        // Of an endless input, no more was read than the buffers of the system hold.
+        // The client reads no more of an endless input than the buffers of the system hold.
         assert!(taken < 64 << 20, "{taken} bytes");
         let error = failure(client);
         let start = format!("{url} takes no more lines, and sent nothing for 500ms; ");
@@ -233,9 +224,7 @@ mod piped {
     #[test]
     fn missing_replies_are_counted() {
         for (count, what) in [(1, "1 reply"), (2, "2 replies")] {
-            let (server, url) = Fake::start();
-            let (client, mut stdin) = talk(&url, &[("PONG_TIMEOUT", "0.2")]);
-            let mut peer = server.accept();
+            let (client, mut stdin, mut peer) = connected(&[("PONG_TIMEOUT", "0.2")]);
             stdin.write_all(b"1\n2\n3\n").unwrap();
             drop(stdin);
             (0..3).for_each(|_| assert!(peer.next().is_text()));
@@ -253,9 +242,7 @@ mod piped {
             (b"\xff\n3\n".as_slice(), "is not text in UTF-8"),
             (&long, "is longer than 65536 bytes"),
         ] {
-            let (server, url) = Fake::start();
-            let (client, mut stdin) = talk(&url, &[]);
-            let peer = server.accept();
+            let (client, mut stdin, peer) = connected(&[]);
             stdin.write_all(b"1\n").unwrap();
             let _ = stdin.write_all(bad);
             assert_eq!(echo(peer), CloseCode::Normal);
@@ -268,15 +255,11 @@ mod piped {
     #[test]
     fn an_input_that_cannot_be_read_is_told() {
         let (server, url) = Fake::start();
-        let child = command(&[])
-            .args(["talk", &url])
-            .stdin(File::open("/").unwrap())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command(&[]);
+        command.args(["talk", &url]).stdin(File::open("/").unwrap());
+        let client = Client::spawn(&mut command);
         assert_eq!(server.accept().closed().code, CloseCode::Normal);
-        let error = failure(Client::of(child));
+        let error = failure(client);
         assert!(error.starts_with("cannot read line 1 of the input: Is a directory"), "{error}");
     }
 
@@ -330,9 +313,7 @@ mod piped {
     #[test]
     fn a_signal_closes_the_connection() {
         for signal in [Signal::TERM, Signal::INT] {
-            let (server, url) = Fake::start();
-            let (client, mut stdin) = talk(&url, &[]);
-            let mut peer = server.accept();
+            let (client, mut stdin, mut peer) = connected(&[]);
             stdin.write_all(b"1\n").unwrap();
             assert!(peer.next().is_text());
             let start = Instant::now();
@@ -347,7 +328,7 @@ mod piped {
     fn a_signal_ends_a_client_whose_stdout_nobody_reads() {
         let (server, url) = Fake::start();
         let (_reader, stdout) = pipe().unwrap();
-        let client = Client::of(spawn(&url, &[], stdout.into()));
+        let (client, _stdin) = talk_into(stdout, &url, &[]);
         let (mut stream, _) = server.accept_raw();
         let frame = [&[0x81, 126, 0xea, 0x60], [b'x'; 60_000].as_slice()].concat();
         // Until the buffers on the way are full, those of the client included.
@@ -363,9 +344,7 @@ mod piped {
         const COUNT: usize = 20;
         let (server, url) = Fake::start();
         let (reader, stdout) = pipe().unwrap();
-        let mut child = spawn(&url, &[], stdout.into());
-        let mut stdin = child.stdin.take().unwrap();
-        let client = Client::of(child);
+        let (client, mut stdin) = talk_into(stdout, &url, &[]);
         let mut peer = server.accept();
         (0..COUNT).for_each(|number| writeln!(stdin, "{number}").unwrap());
         drop(stdin);
@@ -394,9 +373,7 @@ mod piped {
     fn a_reader_of_stdout_that_has_enough_ends_it_quietly() {
         let (server, url) = Fake::start();
         let (mut reader, stdout) = pipe().unwrap();
-        let mut child = spawn(&url, &[], stdout.into());
-        let mut stdin = child.stdin.take().unwrap();
-        let client = Client::of(child);
+        let (client, mut stdin) = talk_into(stdout, &url, &[]);
         let mut peer = server.accept();
         stdin.write_all(b"1\n").unwrap();
         peer.next();
@@ -412,7 +389,7 @@ mod piped {
     fn a_full_disk_is_told() {
         let (server, url) = Fake::start();
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let client = Client::of(spawn(&url, &[], full.into()));
+        let (client, _stdin) = talk_into(full, &url, &[]);
         let mut peer = server.accept();
         peer.say("one");
         assert_eq!(peer.closed().code, CloseCode::Normal);
@@ -465,7 +442,10 @@ mod piped {
         let server = port.listen();
         thread::spawn(move || {
             let mut peer = server.accept();
+            let address = server.address();
             drop(server);
+            // A process that another test has just forked holds a copy of the listener for a moment.
+            while TcpStream::connect(address).is_ok() {}
             peer.next();
             peer.say("one");
             peer.close(1000, "");
@@ -477,7 +457,7 @@ mod piped {
     fn an_unread_stdout_is_named_where_the_server_gave_up() {
         let (server, url) = Fake::start();
         let (reader, stdout) = pipe().unwrap();
-        let client = Client::of(spawn(&url, &[], stdout.into()));
+        let (client, _stdin) = talk_into(stdout, &url, &[]);
         let (mut stream, _) = server.accept_raw();
         let frame = [&[0x81, 126, 0xea, 0x60], [b'x'; 60_000].as_slice()].concat();
         // Until the buffers on the way are full, those of the client included.
@@ -510,28 +490,36 @@ mod piped {
 mod typed {
     use super::*;
 
+    /// Types a line, which the other end of the connection has to get.
+    #[track_caller]
+    fn enter(terminal: &mut Terminal, peer: &mut Peer, line: &str) {
+        terminal.keys(&format!("{line}\r"));
+        assert_eq!(peer.next(), Message::text(line));
+    }
+
     const LEFT: &str = "\u{1b}[D";
     const UP: &str = "\u{1b}[A";
 
-    /// A client at a terminal, its server, and the line that it begins with.
-    fn start(path: &str) -> (Terminal, Peer, String, Fake) {
+    /// A client at a terminal that shows this prompt, the other end of its connection, the line that
+    /// it begins with, and its server.
+    #[track_caller]
+    fn start(path: &str, prompt: &str) -> (Terminal, Peer, String, Fake) {
         let (server, url) = Fake::start();
         let url = url + path;
         let terminal = Terminal::start(&["talk", &url]);
         let peer = server.accept();
-        (terminal, peer, format!("connected to {url}; Ctrl-D leaves"), server)
+        let connected = format!("connected to {url}; Ctrl-D leaves");
+        terminal.shows(&[&connected, prompt]);
+        (terminal, peer, connected, server)
     }
 
     #[test]
     fn a_prompt_asks_for_each_number() {
-        let (mut terminal, mut peer, connected, _server) = start("/total");
-        terminal.shows(&[&connected, "Number: "]);
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        let (mut terminal, mut peer, connected, _server) = start("/total", "Number: ");
+        enter(&mut terminal, &mut peer, "5");
         peer.say("Server records total=5");
         terminal.shows(&[&connected, "Number: 5", "Server records total=5", "Number: "]);
-        terminal.keys("0.5\r");
-        assert_eq!(peer.next(), Message::text("0.5"));
+        enter(&mut terminal, &mut peer, "0.5");
         let shown = [&connected, "Number: 5", "Server records total=5", "Number: 0.5"];
         terminal.shows(&[&shown[..], &["Number: "]].concat());
         peer.say("Server records total=5.5");
@@ -541,15 +529,13 @@ mod typed {
     #[test]
     fn elsewhere_the_prompt_is_a_sign() {
         for path in ["", "/", "/echo", "/total/", "/?/total"] {
-            let (terminal, _peer, connected, _server) = start(path);
-            terminal.shows(&[&connected, "> "]);
+            start(path, "> ");
         }
     }
 
     #[test]
     fn what_comes_unasked_stands_above_the_line_that_is_typed() {
-        let (mut terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, mut peer, connected, _server) = start("/", "> ");
         peer.say("one");
         peer.say("two");
         terminal.shows(&[&connected, "one", "two", "> "]);
@@ -563,15 +549,13 @@ mod typed {
 
     #[test]
     fn a_line_can_be_edited_and_comes_again_from_the_history() {
-        let (mut terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, mut peer, connected, _server) = start("/", "> ");
         terminal.keys("hllo");
         terminal.keys(&LEFT.repeat(3));
         terminal.keys("e\r");
         assert_eq!(peer.next(), Message::text("hello"));
         terminal.shows(&[&connected, "> hello", "> "]);
-        terminal.keys("second\r");
-        assert_eq!(peer.next(), Message::text("second"));
+        enter(&mut terminal, &mut peer, "second");
         terminal.shows(&[&connected, "> hello", "> second", "> "]);
         terminal.keys(&UP.repeat(2));
         terminal.shows(&[&connected, "> hello", "> second", "> hello"]);
@@ -581,8 +565,7 @@ mod typed {
 
     #[test]
     fn each_line_that_is_pasted_is_sent_and_each_reply_shown() {
-        let (mut terminal, peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, peer, _, _server) = start("/", "> ");
         let pasted: Vec<_> = (0..20).map(|number| format!("line {number}")).collect();
         terminal.keys(&(pasted.join("\r") + "\r" + CTRL_D));
         assert_eq!(echo_with(peer, "reply to "), CloseCode::Normal);
@@ -596,18 +579,15 @@ mod typed {
 
     #[test]
     fn a_stranger_does_not_move_the_cursor() {
-        let (terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (terminal, mut peer, connected, _server) = start("/", "> ");
         peer.say("\u{1b}[2J\u{1b}]0;title\u{7}\r\n\u{9b}1A ü");
         terminal.shows(&[&connected, r"\u001b[2J\u001b]0;title\u0007\r\n\u009b1A ü", "> "]);
     }
 
     #[test]
     fn ctrl_d_waits_for_the_last_reply() {
-        let (mut terminal, mut peer, connected, _server) = start("/total");
-        terminal.shows(&[&connected, "Number: "]);
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        let (mut terminal, mut peer, connected, _server) = start("/total", "Number: ");
+        enter(&mut terminal, &mut peer, "5");
         terminal.shows(&[&connected, "Number: 5", "Number: "]);
         terminal.keys(CTRL_D);
         terminal.shows(&[&connected, "Number: 5", "Number: ", ""]);
@@ -619,10 +599,8 @@ mod typed {
 
     #[test]
     fn ctrl_d_does_not_wait_long() {
-        let (mut terminal, mut peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        let (mut terminal, mut peer, connected, _server) = start("/", "> ");
+        enter(&mut terminal, &mut peer, "5");
         terminal.shows(&[&connected, "> 5", "> "]);
         terminal.keys(CTRL_D);
         let start = Instant::now();
@@ -635,8 +613,7 @@ mod typed {
     #[test]
     fn ctrl_c_closes_the_connection() {
         for (keys, line) in [("", "> "), ("half", "> half")] {
-            let (mut terminal, peer, connected, _server) = start("/");
-            terminal.shows(&[&connected, "> "]);
+            let (mut terminal, peer, connected, _server) = start("/", "> ");
             terminal.keys(keys);
             terminal.shows(&[&connected, &format!("> {keys}")]);
             terminal.keys(CTRL_C);
@@ -659,8 +636,7 @@ mod typed {
     #[test]
     fn a_signal_leaves_the_line_of_the_prompt_and_the_terminal_as_it_was() {
         for signal in [Signal::TERM, Signal::INT] {
-            let (mut terminal, peer, connected, _server) = start("/");
-            terminal.shows(&[&connected, "> "]);
+            let (mut terminal, peer, connected, _server) = start("/", "> ");
             terminal.keys("half");
             terminal.shows(&[&connected, "> half"]);
             assert!(!terminal.echoes());
@@ -674,8 +650,7 @@ mod typed {
 
     #[test]
     fn a_server_that_is_lost_says_why() {
-        let (mut terminal, peer, connected, _server) = start("/");
-        terminal.shows(&[&connected, "> "]);
+        let (mut terminal, peer, connected, _server) = start("/", "> ");
         peer.close(1001, "the server stops");
         terminal.ends_with(1);
         let url = &connected["connected to ".len()..connected.len() - "; Ctrl-D leaves".len()];
@@ -686,10 +661,8 @@ mod typed {
 
     #[test]
     fn a_server_that_closes_after_its_answer_is_connected_to_for_the_next_line() {
-        let (mut terminal, mut peer, connected, server) = start("/total");
-        terminal.shows(&[&connected, "Number: "]);
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        let (mut terminal, mut peer, connected, server) = start("/total", "Number: ");
+        enter(&mut terminal, &mut peer, "5");
         peer.say("total=5");
         peer.close(1000, "");
         let told = "closed by the server (1000); the next line connects again";
@@ -725,8 +698,7 @@ mod typed {
         });
         let mut peer = server.accept();
         terminal.shows(&[&connected, "> "]);
-        terminal.keys("5\r");
-        assert_eq!(peer.next(), Message::text("5"));
+        enter(&mut terminal, &mut peer, "5");
         peer.say("\u{1b}five");
         terminal.shows(&[&connected, "> 5", "> "]);
         terminal.keys(CTRL_D);

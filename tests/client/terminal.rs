@@ -3,18 +3,19 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::num::NonZero;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser};
 
 use crate::DEADLINE;
+use crate::client::KillOnDrop;
 
 const ROWS: NonZero<u16> = NonZero::new(50).unwrap();
 const COLUMNS: NonZero<u16> = NonZero::new(300).unwrap();
@@ -29,10 +30,10 @@ pub(crate) const CTRL_C: &str = "\u{3}";
 pub(crate) struct Terminal {
     keyboard: File,
     screen: Arc<(Mutex<Screen>, Condvar)>,
-    child: Child,
+    child: KillOnDrop,
 }
 
-/// The client as the leader of a session, who alone gets the signals that keys send.
+/// The client as the leader of a session: only there does a key such as Ctrl-C send its signal.
 pub(crate) fn leader(args: &[&str]) -> Command {
     let mut command = Command::new("setsid");
     command.args(["--ctty", env!("CARGO_BIN_EXE_client")]).args(args);
@@ -60,7 +61,7 @@ impl Terminal {
         command.stdout(terminal.try_clone().unwrap()).stderr(terminal.try_clone().unwrap());
         command.stdin(terminal);
         redirect(&mut command);
-        let child = command.spawn().unwrap();
+        let child = KillOnDrop(command.spawn().unwrap());
         let keyboard = File::from(keyboard);
         let screen = Arc::new((Mutex::new(Screen::new()), Condvar::new()));
         watch(keyboard.try_clone().unwrap(), Arc::clone(&screen));
@@ -73,27 +74,28 @@ impl Terminal {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.child.signal(signal);
     }
 
     /// Waits until the screen shows just these lines, with the cursor behind the last.
     #[track_caller]
     pub(crate) fn shows(&self, lines: &[&str]) {
-        let (screen, changed) = &*self.screen;
-        let is_other = |screen: &mut Screen| screen.lines() != lines;
-        let screen = screen.lock().unwrap();
-        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, is_other).unwrap();
-        assert!(!result.timed_out(), "not {lines:?}, but {:?}", screen.lines());
+        self.wait_until(&format!("the screen shows {lines:?}"), |screen| screen.lines() == lines);
     }
 
-    /// Waits until the screen shows what is looked for.
+    /// Waits until the lines on the screen are as this function wants them.
     #[track_caller]
-    pub(crate) fn shows_what(&self, is_it: impl Fn(&[String]) -> bool) {
+    pub(crate) fn shows_lines(&self, are_right: impl Fn(&[String]) -> bool) {
+        self.wait_until("the screen is right", |screen| are_right(&screen.lines()));
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: &str, is_so: impl Fn(&Screen) -> bool) {
         let (screen, changed) = &*self.screen;
-        let is_other = |screen: &mut Screen| !is_it(&screen.lines());
+        let waits = |screen: &mut Screen| !is_so(screen);
         let screen = screen.lock().unwrap();
-        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, is_other).unwrap();
-        assert!(!result.timed_out(), "{:?}", screen.lines());
+        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, waits).unwrap();
+        assert!(!result.timed_out(), "not in time: {what}; it shows {:?}", screen.lines());
     }
 
     /// The color of the first letter of a line.
@@ -116,13 +118,9 @@ impl Terminal {
     /// Waits for the end of the program.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        // The terminal ends when nobody has it open any more.
-        let (screen, changed) = &*self.screen;
-        let goes_on = |screen: &mut Screen| !screen.is_over;
-        let screen = screen.lock().unwrap();
-        let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, goes_on).unwrap();
-        assert!(!result.timed_out(), "it runs on; on its screen: {:?}", screen.lines());
-        self.child.wait().unwrap()
+        // The terminal ends when no process has it open any more.
+        self.wait_until("the program ends", |screen| screen.is_over);
+        self.child.0.wait().unwrap()
     }
 
     /// Checks that the program ends by itself within two seconds, with this exit status.
@@ -134,18 +132,11 @@ impl Terminal {
     }
 }
 
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn watch(mut terminal: File, seen: Arc<(Mutex<Screen>, Condvar)>) {
     thread::spawn(move || {
         let (screen, changed) = &*seen;
         let mut block = [0; 4096];
-        // A terminal that nobody has open any more cannot be read.
+        // A terminal that no process has open any more cannot be read.
         while let Ok(read @ 1..) = terminal.read(&mut block) {
             let mut screen = screen.lock().unwrap();
             screen.terminal.process(&block[..read]);

@@ -1,18 +1,16 @@
 //! wss://: connections, and the ones that fail.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::process::Stdio;
 
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
 use rustix::process::Signal;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::certificates::{Authority, CertificateFile, Pair, params, self_signed, valid};
-use crate::client::{Client, command};
-use crate::fake::{Fake, Port, drain, read_head};
-use crate::handshake::cause;
-use crate::real_server::Running;
+use crate::client::{Client, command, run_with_input};
+use crate::fake::{Fake, drain, read_head};
+use crate::handshake::{cause, lost};
+use crate::real_server::RealServer;
 use crate::secure::Secure;
 
 /// What to do about an unknown authority.
@@ -203,22 +201,16 @@ fn a_server_that_wants_a_certificate_of_the_client_is_told() {
     }
 }
 
-/// Answers the next connection with these bytes, and ends it; returns what the client makes of it.
+/// Why a client does not connect to a server that answers these bytes and ends the connection.
 fn answered(scheme: &str, answer: &[u8]) -> String {
     let (server, url) = Fake::start();
     let url = url.replace("ws", scheme);
     let client = client(&url, "/dev/null", "");
     let mut stream = server.accept_tcp();
-    begun(&mut stream);
+    assert!(stream.read(&mut [0; 512]).unwrap() > 0);
     stream.write_all(answer).unwrap();
     drain(stream);
     cause(&client, &url)
-}
-
-/// Reads the beginning of whatever the client says.
-fn begun(stream: &mut TcpStream) {
-    let mut start = [0; 512];
-    assert!(stream.read(&mut start).unwrap() > 0);
 }
 
 /// A TLS alert.
@@ -300,13 +292,7 @@ fn a_connection_that_breaks_reads_as_lost() {
     drop(peer);
     assert_eq!(client.stdout.next_reply(), "Pong!");
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url));
-    assert_eq!(
-        client.stderr.next_event(),
-        format!(
-            "WARN lost the connection to {}: the server left without a Close frame; trying again until it works",
-            server.url
-        )
-    );
+    assert_eq!(lost(&client, &server.url), "the server left without a Close frame");
     server.accept().pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
 }
@@ -326,9 +312,7 @@ fn insecure_takes_every_certificate_and_is_loud_about_it() {
         let server = Secure::start(&pair);
         let url = &server.url;
         let mut insecure = command(&[("SERVER_URL", url), ("SSL_CERT_FILE", "/dev/null")]);
-        insecure.args(["--insecure", "--lag-time=0"]);
-        insecure.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let client = Client::of(insecure.spawn().unwrap());
+        let client = Client::spawn(insecure.args(["--insecure", "--lag-time=0"]));
         let warning = "the certificate of the server is not checked (--insecure)";
         assert_eq!(
             client.stderr.next_event(),
@@ -350,35 +334,24 @@ fn insecure_takes_every_certificate_and_is_loud_about_it() {
 #[test]
 fn insecure_says_nothing_where_nothing_is_to_be_secure() {
     let (server, url) = Fake::start();
-    let mut insecure = command(&[("SERVER_URL", &url)]);
-    insecure.arg("--insecure").stdout(Stdio::piped()).stderr(Stdio::piped());
-    let client = Client::of(insecure.spawn().unwrap());
+    let client = Client::spawn(command(&[("SERVER_URL", &url)]).arg("--insecure"));
     server.accept().pong();
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
 }
 
 #[test]
 fn lines_that_are_typed_go_over_tls_as_well() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plain, secure) = (Port::reserve(), Port::reserve());
-    let tls = folder.path().join("tls").display().to_string();
-    let listen = secure.address().to_string();
-    let server =
-        Running::start(plain.address(), &folder, &["--tls-dir", &tls, "--tls-listen", &listen]);
-    let url = format!("wss://{listen}/echo");
-    let ca = format!("{tls}/ca.pem");
+    let server = RealServer::start_with_tls();
+    let url = format!("wss://{}/echo", server.secure_address());
     let talk = |arguments: &[&str]| {
         let mut talk = command(&[("SSL_CERT_FILE", "/dev/null")]);
         talk.args(["--interactive", &url]).args(arguments);
-        talk.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = talk.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(b"one\ntwo\n").unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = run_with_input(&mut talk, "one\ntwo\n");
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
     let replies = "[RE]: one\n[RE]: two\n";
-    assert_eq!(talk(&["--tls-ca", &ca]), (Some(0), replies.into(), String::new()));
+    assert_eq!(talk(&["--tls-ca", &server.ca()]), (Some(0), replies.into(), String::new()));
     let (status, stdout, stderr) = talk(&["--insecure"]);
     assert_eq!((status, stdout.as_str()), (Some(0), replies));
     assert!(stderr.contains(" WARN --insecure: the certificate of wss://"), "{stderr}");
@@ -386,16 +359,12 @@ fn lines_that_are_typed_go_over_tls_as_well() {
     assert_eq!((status, stdout.as_str()), (Some(1), ""));
     let told = format!("error: cannot connect to {url}: unknown authority: ");
     assert!(stderr.starts_with(&told) && stderr.lines().count() == 1, "{stderr}");
-    server.stop();
 }
 
 #[test]
 fn the_server_of_this_project_is_understood_at_either_port() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plain, secure) = (Port::reserve(), Port::reserve());
-    let tls = folder.path().join("tls").display().to_string();
-    let listen = secure.address().to_string();
-    let ca = format!("{tls}/ca.pem");
+    let mut server = RealServer::reserve();
+    let (listen, ca) = (server.secure_address(), server.ca());
     // The client is there first, and waits for the authority.
     let url = format!("wss://{listen}");
     let waiting = client(&url, "/dev/null", &ca);
@@ -403,8 +372,7 @@ fn the_server_of_this_project_is_understood_at_either_port() {
         cause(&waiting, &url),
         format!("TLS_CA is {ca:?}, and that file does not exist (yet)")
     );
-    let server =
-        Running::start(plain.address(), &folder, &["--tls-dir", &tls, "--tls-listen", &listen]);
+    server.run_with_tls();
     assert_eq!(waiting.stdout.next_reply(), "Pong!");
     let event = waiting.stderr.next_event();
     assert!(event.starts_with(&format!("INFO connected to {url} after ")), "{event}");
@@ -415,12 +383,11 @@ fn the_server_of_this_project_is_understood_at_either_port() {
         cause(&client(&url, "/dev/null", ""), &url),
         "the server answered 400 Bad Request: This port speaks TLS: use wss:// or https://"
     );
-    let url = plain.url().replace("ws", "wss");
+    let url = server.url().replace("ws", "wss");
     assert_eq!(
         cause(&client(&url, "/dev/null", &ca), &url),
         "the server speaks no TLS there: use ws:// for it"
     );
-    server.stop();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::certificates::Authority;
-use crate::client::{Client, command};
+use crate::client::{Client, command, misused};
 use crate::fake::Fake;
 use crate::handshake::cause;
 use crate::secure::Secure;
@@ -17,6 +17,8 @@ fn a_file_of_another_kind_is_a_wrong_setting() {
     let authority = Authority::new("own");
     let pem = fs::read_to_string(authority.file.path()).unwrap();
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let path = folder.path().join("ca.pem").display().to_string();
+    let allowed = "allowed is a file with the certificate of an authority, or of several, in PEM";
     let none = "that file has no certificate in it (BEGIN CERTIFICATE)";
     let broken = "that file has a certificate that cannot be used: ";
     for (content, fault) in [
@@ -28,28 +30,19 @@ fn a_file_of_another_kind_is_a_wrong_setting() {
         (pem.clone() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", broken),
         (pem[..pem.len() - 5].into(), broken),
     ] {
-        let path = folder.path().join("ca.pem");
         fs::write(&path, content).unwrap();
         let (server, url) = Fake::start();
-        let by_flag = command(&[("SERVER_URL", &url)]).arg("--tls-ca").arg(&path).output();
-        let by_variable = command(&[("SERVER_URL", &url)]).env("TLS_CA", &path).output();
-        for output in [by_flag.unwrap(), by_variable.unwrap()] {
-            let told = format!(
-                "error: TLS_CA (--tls-ca) is {path:?}, but allowed is a file with the certificate of an authority, or of several, in PEM; {fault}"
-            );
-            let stderr = String::from_utf8(output.stderr).unwrap();
-            assert!(stderr.starts_with(&told), "{stderr}");
-            assert_eq!(stderr.lines().count(), 1, "{stderr}");
-            assert_eq!(output.status.code(), Some(2));
+        let by_flag = misused(&["--tls-ca", &path], &[("SERVER_URL", &url)]);
+        let by_variable = misused(&[], &[("SERVER_URL", &url), ("TLS_CA", &path)]);
+        for told in [by_flag, by_variable] {
+            let start = format!("TLS_CA (--tls-ca) is {path:?}, but {allowed}; {fault}");
+            assert!(told.starts_with(&start), "{told}");
         }
         assert!(!server.is_called(Duration::ZERO));
     }
-    let output = command(&[("TLS_CA", "/")]).output().unwrap();
-    assert_eq!(
-        String::from_utf8(output.stderr).unwrap(),
-        "error: TLS_CA (--tls-ca) is \"/\", but allowed is a file with the certificate of an authority, or of several, in PEM; that file cannot be read: Is a directory (os error 21)\n"
-    );
-    assert_eq!(output.status.code(), Some(2));
+    let fault = "that file cannot be read: Is a directory (os error 21)";
+    let told = misused(&[], &[("TLS_CA", "/")]);
+    assert_eq!(told, format!("TLS_CA (--tls-ca) is \"/\", but {allowed}; {fault}"));
 }
 
 #[test]

@@ -1,46 +1,37 @@
 //! websocat as the server, which knows nothing of this project's message.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use crate::client::{Lines, command};
+use crate::client::{KillOnDrop, Lines, command, wait_until_listening};
 use crate::fake::Port;
 use crate::websocat::websocat;
 
 /// A websocat that listens; it is killed when dropped.
-struct Websocat {
-    child: Child,
-    url: String,
+pub(crate) struct Websocat {
+    process: KillOnDrop,
+    pub(crate) url: String,
     _port: Port,
 }
 
 impl Websocat {
-    fn start(args: impl FnOnce(&str) -> Vec<String>) -> Self {
+    /// websocat with these arguments, in which `ADDRESS` stands for where it has to listen.
+    pub(crate) fn start(args: &[&str]) -> Self {
         let port = Port::reserve();
         let address = port.address().to_string();
         let mut command = Command::new(websocat());
-        // A standard input that stays open, and with it the server.
-        command.args(args(&address)).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("websocat is there; .ci/setup installs it");
-        let begun = std::time::Instant::now();
-        while std::net::TcpStream::connect(port.address()).is_err() {
-            assert!(begun.elapsed() < crate::DEADLINE, "websocat does not listen");
-            assert!(child.try_wait().unwrap().is_none(), "websocat has ended");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        Self { child, url: port.url(), _port: port }
+        // websocat ends with its stdin, so that stays open.
+        command.args(args.iter().map(|arg| arg.replace("ADDRESS", &address)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let child = command.spawn().expect("websocat is there; .ci/setup installs it");
+        let mut process = KillOnDrop(child);
+        wait_until_listening(&mut process, port.address());
+        Self { process, url: port.url(), _port: port }
     }
 
     /// Three pings with these options.
     fn pinged(&self, options: &[&str]) -> Output {
         let args = [&[self.url.as_str(), "-c", "3", "-i", "0.05"], options].concat();
         command(&[("CLIENT_NAME", "Client-100")]).args(args).output().unwrap()
-    }
-}
-
-impl Drop for Websocat {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -55,9 +46,7 @@ fn assert_three_answers(output: &Output) {
 #[test]
 #[ignore = "needs websocat"]
 fn a_websocat_that_returns_what_it_gets_is_told_and_measured() {
-    let server = Websocat::start(|address| {
-        vec!["--text".into(), "--exit-on-eof".into(), format!("ws-l:{address}"), "mirror:".into()]
-    });
+    let server = Websocat::start(&["--text", "--exit-on-eof", "ws-l:ADDRESS", "mirror:"]);
     let output = server.pinged(&[]);
     assert_three_answers(&output);
     let warning = String::from_utf8_lossy(&output.stderr);
@@ -70,8 +59,8 @@ fn a_websocat_that_returns_what_it_gets_is_told_and_measured() {
 #[test]
 #[ignore = "needs websocat"]
 fn a_websocat_that_prints_what_it_gets_is_told_and_measured() {
-    let mut server = Websocat::start(|address| vec!["-s".into(), address.into()]);
-    let printed = Lines::of("stdout", server.child.stdout.take().unwrap());
+    let mut server = Websocat::start(&["-s", "ADDRESS"]);
+    let printed = Lines::of("stdout", server.process.0.stdout.take().unwrap());
     let output = server.pinged(&["-W", "0.5"]);
     assert_three_answers(&output);
     let warning = String::from_utf8_lossy(&output.stderr);

@@ -18,10 +18,10 @@ pub(crate) enum Policy {
     First,
     /// By the address that the client comes from.
     Address,
-    /// By a cookie that the balancer sets, `SRV=NUMBER`; others in turn.
+    /// By a cookie that the balancer sets, `SRV=NUMBER`; clients without the cookie in turn.
     Cookie,
-    /// By the cookie `sid`, which the balancer sets to another value for each client, as an
-    /// application would; others go to the first.
+    /// By a hash of the cookie `sid`, which the balancer sets to another value for each client, as an
+    /// application would; clients without the cookie go to the first server.
     HashedCookie,
 }
 
@@ -82,7 +82,7 @@ impl Balancer {
                 if shared.is_over.load(Ordering::Relaxed) {
                     return;
                 }
-                // A client that is gone is none.
+                // A client that has left already is not served.
                 thread::spawn(move || shared.serve(stream?));
             }
         });
@@ -116,7 +116,7 @@ impl Shared {
         let head = read_head(&mut client)?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let first = self.choose(turn, client.peer_addr()?.ip(), &head);
-        // The next one takes the place of a server that is away.
+        // A server that is away is replaced by the next one.
         let tries = (0..self.servers.len()).map(|further| (first + further) % self.servers.len());
         let mut reached = tries
             .filter_map(|number| Some((number, TcpStream::connect(self.servers[number]).ok()?)));

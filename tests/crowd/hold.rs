@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::balancer::{Balancer, Policy};
 use crate::network::{Cut, Network};
 use crate::probe::{Outcome, Probe};
-use crate::programs;
 use crate::support::TestServer;
+use crate::{programs, two_servers};
 
 /// Two servers behind a balancer, and a probe that holds connections to both.
 struct Scene {
@@ -26,8 +26,7 @@ const CONNECTIONS: u64 = 40;
 
 impl Scene {
     fn begin(args: &[&str]) -> Self {
-        let servers = [TestServer::start(), TestServer::start()];
-        let addresses = [servers[0].address(), servers[1].address()];
+        let (servers, addresses) = two_servers();
         let balancer = Balancer::start(Policy::InTurn, &addresses);
         let url = balancer.url("/probe");
         let number = CONNECTIONS.to_string();
@@ -37,7 +36,7 @@ impl Scene {
     }
 }
 
-/// Fails unless this is what happened, to the connections of one of two servers.
+/// Fails unless the connections to one of the two servers were lost, and ended as in `seen`.
 #[track_caller]
 fn assert_half_lost(outcome: &Outcome, seen: &str) {
     let lost = outcome.verdict()["lost"].as_u64().unwrap();
@@ -57,7 +56,7 @@ fn assert_half_lost(outcome: &Outcome, seen: &str) {
         assert_eq!(&outage["before"], before);
         assert!(outage["after"].is_string() && outage["after"] != *before, "{outage}");
     }
-    // Each connection has its first reply, and those that were lost another one.
+    // An object tells of each connection, and of each that took the place of a lost one.
     assert_eq!(outcome.of_type("connection").len() as u64, CONNECTIONS + lost);
     let (worst, median) = (seconds(outcome, "worst_gap"), seconds(outcome, "median_gap"));
     assert!(0.0 < median && median <= worst && worst < 60.0, "{}", outcome.verdict());
@@ -175,7 +174,7 @@ fn one_server_after_the_other_is_a_rolling_update() {
         replaced.push(restarted(server, address));
         scene.probe.until("they are gone", |object| object["held"].as_u64() < Some(CONNECTIONS));
         scene.probe.holds(CONNECTIONS);
-        // Of the next server, others are to be lost at another instant.
+        // The connections to the next server are to be lost at another instant.
         thread::sleep(Duration::from_secs(2));
     }
     let outcome = scene.probe.interrupt();
@@ -184,7 +183,7 @@ fn one_server_after_the_other_is_a_rolling_update() {
     outcome.assert_says(&["one server after the other", "None of these answers a new connection"]);
 }
 
-/// Another server at the same address.
+/// A new server at the address of one that is gone.
 fn restarted(server: &TestServer, address: SocketAddr) -> TestServer {
     server.again().env("LISTEN", address.to_string()).start()
 }
@@ -199,7 +198,7 @@ fn a_server_that_is_not_there_is_told_at_once() {
 }
 
 #[test]
-fn it_can_be_stopped_before_anything_came() {
+fn a_probe_can_be_stopped_before_any_answer_came() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     for (mode, said) in [("hold", "it ended before "), ("spread", "stopped before ")] {
@@ -224,7 +223,7 @@ fn servers_of_any_kind_are_pinged_with_ping_frames() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_it() {
+fn a_reader_of_stdout_that_leaves_ends_the_probe() {
     let server = TestServer::start();
     let mut command = Command::new(programs::folder().join("client"));
     command.args(["hold", &format!("ws://{}/probe", server.address()), "-n", "10", "--json"]);
@@ -249,8 +248,8 @@ fn a_full_server_refuses_some() {
     outcome.assert_says(&["10 of 30 connections could never be made", "the server answered 503"]);
 }
 
-/// The share of a core that a probe takes with 500 connections. The goal is 5% for the program
-/// as it is released; the one of the tests is slower.
+/// The bound is on the share of a core that a probe takes: 15% for the debug build, with 5% as the
+/// goal for a release build.
 #[test]
 fn five_hundred_connections_are_cheap() {
     let server = TestServer::start();

@@ -25,3 +25,14 @@ mod hold;
 mod middles;
 mod probe;
 mod spread;
+
+use std::net::SocketAddr;
+
+use support::TestServer;
+
+/// Two servers, and where they listen.
+fn two_servers() -> ([TestServer; 2], [SocketAddr; 2]) {
+    let servers = [TestServer::start(), TestServer::start()];
+    let addresses = servers.each_ref().map(TestServer::address);
+    (servers, addresses)
+}

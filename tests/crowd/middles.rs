@@ -1,18 +1,10 @@
-//! The probes behind nginx, HAProxy and Caddy.
-
-use std::net::SocketAddr;
+//! The probes behind nginx, HAProxy, Apache and Caddy.
 
 use serde_json::Value;
 
 use crate::middle::{Kind, Middle};
 use crate::probe::{Outcome, Probe};
-use crate::support::TestServer;
-
-fn two() -> ([TestServer; 2], [SocketAddr; 2]) {
-    let servers = [TestServer::start(), TestServer::start()];
-    let addresses = [servers[0].address(), servers[1].address()];
-    (servers, addresses)
-}
+use crate::two_servers;
 
 fn spread(middle: &Middle) -> Outcome {
     Probe::run(&["spread", &format!("{}/probe", middle.url()), "-n", "100"])
@@ -22,7 +14,7 @@ fn spread(middle: &Middle) -> Outcome {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn all_spread_connections_evenly_as_they_come() {
     for kind in Kind::ALL {
-        let (_servers, addresses) = two();
+        let (_servers, addresses) = two_servers();
         let outcome = spread(&kind.to(&addresses).start());
         assert_eq!(outcome.status, Some(0), "{kind:?}: {}", outcome.text());
         outcome.assert(&[("pattern", "even".into()), ("sticky", Value::Null)]);
@@ -32,7 +24,7 @@ fn all_spread_connections_evenly_as_they_come() {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn balancers_that_go_by_the_address_are_found() {
-    let (_servers, addresses) = two();
+    let (_servers, addresses) = two_servers();
     for middle in [
         Kind::Nginx.to(&addresses).edit("upstream backends {", "upstream backends {\nip_hash;"),
         Kind::Haproxy.to(&addresses).edit("balance roundrobin", "balance source"),
@@ -47,7 +39,7 @@ fn balancers_that_go_by_the_address_are_found() {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn balancers_that_go_by_a_cookie_are_found() {
-    let (_servers, addresses) = two();
+    let (_servers, addresses) = two_servers();
     let [first, second] = addresses;
     let haproxy = Kind::Haproxy
         .to(&addresses)
@@ -58,13 +50,13 @@ fn balancers_that_go_by_a_cookie_are_found() {
     for (middle, pattern) in [(haproxy, Some("even")), (caddy, None)] {
         let outcome = spread(&middle.clone().start());
         outcome.assert(&[("sticky", "cookie".into())]);
-        // Caddy chooses at random, of which one in a hundred is told to be skewed.
+        // Caddy chooses at random; one run in a hundred then looks skewed.
         if let Some(pattern) = pattern {
             outcome.assert(&[("pattern", pattern.into())]);
         }
     }
-    // A cookie that the application sets, here in its place, for each request another one. Without
-    // it, nginx takes the servers in turn.
+    // nginx goes by a cookie of the application. Here nginx itself sets that cookie, another one for
+    // each request; without the cookie, nginx takes the servers in turn.
     let nginx = Kind::Nginx
         .to(&addresses)
         .edit("upstream backends {", "upstream backends {\nhash $cookie_sid;")
@@ -77,7 +69,7 @@ fn balancers_that_go_by_a_cookie_are_found() {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn weights_and_least_connections_show_their_way() {
-    let (_servers, addresses) = two();
+    let (_servers, addresses) = two_servers();
     let [first, _] = addresses;
     let weighted = Kind::Nginx
         .to(&addresses)
@@ -94,7 +86,7 @@ fn weights_and_least_connections_show_their_way() {
 
 /// What a reload does to forty connections to two servers.
 fn reload(kind: Kind, grace: &str) -> Outcome {
-    let (_servers, addresses) = two();
+    let (_servers, addresses) = two_servers();
     let mut middle = kind.to(&addresses).global(grace).start();
     let url = format!("{}/probe", middle.url());
     let probe = Probe::start(&["hold", &url, "-n", "40", "--until-quiet", "3s"]);
@@ -120,7 +112,8 @@ fn a_reload_is_told_from_a_restart_of_the_servers() {
             ("not_back", 0.into()),
             ("even_after", true.into()),
         ]);
-        // To servers, Caddy sends a Close frame that is not masked. Their protest may come first.
+        // Caddy sends a Close frame to both sides, without a mask to the server. The server's answer
+        // to that, 1002, may reach the client first.
         let seen = [seen, "close-1002"].map(|seen| outcome.verdict()["seen"][seen].as_u64());
         assert_eq!(seen.iter().flatten().sum::<u64>(), 40, "{kind:?}: {}", outcome.verdict());
         assert!(seen[0] > Some(10), "{kind:?}: {}", outcome.verdict());
@@ -135,7 +128,7 @@ fn a_reload_is_told_from_a_restart_of_the_servers() {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_reload_that_keeps_connections_loses_none() {
-    let (_servers, addresses) = two();
+    let (_servers, addresses) = two_servers();
     let mut middle = Kind::Nginx.to(&addresses).start();
     let url = format!("{}/probe", middle.url());
     let probe = Probe::start(&["hold", &url, "-n", "40", "--for", "6s"]);
@@ -149,7 +142,7 @@ fn a_reload_that_keeps_connections_loses_none() {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_middle_that_freezes_is_silence() {
-    let (_servers, addresses) = two();
+    let (_servers, addresses) = two_servers();
     let middle = Kind::Nginx.to(&addresses).start();
     let url = format!("{}/probe", middle.url());
     let probe = Probe::start(&["hold", &url, "-n", "20", "--pong-timeout", "2"]);

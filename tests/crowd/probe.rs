@@ -44,14 +44,14 @@ impl Probe {
         Self::start_by(&[], args)
     }
 
-    /// The same, while no other probe runs.
+    /// Starts `client ARGS --json` while no other probe runs.
     pub(crate) fn start_alone(args: &[&str]) -> Self {
         let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
         let turn = Turn::Alone { _guard: guard };
         Self { process: spawn(&[], args), patience: LONG_PATIENCE, _turn: turn }
     }
 
-    /// Starts a probe by another command.
+    /// Starts a probe with a wrapper before its command, such as `ip netns exec NAME`.
     pub(crate) fn start_by(wrapper: &[&str], args: &[&str]) -> Self {
         let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
         let turn = Turn::Shared { _guard: guard };
@@ -75,26 +75,28 @@ impl Probe {
     /// Waits until an object is as it should be.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) {
-        let begun = Instant::now();
-        while !self.objects().iter().any(&is_so) {
-            let objects = self.objects();
-            let last = &objects[objects.len().saturating_sub(5)..];
-            assert!(begun.elapsed() < self.patience, "{what}: {last:?}");
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.wait_for(what, |objects| objects.iter().any(&is_so));
     }
 
-    /// Waits until so many connections are held, for the last sample.
+    /// Waits until so many connections are held, according to the last sample.
     #[track_caller]
     pub(crate) fn holds(&self, number: u64) {
+        self.wait_for(&format!("{number} are held"), |objects| {
+            let last = objects.iter().rfind(|object| object["type"] == "sample");
+            last.is_some_and(|sample| sample["held"] == number && sample["waiting"] == 0)
+        });
+    }
+
+    #[track_caller]
+    fn wait_for(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) {
         let begun = Instant::now();
         loop {
             let objects = self.objects();
-            let last = objects.iter().rev().find(|object| object["type"] == "sample");
-            if last.is_some_and(|sample| sample["held"] == number && sample["waiting"] == 0) {
+            if is_so(&objects) {
                 return;
             }
-            assert!(begun.elapsed() < self.patience, "{number} held: {last:?}");
+            let last = &objects[objects.len().saturating_sub(5)..];
+            assert!(begun.elapsed() < self.patience, "{what}: {last:?}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -104,21 +106,17 @@ impl Probe {
         self.process.cpu()
     }
 
-    /// Stops it as Ctrl-C does.
+    /// Stops the probe as Ctrl-C does.
     #[track_caller]
     pub(crate) fn interrupt(self) -> Outcome {
         self.process.signal(Signal::INT);
         self.wait()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the probe ends by itself.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Outcome {
-        let begun = Instant::now();
-        while !self.objects().last().is_some_and(|object| object["type"] == "verdict") {
-            assert!(begun.elapsed() < self.patience, "no verdict: {:?}", self.objects().last());
-            thread::sleep(Duration::from_millis(20));
-        }
+        self.until("there is a verdict", |object| object["type"] == "verdict");
         let status = self.process.wait().code();
         Outcome { status, objects: self.objects() }
     }
@@ -148,9 +146,9 @@ impl Outcome {
     /// Fails unless the text has these parts.
     #[track_caller]
     pub(crate) fn assert_says(&self, parts: &[&str]) {
-        parts
-            .iter()
-            .for_each(|part| assert!(self.text().contains(part), "{part:?}: {}", self.text()));
+        for part in parts {
+            assert!(self.text().contains(part), "{part:?}: {}", self.text());
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! More of everything: clients and servers by the dozen.
+//! `docker compose up --scale`: many clients, and more than one server.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::project::{Project, docker, eventually, inspect, logs, wait_for};
+use super::project::{Project, bash_in_volume, docker, eventually, inspect, logs, wait_for};
 
 /// A compose file in which `client01` has no name of its own and pings faster.
 const NAMELESS: &str = "services:
@@ -75,7 +75,7 @@ fn three_servers_lose_no_acknowledged_ping_even_if_one_is_killed() {
         wait_for(client, "Pong!", 5);
     }
 
-    // Kill the busiest one: its clients have to find another, or it again.
+    // Kill the busiest one: its clients have to find another server, or the same one again.
     let lines = |server: &String| logs(server).0.lines().count();
     let busiest = servers.iter().max_by_key(|server| lines(server)).unwrap();
     docker(&["kill", "--signal", "KILL", busiest]);
@@ -96,21 +96,8 @@ fn three_servers_lose_no_acknowledged_ping_even_if_one_is_killed() {
         let acknowledged = logs(client).0.matches("Received from server: Pong!").count();
         let recorded = recorded.get(&name).copied().unwrap_or(0);
         assert!(acknowledged >= 10, "{name}: {acknowledged}");
-        assert!(
-            recorded >= acknowledged,
-            "{name}: {recorded} recorded, {acknowledged} acknowledged"
-        );
+        assert!(recorded >= acknowledged, "{name}: {recorded} recorded, {acknowledged} told");
     }
-    let files = docker(&[
-        "run",
-        "--rm",
-        "-v",
-        "websockets_logs:/app",
-        "--entrypoint",
-        "bash",
-        "websockets-server",
-        "-c",
-        "ls",
-    ]);
+    let files = bash_in_volume("websockets_logs", "ls");
     assert_eq!(files.lines().count(), 3, "{files}");
 }

@@ -1,5 +1,7 @@
 //! The images: small, without a root user, with what their users need.
 
+use std::process::Command;
+
 use super::project::{Project, bash, docker, inspect, logs, wait_for};
 
 #[test]
@@ -8,7 +10,7 @@ fn the_images_are_small_and_run_as_nobody() {
     let _project = Project::new();
     for (image, most, user) in [
         ("websockets-server", 10_000_000, "10001:10001"),
-        // Another one than the server's: its private keys are none of the client's business.
+        // Not the server's user, so that the client cannot read its private keys.
         ("websockets-client", 5_000_000, "10002:10002"),
     ] {
         let size: u64 = inspect(image, ".Size").parse().unwrap();
@@ -28,10 +30,9 @@ fn the_images_are_small_and_run_as_nobody() {
 fn a_server_without_compose_honours_its_environment() {
     let _project = Project::new();
     let name = "websockets-test-alone";
-    let run = ["run", "-d", "--rm", "--name", name, "--read-only", "--cap-drop", "ALL"];
-    let settings = ["-e", "TZ=Asia/Tokyo", "-e", "LOG_SYNC=always", "websockets-server"];
-    docker(&[&run[..], &settings].concat());
-    let _guard = Removed(name);
+    let settings = ["-e", "TZ=Asia/Tokyo", "-e", "LOG_SYNC=always"];
+    let limits = ["--read-only", "--cap-drop", "ALL"];
+    let _container = Container::start(name, &[&limits[..], &settings].concat());
     wait_for(name, "LOG_SYNC always", 1);
     assert_eq!(bash(name, "id -u; pwd; cat /proc/1/comm"), "10001\n/app\nserver\n");
 
@@ -49,8 +50,7 @@ fn a_server_without_compose_honours_its_environment() {
 fn the_server_reads_every_time_zone_of_its_image() {
     let _project = Project::new();
     let name = "websockets-test-zones";
-    docker(&["run", "-d", "--rm", "--name", name, "websockets-server"]);
-    let _guard = Removed(name);
+    let _container = Container::start(name, &[]);
     let each = "cd /usr/share/zoneinfo && find * -type f | while read -r zone; do \
         TZ=$zone server completions bash >/dev/null 2>&1 && echo right || echo $zone; done | \
         sort | uniq -c";
@@ -66,8 +66,7 @@ fn the_server_reads_every_time_zone_of_its_image() {
 fn a_shell_in_the_container_completes_the_options_and_leaves_no_history() {
     let _project = Project::new();
     let name = "websockets-test-shell";
-    docker(&["run", "-d", "--rm", "--name", name, "websockets-server"]);
-    let _guard = Removed(name);
+    let _container = Container::start(name, &[]);
     // Interactive, as `docker exec -it NAME bash` is.
     let commands = "complete -p server; echo \"history: ${HISTFILE-none}\"";
     let told = docker(&["exec", name, "bash", "-ic", commands]);
@@ -80,27 +79,32 @@ fn a_shell_in_the_container_completes_the_options_and_leaves_no_history() {
 fn a_wrong_setting_ends_the_container_with_status_2() {
     let _project = Project::new();
     let run = |image: &str, setting: &str| {
-        let output = std::process::Command::new("docker")
-            .args(["run", "--rm", "-e", setting, image])
-            .output()
-            .unwrap();
+        let args = ["run", "--rm", "-e", setting, image];
+        let output = Command::new("docker").args(args).output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (image, name) in [("websockets-server", "LOG_SYNC"), ("websockets-client", "LAG_TIME")] {
         let (status, told) = run(image, &format!("{name}=often"));
         assert_eq!(status, Some(2), "{told}");
-        assert!(
-            told.starts_with(&format!("error: {name} (")) && told.lines().count() == 1,
-            "{told}"
-        );
+        assert!(told.starts_with(&format!("error: {name} (")), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
     }
 }
 
-/// A container that is removed when this is dropped.
-struct Removed(&'static str);
+/// A container of the server's image. It is removed when dropped.
+struct Container(&'static str);
 
-impl Drop for Removed {
+impl Container {
+    #[track_caller]
+    fn start(name: &'static str, options: &[&str]) -> Self {
+        let run = ["run", "-d", "--rm", "--name", name];
+        docker(&[&run[..], options, &["websockets-server"]].concat());
+        Self(name)
+    }
+}
+
+impl Drop for Container {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("docker").args(["rm", "-f", "-v", self.0]).output();
+        let _ = Command::new("docker").args(["rm", "-f", "-v", self.0]).output();
     }
 }

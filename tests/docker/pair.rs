@@ -45,10 +45,8 @@ fn three_clients_ping_one_server() {
     assert!(file.starts_with(&shown) && shown.ends_with('\n'), "{file}\n---\n{shown}");
 
     let published = docker(&["port", SERVER]);
-    assert!(
-        published.lines().count() == 1 && published.starts_with("8765/tcp -> 127.0.0.1:"),
-        "for this machine alone: {published}"
-    );
+    assert_eq!(published.lines().count(), 1, "{published}");
+    assert!(published.starts_with("8765/tcp -> 127.0.0.1:"), "{published}");
     assert_eq!(inspect(SERVER, ".State.Health.Status"), "healthy");
 
     let took = project.stop();

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 /// How long a test waits for what has to happen, before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Time between two looks at what an engine tells.
+/// Pause between two questions to the engine.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the compose file takes from the shell.
+/// The variables that the compose file reads.
 const VARIABLES: [&str; 19] = [
     "ALLOWED_ORIGINS",
     "BIND",
@@ -148,9 +148,8 @@ impl Project {
     /// All lines of all logs in the volume, once the servers have stopped.
     #[track_caller]
     pub(crate) fn log_lines(&self) -> Vec<String> {
-        let read = ["run", "--rm", "-v", "websockets_logs:/app", "--entrypoint", "bash"];
-        let read = [&read[..], &["websockets-server", "-c", "cat server_logs*.txt"]].concat();
-        docker(&read).lines().map(Into::into).collect()
+        let log = bash_in_volume("websockets_logs", "cat server_logs*.txt");
+        log.lines().map(Into::into).collect()
     }
 }
 
@@ -180,12 +179,12 @@ pub(crate) fn free_ports() -> [u16; 2] {
     [any(), any()].map(|listener| listener.local_addr().expect("its port").port())
 }
 
-/// Volumes without a name, of containers that may go before their project does; removed when
+/// Anonymous volumes of containers that may go before their project does. They are removed when
 /// dropped, which has to be after the project.
 #[derive(Default)]
-pub(crate) struct Nameless(Vec<String>);
+pub(crate) struct AnonymousVolumes(Vec<String>);
 
-impl Nameless {
+impl AnonymousVolumes {
     /// Notes the volumes of containers.
     #[track_caller]
     pub(crate) fn of(&mut self, containers: &[String]) {
@@ -195,7 +194,7 @@ impl Nameless {
     }
 }
 
-impl Drop for Nameless {
+impl Drop for AnonymousVolumes {
     fn drop(&mut self) {
         // Some went with their containers.
         let _ = Command::new("docker").args(["volume", "rm", "-f"]).args(&self.0).output();
@@ -219,6 +218,14 @@ pub(crate) fn logs(container: &str) -> (String, String) {
 #[track_caller]
 pub(crate) fn bash(container: &str, commands: &str) -> String {
     docker(&["exec", container, "bash", "-c", commands])
+}
+
+/// Runs commands in a new container of the server's image, in whose working directory a volume is.
+#[track_caller]
+pub(crate) fn bash_in_volume(volume: &str, commands: &str) -> String {
+    let volume = format!("{volume}:/app");
+    let run = ["run", "--rm", "-v", &volume, "--entrypoint", "bash", "websockets-server"];
+    docker(&[&run[..], &["-c", commands]].concat())
 }
 
 /// A field of `docker inspect`.

@@ -3,23 +3,31 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::python::python;
 
-use super::project::{Nameless, Project, bash, docker, inspect, logs, wait_for};
+use super::project::{AnonymousVolumes, Project, bash, docker, inspect, logs, wait_for};
 use super::visitor::{Visitor, Visitors, assert_recorded, get, wait_for_hosts};
 
 const BACKEND: &str = "ws-backend";
 
-/// The same nginx, with less patience than an idle client needs: below the two pings that the
-/// server sends in 40 s.
+/// nginx with another configuration: timeouts of 22 s, longer than the 20 s between two pings of the
+/// server, and shorter than the 40 s that the test lets a connection be idle.
 const IMPATIENT: &str = "services:
   nginx:
     volumes: ['./nginx.conf:/etc/nginx/nginx.conf:ro']
 ";
+
+/// Starts nginx and its servers; returns where nginx listens.
+#[track_caller]
+fn start(project: &Project) -> SocketAddr {
+    project.compose(&["up", "-d", "nginx", BACKEND]);
+    project.address("nginx", 8080)
+}
 
 fn scale(project: &Project, replicas: usize) {
     let replicas = format!("{BACKEND}={replicas}");
@@ -34,13 +42,12 @@ fn names(project: &Project) -> BTreeSet<String> {
 #[test]
 #[ignore = "needs Docker"]
 fn new_connections_spread_over_the_replicas_that_there_are_and_the_others_stay() {
-    let mut volumes = Nameless::default();
+    let mut volumes = AnonymousVolumes::default();
     let project = Project::scaled(&[]);
-    project.compose(&["up", "-d", "nginx", BACKEND]);
-    let nginx = project.address("nginx", 8080);
+    let nginx = start(&project);
     assert_eq!(wait_for_hosts(nginx, 3), names(&project));
 
-    // Two at once, since the replica with the fewest is taken: one of them is on the first one.
+    // nginx takes the replica with the fewest connections, so two of the six are on each one.
     let first = inspect(&project.containers(BACKEND)[0], ".Config.Hostname");
     let mut held: Vec<_> = (0..6).map(|_| Visitor::connect(nginx, "/ws").unwrap()).collect();
     scale(&project, 5);
@@ -59,8 +66,7 @@ fn new_connections_spread_over_the_replicas_that_there_are_and_the_others_stay()
 #[ignore = "needs Docker"]
 fn every_path_works_through_nginx_and_the_events_tell_the_client() {
     let project = Project::scaled(&[]).with_env("LOG_MESSAGES", "on");
-    project.compose(&["up", "-d", "nginx", BACKEND]);
-    let nginx = project.address("nginx", 8080);
+    let nginx = start(&project);
     let ask = |path: &str, text: &str| Visitor::connect(nginx, path).unwrap().ask(text).unwrap();
     assert_eq!(ask("/", "{\"client_name\": \"me\", \"message\": \"Ping!\"}"), "Pong!");
     assert_eq!(ask("/echo", "hi"), "[RE]: hi");
@@ -85,7 +91,7 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
         inspect("websockets-nginx-1", ".NetworkSettings.Networks.websockets_default.IPAddress");
     for (_, rest) in peers {
         let (peer, _) = rest.split_once(' ').unwrap_or((rest, ""));
-        assert!(peer.parse::<std::net::IpAddr>().is_ok() && peer != proxy, "{peer}");
+        assert!(peer.parse::<IpAddr>().is_ok() && peer != proxy, "{peer}");
     }
     // A line a request, but none for those that look after the servers.
     let (requests, errors) = logs("websockets-nginx-1");
@@ -101,8 +107,7 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
 #[ignore = "needs Docker"]
 fn replicas_killed_and_cut_off_and_nginx_restarted_lose_no_acknowledged_ping() {
     let project = Project::scaled(&[]);
-    project.compose(&["up", "-d", "nginx", BACKEND]);
-    let nginx = project.address("nginx", 8080);
+    let nginx = start(&project);
     wait_for_hosts(nginx, 3);
     let [killed, cut_off, _] = &project.containers(BACKEND)[..] else { panic!("three") };
     let visitors = Visitors::start(nginx, 9);
@@ -146,8 +151,7 @@ fn an_idle_connection_outlives_the_timeouts_of_nginx() {
     fs::write(&file, IMPATIENT.replace("./nginx.conf", &conf.display().to_string())).unwrap();
 
     let project = Project::scaled(&[&file]);
-    project.compose(&["up", "-d", "nginx", BACKEND]);
-    let nginx = project.address("nginx", 8080);
+    let nginx = start(&project);
     let mut visitor = Visitor::connect(nginx, "/ws").unwrap();
     let host = visitor.host().unwrap();
     visitor.wait_for_protocol_pings(2);

@@ -6,7 +6,7 @@ use std::sync::MutexGuard;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::project::{Project, alone, docker, eventually, free_ports, logs};
+use super::project::{Project, alone, bash_in_volume, docker, eventually, free_ports, logs};
 use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
 
 const BACKEND: &str = "websockets_ws-backend";
@@ -34,7 +34,7 @@ impl Stack {
         let alone = alone();
         let state = docker(&["info", "--format", "{{.Swarm.LocalNodeState}}"]);
         assert_eq!(state.trim(), "inactive", "this machine is in a Swarm: docker swarm leave");
-        assert_eq!(logs_volumes(), "", "the logs of another stack are there: docker volume rm");
+        assert_eq!(log_volumes(), "", "the logs of another stack are there: docker volume rm");
         let [plain, secure] = free_ports();
         let stack = Self { nginx: ([127, 0, 0, 1], plain).into(), _alone: alone };
         docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
@@ -63,13 +63,8 @@ impl Stack {
     /// The lines in all logs of all replicas.
     #[track_caller]
     fn log_lines(&self) -> String {
-        let volumes = logs_volumes();
-        let read = |volume: &str| {
-            let volume = format!("{volume}:/app");
-            let bash = ["run", "--rm", "-v", &volume, "--entrypoint", "bash", "websockets-server"];
-            docker(&[&bash[..], &["-c", "cat server_logs*.txt"]].concat())
-        };
-        volumes.lines().map(read).collect()
+        let read = |volume: &str| bash_in_volume(volume, "cat server_logs*.txt");
+        log_volumes().lines().map(read).collect()
     }
 }
 
@@ -82,15 +77,15 @@ impl Drop for Stack {
         }
         quiet(&["swarm", "leave", "--force"]);
         let of_stack = "label=com.docker.stack.namespace=websockets";
-        let containers = quiet(&["ps", "-aq", "--filter", of_stack]);
-        let mut remove = vec!["rm", "-f", "-v"];
-        remove.extend(containers.split_whitespace());
-        quiet(&remove);
-        let volumes = quiet(&["volume", "ls", "-q", "--filter", of_stack]);
-        let mut remove = vec!["volume", "rm"];
-        remove.extend(volumes.split_whitespace());
-        quiet(&remove);
-        // The engine removes them some time after it has left the Swarm.
+        for (list, remove) in [
+            (&["ps", "-aq"][..], &["rm", "-f", "-v"][..]),
+            (&["volume", "ls", "-q"], &["volume", "rm"]),
+        ] {
+            let found = quiet(&[list, &["--filter", of_stack]].concat());
+            let found: Vec<_> = found.split_whitespace().collect();
+            quiet(&[remove, &found].concat());
+        }
+        // The engine removes the networks some time after it has left the Swarm.
         let end = Instant::now() + Duration::from_secs(60);
         while !quiet(&["network", "ls", "-q", "--filter", of_stack]).is_empty()
             && Instant::now() < end
@@ -106,7 +101,7 @@ fn quiet(args: &[&str]) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
-fn logs_volumes() -> String {
+fn log_volumes() -> String {
     docker(&["volume", "ls", "-q", "--filter", "name=websockets-logs-"])
 }
 
@@ -155,7 +150,7 @@ fn a_stack_spreads_connections_and_scales() {
         assert_eq!(visitor.host().unwrap(), host);
     }
     // The logs of those that went are still there.
-    assert_eq!(logs_volumes().lines().count(), 5);
+    assert_eq!(log_volumes().lines().count(), 5);
 }
 
 #[test]

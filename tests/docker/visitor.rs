@@ -1,4 +1,4 @@
-//! Clients on this machine, of what nginx serves at a published port.
+//! Clients on this machine, which connect to a published port.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Read, Write};

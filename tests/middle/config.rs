@@ -1,4 +1,4 @@
-//! The configurations. An edit of a test refers to what stands here.
+//! The configurations. `Builder::edit` of a test replaces text that stands here.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ fn servers(builder: &Builder, line: impl Fn(usize, &SocketAddr) -> String) -> St
 fn nginx(builder: &Builder, address: SocketAddr) -> String {
     let servers = servers(builder, |_, server| format!("        server {server};"));
     let (idle, global, route) = (builder.idle, builder.global.join("\n"), builder.route.join("\n"));
-    // The workers of a master that is root become nobody, who may not enter the folder.
+    // Started by root, the workers would run as nobody, who may not enter the folder.
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     format!(
         r#"daemon off;

@@ -1,5 +1,5 @@
-//! The programs that people put between client and server: nginx, HAProxy, Apache and Caddy, as
-//! Debian packs them. `.ci/setup` installs them.
+//! Middles, which is short for what stands between client and server: the reverse proxies nginx,
+//! HAProxy, Apache and Caddy, as Debian packs them. `.ci/setup` installs them.
 //!
 //! ```ignore
 //! let middle = Kind::Nginx.to(&[server]).idle(2).start();
@@ -24,7 +24,7 @@ use tokio::net::TcpSocket;
 /// How long a middle may take for a start, a reload or its end, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program that stands in the middle.
+/// A program that passes connections on to servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// The command that runs it in the foreground.
+    /// The command that runs the program in the foreground.
     fn command(self, folder: &Path) -> Command {
         let (program, args): (_, &[&str]) = match self {
             Self::Nginx => ("/usr/sbin/nginx", &["-e", "stderr", "-p", ".", "-c"]),
@@ -65,8 +65,8 @@ impl Kind {
         command
     }
 
-    /// What it tells each time that a configuration is in use.
-    fn is_ready(self) -> &'static str {
+    /// What the program logs each time that a configuration is in use.
+    fn ready_message(self) -> &'static str {
         match self {
             Self::Nginx => "start worker processes",
             Self::Haproxy => "Loading success.",
@@ -75,12 +75,12 @@ impl Kind {
         }
     }
 
-    /// What it tells each time that new connections get another configuration.
-    fn has_reloaded(self) -> &'static str {
+    /// What the program logs each time that new connections get another configuration.
+    fn reloaded_message(self) -> &'static str {
         match self {
             // The former workers take connections up to then.
             Self::Nginx => "gracefully shutting down",
-            _ => self.is_ready(),
+            _ => self.ready_message(),
         }
     }
 }
@@ -123,6 +123,16 @@ impl Builder {
         self
     }
 
+    /// Does not pass `Upgrade` on.
+    pub(crate) fn without_upgrade(self) -> Self {
+        match self.kind {
+            Kind::Nginx => self.edit("proxy_set_header Upgrade $http_upgrade;", ""),
+            Kind::Haproxy => self.route("http-request del-header Upgrade"),
+            Kind::Apache => self.edit(" upgrade=websocket", ""),
+            Kind::Caddy => self.route("header_up -Upgrade"),
+        }
+    }
+
     /// The configuration of a middle that listens at this address.
     fn config(&self, address: SocketAddr) -> String {
         let config = config::write(self, address);
@@ -159,7 +169,6 @@ pub(crate) struct Middle {
 }
 
 impl Middle {
-    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -169,20 +178,20 @@ impl Middle {
         format!("ws://{}", self.address)
     }
 
-    /// What it has told so far: errors, and the log of Apache.
+    /// What the program has logged so far.
     pub(crate) fn told(&self) -> String {
         ["told", "error.log"]
             .map(|name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default())
             .concat()
     }
 
-    /// Has it read its configuration anew, as an operator does, and waits until it is in use (of
-    /// Apache, connections of the next moment may still get the former one). What becomes of the
-    /// connections that are there differs: HAProxy and Apache keep them (HAProxy up to
-    /// `hard-stop-after`), nginx too (up to `worker_shutdown_timeout`), Caddy closes them (1001).
+    /// Reloads the configuration as an operator does, and waits until it is in use (with Apache,
+    /// connections of the next moment may still get the former one). Open connections stay, with
+    /// HAProxy up to `hard-stop-after` and with nginx up to `worker_shutdown_timeout`; Caddy closes
+    /// them (1001).
     #[track_caller]
     pub(crate) fn reload(&mut self) {
-        let reloaded = self.plan.kind.has_reloaded();
+        let reloaded = self.plan.kind.reloaded_message();
         let before = self.count(reloaded);
         match self.plan.kind {
             Kind::Nginx => self.signal(Signal::HUP),
@@ -193,7 +202,7 @@ impl Middle {
         self.wait_for("it has reloaded", |middle| middle.count(reloaded) > before);
     }
 
-    /// The same, with another configuration.
+    /// Reloads another configuration.
     #[track_caller]
     pub(crate) fn reload_with(&mut self, change: impl FnOnce(Builder) -> Builder) {
         self.plan = change(self.plan.clone());
@@ -210,29 +219,29 @@ impl Middle {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Stops it as a service manager does (SIGTERM), and waits for its end.
+    /// Stops the program as a service manager does (SIGTERM), and waits for its end.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
         self.signal(Signal::TERM);
         self.wait_for("it has ended", |middle| middle.child.try_wait().unwrap().is_some());
     }
 
-    /// Starts it again, after [`Self::stop`] or [`Self::kill`].
+    /// Starts the program again, after [`Self::stop`] or [`Self::kill`].
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         self.child = spawn(self.plan.kind, self.folder.path());
         self.await_start();
     }
 
-    /// Kills it at once, with all its processes.
+    /// Kills all processes of the program at once.
     pub(crate) fn kill(&mut self) {
-        // Its process group may be gone.
+        // The process group may be gone.
         let _ = kill_process_group(self.pid(), Signal::KILL);
         let _ = self.child.wait();
     }
 
-    /// Sends a signal to its main process, once that takes it: HAProxy ignores signals for a moment
-    /// after it has told that it is loaded.
+    /// Sends a signal to the main process, once that handles it: HAProxy ignores signals for a
+    /// moment after it has logged that it is loaded.
     #[track_caller]
     fn signal(&mut self, signal: Signal) {
         self.wait_for("it takes signals", |middle| {
@@ -242,7 +251,7 @@ impl Middle {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Has all its processes stand still: connections stay open, and nothing passes.
+    /// Stops all processes of the program (SIGSTOP): connections stay open, and nothing passes.
     pub(crate) fn freeze(&self) {
         kill_process_group(self.pid(), Signal::STOP).unwrap();
     }
@@ -256,7 +265,7 @@ impl Middle {
         Pid::from_child(&self.child)
     }
 
-    /// How often it told this.
+    /// How often the program has logged this.
     fn count(&self, told: &str) -> usize {
         self.told().matches(told).count()
     }
@@ -267,7 +276,7 @@ impl Middle {
             if let Some(status) = middle.child.try_wait().unwrap() {
                 panic!("{:?} ended with {status}: {}", middle.plan.kind, middle.told());
             }
-            let is_ready = middle.count(middle.plan.kind.is_ready()) > 0;
+            let is_ready = middle.count(middle.plan.kind.ready_message()) > 0;
             is_ready && TcpStream::connect(middle.address).is_ok()
         });
     }
@@ -306,12 +315,11 @@ fn config(folder: &Path) -> PathBuf {
     folder.join("config")
 }
 
-/// Starts a middle as the leader of a process group, which ends with it. What it tells goes to the
-/// file `told`.
+/// Starts a program as the leader of a process group. Its output goes to the file `told`.
 #[track_caller]
 fn spawn(kind: Kind, folder: &Path) -> Child {
     let told = File::create(folder.join("told")).unwrap();
-    // Apache writes its own.
+    // Apache logs to a file of its own, which its next start is not to find.
     let _ = fs::remove_file(folder.join("error.log"));
     let mut command = kind.command(&fs::canonicalize(folder).unwrap());
     command.stdin(Stdio::null()).stdout(told.try_clone().unwrap()).stderr(told);

@@ -13,7 +13,7 @@ pub(crate) enum Block {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     pub(crate) text: String,
-    /// What stands below it.
+    /// The lines below the command, which it has to print.
     pub(crate) prints: Vec<String>,
 }
 

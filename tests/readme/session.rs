@@ -31,7 +31,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// What is wrong with it, if anything is.
+    /// What is wrong with the outcome of this command, if anything is.
     pub(crate) fn fault(&self, command: &Command) -> Option<String> {
         let printed: Vec<_> = self.printed.lines().collect();
         let is_right = self.status == Some(0) && is_as_expected(&command.prints, &printed);
@@ -65,7 +65,8 @@ pub(crate) fn run(blocks: &[Block]) -> Vec<(Command, Outcome)> {
     commands.into_iter().map(|command| (command, outcome(parts.next()))).collect()
 }
 
-/// The commands of a block. A program has none to compare with: it has to end with status 0.
+/// The commands of a block. A Python program is one command, which may print anything and has to end
+/// with status 0.
 fn commands(block: &Block) -> Vec<Command> {
     match block {
         Block::Console(commands) => commands.clone(),

@@ -42,8 +42,8 @@ fn executable(messages: File, name: &str) -> io::Result<Option<PathBuf>> {
 
 fn artifact(message: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let is_it = message["target"]["name"] == name;
-    message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+    let is_named = message["target"]["name"] == name;
+    message["executable"].as_str().filter(|_| is_named).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use chrono::Local;
 use procfs::{CpuInfo, Current};
 use rustix::system::uname;
 
-use crate::place::Place;
+use crate::cores::Cores;
 
-/// What a figure has to be read with.
+/// What the figures depend on.
 #[derive(Debug)]
 pub(crate) struct Machine {
     processor: String,
@@ -27,8 +27,8 @@ impl Machine {
         })
     }
 
-    pub(crate) fn describe(&self, place: &Place) -> String {
+    pub(crate) fn describe(&self, cores: &Cores) -> String {
         let Self { processor, kernel, date } = self;
-        format!("Machine: {processor}, {}, {kernel}, {date}.", place.describe())
+        format!("Machine: {processor}, {}, {kernel}, {date}.", cores.describe())
     }
 }

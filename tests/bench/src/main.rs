@@ -2,11 +2,11 @@
 //! peers that do the same job. Prints Markdown tables.
 
 mod build;
+mod cores;
 mod load;
 mod machine;
 mod measure;
 mod parts;
-mod place;
 mod process;
 mod program;
 mod roster;
@@ -23,9 +23,9 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use cores::Cores;
 use machine::Machine;
 use measure::Bench;
-use place::Place;
 use settings::{Part, Settings};
 use stop::Stop;
 
@@ -44,17 +44,17 @@ fn main() -> ExitCode {
 
 fn run(settings: &Settings) -> Result<()> {
     let stop = Stop::catch()?;
-    let place = Place::find()?;
+    let cores = Cores::find()?;
     raise_descriptor_limit()?;
     let server = roster::server(settings.server.as_deref(), &stop)?;
     let bench = Bench {
-        place,
+        cores,
         length: settings.length(),
         rounds: settings.rounds,
         stop,
         disturbance: Cell::default(),
     };
-    println!("{}\n", Machine::read()?.describe(&bench.place));
+    println!("{}\n", Machine::read()?.describe(&bench.cores));
     for part in settings.parts() {
         let report = match part {
             Part::Compare => parts::compare::run(&bench, settings, &server)?,

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
+use crate::cores::Cores;
 use crate::load::{Length, Load, Measured, Protocol, Target};
-use crate::place::Place;
 use crate::program::Program;
 use crate::roster::Recipe;
 use crate::stop::Stop;
@@ -24,7 +24,8 @@ const SETTLED: Duration = Duration::from_millis(200);
 /// Time for memory to settle.
 const SETTLING: Duration = Duration::from_secs(5);
 
-/// Percent of a core that are not worth a word: what the system counts for it is that rough.
+/// Percent of a core that other processes may take without a warning: the system counts no more
+/// precisely.
 const TOLERATED: f64 = 10.0;
 
 /// Connections, and how many pings each has in flight.
@@ -50,7 +51,7 @@ pub(crate) const SHAPES: [Shape; 3] = [
 /// Where, how long and how often is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Bench {
-    pub(crate) place: Place,
+    pub(crate) cores: Cores,
     pub(crate) length: Length,
     pub(crate) rounds: NonZeroU32,
     pub(crate) stop: Stop,
@@ -62,16 +63,16 @@ impl Bench {
     /// Starts a program, with further variables, and moves the load to its core.
     pub(crate) fn start(&self, recipe: &Recipe, variables: &[(&str, &OsStr)]) -> Result<Program> {
         self.stop.check()?;
-        self.place.take_load_core()?;
-        Program::start(recipe, variables, &self.place, &self.stop)
+        self.cores.take_load_core()?;
+        Program::start(recipe, variables, &self.cores, &self.stop)
     }
 
-    /// The same, but programs have two cores.
+    /// This benchmark, with two cores for programs.
     pub(crate) fn on_two_cores(&self) -> Self {
-        Self { place: self.place.for_two(), ..self.clone() }
+        Self { cores: self.cores.for_two(), ..self.clone() }
     }
 
-    /// What the figures of a table are, in front of it.
+    /// The line above a table, which says what its figures are.
     pub(crate) fn describe(&self, loads: &str) -> String {
         let Self { rounds, length: Length { measured, .. }, .. } = self;
         format!("Median (smallest–largest); rounds: {rounds}, of {measured:?} each. {loads}")
@@ -84,7 +85,7 @@ impl Bench {
         })
     }
 
-    /// The same with connections that are open.
+    /// Processor time of a program for a ping over connections that are open, in microseconds.
     pub(crate) fn cost_under(
         &self,
         load: &mut Load,
@@ -92,7 +93,7 @@ impl Bench {
         target: &Target,
         in_flight: u32,
     ) -> Result<f64> {
-        let read = || Ok((program.cpu()?, usage::worked(self.place.program[0])?));
+        let read = || Ok((program.cpu()?, usage::worked(self.cores.program[0])?));
         let Measured { replies, start, end } = load.run(in_flight, self.length, read)?;
         if !matches!(target.protocol, Protocol::Tcp) {
             program.check_log(replies)?;
@@ -106,7 +107,7 @@ impl Bench {
     /// A warning if the programs did not have their core for themselves.
     pub(crate) fn warning(&self) -> Option<String> {
         let percent = self.disturbance.get() * 100.0;
-        (percent > TOLERATED && !self.place.is_shared()).then(|| {
+        (percent > TOLERATED && !self.cores.is_shared()).then(|| {
             format!(
                 "Other processes took up to {percent:.0}% of the programs' core while it was measured: \
                  measure again when the machine is quiet.\n"
@@ -137,7 +138,7 @@ impl Bench {
         measured.map_err(|error| anyhow!("{error:#}; its last words: {}", program.last_words()))
     }
 
-    /// Memory of a program, when it no longer changes.
+    /// Memory of a program in bytes, once that no longer changes.
     fn settled(&self, program: &Program) -> Result<u64> {
         let deadline = Instant::now() + SETTLING;
         let mut memory = program.memory()?;

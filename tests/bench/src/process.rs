@@ -1,4 +1,4 @@
-//! A process of ours that never outlives us.
+//! Child processes that never outlive the benchmark.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use crate::place::Place;
+use crate::cores::Cores;
 use crate::stop::Stop;
 
 /// A process, killed when dropped, with those that it started.
@@ -26,9 +26,9 @@ impl Process {
         Self::of(command, Command::spawn)
     }
 
-    /// Starts it where programs belong.
-    pub(crate) fn start_at(place: &Place, command: &mut Command) -> Result<Self> {
-        Self::of(command, |command| place.at_program(|| command.spawn()))
+    /// Starts a process on the cores of the programs.
+    pub(crate) fn start_at(cores: &Cores, command: &mut Command) -> Result<Self> {
+        Self::of(command, |command| cores.at_program(|| command.spawn()))
     }
 
     fn of(
@@ -54,13 +54,13 @@ impl Process {
         self.child.id().cast_signed()
     }
 
-    /// Waits for its end, however long that takes.
+    /// Waits for the end of the process, however long that takes.
     pub(crate) fn wait(&mut self, stop: &Stop) -> Result<ExitStatus> {
         while !self.ends_within(Duration::from_secs(1), stop)? {}
         self.child.wait().context("cannot wait for a process")
     }
 
-    /// Waits for its end, but not longer than `time`.
+    /// Waits for the end of the process, for `time` at most; returns whether it has ended.
     pub(crate) fn ends_within(&self, time: Duration, stop: &Stop) -> Result<bool> {
         let deadline = Instant::now() + time;
         loop {
@@ -83,7 +83,7 @@ impl Drop for Process {
 }
 
 fn end(child: &mut Child) {
-    // It may have ended by itself.
+    // The process may have ended by itself.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.wait();
 }

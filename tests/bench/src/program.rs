@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use chrono::NaiveDateTime;
 use tempfile::TempDir;
 
+use crate::cores::Cores;
 use crate::load::{Protocol, Target};
-use crate::place::Place;
 use crate::process::Process;
 use crate::roster::Recipe;
 use crate::stop::Stop;
@@ -22,7 +22,7 @@ use crate::usage;
 /// How long a program may take until it listens.
 const START: Duration = Duration::from_secs(20);
 
-/// How often it is tried.
+/// Pause between two tries to connect.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Bytes of output read at once.
@@ -44,7 +44,7 @@ impl Program {
     pub(crate) fn start(
         recipe: &Recipe,
         variables: &[(&str, &OsStr)],
-        place: &Place,
+        cores: &Cores,
         stop: &Stop,
     ) -> Result<Self> {
         let folder = TempDir::with_prefix("bench-").context("cannot make a temporary folder")?;
@@ -57,16 +57,16 @@ impl Program {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(folder.path().join("stderr"))?);
-        let mut process = Process::start_at(place, &mut command)?;
+        let mut process = Process::start_at(cores, &mut command)?;
         if let Some(stdout) = process.child().stdout.take() {
-            drain(stdout, place.clone());
+            drain(stdout, cores.clone());
         }
         let program = Self { process, address, folder };
         program.wait_for(address, stop).with_context(|| recipe.name)?;
         Ok(program)
     }
 
-    /// Waits until it listens at an address.
+    /// Waits until the program listens at an address.
     pub(crate) fn wait_for(&self, address: SocketAddr, stop: &Stop) -> Result<()> {
         let deadline = Instant::now() + START;
         while let Err(error) = TcpStream::connect(address) {
@@ -81,7 +81,7 @@ impl Program {
         Ok(())
     }
 
-    /// Waits for a time in which it must not end.
+    /// Waits for `time`. An error if the program ends meanwhile.
     pub(crate) fn runs_for(&self, time: Duration, stop: &Stop) -> Result<()> {
         if self.process.ends_within(time, stop)? {
             bail!("it ended; its last words: {}", self.last_words());
@@ -89,19 +89,19 @@ impl Program {
         Ok(())
     }
 
-    /// Itself as the target of a load.
+    /// The program as the target of a load.
     pub(crate) fn target(&self, protocol: Protocol) -> Target {
         Target { address: self.address, protocol }
     }
 
-    /// The last line that it wrote to stderr.
+    /// The last line that the program wrote to stderr.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read(self.folder.path().join("stderr")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         text.lines().last().unwrap_or("(none)").into()
     }
 
-    /// Looks whether its log holds as many lines as it has answered pings.
+    /// An error unless the log holds a line for each of so many answered pings.
     pub(crate) fn check_log(&self, pings: u64) -> Result<()> {
         let path = self.folder.path().join("log");
         let log = File::open(&path).context("it has no log")?;
@@ -118,12 +118,12 @@ impl Program {
         Ok(())
     }
 
-    /// Processor time that it has used.
+    /// Processor time that the program has used.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         usage::cpu(self.process.pid())
     }
 
-    /// Memory that it has, in bytes.
+    /// Resident memory of the program, in bytes.
     pub(crate) fn memory(&self) -> Result<u64> {
         usage::memory(self.process.pid())
     }
@@ -142,10 +142,10 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
 }
 
 /// Reads and drops what a program prints, until it ends.
-fn drain(mut stdout: ChildStdout, place: Place) {
+fn drain(mut stdout: ChildStdout, cores: Cores) {
     thread::spawn(move || {
-        // Where it runs makes the figures better, but is not needed for them.
-        let _ = place.take_spare_core();
+        // The figures are steadier if this thread is away from the programs; they do not need it.
+        let _ = cores.take_spare_core();
         let mut buffer = vec![0; BUFFER];
         while stdout.read(&mut buffer).is_ok_and(|length| length > 0) {}
     });

@@ -1,4 +1,4 @@
-//! The programs: how each is had, and started.
+//! The programs that are measured: how each is built or found, and started.
 
 use std::env;
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ const NODE_PATH: &str = "/usr/share/nodejs";
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     pub(crate) name: &'static str,
-    /// Of what it is made of.
+    /// Of the program itself, or of the library that it is written with.
     pub(crate) version: String,
     arguments: Vec<OsString>,
     variables: Vec<(&'static str, OsString)>,

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::load::Length;
 
-/// Replies before the measurement begins are not counted.
+/// Time under load before replies are counted.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Measures what a ping costs the server, beside the floor of TCP and beside its peers.

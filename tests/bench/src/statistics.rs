@@ -9,7 +9,7 @@ impl Samples {
         self.0.push(value);
     }
 
-    /// The same in another unit.
+    /// The measurements in another unit.
     pub(crate) fn scaled(&self, factor: f64) -> Self {
         self.0.iter().map(|value| value * factor).collect()
     }
@@ -37,6 +37,29 @@ impl Samples {
             return format!("{median:.decimals$}");
         }
         format!("{median:.decimals$} ({min:.decimals$}–{max:.decimals$})")
+    }
+}
+
+/// Measurements of two things in the same rounds, and how many times the first the second is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pair {
+    first: Samples,
+    second: Samples,
+    ratio: Samples,
+}
+
+impl Pair {
+    pub(crate) fn push(&mut self, first: f64, second: f64) {
+        self.first.push(first);
+        self.second.push(second);
+        self.ratio.push(second / first);
+    }
+
+    /// A row of a table, with the measurements in another unit.
+    pub(crate) fn row(&self, name: String, factor: f64, decimals: usize) -> [String; 4] {
+        let [first, second] =
+            [&self.first, &self.second].map(|samples| samples.scaled(factor).show(decimals));
+        [name, first, second, self.ratio.show(2)]
     }
 }
 

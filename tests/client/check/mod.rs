@@ -1,6 +1,6 @@
 //! `client check`: which rules of RFC 6455 a server breaks.
 
-mod evil;
+mod faulty;
 mod others;
 
 use std::process::Output;
@@ -14,7 +14,7 @@ use vt100::Color;
 
 use crate::client::{Client, command};
 use crate::fake::{Fake, Port};
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 use crate::terminal::{Terminal, leader};
 
 /// How many servers with a fault are checked at once.
@@ -55,11 +55,9 @@ fn names(verdict: &Value) -> Vec<String> {
 
 #[test]
 fn each_service_of_the_server_passes_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
+    let server = RealServer::start(&[]);
     for path in ["", "/echo", "/ws", "/mirror", "/total", "/status", "/probe"] {
-        let output = check(&format!("{}{path}", port.url()), &["-W", PATIENCE]);
+        let output = check(&format!("{}{path}", server.url()), &["-W", PATIENCE]);
         let lines = lines(&output);
         let (sum, checks) = lines.split_last().unwrap();
         assert!(checks.iter().all(|line| line.starts_with("passed  ")), "{path}: {lines:#?}");
@@ -67,13 +65,12 @@ fn each_service_of_the_server_passes_all() {
         assert!(checks.contains(&"passed  5.5.2  ping: the Pong repeats the payload"));
         assert_eq!(output.status.code(), Some(0));
     }
-    let well_formed = verdict(&port.url(), &["--well-formed", "-W", PATIENCE]);
-    let all = verdict(&port.url(), &["-W", PATIENCE]);
+    let well_formed = verdict(&server.url(), &["--well-formed", "-W", PATIENCE]);
+    let all = verdict(&server.url(), &["-W", PATIENCE]);
     assert_eq!((not_passed(&well_formed), not_passed(&all)), (vec![], vec![]));
     let (some, all) = (names(&well_formed), names(&all));
     assert!(all.starts_with(&some) && some.len() < all.len() - 30, "{some:?}");
     assert!(some.contains(&"close-end".into()) && !some.contains(&"no-key".into()), "{some:?}");
-    server.stop();
 }
 
 /// The outcome of a check whose rule is broken, where the RFC leaves it to the server.
@@ -87,7 +84,7 @@ fn outcome(check: &str) -> &'static str {
 
 #[test]
 fn a_server_that_breaks_a_rule_fails_that_check_alone() {
-    let good = verdict(&evil::start("none"), &["-W", PATIENCE]);
+    let good = verdict(&faulty::start("none"), &["-W", PATIENCE]);
     assert_eq!((not_passed(&good), &good["ok"]), (vec![], &true.into()));
     let waiting = Mutex::new(names(&good));
     thread::scope(|scope| {
@@ -96,7 +93,7 @@ fn a_server_that_breaks_a_rule_fails_that_check_alone() {
                 loop {
                     let Some(fault) = waiting.lock().unwrap().pop() else { return };
                     let fault: &'static str = fault.leak();
-                    let url = evil::start(fault);
+                    let url = faulty::start(fault);
                     let mut verdict = verdict(&url, &["-W", PATIENCE]);
                     // Where the server comes to read only when all the pieces are there, it gets
                     // them in one.
@@ -114,7 +111,7 @@ fn a_server_that_breaks_a_rule_fails_that_check_alone() {
 
 #[test]
 fn a_server_with_room_for_few_connections_is_asked_again() {
-    let verdict = verdict(&evil::start("small"), &["-W", "60"]);
+    let verdict = verdict(&faulty::start("small"), &["-W", "60"]);
     assert_eq!(not_passed(&verdict), []);
 }
 
@@ -133,7 +130,7 @@ fn a_rule_that_is_broken_is_shown_with_what_was_sent_and_what_came() {
             "sent 88 \"\\x03\\xed\"; came a frame that breaks the protocol itself: close code 1005 must not be sent",
         ),
     ] {
-        let output = check(&evil::start(fault), &["-W", PATIENCE]);
+        let output = check(&faulty::start(fault), &["-W", PATIENCE]);
         let lines = lines(&output);
         let failed = lines.iter().position(|line| line.starts_with("failed  ")).unwrap();
         assert!(lines[failed].contains(&format!(" {fault}: ")), "{lines:#?}");
@@ -145,7 +142,7 @@ fn a_rule_that_is_broken_is_shown_with_what_was_sent_and_what_came() {
 
 #[test]
 fn a_server_that_is_silent_after_the_upgrade_takes_seconds_and_is_told() {
-    let url = evil::start("silent");
+    let url = faulty::start("silent");
     let begun = Instant::now();
     let verdict = verdict(&url, &["-W", "0.5"]);
     let time = begun.elapsed();
@@ -168,8 +165,7 @@ fn a_server_that_is_no_websocket_server_cannot_be_checked() {
 
     let (server, url) = Fake::start();
     let refusing = thread::spawn(move || {
-        server.refuse("404 Not Found", "There is no such path.");
-        server.refuse("404 Not Found", "There is no such path.");
+        (0..2).for_each(|_| server.refuse("404 Not Found", "There is no such path."));
     });
     let verdict = verdict(&url, &["-W", PATIENCE]);
     refusing.join().unwrap();
@@ -181,9 +177,8 @@ fn a_server_that_is_no_websocket_server_cannot_be_checked() {
 #[test]
 fn a_run_that_is_stopped_ends_with_what_is_known() {
     let (server, url) = Fake::start();
-    let mut command = command(&[]);
-    command.args(["check", &url, "--json", "-W", "3600"]).stdout(std::process::Stdio::piped());
-    let mut client = Client::of(command.stderr(std::process::Stdio::piped()).spawn().unwrap());
+    let args = ["check", &url, "--json", "-W", "3600"];
+    let mut client = Client::spawn(command(&[]).args(args));
     drop(server.accept_raw());
     // The first checks wait for an answer.
     let _streams: Vec<_> = (0..32).map(|_| server.accept_head()).collect();
@@ -197,7 +192,7 @@ fn a_run_that_is_stopped_ends_with_what_is_known() {
 
 #[test]
 fn outcomes_have_colors_on_a_terminal_alone() {
-    let url = evil::start("pong-unasked");
+    let url = faulty::start("pong-unasked");
     let args = ["check", &url, "--well-formed", "-W", PATIENCE];
     let colors = |environment: &[(&str, &str)]| {
         let mut command = leader(&args);

@@ -1,12 +1,14 @@
-//! `client idle` behind real programs.
+//! `client idle` behind nginx, HAProxy, Apache and Caddy.
 
-use std::process::Stdio;
+use std::process::Output;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{AT_PROBE, Backend, Said};
-use crate::client::{Lines, command};
+use super::{AT_PROBE, Said};
+use crate::client::{Client, command};
+use crate::interop::PythonServer;
 use crate::middle::Kind;
+use crate::middles::behind_middle;
 use crate::python::python;
 
 /// A server that pings by itself, as Python's `websockets` does.
@@ -29,18 +31,17 @@ fn idle(url: &str) -> Said {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_timeout_of_five_seconds_is_found_behind_each_middle() {
     for kind in Kind::ALL {
-        let backend = Backend::start();
-        let middle = kind.to(&[backend.address]).idle(5).start();
+        let (_server, middle) = behind_middle(kind, &[], |builder| builder.idle(5));
         let said = idle(&format!("{}/probe", middle.url()));
-        assert_eq!((&said.verdict["ok"], said.status), (&false.into(), Some(1)), "{kind:?}");
+        said.assert_ok(Some(false));
         let found = said.verdict["idle_timeout"].as_f64().unwrap();
         // Apache looks at its connections once a second only.
-        assert!(found > 4.5 && found < 6.5, "{kind:?}: {}", said.text());
-        assert_eq!(said.verdict["cut_by"], "fin", "{kind:?}: {}", said.text());
+        assert!(found > 4.5 && found < 6.5, "{kind:?}: {said}");
+        assert_eq!(said.verdict["cut_by"], "fin", "{kind:?}: {said}");
         if kind == Kind::Caddy {
-            // Its `read_timeout` is for what the server sends.
+            // Caddy's `read_timeout` is for what the server sends.
             let kept = ["protocol-ping", "message", "server-ping", "server-message"];
-            assert_eq!(said.verdict["kept_by"], json!(kept), "{}", said.text());
+            assert_eq!(said.verdict["kept_by"], json!(kept), "{said}");
         } else {
             said.assert_kept_by(&AT_PROBE);
         }
@@ -54,51 +55,36 @@ fn a_timeout_of_five_seconds_is_found_behind_each_middle() {
         ] {
             assert!(text.contains(part), "{kind:?}: {text}");
         }
-        drop(middle);
-        backend.server.stop();
     }
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_reload_meanwhile_is_no_timeout() {
-    let backend = Backend::start();
-    let mut middle = Kind::Caddy.to(&[backend.address]).start();
-    let mut command = command(&[]);
-    command.args(["idle", &middle.url(), "--json", "--max", "20s"]);
-    let mut client = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let lines = Lines::of("stdout", client.stdout.take().unwrap());
-    // The connections of the ladder ask one after the other; the sixth has been silent for 6 s.
-    let mut objects: Vec<_> = (0..7).map(|_| lines.next()).collect();
+    let (_server, mut middle) = behind_middle(Kind::Caddy, &[], |builder| builder);
+    let args = ["idle", &middle.url(), "--json", "--max", "20s"];
+    let mut client = Client::spawn(command(&[]).args(args));
+    // Connections ask, each after a longer silence, whether they are still there: the sixth one
+    // after 6 s.
+    let mut objects: Vec<_> = (0..7).map(|_| client.stdout.next()).collect();
     middle.reload();
-    objects.extend(lines.rest());
-    let status = client.wait().unwrap();
-    let output = std::process::Output { status, stdout: objects.join("\n").into(), stderr: vec![] };
-    let said = Said::of(&output);
-    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)));
-    assert!(said.text().contains("ended at the same instant"), "{}", said.text());
-    assert_eq!(said.verdict["cut_by"], "close-1001", "{}", said.text());
-    backend.server.stop();
+    objects.extend(client.stdout.rest());
+    let (stdout, status) = (objects.join("\n").into(), client.wait());
+    let said = Said::of(&Output { status, stdout, stderr: vec![] });
+    said.assert_ok(None);
+    said.assert_says("ended at the same instant");
+    assert_eq!(said.verdict["cut_by"], "close-1001", "{said}");
 }
 
 #[test]
 #[ignore = "needs Python with websockets, and nginx"]
 fn a_server_of_others_that_pings_hides_longer_timeouts_alone() {
-    let mut command = python("-c");
-    let mut server = command.arg(PINGING).stdout(Stdio::piped()).spawn().unwrap();
-    let said = Lines::of("stdout", server.stdout.take().unwrap());
-    let address = format!("127.0.0.1:{}", said.next()).parse().unwrap();
+    let server = PythonServer::of(python("-c").arg(PINGING));
+    let address = server.url["ws://".len()..].parse().unwrap();
     let hidden = Kind::Nginx.to(&[address]).idle(6).start();
-    let verdict = idle(&hidden.url());
-    assert_eq!(verdict.status, Some(3), "{}", verdict.text());
-    assert!(
-        verdict.text().starts_with("cannot tell: the server itself pings every 3."),
-        "{}",
-        verdict.text()
-    );
+    let said = idle(&hidden.url());
+    said.assert_ok(None);
+    said.assert_begins("cannot tell: the server itself pings every 3.");
     let shown = Kind::Nginx.to(&[address]).idle(2).start();
-    let verdict = idle(&shown.url());
-    verdict.assert_idle(super::IDLE, "fin");
-    server.kill().unwrap();
-    server.wait().unwrap();
+    idle(&shown.url()).assert_idle(super::IDLE, "fin");
 }

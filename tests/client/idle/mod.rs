@@ -3,20 +3,19 @@
 mod behind;
 mod relay;
 
+use std::fmt;
 use std::io::Write;
-use std::net::SocketAddr;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::client::{Client, command};
+use crate::client::{Client, command, misused};
 use crate::fake::{Fake, Peer, Port};
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 use crate::records;
 use crate::terminal::{CTRL_C, Terminal};
 use relay::{Cut, Relay, Rules};
@@ -27,24 +26,10 @@ const IDLE: Duration = Duration::from_secs(2);
 /// The longest timeout that is looked for.
 const MAX: &str = "8s";
 
-/// A server of this project.
-struct Backend {
-    address: SocketAddr,
-    server: Running,
-    _folder: TempDir,
-}
-
-impl Backend {
-    fn start() -> Self {
-        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-        let server = Running::start(port.address(), &folder, &[]);
-        Self { address: port.address(), server, _folder: folder }
-    }
-}
-
 /// What a run said.
 struct Said {
     verdict: Value,
+    /// An object for each connection.
     lanes: Vec<Value>,
     status: Option<i32>,
 }
@@ -61,34 +46,48 @@ impl Said {
         self.verdict["text"].as_str().unwrap()
     }
 
+    /// Checks whether the way is in order (`None` if the run cannot tell), in verdict and status.
+    #[track_caller]
+    fn assert_ok(&self, ok: Option<bool>) {
+        let status = ok.map_or(3, |ok| i32::from(!ok));
+        assert_eq!((&self.verdict["ok"], self.status), (&json!(ok), Some(status)), "{self}");
+    }
+
     /// Checks that the verdict is on an idle timeout of about this length.
     #[track_caller]
     fn assert_idle(&self, idle: Duration, seen: &str) {
-        assert_eq!((&self.verdict["ok"], self.status), (&false.into(), Some(1)), "{}", self.text());
-        let found =
-            self.verdict["idle_timeout"].as_f64().unwrap_or_else(|| panic!("{}", self.text()));
-        // A busy machine is late.
-        assert!(
-            found > idle.as_secs_f64() - 0.5 && found < idle.as_secs_f64() + 1.0,
-            "{}",
-            self.text()
-        );
-        assert_eq!(self.verdict["cut_by"], seen, "{}", self.text());
+        self.assert_ok(Some(false));
+        let found = self.verdict["idle_timeout"].as_f64().unwrap_or_else(|| panic!("{self}"));
+        // A busy machine measures too much.
+        let range = idle.as_secs_f64() - 0.5..idle.as_secs_f64() + 1.0;
+        assert!(range.contains(&found), "{self}");
+        assert_eq!(self.verdict["cut_by"], seen, "{self}");
     }
 
     #[track_caller]
     fn assert_kept_by(&self, kinds: &[&str]) {
-        assert_eq!(self.verdict["kept_by"], json!(kinds), "{}", self.text());
-        assert_eq!(
-            self.verdict["not_kept_by"],
-            json!(["silent", "tcp-keepalive"]),
-            "{}",
-            self.text()
-        );
+        assert_eq!(self.verdict["kept_by"], json!(kinds), "{self}");
+        assert_eq!(self.verdict["not_kept_by"], json!(["silent", "tcp-keepalive"]), "{self}");
+    }
+
+    #[track_caller]
+    fn assert_begins(&self, start: &str) {
+        assert!(self.text().starts_with(start), "{self}");
+    }
+
+    #[track_caller]
+    fn assert_says(&self, part: &str) {
+        assert!(self.text().contains(part), "{part:?} in {self}");
     }
 }
 
-/// All traffic that there is at `/probe`, and elsewhere.
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// All kinds of traffic that keep a connection open at `/probe`, and at other paths.
 const AT_PROBE: [&str; 5] =
     ["protocol-ping", "message", "unasked-pong", "server-ping", "server-message"];
 const ELSEWHERE: [&str; 3] = ["protocol-ping", "message", "unasked-pong"];
@@ -100,12 +99,9 @@ fn idle(url: &str, args: &[&str]) -> Said {
 
 /// The verdict on a way with these rules.
 fn through(rules: Rules, path: &str) -> Said {
-    let backend = Backend::start();
-    let relay = Relay::start(backend.address, rules);
-    let said = idle(&relay.url(path), &[]);
-    drop(relay);
-    backend.server.stop();
-    said
+    let server = RealServer::start(&[]);
+    let relay = Relay::start(server.address(), rules);
+    idle(&relay.url(path), &[])
 }
 
 #[test]
@@ -113,11 +109,9 @@ fn a_cut_with_fin_is_an_idle_timeout_of_what_stands_between() {
     let said = through(Rules { idle: Some(IDLE), ..Rules::default() }, "/probe");
     said.assert_idle(IDLE, "fin");
     said.assert_kept_by(&AT_PROBE);
-    assert!(said.text().starts_with("cut after 2."), "{}", said.text());
-    assert!(
-        said.text().contains("The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection."),
-        "{}",
-        said.text()
+    said.assert_begins("cut after 2.");
+    said.assert_says(
+        "The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection.",
     );
     assert_eq!(said.verdict["server_saw"], "fin");
     assert!(said.verdict["suggest_ping"].as_f64().is_some_and(|ping| ping <= 1.0));
@@ -131,7 +125,7 @@ fn a_reset_is_told_as_one() {
     let said = through(rules, "/mirror");
     said.assert_idle(IDLE, "rst");
     said.assert_kept_by(&ELSEWHERE);
-    assert!(said.text().contains("(RST, no Close; "), "{}", said.text());
+    said.assert_says("(RST, no Close; ");
 }
 
 #[test]
@@ -140,39 +134,33 @@ fn a_close_of_silent_connections_alone_is_an_idle_timeout() {
     let said = through(rules, "/mirror");
     said.assert_idle(IDLE, "close-1001");
     said.assert_kept_by(&ELSEWHERE);
-    assert!(
-        said.text().contains("A Close comes from the server or from a proxy that speaks WebSocket")
-    );
+    said.assert_says("A Close comes from the server or from a proxy that speaks WebSocket");
 }
 
 #[test]
 fn a_middle_that_drops_without_a_word_is_found_by_asking() {
-    for (cut, seen) in [(Cut::Dumb, "silence"), (Cut::DumbRst, "rst")] {
+    for (cut, seen) in [(Cut::Blackhole, "silence"), (Cut::BlackholeRst, "rst")] {
         let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
         said.assert_idle(IDLE, seen);
         said.assert_kept_by(&AT_PROBE);
-        assert!(said.text().starts_with("dropped without a word after "), "{}", said.text());
+        said.assert_begins("dropped without a word after ");
         assert_eq!(said.verdict["server_saw"], "open");
-        assert!(
-            said.text().contains(
-                "For the server the connection is still open: something between went dumb."
-            ),
-            "{}",
-            said.text()
+        said.assert_says(
+            "For the server the connection is still open: something between went dumb.",
         );
     }
 }
 
 #[test]
 fn a_cap_on_the_lifetime_is_no_idle_timeout() {
-    for cut in [Cut::Fin, Cut::Dumb] {
+    for cut in [Cut::Fin, Cut::Blackhole] {
         let rules = Rules { lifetime: Some(Duration::from_secs(4)), cut, ..Rules::default() };
         let said = through(rules, "/probe");
-        assert_eq!((&said.verdict["ok"], said.status), (&false.into(), Some(1)), "{}", said.text());
-        assert_eq!(said.verdict["idle_timeout"], Value::Null, "{}", said.text());
+        said.assert_ok(Some(false));
+        assert_eq!(said.verdict["idle_timeout"], Value::Null, "{said}");
         let lifetime = said.verdict["lifetime"].as_f64();
-        assert!(lifetime > Some(3.0) && lifetime < Some(5.5), "{}", said.text());
-        assert!(said.text().contains("busy or silent"), "{}", said.text());
+        assert!(lifetime > Some(3.0) && lifetime < Some(5.5), "{said}");
+        said.assert_says("busy or silent");
     }
 }
 
@@ -181,22 +169,18 @@ fn one_connection_lost_by_chance_is_no_verdict() {
     // The first connection finds out what the server can do; the second one is silent.
     let loses = Some((1, Duration::from_secs(1)));
     let said = through(Rules { loses, ..Rules::default() }, "/mirror");
-    assert_eq!((&said.verdict["ok"], said.status), (&true.into(), Some(0)), "{}", said.text());
-    assert!(said.text().starts_with("no timeout up to 8 s"), "{}", said.text());
-    assert_eq!(said.verdict["lost"], 1, "{}", said.text());
-    assert!(
-        said.text().contains("1 further connection ended without a pattern"),
-        "{}",
-        said.text()
-    );
+    said.assert_ok(Some(true));
+    said.assert_begins("no timeout up to 8 s");
+    assert_eq!(said.verdict["lost"], 1, "{said}");
+    said.assert_says("1 further connection ended without a pattern");
 }
 
 #[test]
 fn all_at_one_instant_is_a_reload() {
     let instant = Some(Duration::from_secs(5));
     let said = through(Rules { instant, cut: Cut::Close, ..Rules::default() }, "/mirror");
-    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)), "{}", said.text());
-    assert!(said.text().contains("ended at the same instant"), "{}", said.text());
+    said.assert_ok(None);
+    said.assert_says("ended at the same instant");
     assert_eq!(said.verdict["idle_timeout"], Value::Null);
 }
 
@@ -205,23 +189,19 @@ fn a_server_that_pings_by_itself_hides_longer_timeouts() {
     let pings = Some(Duration::from_secs(2));
     let rules = Rules { pings, idle: Some(Duration::from_secs(5)), ..Rules::default() };
     let said = through(rules, "/mirror");
-    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)), "{}", said.text());
-    assert!(
-        said.text().starts_with("cannot tell: the server itself pings every 2."),
-        "{}",
-        said.text()
-    );
-    assert!(said.text().contains("/probe"), "{}", said.text());
+    said.assert_ok(None);
+    said.assert_begins("cannot tell: the server itself pings every 2.");
+    said.assert_says("/probe");
     let every = said.verdict["server_pings"].as_f64().unwrap();
     assert!((1.9..3.5).contains(&every), "{every}");
 }
 
 #[test]
-fn a_server_that_is_kept_open_shows_no_timeout() {
+fn connections_that_nothing_cuts_show_no_timeout() {
     let begun = Instant::now();
     let said = through(Rules::default(), "/probe");
-    assert_eq!((&said.verdict["ok"], said.status), (&true.into(), Some(0)), "{}", said.text());
-    assert!(said.text().starts_with("no timeout up to 8 s: "), "{}", said.text());
+    said.assert_ok(Some(true));
+    said.assert_begins("no timeout up to 8 s: ");
     assert!(said.verdict["held"].as_f64() >= Some(7.9), "{}", said.verdict);
     assert!(begun.elapsed() < Duration::from_secs(25));
 }
@@ -247,8 +227,8 @@ fn a_server_that_ends_a_connection_over_a_message_spoils_nothing() {
         received => received.is_ok(),
     });
     let said = idle(&url, &[]);
-    assert_eq!(said.verdict["ok"], true, "{}", said.text());
-    assert!(said.text().contains("Messages were not tried"), "{}", said.text());
+    assert_eq!(said.verdict["ok"], true, "{said}");
+    said.assert_says("Messages were not tried");
     assert!(said.lanes.iter().all(|lane| lane["lane"] != "message"));
 }
 
@@ -263,8 +243,7 @@ fn a_server_that_pings_and_never_reads_holds_nothing_up() {
         }
     });
     let mut command = command(&[("PONG_TIMEOUT", "1")]);
-    command.args(["idle", &url, "--json", "--max", "2s"]);
-    let client = Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let client = Client::spawn(command.args(["idle", &url, "--json", "--max", "2s"]));
     let objects = records::checked(client.stdout.rest().join("\n").as_bytes());
     assert_eq!(objects.last().unwrap()["type"], "verdict");
 }
@@ -272,20 +251,17 @@ fn a_server_that_pings_and_never_reads_holds_nothing_up() {
 #[test]
 fn a_server_that_cannot_be_reached_leaves_the_question_open() {
     let said = idle(&Port::reserve().url(), &[]);
-    assert_eq!((&said.verdict["ok"], said.status), (&Value::Null, Some(3)), "{}", said.text());
-    assert!(said.text().starts_with("cannot connect to "), "{}", said.text());
+    said.assert_ok(None);
+    said.assert_begins("cannot connect to ");
 }
 
 #[test]
 fn a_signal_ends_the_probe_with_a_verdict() {
-    let backend = Backend::start();
-    let mut command = command(&[]);
-    command.args(["idle", &format!("ws://{}/probe", backend.address), "--json"]);
-    let client = Client::of(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-    // The connection of the ladder that asks first.
-    let mut lines = vec![client.stdout.next()];
-    lines.push(client.stdout.next());
-    let mut client = client;
+    let server = RealServer::start(&[]);
+    let url = server.url() + "/probe";
+    let mut client = Client::spawn(command(&[]).args(["idle", &url, "--json"]));
+    // The second line is of the first connection that asks whether it is still there.
+    let mut lines = vec![client.stdout.next(), client.stdout.next()];
     client.signal(Signal::INT);
     lines.extend(client.stdout.rest());
     assert_eq!(client.wait().code(), Some(3));
@@ -293,15 +269,14 @@ fn a_signal_ends_the_probe_with_a_verdict() {
     let verdict = objects.last().unwrap();
     assert_eq!(verdict["ok"], Value::Null);
     assert!(verdict["text"].as_str().unwrap().starts_with("stopped: "), "{verdict}");
-    backend.server.stop();
 }
 
 #[test]
 fn a_person_sees_a_live_line_and_a_table_and_a_verdict() {
-    let backend = Backend::start();
-    let url = format!("ws://{}/probe", backend.address);
+    let server = RealServer::start(&[]);
+    let url = server.url() + "/probe";
     let mut terminal = Terminal::start(&["idle", &url, "--max", "60s"]);
-    terminal.shows_what(|lines| {
+    terminal.shows_lines(|lines| {
         let [beginning, .., live] = lines else { return false };
         beginning.ends_with("looking for timeouts up to 60.0 s")
             && live.starts_with("silent for ")
@@ -311,19 +286,13 @@ fn a_person_sees_a_live_line_and_a_table_and_a_verdict() {
     terminal.keys(CTRL_C);
     assert_eq!(terminal.wait().code(), Some(3));
     let lines = terminal.lines();
-    assert!(
-        lines.iter().any(|line| line.starts_with("  protocol-ping   2 held for ")),
-        "{lines:?}"
-    );
-    let verdict = lines.iter().any(|line| line.contains("stopped: no connection was cut so far, "));
-    assert!(verdict, "{lines:?}");
-    backend.server.stop();
+    for part in ["  protocol-ping   2 held for ", "stopped: no connection was cut so far, "] {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part:?} in {lines:?}");
+    }
 }
 
 #[test]
 fn a_wrong_time_is_refused() {
-    let output = command(&[]).args(["idle", "ws://localhost", "--max", "3h"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let told = misused(&["idle", "ws://localhost", "--max", "3h"], &[]);
     assert!(told.contains("allowed is a time from 1s to 120m, such as 20s or 6m"), "{told}");
 }

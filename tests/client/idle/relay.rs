@@ -1,4 +1,4 @@
-//! Something between client and server that cuts connections in the way that a test asks for.
+//! A relay between client and server, which cuts connections in the way that a test asks for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ use tokio::time::{Instant, sleep_until};
 /// What the relay does to connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rules {
-    /// Time without traffic after which it cuts.
+    /// Time without traffic after which the relay cuts a connection.
     pub(crate) idle: Option<Duration>,
-    /// Age at which it cuts.
+    /// Age at which the relay cuts a connection.
     pub(crate) lifetime: Option<Duration>,
-    /// Age at which it cuts the connection with this number, from 0.
+    /// The number of one connection, from 0, and the age at which the relay cuts that one.
     pub(crate) loses: Option<(usize, Duration)>,
-    /// Time after its start at which it cuts all.
+    /// Time after the start of the relay at which all connections are cut.
     pub(crate) instant: Option<Duration>,
-    /// How it cuts.
+    /// How connections are cut.
     pub(crate) cut: Cut,
-    /// Pause between the Ping frames that it sends to the client.
+    /// Pause between Ping frames that the relay sends to the client.
     pub(crate) pings: Option<Duration>,
 }
 
@@ -37,11 +37,11 @@ pub(crate) enum Cut {
     #[default]
     Fin,
     Rst,
-    /// It passes nothing on any more, and says nothing.
-    Dumb,
-    /// It passes nothing on any more, and answers what comes with RST.
-    DumbRst,
-    /// It sends a Close frame with code 1001.
+    /// Nothing is passed on any more, and both sides are left open.
+    Blackhole,
+    /// Nothing is passed on any more, and the next bytes of the client are answered with RST.
+    BlackholeRst,
+    /// The client gets a Close frame with code 1001.
     Close,
 }
 
@@ -91,7 +91,7 @@ async fn accept(listener: TcpListener, server: SocketAddr, rules: Rules) {
     while let Ok((client, _)) = listener.accept().await {
         let number = count.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
-            // An end by one of the two is not for the relay to judge.
+            // A connection that client or server ends is no error of the relay.
             let _ = pass(client, server, rules, number, start).await;
         });
     }
@@ -150,17 +150,17 @@ async fn cut(mut client: TcpStream, mut server: TcpStream, cut: Cut) -> std::io:
     match cut {
         Cut::Fin => {}
         Cut::Rst => set_socket_linger(&client, Some(Duration::ZERO))?,
-        Cut::Dumb => {
-            // The server hears nothing either.
+        Cut::Blackhole => {
+            // What the client sends is read and dropped.
             let mut heard = [0; 4096];
             while client.read(&mut heard).await? > 0 {}
             return server.shutdown().await;
         }
-        Cut::DumbRst => {
+        Cut::BlackholeRst => {
             client.read_u8().await?;
             set_socket_linger(&client, Some(Duration::ZERO))?;
             drop(client);
-            // The server hears nothing.
+            // The connection to the server stays open.
             std::future::pending::<()>().await;
         }
         Cut::Close => client.write_all(b"\x88\x02\x03\xe9").await?,

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use super::{at_unknown_name, client, misused};
+use super::{at_unknown_name, client};
+use crate::client::{command, misused};
 use crate::fake::{Fake, Peer, Port};
 use crate::handshake::cause;
 
@@ -70,10 +71,8 @@ fn the_family_is_the_one_that_was_asked_for() {
 #[test]
 fn a_flag_of_the_family_is_no_url_of_the_interactive_mode() {
     let url = "ws://[::1]:7";
-    let output = crate::client::command(&[])
-        .args(["--interactive", "-4", "--server-url", url])
-        .output()
-        .unwrap();
+    let args = ["--interactive", "-4", "--server-url", url];
+    let output = command(&[]).args(args).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("::1 has no IPv4 address, and -4"), "{told}");
 }
@@ -92,7 +91,6 @@ fn every_address_that_was_tried_is_told() {
 #[test]
 fn a_wrong_address_is_a_wrong_setting() {
     let told = misused(&["ws://server", "--resolve", "server:80:nowhere"], &[]);
-    assert!(
-        told.starts_with("--resolve is \"server:80:nowhere\", but allowed is HOST:PORT:ADDRESS")
-    );
+    let start = "--resolve is \"server:80:nowhere\", but allowed is HOST:PORT:ADDRESS";
+    assert!(told.starts_with(start), "{told}");
 }

@@ -1,12 +1,12 @@
 //! Proxies that the tests play.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use crate::DEADLINE;
-use crate::fake::{drain, read_head};
+use crate::fake::{drain, join, read_head};
 
 /// A proxy that connects to one server, whatever it is asked for.
 pub(super) struct FakeProxy {
@@ -44,7 +44,7 @@ impl FakeProxy {
                     return;
                 }
                 match connects {
-                    true => join(stream, TcpStream::connect(server).unwrap()),
+                    true => connect(stream, server),
                     false => drain(stream),
                 }
             }
@@ -63,19 +63,12 @@ impl FakeProxy {
     }
 }
 
-/// Passes bytes on in both directions.
-fn join(client: TcpStream, server: TcpStream) {
+fn connect(client: TcpStream, server: SocketAddr) {
+    let server = TcpStream::connect(server).unwrap();
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
     }
-    let pass = |mut from: TcpStream, mut to: TcpStream| {
-        thread::spawn(move || {
-            let _ = io::copy(&mut from, &mut to);
-            let _ = to.shutdown(Shutdown::Write);
-        });
-    };
-    pass(client.try_clone().unwrap(), server.try_clone().unwrap());
-    pass(server, client);
+    join(client, server);
 }
 
 /// Answers a request for a connection; returns `USER:PASSWORD@HOST:PORT` out of it.

@@ -1,30 +1,27 @@
 //! Proxies of `--proxy` and of the environment.
 
 use std::io::Write;
-use std::process::Stdio;
 
 use rustix::process::Signal;
 
 use super::fake_proxy::FakeProxy;
-use super::{at_unknown_name, client, client_with, misused};
+use super::{at_unknown_name, client, client_with};
 use crate::certificates::Authority;
-use crate::client::command;
-use crate::fake::{Fake, Port};
+use crate::client::{command, misused, run_with_input};
+use crate::fake::{Fake, Peer, Port, read_head};
 use crate::handshake::cause;
-use crate::real_server::Running;
+use crate::real_server::RealServer;
 use crate::secure::Secure;
 
 const CONNECTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 #[test]
 fn every_mode_goes_through_the_proxy() {
-    let folder = tempfile::tempdir().unwrap();
-    let port = Port::reserve();
-    let server = Running::start(port.address(), &folder, &[]);
-    let url = at_unknown_name(port.address());
+    let server = RealServer::start(&[]);
+    let url = at_unknown_name(server.address());
     for (proxy, scheme) in [
-        (FakeProxy::http(port.address(), CONNECTED), "http"),
-        (FakeProxy::socks(port.address(), 0), "socks5h"),
+        (FakeProxy::http(server.address(), CONNECTED), "http"),
+        (FakeProxy::socks(server.address(), 0), "socks5h"),
     ] {
         let through = format!("{scheme}://{}", proxy.address);
         let ping = client(&[&url, "-x", &through]);
@@ -35,10 +32,7 @@ fn every_mode_goes_through_the_proxy() {
 
         let echo = format!("{url}/echo");
         let mut talk = command(&[]);
-        talk.args(["talk", &echo, "--proxy", &through]).stdin(Stdio::piped());
-        let mut talk = talk.stdout(Stdio::piped()).spawn().unwrap();
-        talk.stdin.take().unwrap().write_all(b"through\n").unwrap();
-        let output = talk.wait_with_output().unwrap();
+        let output = run_with_input(talk.args(["talk", &echo, "--proxy", &through]), "through\n");
         assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"[RE]: through\n"[..]));
         assert!(proxy.asked().contains("server.test:"));
 
@@ -47,7 +41,6 @@ fn every_mode_goes_through_the_proxy() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         (0..3).for_each(|_| assert!(proxy.asked().contains("server.test:")));
     }
-    server.stop();
 }
 
 #[test]
@@ -76,16 +69,15 @@ fn a_proxy_may_speak_tls_itself() {
     let proxy = Secure::start(&authority.issue(&["localhost"]));
     let through = proxy.url.replace("wss", "https");
     let file = authority.file.path();
-    let args = ["ws://server.test:7", "-x", &through, "--cacert", &file];
-    let client = client(&args);
+    let client = client(&["ws://server.test:7", "-x", &through, "--cacert", &file]);
     let mut stream = proxy.accept_tls().unwrap();
-    let head = crate::fake::read_head(&mut stream);
+    let head = read_head(&mut stream);
     assert!(head.starts_with("CONNECT server.test:7 HTTP/1.1\r\n"), "{head}");
     stream.write_all(CONNECTED.as_bytes()).unwrap();
-    crate::fake::Peer::over(stream).unwrap().pong();
+    Peer::over(stream).unwrap().pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
 
-    // --insecure is for the server: the proxy gets a password.
+    // --insecure is for the server alone: a proxy may be sent a password.
     let proxy = Secure::start(&authority.issue(&["localhost"]));
     let through = proxy.url.replace("wss", "https");
     let stranger = super::client(&["ws://server.test:7", "-x", &through, "-k"]);
@@ -216,14 +208,10 @@ fn a_proxy_that_refuses_is_told_with_what_to_do() {
 #[test]
 fn a_proxy_that_is_not_there_is_told_with_the_variable_that_names_it() {
     let port = Port::reserve();
-    let client = client_with(
-        &["ws://server.test"],
-        &[("ALL_PROXY", &format!("http://user:secret@{}", port.address()))],
-    );
-    let told = format!(
-        "the proxy http://{} (ALL_PROXY): Connection refused (os error 111)",
-        port.address()
-    );
+    let address = port.address();
+    let proxy = format!("http://user:secret@{address}");
+    let client = client_with(&["ws://server.test"], &[("ALL_PROXY", &proxy)]);
+    let told = format!("the proxy http://{address} (ALL_PROXY): Connection refused (os error 111)");
     assert_eq!(cause(&client, "ws://server.test"), told);
 }
 

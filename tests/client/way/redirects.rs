@@ -1,22 +1,15 @@
 //! `--location`: redirects that are followed, and that are not.
 
-use std::process::Stdio;
-
 use super::{client, client_with};
 use crate::certificates::Authority;
 use crate::client::{Client, command};
-use crate::fake::{Fake, drain};
+use crate::fake::Fake;
 use crate::handshake::cause;
 use crate::secure::Secure;
 
 /// Answers the next request with a redirect; returns the request.
 fn redirect(server: &Fake, status: &str, location: &str) -> String {
-    use std::io::Write;
-    let (mut stream, head) = server.accept_head();
-    let answer = format!("HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-    stream.write_all(answer.as_bytes()).unwrap();
-    drain(stream);
-    head
+    server.refuse_with(status, &format!("Location: {location}\r\n"), "")
 }
 
 fn path(head: &str) -> &str {
@@ -125,13 +118,10 @@ fn no_user_of_a_location_is_shown() {
 fn a_load_goes_to_the_target_alone() {
     let ((first, url), (second, other)) = (Fake::start(), Fake::start());
     let args = ["bench", &url, "-L", "--connections", "2", "--duration", "0.1", "--json"];
-    let mut bench = command(&[]);
-    let bench = bench.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut bench = Client::of(bench);
+    let mut bench = Client::spawn(command(&[]).args(args));
     redirect(&first, "302 Found", &other);
     assert_eq!(u16::from(second.accept().closed().code), 1000);
-    let peers = [second.accept(), second.accept()];
-    for mut peer in peers {
+    for mut peer in [second.accept(), second.accept()] {
         std::thread::spawn(move || {
             loop {
                 peer.pong();

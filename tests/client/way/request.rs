@@ -5,9 +5,9 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use super::{client, client_with, misused};
-use crate::client::command;
-use crate::fake::{Fake, SWITCH, accept_key, drain};
+use super::{client, client_with};
+use crate::client::{command, misused};
+use crate::fake::{Fake, PONG, drain};
 use crate::handshake::cause;
 
 /// The request that a client sends with these arguments.
@@ -87,10 +87,8 @@ fn the_user_is_sent_and_never_shown() {
     client.wait();
 
     let told = misused(&["ws://127.0.0.1:1", "-u", "secret"], &[]);
-    assert_eq!(
-        told,
-        "--user has no password in it: write USER:PASSWORD, or USER: if that is empty"
-    );
+    let expected = "--user has no password in it: write USER:PASSWORD, or USER: if that is empty";
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -125,12 +123,9 @@ fn a_user_that_is_wanted_or_not_accepted_is_told() {
 
 /// Agrees to the upgrade, with this header in addition.
 fn agree(server: &Fake, header: &str) -> TcpStream {
-    let (mut stream, head) = server.accept_head();
+    let (stream, head) = server.accept_with(header);
     let offer = "\r\nSec-WebSocket-Protocol: chat, graphql-ws\r\n";
     assert!(head.contains(offer), "{head}");
-    let key = accept_key(&head);
-    let answer = format!("{SWITCH}Sec-WebSocket-Accept: {key}\r\n{header}\r\n");
-    stream.write_all(answer.as_bytes()).unwrap();
     stream
 }
 
@@ -155,7 +150,7 @@ fn subprotocols_are_offered_and_the_choice_is_told() {
         let (server, url) = Fake::start();
         let client = client(&[&[url.as_str()], offer].concat());
         let mut stream = agree(&server, header);
-        stream.write_all(b"\x81\x05Pong!").unwrap();
+        stream.write_all(PONG).unwrap();
         assert_eq!(client.stderr.next_event(), told);
     }
     let (server, url) = Fake::start();

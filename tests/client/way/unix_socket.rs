@@ -3,8 +3,8 @@
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
-use super::{client, client_with, misused};
-use crate::client::Lines;
+use super::{client, client_with};
+use crate::client::{KillOnDrop, Lines, misused};
 use crate::fake::Peer;
 use crate::handshake::cause;
 use crate::python::python;
@@ -41,12 +41,10 @@ fn a_unix_socket_and_a_proxy_are_one_too_many() {
 fn a_python_server_on_a_unix_socket_gets_its_pings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket").display().to_string();
-    let mut server = python(SERVER);
-    let mut server = server.arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = python(SERVER).arg(&path).stdout(Stdio::piped()).spawn().unwrap();
     let said = Lines::of("stdout", server.stdout.take().unwrap());
+    let _server = KillOnDrop(server);
     assert_eq!(said.next(), "listening");
     let client = client(&["ws://server.test", "--unix-socket", &path]);
     assert_eq!(client.stdout.next_reply(), "Pong!");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

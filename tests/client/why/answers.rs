@@ -1,33 +1,27 @@
-//! Servers that the tests play, which do not upgrade.
+//! Servers that the tests play, most of which do not upgrade.
 
 use std::io::Write;
-use std::process::Stdio;
 use std::thread;
 
 use rustix::process::Signal;
 
-use super::{shown, why};
+use super::{assert_shown, why};
 use crate::client::{Client, command};
-use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_head};
+use crate::fake::{Fake, Port, SWITCH, accept_key, drain, switching};
 use crate::records::checked;
 
 /// A server that answers each request: with the first answer where the upgrade is asked for, with
 /// the second where it is not. An answer is status, headers and body.
 fn serve(upgrade: [&'static str; 3], plain: [&'static str; 3]) -> String {
     let (server, url) = Fake::start();
-    thread::spawn(move || {
-        loop {
-            let mut stream = server.accept_tcp();
-            let head = read_head(&mut stream);
-            let wants = head.contains("Upgrade: websocket\r\n");
-            let [status, headers, body] = if wants { upgrade } else { plain };
-            let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nContent-Type: text/html\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
-            );
-            let _ = stream.write_all(answer.as_bytes());
-            drain(stream);
-        }
+    server.answer_each(move |stream, head| {
+        let wants = head.contains("Upgrade: websocket\r\n");
+        let [status, headers, body] = if wants { upgrade } else { plain };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: text/html\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        );
+        let _ = stream.write_all(answer.as_bytes());
     });
     url
 }
@@ -77,17 +71,9 @@ fn each_refusal_has_its_cause_and_what_to_change() {
 fn an_answer_that_is_not_known_is_shown_plainly() {
     let url =
         always("418 I'm a teapot", "Server: kettle\r\nVia: 1.1 stove\r\n", "<p>short\nand stout");
-    let (status, text) = shown(&url, &[]);
-    assert_eq!(status, Some(1));
-    for part in [
-        "HTTP/1.1 418 I'm a teapot",
-        "Server: kettle",
-        "Via: 1.1 stove",
-        "short",
-        "cause: not known",
-    ] {
-        assert!(text.contains(part), "{part} in {text}");
-    }
+    let status = "HTTP/1.1 418 I'm a teapot";
+    let parts = [status, "Server: kettle", "Via: 1.1 stove", "short", "cause: not known"];
+    assert_shown(&url, &[], 1, &parts);
     let told = why(&url, &[]);
     assert_eq!((told.rows(), &told.verdict["cause"]), (vec![], &serde_json::Value::Null));
     assert_eq!(told.verdict["status"], 418);
@@ -103,7 +89,7 @@ fn a_request_without_the_upgrade_tells_causes_apart() {
     assert_eq!(why(&serve(page, page), &[]).rows(), [1, 23]);
     // The application sees the upgrade, and has no such path.
     assert_eq!(why(&serve(missing, page), &[]).rows(), [23]);
-    // It sees the upgrade, and wants something else.
+    // The application sees the upgrade, and wants something else.
     let bad = ["400 Bad Request", nginx, "no room named"];
     assert_eq!(why(&serve(bad, page), &[]).rows(), [0; 0]);
     let required = ["426 Upgrade Required", "", ""];
@@ -118,21 +104,16 @@ fn an_origin_that_the_server_wants_is_found() {
         (&["--origin", "http://other"], None, "leave that out"),
     ] {
         let (server, url) = Fake::start();
-        thread::spawn(move || {
-            loop {
-                let mut stream = server.accept_tcp();
-                let head = read_head(&mut stream);
-                let is_right = match wanted {
-                    Some(origin) => head.contains(&format!("Origin: {origin}:")),
-                    None => !head.contains("Origin: "),
-                };
-                let answer = match is_right {
-                    true => format!("{SWITCH}Sec-WebSocket-Accept: {}\r\n\r\n", accept_key(&head)),
-                    false => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".into(),
-                };
-                let _ = stream.write_all(answer.as_bytes());
-                drain(stream);
-            }
+        server.answer_each(move |stream, head| {
+            let is_right = match wanted {
+                Some(origin) => head.contains(&format!("Origin: {origin}:")),
+                None => !head.contains("Origin: "),
+            };
+            let answer = match is_right {
+                true => switching(&head, ""),
+                false => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".into(),
+            };
+            let _ = stream.write_all(answer.as_bytes());
         });
         let told = why(&url, args);
         told.is_diagnosis(22, change);
@@ -168,8 +149,7 @@ fn what_is_no_http_is_shown() {
                 drain(stream);
             }
         });
-        let (status, text) = shown(&url, &[]);
-        assert!(status == Some(1) && text.contains(part), "{text}");
+        assert_shown(&url, &[], 1, &[part]);
         let told = why(&url, &[]);
         assert_eq!(told.rows(), Vec::from_iter(row));
         assert_eq!(told.verdict["status"], serde_json::Value::Null);
@@ -220,13 +200,11 @@ fn a_redirect_that_is_followed_is_no_failure() {
     let first = thread::spawn(move || {
         let location = format!("Location: {to}/x\r\n");
         // Compression is asked for with a connection of its own.
-        (0..2).for_each(|_| server.refuse_with("302 Found", &location, ""));
+        (0..2).for_each(|_| _ = server.refuse_with("302 Found", &location, ""));
     });
     let second = thread::spawn(move || {
         (0..2).for_each(|_| {
-            let mut peer = target.accept();
-            while !peer.next().is_close() {}
-            peer.finish();
+            target.accept().read_to_close();
         });
     });
     let told = why(&url, &["-L", "--max-size", "0"]);
@@ -238,9 +216,7 @@ fn a_redirect_that_is_followed_is_no_failure() {
 #[test]
 fn a_stop_before_the_end_has_a_verdict_too() {
     let (server, url) = Fake::start();
-    let mut command = command(&[]);
-    command.args(["why", &url, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut client = Client::of(command.spawn().unwrap());
+    let mut client = Client::spawn(command(&[]).args(["why", &url, "--json"]));
     let silent = server.accept_tcp();
     client.signal(Signal::INT);
     let objects = checked(client.stdout.rest().join("\n").as_bytes());

@@ -1,21 +1,20 @@
 //! Connections that are made, and what passes over them.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 
-use super::{shown, why};
-use crate::fake::{Fake, Port, SWITCH, accept_key, drain, read_frame};
-use crate::real_server::Running;
+use super::{assert_shown, why};
+use crate::fake::{Fake, drain, read_frame, switching};
+use crate::real_server::RealServer;
 
 #[test]
 fn what_passes_to_the_server_of_this_project_is_told() {
-    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-    let server = Running::start(port.address(), &folder, &["--max-message", "100000"]);
+    let server = RealServer::start(&["--max-message", "100000"]);
     for (path, binary, server_ping) in
         [("/mirror", true, None), ("/probe", false, Some(true)), ("/", false, None)]
     {
-        let told = why(&(port.url() + path), &[]);
+        let told = why(&(server.url() + path), &[]);
         assert_eq!((told.status, told.rows()), (Some(0), vec![]), "{}", told.verdict);
         let limits = &told.verdict["limits"];
         for name in ["text", "fragments", "protocol_ping"] {
@@ -27,21 +26,18 @@ fn what_passes_to_the_server_of_this_project_is_told() {
         assert_eq!(told.verdict["changed"], serde_json::json!([]), "{path}");
         assert_eq!(told.verdict["status"], 101);
     }
-    server.stop();
 }
 
 #[test]
 fn a_message_that_has_to_pass_and_does_not_is_a_failure() {
-    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-    let server = Running::start(port.address(), &folder, &[]);
-    let url = port.url() + "/mirror";
+    let server = RealServer::start(&[]);
+    let url = server.url() + "/mirror";
     let told = why(&url, &["--max-size", "65536"]);
     assert_eq!((told.status, &told.verdict["limits"]["message"]), (Some(0), &65536.into()));
     let told = why(&url, &["--max-size", "128K"]);
     told.is_diagnosis(19, "MAX_MESSAGE");
     assert_eq!(told.verdict["limits"]["message"], 65536);
     assert!(told.text("text").contains("65537 bytes does not pass"), "{}", told.verdict);
-    server.stop();
 }
 
 #[test]
@@ -50,12 +46,10 @@ fn no_message_is_sent_where_none_may_be() {
     let serving = thread::spawn(move || {
         for _ in 0..2 {
             let mut peer = server.accept();
-            loop {
-                let message = peer.next();
-                assert!(message.is_ping() || message.is_close(), "{message}");
-                if message.is_close() {
-                    break;
-                }
+            let mut message = peer.next();
+            while !message.is_close() {
+                assert!(message.is_ping(), "{message}");
+                message = peer.next();
             }
             peer.finish();
         }
@@ -68,28 +62,20 @@ fn no_message_is_sent_where_none_may_be() {
 
 #[test]
 fn subprotocol_and_compression_are_told() {
-    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-    let server = Running::start(port.address(), &folder, &[]);
-    let url = port.url() + "/echo";
+    let server = RealServer::start(&[]);
+    let url = server.url() + "/echo";
     let told = why(&url, &["--subprotocol", "one,two", "--max-size", "0"]);
     assert_eq!(told.verdict["limits"]["subprotocol"], "one");
-    server.stop();
 
     let (server, url) = Fake::start();
     let serving = thread::spawn(move || {
         for _ in 0..2 {
             let (mut stream, head) = server.accept_head();
-            let extension = match head.contains("\r\nSec-WebSocket-Extensions: permessage-deflate")
-            {
-                true => {
-                    "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n"
-                }
-                false => "",
-            };
-            let key = accept_key(&head);
-            let answer = format!("{SWITCH}{extension}Sec-WebSocket-Accept: {key}\r\n\r\n");
-            stream.write_all(answer.as_bytes()).unwrap();
-            answer_pings(stream);
+            let offer = "\r\nSec-WebSocket-Extensions: permessage-deflate";
+            let answer = format!("{}; client_no_context_takeover\r\n", offer.trim_start());
+            let extension = if head.contains(offer) { &*answer } else { "" };
+            stream.write_all(switching(&head, extension).as_bytes()).unwrap();
+            answer_frames(stream);
         }
     });
     let told = why(&url, &["--subprotocol", "one", "--max-size", "0"]);
@@ -104,11 +90,7 @@ fn an_extension_that_the_server_does_not_speak_is_told() {
     let (server, url) = Fake::start();
     let serving = thread::spawn(move || {
         for extension in ["", "Sec-WebSocket-Extensions: permessage-deflate\r\n"] {
-            let (mut stream, head) = server.accept_head();
-            let key = accept_key(&head);
-            let answer = format!("{SWITCH}{extension}Sec-WebSocket-Accept: {key}\r\n\r\n");
-            stream.write_all(answer.as_bytes()).unwrap();
-            refuse_compressed(stream);
+            answer_frames(server.accept_with(extension).0);
         }
     });
     let told = why(&url, &["--max-size", "30"]);
@@ -117,8 +99,8 @@ fn an_extension_that_the_server_does_not_speak_is_told() {
     assert!(told.text("text").contains("a compressed text does not pass"), "{}", told.verdict);
 }
 
-/// Answers Ping frames, and fails the connection over a compressed message.
-fn refuse_compressed(mut stream: TcpStream) {
+/// Answers Ping frames up to the Close frame, and fails the connection over a compressed message.
+fn answer_frames(mut stream: TcpStream) {
     loop {
         let (first, payload) = read_frame(&mut stream);
         let answer = match first {
@@ -134,23 +116,6 @@ fn refuse_compressed(mut stream: TcpStream) {
     }
 }
 
-/// Answers short Ping frames up to the end of the connection.
-fn answer_pings(mut stream: TcpStream) {
-    let mut header = [0; 6];
-    while stream.read_exact(&mut header).is_ok() {
-        let [first, length, mask @ ..] = header;
-        let mut payload = vec![0; usize::from(length & 0x7f)];
-        stream.read_exact(&mut payload).unwrap();
-        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
-        let opcode = if first == 0x89 { 0x8a } else { 0x88 };
-        let answer = [&[opcode, length & 0x7f][..], &payload].concat();
-        if stream.write_all(&answer).is_err() || opcode == 0x88 {
-            break;
-        }
-    }
-    drain(stream);
-}
-
 #[test]
 fn a_server_that_breaks_frames_is_told() {
     // A compressed frame without an extension; a Close frame at once; no answer to a Ping frame.
@@ -164,7 +129,8 @@ fn a_server_that_breaks_frames_is_told() {
             for _ in 0..2 {
                 let (mut stream, _) = server.accept_raw();
                 let _ = stream.write_all(frame);
-                drain_unread(stream);
+                // Up to the end of the connection, without a Close frame or FIN of the server.
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
             }
         });
         let told = why(&url, &["--max-size", "0"]);
@@ -172,11 +138,6 @@ fn a_server_that_breaks_frames_is_told() {
         assert!(told.text("text").contains(part), "{}", told.verdict);
         drop(serving);
     }
-}
-
-/// Reads up to the end of the connection.
-fn drain_unread(mut stream: TcpStream) {
-    let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
 #[test]
@@ -211,11 +172,8 @@ fn a_cut_at_one_size_is_a_limit_on_the_way() {
 
 #[test]
 fn a_person_sees_each_phase_and_each_line() {
-    let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-    let server = Running::start(port.address(), &folder, &[]);
-    let (status, text) = shown(&(port.url() + "/probe"), &[]);
-    assert_eq!(status, Some(0), "{text}");
-    for part in [
+    let server = RealServer::start(&[]);
+    let parts = [
         "/probe at 127.0.0.1:",
         "\nphases       TCP ",
         " ms  █",
@@ -232,8 +190,6 @@ fn a_person_sees_each_phase_and_each_line() {
         "\nbinary       not taken: closed by the server (1003: ",
         "\ncompression  permessage-deflate is agreed on when offered, and a compressed text passes\n",
         "\nconnected, and nothing on the way is broken\n",
-    ] {
-        assert!(text.contains(part), "{part:?} in\n{text}");
-    }
-    server.stop();
+    ];
+    assert_shown(&(server.url() + "/probe"), &[], 0, &parts);
 }

@@ -1,56 +1,18 @@
 //! nginx, HAProxy, Apache and Caddy before the server of this project, set wrongly.
 
-use std::fs;
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use super::{Told, shown, why};
-use crate::certificates::Authority;
+use super::{Told, assert_shown, why};
+use crate::certificates::{Authority, PairFiles};
 use crate::fake::{Fake, Port};
-use crate::middle::{Builder, Kind, Middle};
-use crate::real_server::Running;
-
-/// A server of this project, and what leads to it.
-struct Way {
-    middle: Middle,
-    server: Running,
-    _folder: TempDir,
-}
-
-impl Way {
-    fn lay(kind: Kind, settings: &[&str], set: impl FnOnce(Builder) -> Builder) -> Self {
-        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
-        let server = Running::start(port.address(), &folder, settings);
-        let middle = set(kind.to(&[port.address()])).start();
-        Self { middle, server, _folder: folder }
-    }
-
-    #[track_caller]
-    fn why(&self, path: &str, args: &[&str]) -> Told {
-        why(&(self.middle.url() + path), args)
-    }
-
-    fn end(self) {
-        drop(self.middle);
-        self.server.stop();
-    }
-}
-
-fn without_upgrade(kind: Kind, builder: Builder) -> Builder {
-    match kind {
-        Kind::Nginx => builder.edit("proxy_set_header Upgrade $http_upgrade;", ""),
-        Kind::Haproxy => builder.route("http-request del-header Upgrade"),
-        Kind::Apache => builder.edit(" upgrade=websocket", ""),
-        Kind::Caddy => builder.route("header_up -Upgrade"),
-    }
-}
+use crate::middle::{Builder, Kind};
+use crate::middles::behind_middle;
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn an_upgrade_that_is_not_passed_on_is_told_with_the_setting() {
     for kind in Kind::ALL {
-        let way = Way::lay(kind, &[], |builder| without_upgrade(kind, builder));
+        let (_server, middle) = behind_middle(kind, &[], Builder::without_upgrade);
         let change = match kind {
             Kind::Nginx => "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection",
             Kind::Haproxy => "HAProxy: no rule that deletes",
@@ -58,13 +20,12 @@ fn an_upgrade_that_is_not_passed_on_is_told_with_the_setting() {
             Kind::Caddy => "header_up",
         };
         for path in ["/echo", "/probe", "/mirror"] {
-            let told = way.why(path, &[]);
+            let told = why(&(middle.url() + path), &[]);
             told.is_diagnosis(1, change);
             assert!(told.text("text").contains("was not asked for an upgrade"), "{kind:?}");
         }
         // The page for browsers.
-        way.why("", &[]).is_diagnosis(1, change);
-        way.end();
+        why(&middle.url(), &[]).is_diagnosis(1, change);
     }
 }
 
@@ -76,9 +37,8 @@ fn each_line_that_nginx_needs_for_an_upgrade_may_be_the_one_that_lacks() {
         "proxy_set_header Upgrade $http_upgrade;",
         "proxy_set_header Connection \"upgrade\";",
     ] {
-        let way = Way::lay(Kind::Nginx, &[], |builder| builder.edit(line, ""));
-        way.why("/echo", &[]).is_diagnosis(1, line.trim_end_matches(';'));
-        way.end();
+        let (_server, middle) = behind_middle(Kind::Nginx, &[], |builder| builder.edit(line, ""));
+        why(&(middle.url() + "/echo"), &[]).is_diagnosis(1, line.trim_end_matches(';'));
     }
 }
 
@@ -86,15 +46,14 @@ fn each_line_that_nginx_needs_for_an_upgrade_may_be_the_one_that_lacks() {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_path_that_is_wrong_is_not_a_lost_upgrade() {
     for kind in Kind::ALL {
-        let way = Way::lay(kind, &[], |builder| builder);
-        way.why("/nowhere", &[]).is_diagnosis(23, "/probe");
-        way.end();
+        let (_server, middle) = behind_middle(kind, &[], |builder| builder);
+        why(&(middle.url() + "/nowhere"), &[]).is_diagnosis(23, "/probe");
     }
-    let way = Way::lay(Kind::Nginx, &[], |builder| builder.edit("location / {", "location /ws {"));
-    let told = way.why("/echo", &[]);
+    let (_server, middle) =
+        behind_middle(Kind::Nginx, &[], |builder| builder.edit("location / {", "location /ws {"));
+    let told = why(&(middle.url() + "/echo"), &[]);
     told.is_diagnosis(23, "path");
     assert!(told.text("text").contains("nginx's own"), "{}", told.verdict);
-    way.end();
 }
 
 #[test]
@@ -121,11 +80,18 @@ fn a_server_that_is_dead_or_mute_is_told() {
     }
 }
 
-/// The value of a header that was changed on the way, as it was sent and as it arrived.
-fn changed<'a>(told: &'a Told, name: &str) -> [&'a Value; 2] {
+/// What became of a header on the way.
+#[track_caller]
+fn change<'a>(told: &'a Told, name: &str) -> &'a Value {
     let changes = told.verdict["changed"].as_array().unwrap();
     let change = changes.iter().find(|change| change["header"] == name);
-    let change = change.unwrap_or_else(|| panic!("{name} in {changes:?}"));
+    change.unwrap_or_else(|| panic!("{name} in {changes:?}"))
+}
+
+/// The value of a header that was changed on the way, as it was sent and as it arrived.
+#[track_caller]
+fn changed<'a>(told: &'a Told, name: &str) -> [&'a Value; 2] {
+    let change = change(told, name);
     [&change["sent"], &change["arrived"]]
 }
 
@@ -133,10 +99,10 @@ fn changed<'a>(told: &'a Told, name: &str) -> [&'a Value; 2] {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn what_the_way_changes_is_told() {
     for kind in Kind::ALL {
-        let way = Way::lay(kind, &[], |builder| builder);
-        let told = way.why("/probe", &["-H", "X_id: 7"]);
+        let (_server, middle) = behind_middle(kind, &[], |builder| builder);
+        let told = why(&(middle.url() + "/probe"), &["-H", "X_id: 7"]);
         assert_eq!((told.status, told.rows()), (Some(0), vec![]), "{kind:?}: {}", told.verdict);
-        let host = json!(way.middle.address().to_string());
+        let host = json!(middle.address().to_string());
         match kind {
             Kind::Nginx => {
                 assert_eq!(changed(&told, "Host"), [&host, &json!("backends")]);
@@ -145,8 +111,7 @@ fn what_the_way_changes_is_told() {
                 assert!(sent.is_null() && server.as_str().unwrap().starts_with("nginx"));
             }
             Kind::Haproxy => {
-                let changes = told.verdict["changed"].as_array().unwrap();
-                let host = changes.iter().find(|change| change["header"] == "Host").unwrap();
+                let host = change(&told, "Host");
                 assert_eq!(host["arrived_as"], "host", "{host}");
             }
             Kind::Apache => {
@@ -158,20 +123,19 @@ fn what_the_way_changes_is_told() {
                 assert_eq!(changed(&told, "X-Forwarded-Proto"), [&Value::Null, &json!("http")]);
             }
         }
-        let (_, text) = shown(&(way.middle.url() + "/probe"), &["--max-size", "0"]);
-        assert!(text.contains("which is not this client: something is between"), "{text}");
-        way.end();
+        let part = "which is not this client: something is between";
+        assert_shown(&(middle.url() + "/probe"), &["--max-size", "0"], 0, &[part]);
     }
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_path_that_is_rewritten_is_told() {
-    let way = Way::lay(Kind::Nginx, &[], |builder| builder.route("rewrite ^/app/(.*)$ /$1 break;"));
-    let told = way.why("/app/probe", &[]);
+    let (_server, middle) =
+        behind_middle(Kind::Nginx, &[], |builder| builder.route("rewrite ^/app/(.*)$ /$1 break;"));
+    let told = why(&(middle.url() + "/app/probe"), &[]);
     let lines = [&json!("GET /app/probe HTTP/1.1"), &json!("GET /probe HTTP/1.1")];
     assert_eq!(changed(&told, ""), lines, "{}", told.verdict);
-    way.end();
 }
 
 #[test]
@@ -188,15 +152,14 @@ fn refusals_of_nginx_itself_are_told() {
         ("return 503;".into(), &[25, 26]),
         ("return 418;".into(), &[]),
     ] {
-        let way = Way::lay(Kind::Nginx, &[], |builder| builder.route(&line));
-        let told = way.why("/echo", &[]);
+        let (_server, middle) = behind_middle(Kind::Nginx, &[], |builder| builder.route(&line));
+        let told = why(&(middle.url() + "/echo"), &[]);
         assert_eq!(
             (told.status, told.rows()),
             (Some(1), rows.to_vec()),
             "{line}: {}",
             told.verdict
         );
-        way.end();
     }
 }
 
@@ -205,17 +168,17 @@ fn refusals_of_nginx_itself_are_told() {
 fn refusals_of_the_server_come_through_the_middle() {
     for kind in Kind::ALL {
         let settings = ["--allowed-origins", "http://shop.example", "--max-connections", "1"];
-        let way = Way::lay(kind, &settings, |builder| builder);
-        let told = way.why("/echo", &["--origin", "http://other.example"]);
+        let (_server, middle) = behind_middle(kind, &settings, |builder| builder);
+        let told = why(&(middle.url() + "/echo"), &["--origin", "http://other.example"]);
         told.is_diagnosis(22, "ALLOWED_ORIGINS");
-        let held = tokio_tungstenite::tungstenite::connect(way.middle.url() + "/echo").unwrap();
-        way.why("/echo", &[]).is_diagnosis(25, "Retry-After");
+        let held = tokio_tungstenite::tungstenite::connect(middle.url() + "/echo").unwrap();
+        why(&(middle.url() + "/echo"), &[]).is_diagnosis(25, "Retry-After");
         drop(held);
-        way.end();
     }
 }
 
-/// The pages of a server are its own by `Host`, and that has a port here. What is advised helps.
+/// By `Host` the server knows which pages are its own, and here `Host` has a port. The advice of the
+/// client has to help.
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn the_page_of_the_server_behind_another_host_is_told() {
@@ -223,19 +186,19 @@ fn the_page_of_the_server_behind_another_host_is_told() {
         [(Kind::Nginx, "proxy_set_header Host $http_host;"), (Kind::Apache, "ProxyPreserveHost On")]
     {
         for is_mended in [false, true] {
-            let way = Way::lay(kind, &["--allowed-origins", "self"], |builder| match is_mended {
-                // Apache takes the line for a whole host.
-                true if kind == Kind::Apache => builder.global(advice),
-                true => builder.route(advice),
-                false => builder,
-            });
-            let own = format!("http://{}", way.middle.address());
-            let told = way.why("/echo", &["--origin", &own]);
+            let (_server, middle) =
+                behind_middle(kind, &["--allowed-origins", "self"], |builder| match is_mended {
+                    // Apache takes the line for a whole host.
+                    true if kind == Kind::Apache => builder.global(advice),
+                    true => builder.route(advice),
+                    false => builder,
+                });
+            let own = format!("http://{}", middle.address());
+            let told = why(&(middle.url() + "/echo"), &["--origin", &own]);
             match is_mended {
                 true => assert_eq!(told.status, Some(0), "{kind:?}: {}", told.verdict),
                 false => told.is_diagnosis(22, advice),
             }
-            way.end();
         }
     }
 }
@@ -244,23 +207,21 @@ fn the_page_of_the_server_behind_another_host_is_told() {
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_limit_of_the_server_is_found_behind_the_middle() {
     for kind in Kind::ALL {
-        let way = Way::lay(kind, &["--max-message", "20000"], |builder| builder);
-        let told = way.why("/mirror", &["--max-size", "64K"]);
+        let (_server, middle) = behind_middle(kind, &["--max-message", "20000"], |builder| builder);
+        let told = why(&(middle.url() + "/mirror"), &["--max-size", "64K"]);
         told.is_diagnosis(19, "MAX_MESSAGE");
         assert_eq!(told.verdict["limits"]["message"], 20_000, "{kind:?}");
         assert_eq!(told.verdict["limits"]["binary"], true, "{kind:?}");
-        way.end();
     }
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
-fn a_middle_that_stands_still_is_told() {
-    let way = Way::lay(Kind::Nginx, &[], |builder| builder);
-    way.middle.freeze();
-    way.why("/echo", &[]).is_diagnosis(35, "look at that program");
-    way.middle.thaw();
-    way.end();
+fn a_middle_that_freezes_is_told() {
+    let (_server, middle) = behind_middle(Kind::Nginx, &[], |builder| builder);
+    middle.freeze();
+    why(&(middle.url() + "/echo"), &[]).is_diagnosis(35, "look at that program");
+    middle.thaw();
 }
 
 #[test]
@@ -268,37 +229,27 @@ fn a_middle_that_stands_still_is_told() {
 fn the_wrong_scheme_and_the_wrong_certificate_are_told() {
     let authority = Authority::new("Example Inspection");
     let pair = authority.issue(&["127.0.0.1"]);
-    let folder = tempfile::tempdir().unwrap();
-    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
-    fs::write(&certificate, pair.certificate.pem()).unwrap();
-    fs::write(&key, pair.key.serialize_pem()).unwrap();
+    let PairFiles { certificate, key, .. } = &PairFiles::of(&pair);
     let secure = format!(
-        " ssl;\n        ssl_certificate {};\n        ssl_certificate_key {};\n        location / {{",
-        certificate.display(),
-        key.display()
+        " ssl;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};\n        location / {{"
     );
-    let way =
-        Way::lay(Kind::Nginx, &[], |builder| builder.edit(";\n        location / {", &secure));
-    let url = way.middle.url() + "/probe";
+    let (_server, middle) =
+        behind_middle(Kind::Nginx, &[], |builder| builder.edit(";\n        location / {", &secure));
+    let url = middle.url() + "/probe";
     let told = why(&url, &[]);
     told.is_diagnosis(30, "the other scheme");
     assert_eq!(told.verdict["status"], 400);
     let url = url.replace("ws://", "wss://");
     why(&url, &[]).is_diagnosis(31, "--cacert");
-    let (status, text) = shown(&url, &["--cacert", &authority.file.path()]);
-    assert_eq!(status, Some(0), "{text}");
-    for part in ["issued by Example Inspection", "without TLS, which ends on the way"] {
-        assert!(text.contains(part), "{part} in {text}");
-    }
-    way.end();
+    let parts = ["issued by Example Inspection", "without TLS, which ends on the way"];
+    assert_shown(&url, &["--cacert", &authority.file.path()], 0, &parts);
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_listener_for_http_2_alone_is_told() {
-    let way = Way::lay(Kind::Nginx, &[], |builder| {
+    let (_server, middle) = behind_middle(Kind::Nginx, &[], |builder| {
         builder.edit(";\n        location / {", " http2;\n        location / {")
     });
-    way.why("/echo", &[]).is_diagnosis(27, "HTTP/1.1");
-    way.end();
+    why(&(middle.url() + "/echo"), &[]).is_diagnosis(27, "HTTP/1.1");
 }

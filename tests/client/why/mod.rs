@@ -5,8 +5,6 @@ mod connected;
 mod middles;
 mod ways;
 
-use std::process::Output;
-
 use serde_json::Value;
 
 use crate::client::command;
@@ -42,12 +40,16 @@ fn why_with(url: &str, args: &[&str], variables: &[(&str, &str)]) -> Told {
     Told { status, verdict }
 }
 
-/// What a run prints for a person, and its exit status.
-fn shown(url: &str, args: &[&str]) -> (Option<i32>, String) {
-    let output: Output =
+/// Checks the exit status of a run, and what it prints for a person.
+#[track_caller]
+fn assert_shown(url: &str, args: &[&str], status: i32, parts: &[&str]) {
+    let output =
         command(&[("SSL_CERT_FILE", "/dev/null")]).args(["why", url]).args(args).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.code(), text)
+    assert_eq!(output.status.code(), Some(status), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
 }
 
 impl Told {

@@ -5,24 +5,21 @@ use std::thread;
 
 use rcgen::IsCa;
 
-use super::{shown, why, why_with};
+use super::{assert_shown, why, why_with};
 use crate::certificates::{Authority, self_signed, valid};
-use crate::fake::{Fake, Port, drain, read_head};
-use crate::real_server::Running;
+use crate::fake::{Fake, Port, drain};
+use crate::real_server::RealServer;
 use crate::secure::Secure;
-use crate::way::real_proxies::Proxy;
+use crate::way::real_proxies::start_tinyproxy;
 
-/// Fails at the TLS handshake, with what is shown of the certificate.
+/// Checks the diagnosis of a server whose TLS handshake fails, and what is shown of its certificate.
 #[track_caller]
 fn refused(server: Secure, args: &[&str], row: u64, parts: &[&str]) {
     let url = server.url.clone();
     let serving = thread::spawn(move || (0..2).for_each(|_| _ = server.try_accept()));
     let advice = if row == 31 { "--cacert" } else { "a valid certificate for the name in the URL" };
     why(&url, args).is_diagnosis(row, advice);
-    let (_, text) = shown(&url, args);
-    for part in parts {
-        assert!(text.contains(part), "{part:?} in\n{text}");
-    }
+    assert_shown(&url, args, 1, parts);
     serving.join().unwrap();
 }
 
@@ -59,19 +56,16 @@ fn a_connection_with_tls_shows_version_and_issuer() {
     let url = server.url.clone();
     let serving = thread::spawn(move || {
         for _ in 0..2 {
-            let mut peer = server.accept();
-            while !peer.next().is_close() {}
-            peer.finish();
+            server.accept().read_to_close();
         }
     });
-    let (status, text) = shown(&url, &["--cacert", &authority.file.path(), "--max-size", "0"]);
+    let parts = [
+        "             TLS ",
+        "TLS          TLS 1.3, certificate of ",
+        "issued by own, valid from ",
+    ];
+    assert_shown(&url, &["--cacert", &authority.file.path(), "--max-size", "0"], 0, &parts);
     serving.join().unwrap();
-    assert_eq!(status, Some(0), "{text}");
-    for part in
-        ["             TLS ", "TLS          TLS 1.3, certificate of ", "issued by own, valid from "]
-    {
-        assert!(text.contains(part), "{part:?} in\n{text}");
-    }
 }
 
 #[test]
@@ -86,26 +80,21 @@ fn the_wrong_scheme_is_told() {
     let (server, url) = Fake::start();
     let serving = thread::spawn(move || {
         let mut stream = server.accept_tcp();
-        // The server takes a ClientHello for a bad request.
+        // A server without TLS takes a ClientHello for a bad request.
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
         drain(stream);
     });
-    why(&url.replace("ws://127.0.0.1", "wss://localhost"), &["-4"])
-        .is_diagnosis(30, "the other scheme");
+    let url = url.replace("ws://127.0.0.1", "wss://localhost");
+    why(&url, &["-4"]).is_diagnosis(30, "the other scheme");
     serving.join().unwrap();
 }
 
 /// A forward proxy that gives this answer to CONNECT.
 fn forward_proxy(answer: &'static str) -> String {
     let (proxy, url) = Fake::start();
-    thread::spawn(move || {
-        loop {
-            let mut stream = proxy.accept_tcp();
-            let head = read_head(&mut stream);
-            assert!(head.starts_with("CONNECT "), "{head}");
-            let _ = stream.write_all(answer.as_bytes());
-            drain(stream);
-        }
+    proxy.answer_each(move |stream, head| {
+        assert!(head.starts_with("CONNECT "), "{head}");
+        let _ = stream.write_all(answer.as_bytes());
     });
     url.replace("ws://", "http://")
 }
@@ -131,11 +120,9 @@ fn a_forward_proxy_that_refuses_is_told() {
         assert!(told.text("text").contains("the proxy http://"), "{}", told.verdict);
     }
     let through = forward_proxy("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-    let (_, text) = shown("ws://server.test:8765", &["-x", &through]);
-    for part in ["proxy  ", " failed\n", "through      name and TCP are those of the proxy http://"]
-    {
-        assert!(text.contains(part), "{part:?} in\n{text}");
-    }
+    let parts =
+        ["proxy  ", " failed\n", "through      name and TCP are those of the proxy http://"];
+    assert_shown("ws://server.test:8765", &["-x", &through], 1, &parts);
 }
 
 #[test]
@@ -147,31 +134,20 @@ fn what_fails_at_the_client_itself_cannot_be_told() {
 
 #[test]
 fn the_server_of_this_project_is_understood_at_either_port() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plain, secure) = (Port::reserve(), Port::reserve());
-    let tls = folder.path().join("tls").display().to_string();
-    let listen = secure.address().to_string();
-    let settings = ["--tls-dir", &tls, "--tls-listen", &listen];
-    let server = Running::start(plain.address(), &folder, &settings);
-    let ca = format!("{tls}/ca.pem");
-    let told = why(&format!("ws://{listen}/echo"), &[]);
-    told.is_diagnosis(30, "the other scheme");
-    why(&plain.url().replace("ws", "wss"), &[]).is_diagnosis(30, "the other scheme");
-    why(&format!("wss://{listen}/echo"), &[]).is_diagnosis(31, "--cacert");
-    let told = why(&format!("wss://{listen}/probe"), &["--cacert", &ca]);
+    let server = RealServer::start_with_tls();
+    let secure = server.secure_address();
+    why(&format!("ws://{secure}/echo"), &[]).is_diagnosis(30, "the other scheme");
+    why(&server.url().replace("ws", "wss"), &[]).is_diagnosis(30, "the other scheme");
+    why(&format!("wss://{secure}/echo"), &[]).is_diagnosis(31, "--cacert");
+    let told = why(&format!("wss://{secure}/probe"), &["--cacert", &server.ca()]);
     assert_eq!((told.status, &told.verdict["changed"]), (Some(0), &serde_json::json!([])));
-    server.stop();
 }
 
 #[test]
 #[ignore = "needs tinyproxy"]
 fn a_port_that_tinyproxy_forbids_is_told() {
     let ((server, url), port) = (Fake::start(), Port::reserve());
-    let settings = format!("Port {}\nListen 127.0.0.1\nConnectPort 443\n", port.address().port());
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), settings).unwrap();
-    let path = file.path().display().to_string();
-    let proxy = Proxy::start(&port, "tinyproxy", &["-d", "-c", &path]);
+    let proxy = start_tinyproxy(&port, "ConnectPort 443\n");
     let told = why(&url, &["-x", &format!("http://{}", port.address())]);
     told.is_diagnosis(28, "tinyproxy: ConnectPort");
     assert_eq!(told.verdict["status"], 403);

@@ -33,7 +33,7 @@ fn main() -> Result<()> {
 /// Takes all descriptors that the system grants.
 fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // With the limit that there is, it may still do.
+    // If that fails, the present limit may do.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
@@ -79,19 +79,19 @@ impl Echo {
             stream.set_nonblocking(true)?;
             stream.set_nodelay(true)?;
             epoll::add(&self.epoll, &stream, key(&stream), EventFlags::IN)?;
-            let place = usize::try_from(stream.as_raw_fd())?;
-            if self.connections.len() <= place {
-                self.connections.resize_with(place + 1, || None);
+            let index = usize::try_from(stream.as_raw_fd())?;
+            if self.connections.len() <= index {
+                self.connections.resize_with(index + 1, || None);
             }
-            self.connections[place] = Some(stream);
+            self.connections[index] = Some(stream);
         }
     }
 
     /// Sends back what came, or drops the connection.
-    fn answer(&mut self, place: usize) {
-        let Some(stream) = &mut self.connections[place] else { return };
+    fn answer(&mut self, index: usize) {
+        let Some(stream) = &mut self.connections[index] else { return };
         if echo(stream, &mut self.buffer).is_err() {
-            self.connections[place] = None;
+            self.connections[index] = None;
         }
     }
 }

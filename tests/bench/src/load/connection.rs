@@ -31,7 +31,7 @@ impl Burst {
     }
 }
 
-/// How far a connection is.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Connecting,
@@ -39,10 +39,10 @@ pub(super) enum State {
     Open,
 }
 
-/// How replies are told apart.
+/// How replies are found in what arrives.
 #[derive(Debug)]
 enum Reader {
-    /// What was sent comes back; how many bytes of it did.
+    /// The bytes that were sent come back; the number of those that did so far.
     Echo(usize),
     Replies(Replies),
 }
@@ -68,21 +68,21 @@ impl Reader {
     }
 }
 
-/// A connection, which never waits.
+/// A connection that never blocks.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     state: State,
-    /// Of the answer to the upgrade, what came so far.
+    /// The part of the answer to the upgrade that has arrived.
     head: Vec<u8>,
     reader: Reader,
     unanswered: u64,
-    /// Whether it ever got a reply.
+    /// Whether a reply ever came.
     is_answered: bool,
 }
 
 impl Connection {
-    /// Begins to connect. It can go on when the socket can be written to.
+    /// Begins to connect. The socket becomes writable when that is done.
     pub(super) fn begin(target: &Target) -> Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).context(
@@ -126,7 +126,7 @@ impl Connection {
         self.is_answered
     }
 
-    /// Goes on with the handshake as far as it can.
+    /// Continues the handshake as far as possible.
     pub(super) fn advance(&mut self, buffer: &mut [u8]) -> Result<()> {
         match self.state {
             State::Connecting => self.connected(),
@@ -171,8 +171,8 @@ impl Connection {
         self.stream.write(&burst.bytes)
     }
 
-    /// Takes what came. When a burst was answered as a whole, the next one is sent. Returns the
-    /// number of replies.
+    /// Reads what has arrived. When a whole burst is answered, the next one is sent. Returns the number
+    /// of replies.
     pub(super) fn receive(&mut self, buffer: &mut [u8], burst: &Burst) -> Result<u64> {
         let Some(length) = self.stream.read(buffer)? else { return Ok(0) };
         let mut answers = Vec::new();

@@ -44,7 +44,7 @@ pub(crate) enum Protocol {
     Tcp,
     /// Pings as text frames, each answered with a `Pong!`.
     WebSocket,
-    /// The same through TLS.
+    /// As `WebSocket`, through TLS.
     SecureWebSocket(Arc<ClientConfig>),
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Target {
 /// How long a load is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Length {
-    /// Time before that.
+    /// Time under load before the measurement begins.
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
 }
@@ -66,9 +66,9 @@ pub(crate) struct Length {
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured<T> {
-    /// Replies in that time.
+    /// Replies during the measurement.
     pub(crate) replies: u64,
-    /// What was read at its beginning and at its end.
+    /// What was read at the beginning and at the end of the measurement.
     pub(crate) start: T,
     pub(crate) end: T,
 }
@@ -124,23 +124,23 @@ impl Load {
         Ok(())
     }
 
-    /// Goes on with a handshake. Whether that completed it.
+    /// Continues a handshake. Returns whether the handshake is now complete.
     fn advance(&mut self, event: usize) -> Result<bool> {
-        let place = self.place(event)?;
-        let connection = &mut self.connections[place];
+        let index = self.index(event)?;
+        let connection = &mut self.connections[index];
         let before = connection.state();
         connection
             .advance(&mut self.buffer)
-            .with_context(|| format!("connection {}", place + 1))?;
+            .with_context(|| format!("connection {}", index + 1))?;
         if before == State::Connecting {
-            let data = EventData::new_u64(place as u64);
+            let data = EventData::new_u64(index as u64);
             epoll::modify(&self.epoll, connection.socket(), data, EventFlags::IN)?;
         }
         Ok(before != State::Open && connection.state() == State::Open)
     }
 
-    /// Keeps `in_flight` pings on their way over each connection. What is to be known of the
-    /// program is `read` when the measurement begins and ends.
+    /// Keeps `in_flight` pings on their way over each connection. `read` is called when the
+    /// measurement begins and when it ends.
     pub(crate) fn run<T>(
         &mut self,
         in_flight: u32,
@@ -170,11 +170,11 @@ impl Load {
         while Instant::now() < end {
             self.wait()?;
             for event in 0..self.events.len() {
-                let place = self.place(event)?;
-                let connection = &mut self.connections[place];
+                let index = self.index(event)?;
+                let connection = &mut self.connections[index];
                 self.replies += connection
                     .receive(&mut self.buffer, burst)
-                    .with_context(|| format!("connection {}", place + 1))?;
+                    .with_context(|| format!("connection {}", index + 1))?;
             }
         }
         Ok(())
@@ -190,8 +190,8 @@ impl Load {
         }
     }
 
-    /// The connection of an event.
-    fn place(&self, event: usize) -> Result<usize> {
+    /// The index of the connection of an event.
+    fn index(&self, event: usize) -> Result<usize> {
         Ok(usize::try_from(self.events[event].data.u64())?)
     }
 }

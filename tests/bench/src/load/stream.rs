@@ -1,4 +1,4 @@
-//! The bytes of a connection, through TLS or not. Nothing here waits.
+//! The bytes of a connection, through TLS or not. Nothing here blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpStream};
@@ -44,7 +44,8 @@ impl Stream {
         received(tls.reader().read(buffer))
     }
 
-    /// Writes all of it, or for TLS as much as the handshake allows.
+    /// Writes all bytes; through TLS, those that come before the end of the handshake are kept until
+    /// then.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(tls) = &mut self.tls else {
             return self.socket.write_all(bytes).context("cannot write");
@@ -54,7 +55,8 @@ impl Stream {
     }
 }
 
-/// Writes what TLS has for the server. Pings in flight are far fewer than a socket takes.
+/// Writes what TLS has for the server. A socket takes far more than the pings in flight, so this
+/// never blocks.
 fn push(tls: &mut ClientConnection, socket: &mut TcpStream) -> Result<()> {
     while tls.wants_write() {
         tls.write_tls(socket).context("cannot write")?;

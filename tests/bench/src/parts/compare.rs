@@ -22,7 +22,7 @@ struct Contender {
 #[derive(Default)]
 struct Cost {
     microseconds: Samples,
-    /// In floors of the same round.
+    /// To the floor of the same round.
     ratio: Samples,
 }
 
@@ -68,7 +68,7 @@ fn measure_costs(
 }
 
 fn measure_idle(bench: &Bench, contenders: &mut [Contender]) -> Result<()> {
-    // The floor keeps nothing for a connection.
+    // The floor, a TCP echo, keeps nothing for a connection.
     for contender in &mut contenders[1..] {
         let name = contender.recipe.name;
         let program = bench.start(&contender.recipe, &[])?;

@@ -10,13 +10,13 @@ use crate::roster::Recipe;
 use crate::statistics::Samples;
 use crate::table::Table;
 
-/// The last one leaves a margin below a limit of 20,000 descriptors.
+/// Numbers of connections. The last leaves a margin below a limit of 20,000 descriptors.
 const CONNECTIONS: [usize; 5] = [1, 64, 1000, 5000, 19_000];
 
 /// Connections that are made while the clock runs.
 const ACCEPTED: usize = 10_000;
 
-/// At one number of connections.
+/// What was measured at one number of connections.
 #[derive(Default)]
 struct Row {
     microseconds: Samples,

@@ -10,34 +10,12 @@ use crate::load::{Protocol, Target, trusting};
 use crate::measure::{Bench, Shape};
 use crate::program::{Program, free_address};
 use crate::roster::Recipe;
-use crate::statistics::Samples;
+use crate::statistics::Pair;
 use crate::table::Table;
 
 /// What both are compared at.
 const SHAPES: [Shape; 2] =
     [Shape { connections: 64, in_flight: 1 }, Shape { connections: 64, in_flight: 16 }];
-
-/// Plain, secure, and how much more that is.
-#[derive(Default)]
-struct Pair {
-    plain: Samples,
-    secure: Samples,
-    ratio: Samples,
-}
-
-impl Pair {
-    fn push(&mut self, plain: f64, secure: f64) {
-        self.plain.push(plain);
-        self.secure.push(secure);
-        self.ratio.push(secure / plain);
-    }
-
-    fn row(&self, name: String, factor: f64, decimals: usize) -> [String; 4] {
-        let [plain, secure] =
-            [&self.plain, &self.secure].map(|samples| samples.scaled(factor).show(decimals));
-        [name, plain, secure, self.ratio.show(2)]
-    }
-}
 
 /// Measures the server and shows it.
 pub(crate) fn run(bench: &Bench, server: &Recipe) -> Result<String> {
@@ -70,7 +48,7 @@ struct Both {
 }
 
 impl Both {
-    /// Starts it with its certificate in `folder`, which it makes unless it is there.
+    /// Starts a server with its certificate in `folder`; the server makes one if there is none.
     fn start(bench: &Bench, server: &Recipe, folder: &Path) -> Result<Self> {
         let secure = free_address()?;
         let listen = secure.to_string();

@@ -5,33 +5,23 @@ use anyhow::{Context, Result};
 use crate::load::Protocol;
 use crate::measure::{Bench, SHAPES, Shape};
 use crate::roster::Recipe;
-use crate::statistics::Samples;
+use crate::statistics::Pair;
 use crate::table::Table;
-
-/// At one load.
-#[derive(Default)]
-struct Row {
-    one: Samples,
-    two: Samples,
-    ratio: Samples,
-}
 
 /// Measures the server and shows it.
 pub(crate) fn run(bench: &Bench, server: &Recipe) -> Result<String> {
     let bench = bench.on_two_cores();
-    let mut rows: [Row; SHAPES.len()] = Default::default();
+    let mut pairs: [Pair; SHAPES.len()] = Default::default();
     for round in 1..=bench.rounds.get() {
-        for (shape, row) in SHAPES.into_iter().zip(&mut rows) {
+        for (shape, pair) in SHAPES.into_iter().zip(&mut pairs) {
             let one = cost(&bench, server, "1", shape)?;
             let two = cost(&bench, server, "2", shape)?;
             eprintln!("workers: {shape}: {one:.2} µs a ping with one, {two:.2} with two");
-            row.one.push(one);
-            row.two.push(two);
-            row.ratio.push(two / one);
+            pair.push(one, two);
         }
         eprintln!("workers: round {round} of {} is done", bench.rounds);
     }
-    Ok(report(&bench, &rows))
+    Ok(report(&bench, &pairs))
 }
 
 fn cost(bench: &Bench, server: &Recipe, workers: &str, shape: Shape) -> Result<f64> {
@@ -41,11 +31,11 @@ fn cost(bench: &Bench, server: &Recipe, workers: &str, shape: Shape) -> Result<f
         .with_context(|| format!("{workers} workers, {shape}"))
 }
 
-fn report(bench: &Bench, rows: &[Row]) -> String {
+fn report(bench: &Bench, pairs: &[Pair]) -> String {
     let mut table = Table::new(["CPU µs a ping", "1 worker", "2 workers", "ratio"]);
-    for (shape, Row { one, two, ratio }) in SHAPES.iter().zip(rows) {
-        table.row([shape.to_string(), one.show(2), two.show(2), ratio.show(2)]);
+    for (shape, pair) in SHAPES.iter().zip(pairs) {
+        table.row(pair.row(shape.to_string(), 1.0, 2));
     }
-    let cores = format!("The server may use {} either way.", bench.place.programs());
+    let cores = format!("The server may use {} either way.", bench.cores.programs());
     format!("### Two workers\n\n{}\n\n{table}", bench.describe(&cores))
 }

@@ -1,5 +1,5 @@
-//! A server that keeps RFC 6455 in all points but one. It reads and writes bits by itself, so
-//! that it shares no error with the codec of the client.
+//! A server that keeps RFC 6455 in all points but one, its fault. The server reads and writes bits
+//! by itself, so that it shares no error with the codec of the client.
 
 mod handshake;
 
@@ -22,31 +22,32 @@ pub(super) fn start(fault: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        let guests = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(AtomicUsize::new(0));
         for stream in listener.incoming() {
-            let (stream, guests) = (stream.unwrap(), Arc::clone(&guests));
+            let (stream, open) = (stream.unwrap(), Arc::clone(&open));
             thread::spawn(move || {
                 stream.set_nodelay(true).unwrap();
                 stream.set_read_timeout(Some(DEADLINE)).unwrap();
                 // A client that leaves is no error.
-                let _ = serve(stream, fault, &guests);
+                let _ = serve(stream, fault, &open);
             });
         }
     });
     url
 }
 
-fn serve(mut stream: TcpStream, fault: &'static str, guests: &AtomicUsize) -> io::Result<()> {
+/// Serves a connection, one of so many that are open.
+fn serve(mut stream: TcpStream, fault: &'static str, open: &AtomicUsize) -> io::Result<()> {
     let Some(head) = read_head(&mut stream, fault)? else {
         return refuse(&mut stream, "400 Bad Request", "");
     };
-    let is_full = guests.fetch_add(1, Ordering::Relaxed) >= 2 && fault == "small";
-    let result = if is_full { Ok(()) } else { host(&stream, &head, fault) };
-    guests.fetch_sub(1, Ordering::Relaxed);
+    let is_full = open.fetch_add(1, Ordering::Relaxed) >= 2 && fault == "small";
+    let result = if is_full { Ok(()) } else { upgrade(&stream, &head, fault) };
+    open.fetch_sub(1, Ordering::Relaxed);
     if is_full { refuse(&mut stream, "503 Service Unavailable", "") } else { result }
 }
 
-fn host(stream: &TcpStream, head: &str, fault: &'static str) -> io::Result<()> {
+fn upgrade(stream: &TcpStream, head: &str, fault: &'static str) -> io::Result<()> {
     let mut stream = stream.try_clone()?;
     match answer(head, fault) {
         Ok(answer) => stream.write_all(answer.as_bytes())?,
@@ -81,7 +82,7 @@ struct Connection {
     /// The unfinished message, and its kind.
     message: Vec<u8>,
     opcode: Option<u8>,
-    /// Whether the next continuation is that of a control frame.
+    /// Whether a fragmented control frame came, whose continuations are to be ignored.
     skips: bool,
 }
 
@@ -104,9 +105,10 @@ impl Connection {
         self.fault == fault
     }
 
-    /// Fails the connection with this code, if it is so, unless the server has this fault.
-    fn fail_if(&self, is_so: bool, code: u16, fault: &str) -> Result<(), Over> {
-        if is_so && !self.is(fault) { Err(Over::Fail(code)) } else { Ok(()) }
+    /// Fails the connection with this code if the client broke a rule, unless the server has the fault
+    /// of not checking that rule.
+    fn fail_if(&self, is_broken: bool, code: u16, fault: &str) -> Result<(), Over> {
+        if is_broken && !self.is(fault) { Err(Over::Fail(code)) } else { Ok(()) }
     }
 
     fn serve(&mut self) -> Result<(), Over> {
@@ -239,7 +241,7 @@ impl Connection {
                 b"first" => "utf8-fragment",
                 _ => "none",
             };
-            // It is taken, and goes no further.
+            // A server with this fault accepts the message, and does not return it.
             return self.fail_if(true, 1007, name);
         }
         Ok(self.send(0x80 | opcode, &message)?)

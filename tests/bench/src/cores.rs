@@ -1,4 +1,4 @@
-//! Which processor cores the programs and the load have.
+//! The processor cores: which of them the programs have, and which one the load.
 
 use std::fs;
 use std::io;
@@ -9,20 +9,20 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The cores that this process may use, shared out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Cores {
     all: Vec<usize>,
-    /// Where each program runs, alone.
+    /// Where the program runs that is measured.
     pub(crate) program: Vec<usize>,
     /// Where the load runs.
     load: usize,
 }
 
-impl Place {
+impl Cores {
     pub(crate) fn find() -> Result<Self> {
         let allowed = sched_getaffinity(None).context("cannot ask for the cores")?;
         let cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
-        let Some(place) = Self::share(cores, siblings) else { bail!("there are no cores") };
-        Ok(place)
+        let Some(shared) = Self::share(cores, siblings) else { bail!("there are no cores") };
+        Ok(shared)
     }
 
     /// One core for programs, and for the load one that shares no hardware with it, if there is.
@@ -55,12 +55,12 @@ impl Place {
         pin(&[self.load]).context("cannot move the load to its core")
     }
 
-    /// Moves the calling thread to where it disturbs least.
+    /// Moves the calling thread to cores where it disturbs neither program nor load, if there are any.
     pub(crate) fn take_spare_core(&self) -> io::Result<()> {
         pin(&self.spare())
     }
 
-    /// Runs `start` where programs belong. A process that it starts stays there.
+    /// Runs `start` on the cores of the programs. A process that it starts stays there.
     pub(crate) fn at_program<T: Send>(
         &self,
         start: impl FnOnce() -> io::Result<T> + Send,
@@ -72,7 +72,7 @@ impl Place {
         started.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
     }
 
-    /// For the line that names the machine.
+    /// The cores, for the line that names the machine.
     pub(crate) fn describe(&self) -> String {
         let (cores, program, load) = (self.all.len(), self.program[0], self.load);
         if program == load {
@@ -87,7 +87,7 @@ impl Place {
         self.program.contains(&self.load)
     }
 
-    /// The cores of the programs, for a sentence.
+    /// The cores of the programs, such as `core 0` or `cores 0 and 2`.
     pub(crate) fn programs(&self) -> String {
         let cores: Vec<_> = self.program.iter().map(ToString::to_string).collect();
         format!("core{} {}", if cores.len() == 1 { "" } else { "s" }, cores.join(" and "))
@@ -120,8 +120,8 @@ fn numbers(list: &str) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn share(cores: &[usize], siblings: &[usize]) -> Place {
-        Place::share(cores.to_vec(), |_| siblings.to_vec()).unwrap()
+    fn share(cores: &[usize], siblings: &[usize]) -> Cores {
+        Cores::share(cores.to_vec(), |_| siblings.to_vec()).unwrap()
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(share(&[0, 1, 2], &[0, 1]).load, 2);
         assert_eq!(share(&[0, 1], &[0, 1]).load, 1);
         assert_eq!(share(&[3], &[3]).load, 3);
-        assert_eq!(Place::share(Vec::new(), siblings), None);
+        assert_eq!(Cores::share(Vec::new(), siblings), None);
     }
 
     #[test]
