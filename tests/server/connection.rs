@@ -88,8 +88,8 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(service: &str, stream: DuplexStream, early: Vec<u8>, reply_delay: Duration) -> Self {
-        Self::agreed(None, service, stream, early, reply_delay)
+    fn new(service: &str, stream: DuplexStream, read_buf: Vec<u8>, reply_delay: Duration) -> Self {
+        Self::agreed(None, service, stream, read_buf, reply_delay)
     }
 
     /// The same, after an agreement on compression.
@@ -97,7 +97,7 @@ impl Driver {
         deflate: Option<Params>,
         service: &str,
         stream: DuplexStream,
-        early: Vec<u8>,
+        read_buf: Vec<u8>,
         reply_delay: Duration,
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ impl Driver {
         });
         let arrival = Arrival {
             stream: Box::new(stream),
-            early,
+            read_buf,
             service,
             deflate,
             peer,

@@ -125,8 +125,8 @@ async fn exchange(http: &Http, bytes: &[u8], piece: usize, hangs_up: bool) -> Op
     let written = written.lock().unwrap();
     let status = check_reply(&written);
     assert_eq!(upgrade.is_some(), status == Some(101));
-    if let Some(Upgrade { stream, early, .. }) = upgrade {
-        let behind = [&early[..], &stream.unread].concat();
+    if let Some(Upgrade { stream, read_buf, .. }) = upgrade {
+        let behind = [&read_buf[..], &stream.unread].concat();
         let head = bytes.strip_suffix(&behind[..]).expect("bytes behind the head are kept");
         assert!(head.ends_with(b"\n"), "the head ends with its line");
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::{HeaderMap, StatusCode, Version};
 
 use super::phases::{Address, Phases};
-use super::tls::Session;
+use super::tls::session::Session;
 
 /// Longest beginning of an answer's body that is kept, in bytes.
 pub(super) const MAX_BODY: usize = 1024;

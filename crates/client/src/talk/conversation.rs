@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use proto::limits::CLOSE_TIMEOUT;
-use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
 use tokio::time::sleep;
@@ -14,6 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::awaited::Awaited;
+use super::counts::Counts;
 use super::end::End;
 use super::input::{Line, Lines};
 use super::screen::Screen;
@@ -63,17 +63,6 @@ struct State {
     is_answered: Cell<bool>,
     sent: Cell<u64>,
     received: Cell<u64>,
-}
-
-/// Counters of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Counts {
-    /// Lines sent.
-    pub(super) sent: u64,
-    /// Frames received.
-    pub(super) received: u64,
-    /// Replies that are missing.
-    pub(super) missing: u64,
 }
 
 impl State {

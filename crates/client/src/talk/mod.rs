@@ -7,6 +7,7 @@
 
 mod awaited;
 mod conversation;
+mod counts;
 mod end;
 mod input;
 mod screen;
@@ -27,7 +28,8 @@ use crate::connection::Connection;
 use crate::net::url::ServerUrl;
 use crate::net::{self, Connected, Endpoint};
 use crate::stdout::unwritable;
-use conversation::{Conversation, Counts, Pace, Patience};
+use conversation::{Conversation, Pace, Patience};
+use counts::Counts;
 use end::{End, written};
 use input::{Line, Lines};
 use screen::Screen;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::conversation::Counts;
+use super::counts::Counts;
 use super::terminal::{self, Terminal};
 use crate::record;
 use crate::stdout::{self, Output, Writer};

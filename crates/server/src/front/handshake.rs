@@ -94,11 +94,11 @@ impl Handshake {
                 return None;
             }
         };
-        let Upgrade { stream, early, request } =
+        let Upgrade { stream, read_buf, request } =
             self.http.serve(stream, peer, is_secure, deadline).await?;
         let upgraded = match stream {
-            MaybeTls::Plain(stream) => plain(stream, early, request),
-            MaybeTls::Secure(stream) => secure(*stream, early, request),
+            MaybeTls::Plain(stream) => plain(stream, read_buf, request),
+            MaybeTls::Secure(stream) => secure(*stream, read_buf, request),
         };
         upgraded.inspect_err(|error| debug!(%peer, "lost after its upgrade: {error}")).ok()
     }
@@ -175,22 +175,22 @@ async fn greeting(stream: &TcpStream) -> Option<Greeting> {
 }
 
 /// A connection in the clear, as a worker takes it.
-fn plain(stream: TcpStream, early: Vec<u8>, request: UpgradeRequest) -> io::Result<Arrival> {
+fn plain(stream: TcpStream, read_buf: Vec<u8>, request: UpgradeRequest) -> io::Result<Arrival> {
     let stream = Socket::new(stream.into_std()?);
-    Ok(request.arrival(Box::new(stream), early))
+    Ok(request.arrival(Box::new(stream), read_buf))
 }
 
 /// A connection over TLS, as a worker takes it. Bytes that were decrypted during the handshake
 /// cause no event any more, so they are read here.
 fn secure(
     stream: TlsStream<TcpStream>,
-    mut early: Vec<u8>,
+    mut read_buf: Vec<u8>,
     request: UpgradeRequest,
 ) -> io::Result<Arrival> {
     let (stream, tls) = stream.into_inner();
     let mut stream = Secure::new(Socket::new(stream.into_std()?), tls);
-    stream.read_decrypted(&mut early)?;
-    Ok(request.arrival(Box::new(stream), early))
+    stream.read_decrypted(&mut read_buf)?;
+    Ok(request.arrival(Box::new(stream), read_buf))
 }
 
 /// Why a TLS handshake failed. The usual cause is a client that does not trust the certificate,

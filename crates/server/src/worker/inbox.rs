@@ -21,7 +21,7 @@ pub struct Arrival {
     /// The stream, with the handshakes of TLS and HTTP done.
     pub stream: Box<dyn PolledStream>,
     /// Bytes that arrived behind the request.
-    pub early: Vec<u8>,
+    pub read_buf: Vec<u8>,
     /// The service at the requested path.
     pub service: Service,
     /// The agreed parameters of permessage-deflate; `None` without compression.

@@ -7,7 +7,8 @@
 pub mod authorities;
 mod cause;
 pub mod identity;
-mod session;
+mod recording;
+pub(super) mod session;
 mod unchecked;
 
 use std::io;
@@ -28,8 +29,8 @@ use identity::Identity;
 use super::error::ConnectError;
 use super::stream::Stream;
 pub(crate) use cause::hung_up;
+use recording::{Presented, Recording};
 pub(crate) use session::Session;
-use session::{Presented, Recording};
 use unchecked::Unchecked;
 
 /// Which server certificates the client accepts.

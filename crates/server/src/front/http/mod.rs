@@ -71,7 +71,7 @@ pub struct Upgrade<S> {
     /// The stream, behind what was read of it.
     pub stream: S,
     /// Bytes that arrived with the request.
-    pub early: Vec<u8>,
+    pub read_buf: Vec<u8>,
     /// What the client asked for.
     pub request: UpgradeRequest,
 }
@@ -91,9 +91,9 @@ pub struct UpgradeRequest {
 
 impl UpgradeRequest {
     /// The connection, as a worker takes it.
-    pub(super) fn arrival(self, stream: Box<dyn PolledStream>, early: Vec<u8>) -> Arrival {
+    pub(super) fn arrival(self, stream: Box<dyn PolledStream>, read_buf: Vec<u8>) -> Arrival {
         let Self { service, deflate, peer, place, is_healthcheck, probe, .. } = self;
-        Arrival { stream, early, service, deflate, peer, place, is_healthcheck, probe }
+        Arrival { stream, read_buf, service, deflate, peer, place, is_healthcheck, probe }
     }
 }
 
@@ -134,10 +134,10 @@ impl Http {
         let upgraded = upgrade.await.ok()?;
         let parts: Parts<TokioIo<Captured<S>>> = upgraded.downcast().ok()?;
         // A copy: hyper's buffer keeps the memory of the whole head.
-        let early = parts.read_buf.to_vec();
+        let read_buf = parts.read_buf.to_vec();
         let (stream, head) = parts.io.into_inner().into_parts();
         request.probe = self.open_probe(&request, &head, peer, is_secure);
-        Some(Upgrade { stream, early, request })
+        Some(Upgrade { stream, read_buf, request })
     }
 
     /// The beginning of the paths of requests that are kept as they arrived.

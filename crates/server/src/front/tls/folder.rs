@@ -44,7 +44,7 @@ impl Folder {
         let parent = path.parent().unwrap_or(&path);
         match fs::create_dir(&path) {
             Ok(()) => git::ignore(&path),
-            Err(_) if path.is_dir() => git::warn_if_not_ignored(&path),
+            Err(_) if path.is_dir() => git::warn_if_not_ignored(&path, KEY),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err("that is not a folder".into());
             }

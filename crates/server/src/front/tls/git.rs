@@ -6,8 +6,6 @@ use std::process::{Command, Stdio};
 
 use tracing::warn;
 
-use super::folder::KEY;
-
 /// Has git ignore a folder that the server created, as Python's `venv` does with its own.
 pub(super) fn ignore(folder: &Path) {
     if !is_in_work_tree(folder) {
@@ -18,14 +16,14 @@ pub(super) fn ignore(folder: &Path) {
     }
 }
 
-/// Warns if git would commit the key in a folder of the operator. Says nothing if git is not
-/// installed.
-pub(super) fn warn_if_not_ignored(folder: &Path) {
+/// Warns if git would commit the file `key` in a folder of the operator. Says nothing if git is
+/// not installed.
+pub(super) fn warn_if_not_ignored(folder: &Path, key: &str) {
     if !is_in_work_tree(folder) {
         return;
     }
     let mut git = Command::new("git");
-    git.arg("-C").arg(folder).args(["check-ignore", "--quiet", KEY]);
+    git.arg("-C").arg(folder).args(["check-ignore", "--quiet", key]);
     git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // 0: ignored, 1: not ignored, 128: git cannot tell.
     if git.status().is_ok_and(|status| status.code() == Some(1)) {

@@ -25,15 +25,15 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// The input of a new connection, of which the bytes `early` were read already. The first event
+    /// The input of a new connection whose bytes in `read_buf` were read already. The first event
     /// tells whether more are readable: epoll reports the present state of a socket that is added.
     /// `deflate`: messages may be compressed.
-    pub(super) fn new(early: Vec<u8>, max_message: usize, deflate: bool) -> Self {
+    pub(super) fn new(read_buf: Vec<u8>, max_message: usize, deflate: bool) -> Self {
         let decoder = Decoder::new(Role::Server, max_message);
         Self {
             readable: false,
             hung_up: false,
-            leftover: early,
+            leftover: read_buf,
             served: 0,
             decoder: if deflate { decoder.with_deflate() } else { decoder },
             unfinished_since: None,

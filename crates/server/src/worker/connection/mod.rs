@@ -96,11 +96,11 @@ enum Next {
 }
 
 impl Connection {
-    /// A connection over a stream that was upgraded `now`; `early` are bytes that arrived behind the
-    /// request.
+    /// A connection over a stream that was upgraded `now`; `read_buf` holds the bytes that arrived
+    /// behind the request.
     pub(super) fn new(
         stream: Box<dyn Stream>,
-        early: Vec<u8>,
+        read_buf: Vec<u8>,
         service: Service,
         deflate: Option<Params>,
         peer: Peer,
@@ -112,7 +112,7 @@ impl Connection {
             service,
             deflate,
             peer,
-            input: Input::new(early, max_message, deflate.is_some()),
+            input: Input::new(read_buf, max_message, deflate.is_some()),
             output: Output::default(),
             delayed: Delayed::default(),
             deadlines: Deadlines::new(now),

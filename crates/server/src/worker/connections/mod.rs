@@ -121,9 +121,9 @@ impl Connections {
         watch: impl FnOnce(BorrowedFd<'_>, u64) -> io::Result<()>,
         now: Instant,
     ) -> io::Result<()> {
-        let Arrival { stream, early, service, deflate, peer, place, is_healthcheck, probe } =
+        let Arrival { stream, read_buf, service, deflate, peer, place, is_healthcheck, probe } =
             arrival;
-        self.shared.counts.received_bytes.add(early.len() as u64);
+        self.shared.counts.received_bytes.add(read_buf.len() as u64);
         self.shared.counts.deflated_connections.add(deflate.is_some().into());
         let open = OpenConnection::new(service.index(), &self.shared.counts);
         let max_message = self.shared.limits.max_message;
@@ -131,7 +131,7 @@ impl Connections {
             watch(stream.as_fd(), key.into())?;
             let stream: Box<dyn Stream> = stream;
             let connection =
-                Connection::new(stream, early, service, deflate, peer, max_message, now);
+                Connection::new(stream, read_buf, service, deflate, peer, max_message, now);
             let connection = Box::new(connection.probing(probe));
             Ok::<_, io::Error>(Entry {
                 connection,
