@@ -42,7 +42,8 @@ use transcript::{Noted, Notes};
 
 pub(super) use answer::AnswerCheck;
 pub(crate) use answer::is_http2;
-pub(super) use refusal::{refusal, shortened, shown};
+pub(crate) use refusal::shortened;
+pub(super) use refusal::{refusal, shown};
 
 /// The headers that make a request one for an upgrade.
 pub(super) const OWN_HEADERS: [HeaderName; 6] = [

@@ -127,7 +127,7 @@ pub(in crate::net) fn shown(headers: &HeaderMap, name: &HeaderName) -> Option<St
 }
 
 /// The beginning of a text of the server, safe to print.
-pub(in crate::net) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     escape::plain(&text[..text.floor_char_boundary(SHOWN)])
 }
 

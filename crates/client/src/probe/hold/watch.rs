@@ -1,4 +1,4 @@
-//! Looks at the fleet once a second, and tells what changed.
+//! Prints once a second what changed, and ends the probe when it is due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use chrono::Local;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
-use super::fleet::Fleet;
 use super::shared::Shared;
+use super::stats::Stats;
 use super::verdict::ended;
 use crate::outage::seen::Seen;
-use crate::probe::crowd::shares::Share;
+use crate::probe::instances::shares::Share;
 use crate::words::{counted, seconds};
 
-/// Time between two looks.
+/// Time from one report to the next.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The counts at a look.
+/// The counts at the time of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Counts {
     held: u64,
@@ -40,7 +40,7 @@ struct Sample {
     shares: Vec<Share>,
 }
 
-/// Watches until the probe is to end by itself.
+/// Reports until the time limit, or the quiet time without a change, is over.
 pub(super) async fn watch(shared: &Shared) {
     let mut last = Counts::default();
     let mut next = Instant::now() + PERIOD;
@@ -48,8 +48,8 @@ pub(super) async fn watch(shared: &Shared) {
         sleep_until(next).await;
         next += PERIOD;
         let (counts, sample) = {
-            let fleet = shared.fleet.borrow();
-            (Counts::of(&fleet), Sample::of(&fleet))
+            let stats = shared.stats.borrow();
+            (Counts::of(&stats), Sample::of(&stats))
         };
         if counts != last {
             let stamp = Local::now().format("%d-%m-%Y %H:%M:%S");
@@ -60,7 +60,7 @@ pub(super) async fn watch(shared: &Shared) {
         last = counts;
         let now = Instant::now();
         let elapsed = now.duration_since(shared.started);
-        let quiet = shared.fleet.borrow().quiet(now);
+        let quiet = shared.stats.borrow().quiet(now);
         if is_over(elapsed, shared.options.limit)
             || is_over(quiet.unwrap_or_default(), shared.options.quiet)
         {
@@ -75,19 +75,19 @@ fn is_over(time: Duration, limit: Option<Duration>) -> bool {
 }
 
 impl Counts {
-    fn of(fleet: &Fleet) -> Self {
+    fn of(stats: &Stats) -> Self {
         Self {
-            held: fleet.held,
-            waiting: fleet.waiting,
-            losses: fleet.losses(),
-            back: fleet.back,
-            refused: fleet.refused.total(),
-            shares: fleet.shares.words(),
-            seen: fleet.seen.clone(),
+            held: stats.held,
+            waiting: stats.waiting,
+            losses: stats.losses(),
+            back: stats.back,
+            refused: stats.refused.total(),
+            shares: stats.shares.words(),
+            seen: stats.seen.clone(),
         }
     }
 
-    /// What is different from the look before.
+    /// The changes since the report `before`.
     fn news(&self, before: &Self, asked: u64) -> String {
         let mut parts = Vec::new();
         if self.losses > before.losses {
@@ -116,13 +116,13 @@ impl Counts {
 }
 
 impl Sample {
-    fn of(fleet: &Fleet) -> Self {
+    fn of(stats: &Stats) -> Self {
         Self {
-            held: fleet.held,
-            waiting: fleet.waiting,
-            lost: fleet.losses(),
-            refused: fleet.refused.total(),
-            shares: fleet.shares.fields(),
+            held: stats.held,
+            waiting: stats.waiting,
+            lost: stats.losses(),
+            refused: stats.refused.total(),
+            shares: stats.shares.fields(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A connection that is held: pinged once a second, and made again when it is lost.
+//! A held connection: pinged once a second, and opened again when it is lost.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,27 +13,27 @@ use crate::backoff::Backoff;
 use crate::net::ending::Ending;
 use crate::outage::Outage;
 use crate::outage::seen::Seen;
-use crate::probe::crowd::instance::Instance;
+use crate::probe::instances::Instance;
 
-/// Time after which a ping without a reply is told.
+/// Time after which a reply counts as late.
 const STALL: Duration = Duration::from_secs(1);
 
-/// Longest pause between two tries of up to [`FEW`] connections, and of others in proportion: gaps
-/// are to tell of the server rather than of the pauses, and a server is not to be flooded.
+/// Longest pause between two tries with up to [`FEW`] connections, longer in proportion with more:
+/// gaps should measure the server rather than the pauses, without flooding the server.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// See [`LONGEST_PAUSE`].
 const FEW: u64 = 1000;
 
-/// A connection of the fleet.
-pub(super) struct Member {
+/// A held connection.
+pub(super) struct HeldConnection {
     shared: Rc<Shared>,
     number: u64,
-    /// The present connection.
+    /// The current connection.
     made: Option<Made>,
-    /// Whether a ping over the present connection was answered.
+    /// Whether a ping over the current connection was answered.
     is_held: bool,
-    /// Whether there was a reply, over any connection.
+    /// Whether a ping over any connection was answered.
     was_held: bool,
     was_lost: bool,
     last_reply: Instant,
@@ -43,24 +43,25 @@ pub(super) struct Member {
 /// A time without a connection.
 struct Gap {
     outage: Outage,
-    /// The last reply before.
+    /// When the last reply before the gap came.
     since: Instant,
+    /// The instance of the lost connection.
     before: Option<Instance>,
-    /// The number of the connection before, at a server with `/probe`.
+    /// The number of the lost connection at a server with `/probe`.
     number: Option<String>,
-    /// Whether the client gave the connection up.
+    /// Whether the client itself closed the connection.
     is_given_up: bool,
 }
 
-impl Member {
-    /// The connection with this number, which may have been made already.
+impl HeldConnection {
+    /// The connection with this number; `made` if it is already open.
     pub(super) fn new(shared: Rc<Shared>, number: u64, made: Option<Made>) -> Self {
         let last_reply = shared.started;
         let (is_held, was_held, was_lost) = (false, false, false);
         Self { shared, number, made, is_held, was_held, was_lost, last_reply, gap: None }
     }
 
-    /// Keeps the connection until the stop, and closes it in good order.
+    /// Holds the connection until the stop, then closes it with a closing handshake.
     pub(super) async fn run(mut self, mut stop: Stop) {
         select! {
             biased;
@@ -72,7 +73,7 @@ impl Member {
 
     async fn keep(&mut self) {
         let mut backoff = Backoff::default();
-        sleep_until(self.shared.first_moment(self.number)).await;
+        sleep_until(self.shared.first_opening(self.number)).await;
         let mut is_first = true;
         loop {
             let mut asked = None;
@@ -81,7 +82,7 @@ impl Member {
                 None => Box::pin(self.shared.connect(self.number)).await,
             };
             if is_first {
-                self.shared.fleet.borrow_mut().tried();
+                self.shared.stats.borrow_mut().tried();
                 is_first = false;
             }
             match made {
@@ -94,7 +95,7 @@ impl Member {
                 }
                 Err(cause) => {
                     asked = cause.retry_after();
-                    self.shared.fleet.borrow_mut().refuse(cause.to_string(), self.was_held);
+                    self.shared.stats.borrow_mut().refuse(cause.to_string(), self.was_held);
                 }
             }
             let longest = longest_pause(self.shared.options.connections);
@@ -103,7 +104,7 @@ impl Member {
         }
     }
 
-    /// Pings over the present connection until it ends.
+    /// Pings over the current connection until it ends.
     async fn hold(&mut self) -> Ending {
         loop {
             if let Err(ending) = self.ping().await {
@@ -135,18 +136,18 @@ impl Member {
                 answer.await?;
                 drop(waiting);
                 if self.is_held {
-                    shared.fleet.borrow_mut().stalled(last_reply.elapsed());
+                    shared.stats.borrow_mut().stalled(last_reply.elapsed());
                 }
             }
         }
-        // A reply that ends a gap is told with that.
+        // `joined` records a reply that ends a gap.
         if self.gap.is_none() {
             *last_reply = Instant::now();
         }
         Ok(())
     }
 
-    /// The first reply over a connection came.
+    /// Records the first reply over a connection, and the end of the gap before.
     async fn joined(&mut self) -> Result<(), Ending> {
         let now = Instant::now();
         let Some(Made { link, connection, instance }) = &mut self.made else {
@@ -156,7 +157,7 @@ impl Member {
         self.last_reply = now;
         let gap = self.gap.take();
         let length = gap.as_ref().map(|gap| now.duration_since(gap.since));
-        self.shared.fleet.borrow_mut().joined(instance.as_ref(), !self.was_held, length);
+        self.shared.stats.borrow_mut().joined(instance.as_ref(), !self.was_held, length);
         self.was_held = true;
         let Shared { options, printer, .. } = &*self.shared;
         let url = options.endpoint.url.to_string();
@@ -170,22 +171,23 @@ impl Member {
         printer.record_at("outage", outage.began_at(), &outage.fields()).await;
         if let Some(number) = number.filter(|_| before == *instance) {
             let end = link.ask_for_end(&number, options.patience).await?;
-            self.shared.fleet.borrow_mut().heard(&end, is_given_up);
+            self.shared.stats.borrow_mut().seen_by_server(&end, is_given_up);
         }
         Ok(())
     }
 
-    /// The present connection ended.
+    /// Records the end of the current connection.
     fn lost(&mut self, ending: Ending) {
         let now = Instant::now();
         let Some(Made { link, instance, .. }) = self.made.take() else { return };
-        let mut fleet = self.shared.fleet.borrow_mut();
+        let mut stats = self.shared.stats.borrow_mut();
         let reason = ending.to_string();
         match Seen::of(&ending) {
             Some(seen) if self.is_held => {
                 let cut = link.activity().cut(now);
-                fleet.survived(link.activity().survived());
-                fleet.lost(now, seen, cut, instance.as_ref(), !self.was_lost);
+                stats.survived(link.activity().survived());
+                let at = now.duration_since(self.shared.started);
+                stats.lost(at, seen, cut, instance.as_ref(), !self.was_lost);
                 self.was_lost = true;
                 let silent =
                     if seen == Seen::Silence { cut.silent_received } else { Duration::ZERO };
@@ -199,51 +201,51 @@ impl Member {
                 let is_given_up = ending.close().is_some();
                 self.gap = Some(Gap { outage, since, before, number, is_given_up });
             }
-            // Connected, and never answered.
-            _ => fleet.refuse(reason, self.was_held),
+            // No ping over this connection was answered.
+            _ => stats.refuse(reason, self.was_held),
         }
         self.is_held = false;
         // The next connection need not wait for the closing handshake of this one.
         tokio::spawn(async move { link.close(&ending).await });
     }
 
-    /// Ends the connection, and what is told of it.
+    /// Records what is unfinished at the end of the probe, and closes the connection.
     async fn end(mut self) {
         let now = Instant::now();
         if let Some(Gap { mut outage, since, .. }) = self.gap.take() {
             outage.length = now.duration_since(outage.began);
-            self.shared.fleet.borrow_mut().unfinished(now.duration_since(since));
+            self.shared.stats.borrow_mut().unfinished(now.duration_since(since));
             self.shared.printer.record_at("outage", outage.began_at(), &outage.fields()).await;
         }
         if let Some(Made { link, .. }) = self.made {
             if self.is_held {
-                let mut fleet = self.shared.fleet.borrow_mut();
-                fleet.survived(link.activity().survived());
-                fleet.outlived(link.activity().cut(now).age);
+                let mut stats = self.shared.stats.borrow_mut();
+                stats.survived(link.activity().survived());
+                stats.outlived(link.activity().cut(now).age);
             }
             link.close(&Ending::Stopped).await;
         }
     }
 }
 
-/// Longest pause between two tries, of so many connections.
+/// Longest pause between two tries, with this many connections.
 fn longest_pause(connections: u64) -> Duration {
     LONGEST_PAUSE.mul_f64((connections as f64 / FEW as f64).max(1.0))
 }
 
-/// Counts a connection among those that wait for a reply.
+/// Counts a connection as waiting for a late reply, until dropped.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {
     fn begin(shared: &'a Shared) -> Self {
-        shared.fleet.borrow_mut().wait(true);
+        shared.stats.borrow_mut().wait(true);
         Self(shared)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fleet.borrow_mut().wait(false);
+        self.0.stats.borrow_mut().wait(false);
     }
 }
 
