@@ -1,5 +1,5 @@
-//! The connection of a probe: pings the server, asks for what only `/probe` offers, and counts what
-//! the server sends on its own.
+//! The connection of a probe: pings the server, asks for what only `/probe` offers, and tracks the
+//! activity.
 
 use std::time::Duration;
 
@@ -28,27 +28,10 @@ pub(super) struct Link {
     activity: Activity,
     /// The first message of a server at `/probe`, as JSON of [`Hello`].
     hello: Option<String>,
-    unsolicited: Unsolicited,
-    /// Number of the last ping.
+    /// Number of Ping frames from the server.
+    pings: u64,
+    /// Number of the last ping of the client.
     number: u64,
-}
-
-/// Number of frames and messages that a server sent without a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unsolicited {
-    /// Ping frames.
-    pub(super) pings: u64,
-    /// Text and binary messages.
-    pub(super) messages: u64,
-}
-
-/// The reply to a ping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    /// Round-trip time.
-    pub(super) time: Duration,
-    /// Time between arrival and departure at the server, which only `/probe` reports.
-    pub(super) server_time: Option<Duration>,
 }
 
 impl Link {
@@ -75,18 +58,9 @@ impl Link {
     ) -> Result<Self, ConnectError> {
         let Opened { socket, phases, address, session, agreed } = opened;
         let activity = Activity::new(Instant::now());
-        let (hello, unsolicited) = (None, Unsolicited::default());
-        let mut link = Self {
-            address,
-            phases,
-            session,
-            agreed,
-            socket,
-            activity,
-            hello,
-            unsolicited,
-            number: 0,
-        };
+        let (hello, pings, number) = (None, 0, 0);
+        let mut link =
+            Self { address, phases, session, agreed, socket, activity, hello, pings, number };
         if url.path().trim_end_matches('/').ends_with(path::PROBE) {
             link.read_hello(patience).await.map_err(|ending| ending.to_string())?;
         }
@@ -99,7 +73,6 @@ impl Link {
             && serde_json::from_str::<Hello<'_>>(&text).is_ok()
         {
             self.hello = Some(text.into_owned());
-            self.unsolicited.messages -= 1;
         }
         Ok(())
     }
@@ -114,9 +87,9 @@ impl Link {
         &self.activity
     }
 
-    /// What the server sent without a request, the hello not counted.
-    pub(super) fn unsolicited(&self) -> Unsolicited {
-        self.unsolicited
+    /// Number of Ping frames from the server.
+    pub(super) fn pings(&self) -> u64 {
+        self.pings
     }
 
     /// The stream below the WebSocket.
@@ -164,11 +137,7 @@ impl Link {
     pub(super) async fn receive(&mut self) -> Result<Message<'static>, Ending> {
         let message = self.socket.receive().await?;
         self.activity.received(Instant::now());
-        match message {
-            Message::Ping(_) => self.unsolicited.pings += 1,
-            Message::Text(_) | Message::Binary(_) => self.unsolicited.messages += 1,
-            Message::Pong(_) | Message::Close(_) | Message::Deflated(..) => {}
-        }
+        self.pings += u64::from(matches!(message, Message::Ping(_)));
         Ok(message)
     }
 
@@ -191,37 +160,28 @@ impl Link {
     }
 
     /// Pings the server: with a message at `/probe`, else with a Ping frame (RFC 6455, section
-    /// 5.5.2).
+    /// 5.5.2). Returns the round-trip time.
     ///
     /// # Errors
     /// How the connection ended; [`Ending::NoPong`] without a reply within `patience`.
-    pub(super) async fn ping(&mut self, patience: Duration) -> Result<Answer, Ending> {
+    pub(super) async fn ping(&mut self, patience: Duration) -> Result<Duration, Ending> {
         self.number += 1;
+        let (number, sent) = (self.number, Instant::now());
         within(patience, async {
-            match self.hello {
-                Some(_) => self.ping_probe().await,
-                None => self.ping_frame().await,
+            if self.hello.is_some() {
+                self.request(&Request::Ping(number)).await?;
+                self.reply(|text| {
+                    serde_json::from_str(text).ok().filter(|pong: &Pong| pong.pong == number)
+                })
+                .await?;
+            } else {
+                let payload = number.to_be_bytes();
+                self.send(Opcode::Ping, &payload).await?;
+                self.receive_pong(&payload).await?;
             }
+            Ok(sent.elapsed())
         })
         .await
-    }
-
-    async fn ping_probe(&mut self) -> Result<Answer, Ending> {
-        let (number, sent) = (self.number, Instant::now());
-        self.request(&Request::Ping(number)).await?;
-        let pong =
-            |text: &str| serde_json::from_str(text).ok().filter(|pong: &Pong| pong.pong == number);
-        let Pong { arrived, left, .. } = self.reply(pong).await?;
-        let server_time = Some(Duration::from_micros(left.saturating_sub(arrived)));
-        Ok(Answer { time: sent.elapsed(), server_time })
-    }
-
-    async fn ping_frame(&mut self) -> Result<Answer, Ending> {
-        let payload = self.number.to_be_bytes();
-        let sent = Instant::now();
-        self.send(Opcode::Ping, &payload).await?;
-        self.receive_pong(&payload).await?;
-        Ok(Answer { time: sent.elapsed(), server_time: None })
     }
 
     /// Receives until a Pong with this payload comes.
@@ -244,7 +204,6 @@ impl Link {
             if let Message::Text(text) = self.receive().await?
                 && let Some(reply) = parse(&text)
             {
-                self.unsolicited.messages -= 1;
                 return Ok(reply);
             }
         }

@@ -20,12 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Stdout of a probe.
 #[derive(Debug)]
 pub(super) struct Report {
-    output: Output,
+    printer: Printer,
     writer: Writer,
     /// Why stdout cannot be written, once that is known.
     unwritable: Option<io::Error>,
-    is_json: bool,
-    is_live: bool,
 }
 
 /// The verdict of a probe.
@@ -51,13 +49,13 @@ impl Report {
             start().map_err(|error| format!("cannot write to stdout: {error}"))?;
         let is_smart = env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"));
         let is_live = !is_json && is_smart && io::stdout().is_terminal();
-        Ok(Self { output, writer, unwritable: None, is_json, is_live })
+        let printer = Printer { output, is_json, is_live };
+        Ok(Self { printer, writer, unwritable: None })
     }
 
     /// A handle for the tasks of the probe.
     pub(super) fn printer(&self) -> Printer {
-        let Self { output, is_json, is_live, .. } = self;
-        Printer { output: output.clone(), is_json: *is_json, is_live: *is_live }
+        self.printer.clone()
     }
 
     /// Waits for a reason to end the probe early: a stop signal, or a stdout that cannot be written.
@@ -74,7 +72,7 @@ impl Report {
     /// Why the verdict could not be written.
     pub(super) async fn finish<T: Serialize>(self, finding: Finding<T>) -> Result<Verdict, String> {
         let Finding { probe, ok, text, fields } = finding;
-        let last = match (self.is_json, ok) {
+        let last = match (self.printer.is_json, ok) {
             (true, _) => {
                 record::verdict(&record::Verdict { probe, ok, text: &text, fields: &fields })
                     .map_err(|error| format!("cannot write the verdict: {error}"))?
@@ -85,7 +83,7 @@ impl Report {
         };
         let written = match self.unwritable {
             Some(error) => Err(error),
-            None => self.output.finish_within(PATIENCE, last, self.writer).await,
+            None => self.printer.output.finish_within(PATIENCE, last, self.writer).await,
         };
         stdout::unless_closed(written)
             .map_err(|error| format!("cannot write to stdout: {error}"))?;

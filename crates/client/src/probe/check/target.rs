@@ -32,13 +32,6 @@ pub(super) struct Target<'a> {
     pub(super) patience: Duration,
 }
 
-/// A connection after its opening handshake.
-struct Upgraded {
-    socket: Socket,
-    /// How long the handshake took.
-    time: Duration,
-}
-
 impl Target<'_> {
     /// Carries a check out.
     pub(super) async fn run(&self, check: &Check) -> Evaluation {
@@ -110,12 +103,12 @@ impl Target<'_> {
         (outcome, format!("sent {change}; came {came}"))
     }
 
-    async fn upgrade(&self) -> Result<Upgraded, String> {
+    /// The opening handshake; returns how long it took as well.
+    async fn upgrade(&self) -> Result<(Socket, Duration), String> {
         let begun = Instant::now();
         match self.exchange(Change::None).await? {
             (stream, _, Answer::Head(head, early)) if head.status == 101 => {
-                let socket = Socket::new(stream, early, MAX_REPLY);
-                Ok(Upgraded { socket, time: begun.elapsed() })
+                Ok((Socket::new(stream, early, MAX_REPLY), begun.elapsed()))
             }
             (_, _, Answer::Head(head, _)) => Err(shortened(&head.line)),
             (_, _, Answer::Other(bytes)) => Err(no_http(&bytes)),
@@ -124,7 +117,7 @@ impl Target<'_> {
     }
 
     async fn frames(&self, sent: Sent, expected: &Expected) -> Evaluation {
-        let Upgraded { socket, time } = match self.upgrade().await {
+        let (socket, time) = match self.upgrade().await {
             Ok(upgraded) => upgraded,
             Err(came) => {
                 let detail = format!("sent the usual request; came {came} in place of an upgrade");

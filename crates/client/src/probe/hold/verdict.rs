@@ -11,7 +11,7 @@ use super::stats::Stats;
 use crate::outage::cause::Cause;
 use crate::outage::seen::Seen;
 use crate::probe::instances::By;
-use crate::probe::instances::shares::{Share, probability, shown};
+use crate::probe::instances::shares::{Shares, probability, shown};
 use crate::probe::report::{Finding, joined};
 use crate::record;
 use crate::words::{counted, plural, seconds};
@@ -38,8 +38,8 @@ pub(super) struct Fields {
     not_back: u64,
     stalls: u64,
     longest_stall: Option<f64>,
-    shares_before: Vec<Share>,
-    shares_after: Vec<Share>,
+    shares_before: Shares,
+    shares_after: Shares,
 }
 
 /// How a connection ended, as part of a sentence.
@@ -85,8 +85,8 @@ impl Summary<'_> {
             not_back: stats.not_back,
             stalls: stats.stalls,
             longest_stall: stall.map(record::seconds),
-            shares_before: stats.before.as_ref().unwrap_or(&stats.shares).fields(),
-            shares_after: stats.after().fields(),
+            shares_before: stats.before.as_ref().unwrap_or(&stats.shares).clone(),
+            shares_after: stats.after(),
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn discover(options: &Options, printer: &Printer) -> Result<Cap
     connection.instance = link.hello().map(|hello| hello.instance.into_owned());
     let is_probe = connection.instance.is_some();
     let answer = link.ping(*patience).await;
-    let first_reply = answer.as_ref().ok().map(|answer| answer.time);
+    let first_reply = answer.as_ref().ok().copied();
     let url = endpoint.url.to_string();
     printer.record("connection", &connection.fields(&url, first_reply)).await;
 

@@ -101,13 +101,6 @@ struct Open<'a> {
     sent: u64,
 }
 
-enum Event {
-    Received(Message<'static>),
-    SendDue,
-    AskDue,
-    Finish,
-}
-
 impl Open<'_> {
     /// Runs until the client is done with the connection, or the connection ends.
     async fn run(&mut self) -> Result<(), Ending> {
@@ -123,29 +116,18 @@ impl Open<'_> {
         let ask = (self.lane.kind == Kind::Silent).then(|| made + silence);
         let mut due = pause.map(|pause| Instant::now() + pause);
         loop {
-            match self.event(due, ask).await? {
-                Event::Received(message) => self.received(&message),
-                Event::SendDue => {
+            select! {
+                biased;
+                message = self.link.receive() => self.received(&message?),
+                () = at(ask) => return self.ask().await,
+                _ = self.shared.stage.wait_for(|stage| *stage > Stage::Watching) => {
+                    return if self.lane.kind == Kind::Silent { Ok(()) } else { self.ask().await };
+                }
+                () = at(due) => {
                     self.send_traffic().await?;
                     due = pause.map(|pause| Instant::now() + pause);
                 }
-                Event::Finish if self.lane.kind == Kind::Silent => return Ok(()),
-                Event::Finish | Event::AskDue => return self.ask().await,
             }
-        }
-    }
-
-    async fn event(
-        &mut self,
-        send: Option<Instant>,
-        ask: Option<Instant>,
-    ) -> Result<Event, Ending> {
-        select! {
-            biased;
-            message = self.link.receive() => message.map(Event::Received),
-            () = at(ask) => Ok(Event::AskDue),
-            _ = self.shared.stage.wait_for(|stage| *stage > Stage::Watching) => Ok(Event::Finish),
-            () = at(send) => Ok(Event::SendDue),
         }
     }
 

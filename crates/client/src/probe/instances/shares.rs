@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use proto::escape;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Instance;
 use super::chi_square;
@@ -18,10 +18,27 @@ const SHOWN: usize = 20;
 pub(crate) struct Shares(BTreeMap<Instance, u64>);
 
 /// An instance in JSON.
-#[derive(Debug, Serialize)]
-pub(crate) struct Share {
-    instance: String,
+#[derive(Serialize)]
+struct Share<'a> {
+    instance: &'a str,
     connections: u64,
+}
+
+/// One connection to each of the instances.
+impl FromIterator<Instance> for Shares {
+    fn from_iter<T: IntoIterator<Item = Instance>>(instances: T) -> Self {
+        let mut shares = Self::default();
+        instances.into_iter().for_each(|instance| shares.add(&instance));
+        shares
+    }
+}
+
+impl Serialize for Shares {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shares = self.sorted().into_iter();
+        serializer
+            .collect_seq(shares.map(|(instance, connections)| Share { instance, connections }))
+    }
 }
 
 impl Shares {
@@ -72,15 +89,6 @@ impl Shares {
         chi_square::p_value(&self.0.values().copied().collect::<Vec<_>>())
     }
 
-    /// The shares in JSON.
-    pub(crate) fn fields(&self) -> Vec<Share> {
-        let share = |(name, connections): (&Instance, u64)| Share {
-            instance: name.to_string(),
-            connections,
-        };
-        self.sorted().into_iter().map(share).collect()
-    }
-
     /// A line for each instance.
     pub(crate) fn lines(&self) -> Vec<String> {
         let (shares, others) = self.first();
@@ -124,15 +132,14 @@ pub(crate) fn probability(p: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::probe) mod tests {
     use super::*;
 
-    fn shares(counts: &[(&str, u64)]) -> Shares {
-        let mut shares = Shares::default();
-        for &(name, count) in counts {
-            shares.know(&name.into());
-            (0..count).for_each(|_| shares.add(&name.into()));
-        }
+    /// Connections to instances, by name and number.
+    pub(in crate::probe) fn shares(counts: &[(&str, usize)]) -> Shares {
+        let instances = counts.iter().map(|&(name, count)| vec![Instance::from(name); count]);
+        let mut shares: Shares = instances.flatten().collect();
+        counts.iter().for_each(|&(name, _)| shares.know(&name.into()));
         shares
     }
 
@@ -158,7 +165,7 @@ mod tests {
         let shares = shares(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
         assert_eq!(shares.lines().len(), SHOWN + 1);
         assert!(shares.words().ends_with(", and 10 servers more"));
-        assert_eq!(shares.fields().len(), 30);
+        assert_eq!(serde_json::to_value(&shares).unwrap().as_array().unwrap().len(), 30);
     }
 
     #[test]

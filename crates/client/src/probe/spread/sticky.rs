@@ -28,9 +28,7 @@ impl KeyedConnections {
 
     /// How all these connections spread.
     pub(super) fn shares(&self) -> Shares {
-        let mut shares = Shares::default();
-        self.groups.iter().flatten().for_each(|instance| shares.add(instance));
-        shares
+        self.groups.iter().flatten().cloned().collect()
     }
 
     /// Whether the key decides on the server. `None` if that is unknown: a single server answered,
@@ -66,16 +64,13 @@ impl KeyedConnections {
 mod tests {
     use super::*;
 
-    fn shares(names: &str) -> Shares {
-        let mut shares = Shares::default();
-        names.chars().for_each(|name| shares.add(&name.to_string().into()));
-        shares
+    fn instances<T: FromIterator<Instance>>(names: &str) -> T {
+        names.chars().map(|name| Instance::from(name.to_string())).collect()
     }
 
     fn is_sticky(groups: &[&str], free: &str) -> Option<bool> {
-        let name = |name: char| Instance::from(name.to_string());
-        let groups = groups.iter().map(|group| group.chars().map(name).collect()).collect();
-        KeyedConnections { groups }.is_sticky(&shares(free))
+        let groups = groups.iter().map(|group| instances(group)).collect();
+        KeyedConnections { groups }.is_sticky(&instances(free))
     }
 
     #[test]
@@ -111,7 +106,7 @@ mod tests {
             let name = |is_a: bool| Instance::from(if is_a { "a" } else { "b" });
             (0..length).map(|_| name(random.random_bool(0.9))).collect::<Vec<_>>()
         };
-        let free = shares("aaaaaaaaab");
+        let free = instances("aaaaaaaaab");
         let sticky = (0..2000).filter(|_| {
             let groups = (0..8).map(|_| group(4)).collect();
             KeyedConnections { groups }.is_sticky(&free) == Some(true)

@@ -110,8 +110,8 @@ impl Survey {
             let answers: Vec<_> = held.iter().map(|held| held.evidence.clone()).collect();
             observed.by = choose(&answers);
         }
-        let instances = held.iter().filter_map(|held| held.instance(observed.by.as_ref()));
-        instances.for_each(|instance| observed.shares.add(&instance));
+        let by = observed.by.as_ref();
+        observed.shares = held.iter().filter_map(|held| held.instance(by)).collect();
         observed.header_names = held.first().map(header_names).unwrap_or_default();
         observed.sets_cookies = held.iter().any(|held| held.evidence.cookies().next().is_some());
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::sticky::KeyedConnections;
 use crate::probe::instances::By;
 use crate::probe::instances::chi_square::{FEWEST_EACH, SIGNIFICANT};
-use crate::probe::instances::shares::{Share, Shares, probability, shown};
+use crate::probe::instances::shares::{Shares, probability, shown};
 use crate::probe::refusals::Refusals;
 use crate::probe::report::{Finding, joined};
 use crate::words::{counted, percent, plural};
@@ -73,7 +73,7 @@ pub(super) enum Sticky {
 pub(super) struct Fields {
     connections: u64,
     refused: u64,
-    shares: Vec<Share>,
+    shares: Shares,
     pattern: Option<Pattern>,
     p_value: Option<f64>,
     sticky: Option<Sticky>,
@@ -284,7 +284,7 @@ pub(super) fn finding(observed: &Observed, is_json: bool) -> Finding<Fields> {
     let fields = Fields {
         connections: observed.answered,
         refused: observed.refusals.total(),
-        shares: observed.shares.fields(),
+        shares: observed.shares.clone(),
         pattern: observed.pattern(),
         p_value: observed.shares.p_value(),
         sticky: observed.sticky(),

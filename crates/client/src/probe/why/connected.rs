@@ -28,6 +28,13 @@ const TOO_LARGE: u8 = 19;
 /// The row about extensions that one end does not speak.
 const EXTENSION: u8 = 29;
 
+/// The probe while it runs.
+struct Run<'a> {
+    options: &'a Options,
+    reporter: &'a Reporter<'a>,
+    found: Found,
+}
+
 /// What the trials found.
 #[derive(Debug, Default)]
 struct Found {
@@ -76,218 +83,208 @@ pub(super) async fn probe(
     let mut lines = vec!["HTTP/1.1 101 Switching Protocols".to_owned()];
     lines.extend(answer::who(&headers));
     reporter.titled("answer", &lines).await;
-    let mut found = Found::default();
+    let mut run = Run { options, reporter, found: Found::default() };
     match link {
-        Ok(link) => try_all(options, link, &mut found, reporter).await,
-        Err(error) => found.ended("it ended right after the upgrade", &error),
+        Ok(link) => run.try_all(link).await,
+        Err(error) => run.found.ended("it ended right after the upgrade", &error),
     }
     let intermediaries = answer::intermediaries(&headers, "");
-    judge(options, found, Diagnosis { intermediaries, ..Diagnosis::default() })
+    finding(options, run.found, Diagnosis { intermediaries, ..Diagnosis::default() })
 }
 
-async fn try_all(options: &Options, link: Link, found: &mut Found, reporter: &Reporter<'_>) {
-    compare(&link, found, reporter).await;
-    subprotocol(options, &link, found, reporter).await;
-    let mut trials = Trials::new(&options.endpoint, options.patience, link);
-    if let Err(error) = try_frames(options, &mut trials, found, reporter).await {
-        found.ended("no further connection", &error);
-    }
-    reporter.live("offering compression");
-    match trials.compression(found.limits.text == Some(true)).await {
-        Ok(compression) => show_compression(compression, found, reporter).await,
-        Err(error) => {
-            found.ended("with compression offered there is no connection", &error);
+impl Run<'_> {
+    async fn try_all(&mut self, link: Link) {
+        self.compare(&link).await;
+        self.subprotocol(&link).await;
+        let mut trials = Trials::new(&self.options.endpoint, self.options.patience, link);
+        if let Err(error) = self.try_frames(&mut trials).await {
+            self.found.ended("no further connection", &error);
+        }
+        self.reporter.live("offering compression");
+        match trials.compression(self.found.limits.text == Some(true)).await {
+            Ok(compression) => self.show_compression(compression).await,
+            Err(error) => {
+                self.found.ended("with compression offered there is no connection", &error);
+            }
         }
     }
-}
 
-async fn show_compression(compression: Compression, found: &mut Found, reporter: &Reporter<'_>) {
-    const AGREED: &str = "permessage-deflate is agreed on when offered";
-    let (name, text) = match compression {
-        Compression::Agreed(None) => ("agreed", AGREED.to_owned()),
-        Compression::Agreed(Some(Ok(_))) => {
-            ("agreed", format!("{AGREED}, and a compressed text passes"))
-        }
-        Compression::Agreed(Some(Err(ending))) => {
-            found.ended("a compressed text does not pass", &ending);
-            ("agreed", format!("{AGREED}, but a compressed text does not pass: {ending}"))
-        }
-        Compression::Declined => ("declined", "not agreed on when offered".to_owned()),
-        Compression::Dropped => {
-            ("dropped", "the offer is dropped on the way to the server".to_owned())
-        }
-    };
-    found.limits.compression = Some(name);
-    reporter.titled("compression", &[text]).await;
-}
-
-/// Prints what intermediaries changed, and the address that the server sees.
-async fn compare(link: &Link, found: &mut Found, reporter: &Reporter<'_>) {
-    let Some(hello) = link.hello() else { return };
-    let transcript = &link.agreed.transcript;
-    let sent = Head::of(&transcript.sent);
-    let arrived = Head::arrived(&hello.request);
-    found.changed = in_request(&sent, &arrived);
-    found.changed.extend(in_answer(&final_head(&transcript.received)));
-    let lines = match lines(&found.changed) {
-        lines if lines.is_empty() => vec!["nothing, in request and answer".to_owned()],
-        lines => lines,
-    };
-    reporter.titled("changed", &lines).await;
-    let own = link.stream().tcp().and_then(|stream| stream.local_addr().ok());
-    let direct = match own {
-        Some(own) if own.to_string() == hello.peer => ", which is this client: nothing is between",
-        Some(_) => ", which is not this client: something is between",
-        None => "",
-    };
-    let tls = match (hello.tls, link.session.is_some()) {
-        (true, _) => "with TLS",
-        (false, true) => "without TLS, which ends on the way",
-        (false, false) => "without TLS",
-    };
-    let peer = shortened(&hello.peer);
-    let line = format!("the server is asked from {peer}{direct}; {tls}");
-    reporter.titled("seen", &[line]).await;
-}
-
-async fn subprotocol(options: &Options, link: &Link, found: &mut Found, reporter: &Reporter<'_>) {
-    let offered = &options.endpoint.options.request.subprotocols;
-    if offered.is_empty() {
-        return reporter.titled("subprotocol", &["none offered (--subprotocol)"]).await;
+    async fn show_compression(&mut self, compression: Compression) {
+        const AGREED: &str = "permessage-deflate is agreed on when offered";
+        let (name, text) = match compression {
+            Compression::Agreed(None) => ("agreed", AGREED.to_owned()),
+            Compression::Agreed(Some(Ok(_))) => {
+                ("agreed", format!("{AGREED}, and a compressed text passes"))
+            }
+            Compression::Agreed(Some(Err(ending))) => {
+                self.found.ended("a compressed text does not pass", &ending);
+                ("agreed", format!("{AGREED}, but a compressed text does not pass: {ending}"))
+            }
+            Compression::Declined => ("declined", "not agreed on when offered".to_owned()),
+            Compression::Dropped => {
+                ("dropped", "the offer is dropped on the way to the server".to_owned())
+            }
+        };
+        self.found.limits.compression = Some(name);
+        self.reporter.titled("compression", &[text]).await;
     }
-    found.limits.subprotocol.clone_from(&link.agreed.subprotocol);
-    let offered = offered.join(", ");
-    let has_arrived = link
-        .hello()
-        .is_none_or(|hello| Head::arrived(&hello.request).get("sec-websocket-protocol").is_some());
-    let line = match &link.agreed.subprotocol {
-        Some(chosen) => format!("{chosen}, of those that were offered ({offered})"),
-        None if has_arrived => format!("none of those that were offered ({offered})"),
-        None => {
-            let what = "the offer of subprotocols is dropped on the way to the server";
-            found.broken(what.into(), None);
-            what.into()
+
+    /// Prints what intermediaries changed, and the address that the server sees.
+    async fn compare(&mut self, link: &Link) {
+        let Some(hello) = link.hello() else { return };
+        let transcript = &link.agreed.transcript;
+        let sent = Head::of(&transcript.sent);
+        let arrived = Head::arrived(&hello.request);
+        self.found.changed = in_request(&sent, &arrived);
+        self.found.changed.extend(in_answer(&final_head(&transcript.received)));
+        let lines = match lines(&self.found.changed) {
+            lines if lines.is_empty() => vec!["nothing, in request and answer".to_owned()],
+            lines => lines,
+        };
+        self.reporter.titled("changed", &lines).await;
+        let own = link.stream().tcp().and_then(|stream| stream.local_addr().ok());
+        let direct = match own {
+            Some(own) if own.to_string() == hello.peer => {
+                ", which is this client: nothing is between"
+            }
+            Some(_) => ", which is not this client: something is between",
+            None => "",
+        };
+        let tls = match (hello.tls, link.session.is_some()) {
+            (true, _) => "with TLS",
+            (false, true) => "without TLS, which ends on the way",
+            (false, false) => "without TLS",
+        };
+        let peer = shortened(&hello.peer);
+        let line = format!("the server is asked from {peer}{direct}; {tls}");
+        self.reporter.titled("seen", &[line]).await;
+    }
+
+    async fn subprotocol(&mut self, link: &Link) {
+        let offered = &self.options.endpoint.options.request.subprotocols;
+        if offered.is_empty() {
+            return self.reporter.titled("subprotocol", &["none offered (--subprotocol)"]).await;
         }
-    };
-    reporter.titled("subprotocol", &[line]).await;
-}
-
-async fn try_frames(
-    options: &Options,
-    trials: &mut Trials<'_>,
-    found: &mut Found,
-    reporter: &Reporter<'_>,
-) -> Result<(), ConnectError> {
-    reporter.live("sending Ping frames");
-    let are_answered = try_pings(trials, found, reporter).await?;
-    // Each further trial has a Ping frame at its end.
-    if are_answered && options.max_size != Some(0) {
-        reporter.live("sending messages");
-        try_messages(options, trials, found, reporter).await?;
+        self.found.limits.subprotocol.clone_from(&link.agreed.subprotocol);
+        let offered = offered.join(", ");
+        let has_arrived = link.hello().is_none_or(|hello| {
+            Head::arrived(&hello.request).get("sec-websocket-protocol").is_some()
+        });
+        let line = match &link.agreed.subprotocol {
+            Some(chosen) => format!("{chosen}, of those that were offered ({offered})"),
+            None if has_arrived => format!("none of those that were offered ({offered})"),
+            None => {
+                let what = "the offer of subprotocols is dropped on the way to the server";
+                self.found.broken(what.into(), None);
+                what.into()
+            }
+        };
+        self.reporter.titled("subprotocol", &[line]).await;
     }
-    Ok(())
-}
 
-/// Ping frames in both directions. Returns whether those of the client are answered.
-async fn try_pings(
-    trials: &mut Trials<'_>,
-    found: &mut Found,
-    reporter: &Reporter<'_>,
-) -> Result<bool, ConnectError> {
-    let outcome = trials.ping().await?;
-    found.limits.protocol_ping = Some(outcome.is_ok());
-    let time = match outcome {
-        Ok(time) => time,
-        Err(ending) => {
-            found.ended("a Ping frame is not answered", &ending);
-            reporter.titled("Ping frames", &[format!("not answered: {ending}")]).await;
-            return Ok(false);
+    async fn try_frames(&mut self, trials: &mut Trials<'_>) -> Result<(), ConnectError> {
+        self.reporter.live("sending Ping frames");
+        let are_answered = self.try_pings(trials).await?;
+        // Each further trial has a Ping frame at its end.
+        if are_answered && self.options.max_size != Some(0) {
+            self.reporter.live("sending messages");
+            self.try_messages(trials).await?;
         }
-    };
-    found.limits.server_ping = trials.ping_of_server().await?;
-    let of_server = match found.limits.server_ping {
-        Some(true) => "those of the server arrive",
-        Some(false) => "those of the server do not arrive",
-        None => "those of the server are not known: it cannot be asked for one",
-    };
-    if found.limits.server_ping == Some(false) {
-        found.broken("Ping frames of the server do not arrive".into(), None);
+        Ok(())
     }
-    let answered = format!("answered after {:.2} ms", time.as_secs_f64() * 1e3);
-    reporter.titled("Ping frames", &[answered, of_server.to_owned()]).await;
-    Ok(true)
-}
 
-async fn try_messages(
-    options: &Options,
-    trials: &mut Trials<'_>,
-    found: &mut Found,
-    reporter: &Reporter<'_>,
-) -> Result<(), ConnectError> {
-    let outcome = trials.message(Opcode::Text, 30).await?;
-    found.limits.text = Some(kind("text", outcome, found, reporter).await);
-    let outcome = trials.fragments().await?;
-    found.limits.fragments = Some(kind("fragments", outcome, found, reporter).await);
-    if found.limits.text == Some(true) {
-        let tell = |size| reporter.live(&format!("sending a message of {size} bytes"));
-        let largest = trials.largest(options.max_size.unwrap_or(MAX_SIZE), tell).await;
-        size(options, largest, found, reporter).await;
-    }
-    let outcome = trials.message(Opcode::Binary, 30).await?;
-    // Not a fault: a service need not take binary messages.
-    let line = match &outcome {
-        Ok(_) => "passes".to_owned(),
-        Err(ending) => format!("not taken: {ending}"),
-    };
-    found.limits.binary = Some(outcome.is_ok());
-    reporter.titled("binary", &[line]).await;
-    Ok(())
-}
-
-/// Prints whether a kind of message passes.
-async fn kind(name: &str, outcome: Outcome, found: &mut Found, reporter: &Reporter<'_>) -> bool {
-    let line = match &outcome {
-        Ok(_) => "passes".to_owned(),
-        Err(ending) => {
-            found.ended(&format!("{name} does not pass"), &ending);
-            format!("does not pass: {ending}")
+    /// Ping frames in both directions. Returns whether those of the client are answered.
+    async fn try_pings(&mut self, trials: &mut Trials<'_>) -> Result<bool, ConnectError> {
+        let outcome = trials.ping().await?;
+        self.found.limits.protocol_ping = Some(outcome.is_ok());
+        let time = match outcome {
+            Ok(time) => time,
+            Err(ending) => {
+                self.found.ended("a Ping frame is not answered", &ending);
+                self.reporter.titled("Ping frames", &[format!("not answered: {ending}")]).await;
+                return Ok(false);
+            }
+        };
+        self.found.limits.server_ping = trials.ping_of_server().await?;
+        let of_server = match self.found.limits.server_ping {
+            Some(true) => "those of the server arrive",
+            Some(false) => "those of the server do not arrive",
+            None => "those of the server are not known: it cannot be asked for one",
+        };
+        if self.found.limits.server_ping == Some(false) {
+            self.found.broken("Ping frames of the server do not arrive".into(), None);
         }
-    };
-    reporter.titled(name, &[line]).await;
-    outcome.is_ok()
-}
-
-/// Prints the largest message that passes.
-async fn size(options: &Options, largest: Largest, found: &mut Found, reporter: &Reporter<'_>) {
-    let Largest { passed, failed, broken_off } = largest;
-    found.limits.message = Some(passed);
-    let mut lines = match &failed {
-        None => vec![format!("{passed} bytes pass, and more were not tried")],
-        Some((size, ending)) => vec![
-            format!("{passed} bytes pass, and {size} do not: {ending}"),
-            format!(
-                "where it is set: {}",
-                row(TOO_LARGE).map_or_else(String::new, |row| row.advice(&[]))
-            ),
-        ],
-    };
-    if let Some(error) = broken_off {
-        lines.push(format!("between them is not known: {error}"));
+        let answered = format!("answered after {:.2} ms", time.as_secs_f64() * 1e3);
+        self.reporter.titled("Ping frames", &[answered, of_server.to_owned()]).await;
+        Ok(true)
     }
-    // A limit is a setting of the server, and no fault unless the user asked for more.
-    if let Some((size, ending)) = failed {
-        let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
-        if options.max_size.is_some() || passed == 0 {
-            found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
-        } else if matches!(ending, Ending::Lost(_) | Ending::NoPong(_)) {
-            let what = format!("{what}, without a Close frame that says why: {ending}");
-            found.doubtful = Some(what);
+
+    async fn try_messages(&mut self, trials: &mut Trials<'_>) -> Result<(), ConnectError> {
+        let outcome = trials.message(Opcode::Text, 30).await?;
+        self.found.limits.text = Some(self.kind("text", outcome).await);
+        let outcome = trials.fragments().await?;
+        self.found.limits.fragments = Some(self.kind("fragments", outcome).await);
+        if self.found.limits.text == Some(true) {
+            let tell = |size| self.reporter.live(&format!("sending a message of {size} bytes"));
+            let largest = trials.largest(self.options.max_size.unwrap_or(MAX_SIZE), tell).await;
+            self.size(largest).await;
         }
+        let outcome = trials.message(Opcode::Binary, 30).await?;
+        // Not a fault: a service need not take binary messages.
+        let line = match &outcome {
+            Ok(_) => "passes".to_owned(),
+            Err(ending) => format!("not taken: {ending}"),
+        };
+        self.found.limits.binary = Some(outcome.is_ok());
+        self.reporter.titled("binary", &[line]).await;
+        Ok(())
     }
-    reporter.titled("message", &lines).await;
+
+    /// Prints whether a kind of message passes.
+    async fn kind(&mut self, name: &str, outcome: Outcome) -> bool {
+        let line = match &outcome {
+            Ok(_) => "passes".to_owned(),
+            Err(ending) => {
+                self.found.ended(&format!("{name} does not pass"), ending);
+                format!("does not pass: {ending}")
+            }
+        };
+        self.reporter.titled(name, &[line]).await;
+        outcome.is_ok()
+    }
+
+    /// Prints the largest message that passes.
+    async fn size(&mut self, largest: Largest) {
+        let Largest { passed, failed, broken_off } = largest;
+        self.found.limits.message = Some(passed);
+        let mut lines = match &failed {
+            None => vec![format!("{passed} bytes pass, and more were not tried")],
+            Some((size, ending)) => vec![
+                format!("{passed} bytes pass, and {size} do not: {ending}"),
+                format!(
+                    "where it is set: {}",
+                    row(TOO_LARGE).map_or_else(String::new, |row| row.advice(&[]))
+                ),
+            ],
+        };
+        if let Some(error) = broken_off {
+            lines.push(format!("between them is not known: {error}"));
+        }
+        // A limit is a setting of the server, and no fault unless the user asked for more.
+        if let Some((size, ending)) = failed {
+            let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
+            if self.options.max_size.is_some() || passed == 0 {
+                self.found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
+            } else if matches!(ending, Ending::Lost(_) | Ending::NoPong(_)) {
+                let what = format!("{what}, without a Close frame that says why: {ending}");
+                self.found.doubtful = Some(what);
+            }
+        }
+        self.reporter.titled("message", &lines).await;
+    }
 }
 
-fn judge(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
+fn finding(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
     let Found { limits, changed, broken, rows, doubtful } = found;
     let fits = Fit::all(&Diagnosis { rows, ..diagnosis });
     let is_ok = broken.is_empty();

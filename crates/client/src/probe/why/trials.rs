@@ -114,10 +114,10 @@ impl<'a> Trials<'a> {
         if link.hello().is_none() {
             return Ok(None);
         }
-        let before = link.unsolicited().pings;
+        let before = link.pings();
         let waiting = async {
             link.request(&Request::Pings(Schedule { every: 0.01, times: 1 })).await?;
-            while link.unsolicited().pings == before {
+            while link.pings() == before {
                 link.receive().await?;
             }
             Ok(())

@@ -31,7 +31,7 @@ fn connections_that_held_are_good() {
     assert_eq!(ok, Some(true));
     assert_eq!(text, "none of 100 connections was lost in 0.0 s. The load is even: a 50, b 50.");
     let mut nameless = stats("aa");
-    nameless.shares = Default::default();
+    nameless.shares = Shares::default();
     assert_eq!(judged(&nameless, None).1, "none of 2 connections was lost in 0.0 s");
 }
 

@@ -6,15 +6,13 @@ use super::kind::Kind;
 use crate::outage::seen::Seen;
 use network::{CALM, Hits, Network, Outcome};
 
-/// Checks an idle timeout to within half a second or a hundredth.
+/// Checks an idle timeout, in seconds, to within half a second or a hundredth.
 #[track_caller]
 fn assert_idle(what: &str, network: &Network, expected: f64) -> Outcome {
     let outcome = network.probe();
-    let text = &outcome.finding.text;
-    let idle = outcome.found.idle.as_ref().unwrap_or_else(|| panic!("{what}: {text}"));
-    let off = (idle.time.as_secs_f64() - expected).abs();
+    let text = outcome.assert_ok(Some(false));
+    let off = (outcome.idle().time.as_secs_f64() - expected).abs();
     assert!(off <= (expected / 100.0).max(0.5), "{what}: {text}");
-    assert_eq!(outcome.finding.ok, Some(false), "{what}: {text}");
     assert_eq!(outcome.found.lifetime, None, "{what}: {text}");
     outcome
 }
@@ -39,7 +37,7 @@ fn idle_timeouts_are_found_wherever_they_are() {
 }
 
 #[test]
-fn timeouts_that_nobody_hears_of_are_found_by_asking() {
+fn silent_drops_are_found_by_asking() {
     for seen in [Seen::Silence, Seen::Rst] {
         for (max, idle) in [
             (20.0, 5.2),
@@ -104,8 +102,7 @@ fn what_keeps_a_connection_is_told_apart() {
 fn one_connection_lost_by_chance_is_no_timeout() {
     for (lost, max) in [(&[(0, 2.3)][..], 20.0), (&[(4, 2.3)], 20.0), (&[(0, 31.0)], 360.0)] {
         let outcome = Network { max, lost, ..CALM }.probe();
-        let text = &outcome.finding.text;
-        assert_eq!(outcome.finding.ok, Some(true), "{text}");
+        let text = outcome.assert_ok(Some(true));
         assert!(text.contains("1 further connection ended without a pattern"), "{text}");
         for is_dropped in [false, true] {
             let network = Network { max, idle: Some(max / 2.5), is_dropped, lost, ..CALM };
@@ -121,8 +118,8 @@ fn one_connection_lost_by_chance_is_no_timeout() {
 fn many_connections_lost_without_a_pattern_leave_the_question_open() {
     let lost = &[(0, 2.3), (1, 5.1), (2, 7.4), (3, 9.9), (4, 12.3), (5, 15.8)];
     let outcome = Network { lost, ..CALM }.probe();
-    assert_eq!(outcome.finding.ok, None, "{}", outcome.finding.text);
-    assert!(outcome.finding.text.starts_with("cannot tell: "), "{}", outcome.finding.text);
+    let text = outcome.assert_ok(None);
+    assert!(text.starts_with("cannot tell: "), "{text}");
 }
 
 #[test]
@@ -131,38 +128,34 @@ fn a_cap_on_the_lifetime_is_no_idle_timeout() {
         [(7.0, 20.0, Seen::Fin), (30.0, 360.0, Seen::Close(1001)), (300.0, 360.0, Seen::Rst)]
     {
         let outcome = Network { lifetime: Some(lifetime), max, seen, ..CALM }.probe();
-        let text = &outcome.finding.text;
-        let found = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
-        assert!((found.time.as_secs_f64() - lifetime).abs() < 0.5, "{text}");
-        assert_eq!((&outcome.found.idle, found.seen), (&None, seen), "{text}");
-        assert_eq!(outcome.finding.ok, Some(false), "{text}");
+        let text = outcome.assert_ok(Some(false));
+        let found = outcome.assert_lifetime(lifetime, 0.5);
+        assert_eq!((&outcome.found.idle, found), (&None, seen), "{text}");
         assert!(text.contains("busy or silent"), "{text}");
     }
 }
 
 #[test]
-fn a_cap_that_nobody_hears_of_is_found() {
+fn a_cap_that_drops_silently_is_found() {
     for (lifetime, max) in [(7.0, 20.0), (4.0, 8.0), (60.0, 360.0)] {
         let seen = Seen::Silence;
         let outcome =
             Network { max, seen, is_dropped: true, lifetime: Some(lifetime), ..CALM }.probe();
         let text = &outcome.finding.text;
-        let found = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
-        assert!((found.time.as_secs_f64() - lifetime).abs() < 1.0, "{text}");
-        assert_eq!((&outcome.found.idle, found.seen), (&None, seen), "{text}");
+        let found = outcome.assert_lifetime(lifetime, 1.0);
+        assert_eq!((&outcome.found.idle, found), (&None, seen), "{text}");
         assert_eq!(outcome.found.lost.len(), 0, "{text}");
     }
 }
 
 #[test]
-fn a_way_that_stands_still_is_no_timeout() {
+fn a_network_that_stands_still_has_no_timeout() {
     for (at, max) in [(7.0, 20.0), (3.0, 8.0), (100.0, 360.0)] {
         let instant = Some((at, (|_| true) as Hits));
         let network = Network { max, seen: Seen::Silence, is_dropped: true, instant, ..CALM };
         let outcome = network.probe();
-        let text = &outcome.finding.text;
+        let text = outcome.assert_ok(None);
         assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
-        assert_eq!(outcome.finding.ok, None, "{text}");
         assert!(text.contains("stands still"), "{text}");
     }
 }
@@ -170,9 +163,8 @@ fn a_way_that_stands_still_is_no_timeout() {
 #[test]
 fn a_timeout_and_a_cap_are_both_found() {
     let outcome = Network { idle: Some(5.0), lifetime: Some(8.0), ..CALM }.probe();
-    let text = &outcome.finding.text;
-    let lifetime = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
-    assert!((lifetime.time.as_secs_f64() - 8.0).abs() < 0.5, "{text}");
+    let text = outcome.assert_ok(Some(false));
+    outcome.assert_lifetime(8.0, 0.5);
     assert!(text.starts_with("cut after 5.0 s without traffic"), "{text}");
     assert_eq!(outcome.found.kept, [Kind::ProtocolPing, Kind::Message, Kind::UnaskedPong]);
 }
@@ -182,9 +174,8 @@ fn all_at_one_instant_is_neither() {
     for (seen, max) in [(Seen::Fin, 20.0), (Seen::Close(1001), 360.0), (Seen::Rst, 4.0)] {
         let instant = Some((max / 3.0, (|_| true) as Hits));
         let outcome = Network { max, seen, instant, ..CALM }.probe();
-        let text = &outcome.finding.text;
+        let text = outcome.assert_ok(None);
         assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
-        assert_eq!(outcome.finding.ok, None, "{text}");
         assert!(text.contains("ended at the same instant"), "{text}");
         assert!(text.starts_with("all "), "{text}");
     }
@@ -196,21 +187,19 @@ fn a_reload_among_the_connections_does_not_hide_the_timeout() {
     let outcome = assert_idle("half", &Network { instant, idle: Some(8.0), ..CALM }, 8.0);
     assert!(outcome.found.instant.is_some(), "{}", outcome.finding.text);
     let outcome = Network { instant, ..CALM }.probe();
-    assert_eq!(outcome.finding.ok, Some(true), "{}", outcome.finding.text);
-    assert!(outcome.finding.text.contains("show no timeout up to 20 s"));
+    assert!(outcome.assert_ok(Some(true)).contains("show no timeout up to 20 s"));
 }
 
 #[test]
-fn jitter_and_rare_looks_of_the_middle_do_not_matter() {
+fn jitter_and_rare_sweeps_of_the_proxy_do_not_matter() {
     let late = Network { idle: Some(5.0), jitter: 0.4, ..CALM };
     assert_idle("a busy machine", &late, 5.2);
     assert_idle("60 s", &Network { idle: Some(60.0), max: 360.0, jitter: 1.0, ..CALM }, 60.5);
     let sweeping = Network { idle: Some(5.0), sweep: Some(1.0), ..CALM };
-    assert_idle("a look a second", &sweeping, 5.5);
+    assert_idle("a sweep a second", &sweeping, 5.5);
     let rare = Network { idle: Some(5.0), sweep: Some(3.0), ..CALM }.probe();
     let text = &rare.finding.text;
-    let idle = rare.found.idle.as_ref().unwrap_or_else(|| panic!("{text}"));
-    let (low, high) = (idle.low.as_secs_f64(), idle.high.as_secs_f64());
+    let (low, high) = (rare.idle().low.as_secs_f64(), rare.idle().high.as_secs_f64());
     assert!(low >= 5.0 && high <= 8.1, "{text}");
     assert!(text.contains("; others after "), "{text}");
     assert_eq!(rare.found.instant, None, "{text}");
@@ -222,19 +211,18 @@ fn a_server_that_pings_hides_longer_timeouts_only() {
     let pinging = Network { server_pings: Some(4.0), ..CALM };
     for idle in [None, Some(10.0)] {
         let outcome = Network { idle, ..pinging.clone() }.probe();
-        let text = &outcome.finding.text;
-        assert_eq!(outcome.finding.ok, None, "{text}");
+        let text = outcome.assert_ok(None);
         assert!(text.starts_with("cannot tell: the server itself pings every 4.0 s"), "{text}");
         assert_eq!(outcome.json()["server_pings"], 4.0);
     }
     assert_idle("the cut comes first", &Network { idle: Some(3.0), ..pinging.clone() }, 3.0);
     let data = Network { idle: Some(10.0), counts: Kind::has_data, ..pinging };
-    let outcome = assert_idle("a middle that counts data alone", &data, 10.0);
+    let outcome = assert_idle("a proxy that counts data alone", &data, 10.0);
     assert_eq!(outcome.found.kept, [Kind::Message]);
 }
 
 #[test]
-fn two_middles_with_two_timeouts_are_told() {
+fn two_proxies_with_two_timeouts_are_reported() {
     let outcome = Network { idle: Some(5.0), other_idle: Some(9.0), ..CALM }.probe();
     let text = &outcome.finding.text;
     assert!(text.starts_with("cut after 5.0 s without traffic"), "{text}");
@@ -245,8 +233,7 @@ fn two_middles_with_two_timeouts_are_told() {
 fn no_timeout_is_good() {
     for (max, is_probe) in [(20.0, true), (360.0, false), (2.0, false)] {
         let outcome = Network { max, is_probe, ..CALM }.probe();
-        let text = &outcome.finding.text;
-        assert_eq!(outcome.finding.ok, Some(true), "{text}");
+        let text = outcome.assert_ok(Some(true));
         assert!(text.starts_with("no timeout up to "), "{text}");
         assert!(outcome.took < max + 3.0);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::capabilities::Capabilities;
-use super::super::infer::{Inference, infer};
+use super::super::infer::{Idle, Inference, infer};
 use super::super::kind::Kind;
 use super::super::observed::{End, Observed};
 use super::super::plan::{Lane, Plan};
@@ -73,6 +73,28 @@ fn seconds(time: f64) -> Duration {
 }
 
 impl Outcome {
+    /// Checks whether the verdict is good, and returns its text.
+    #[track_caller]
+    pub(super) fn assert_ok(&self, ok: Option<bool>) -> &str {
+        let text = &self.finding.text;
+        assert_eq!(self.finding.ok, ok, "{text}");
+        text
+    }
+
+    #[track_caller]
+    pub(super) fn idle(&self) -> &Idle {
+        self.found.idle.as_ref().unwrap_or_else(|| panic!("{}", self.finding.text))
+    }
+
+    /// Checks a cap on the lifetime, in seconds.
+    #[track_caller]
+    pub(super) fn assert_lifetime(&self, lifetime: f64, error: f64) -> Seen {
+        let text = &self.finding.text;
+        let found = self.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
+        assert!((found.time.as_secs_f64() - lifetime).abs() < error, "{text}");
+        found.seen
+    }
+
     /// The fields of the verdict as JSON.
     pub(super) fn json(&self) -> serde_json::Value {
         serde_json::to_value(&self.finding.fields).unwrap()

@@ -1,20 +1,13 @@
 use super::*;
 use crate::probe::instances::Instance;
+use crate::probe::instances::shares::tests::shares;
 
 fn finding(observed: &Observed) -> Finding<Fields> {
     super::finding(observed, true)
 }
 
-fn shares(counts: &[(&str, u64)]) -> Shares {
-    let mut shares = Shares::default();
-    for &(name, count) in counts {
-        (0..count).for_each(|_| shares.add(&name.into()));
-    }
-    shares
-}
-
 /// Observations of a first round with these connections to each instance.
-fn observed(counts: &[(&str, u64)]) -> Observed {
+fn observed(counts: &[(&str, usize)]) -> Observed {
     let shares = shares(counts);
     let (answered, by) = (shares.total(), Some(By::Hello));
     let (asked, expect, is_whole) = (answered, 2, true);
