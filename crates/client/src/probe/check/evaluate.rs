@@ -19,7 +19,7 @@ const KEPT: usize = 64;
 /// Longest text that is kept, in bytes.
 const KEPT_TEXT: usize = 4096;
 
-/// The outcome of a check, and what was sent and came, as text.
+/// The outcome of a check, and a text about what came, or what was sent and came.
 pub(super) type Evaluation = (Outcome, String);
 
 /// What came after frames were sent.
@@ -119,23 +119,15 @@ pub(super) fn answer(due: Due, head: &Head) -> Evaluation {
 
 /// Evaluates what came after frames were sent.
 pub(super) fn frames(expected: &Expected, response: &Response) -> Evaluation {
-    let came = response.told();
+    let has_pong = |payload: &[u8]| response.pongs.iter().any(|pong| pong == payload);
     let outcome = match expected {
-        Expected::Pong(payload) if response.pongs.iter().any(|pong| pong == payload) => Passed,
-        Expected::Pong(_) => return (Failed, came),
-        Expected::Unmasked(payload) => match &response.ending {
-            None if response.pongs.iter().any(|pong| pong == payload) => Passed,
-            _ => Failed,
-        },
-        Expected::Held | Expected::Accepted(_, None) => held(response),
-        Expected::Accepted(_, Some(payload)) => {
-            let is_answered = response.pongs.iter().any(|pong| pong == payload);
-            if is_answered {
-                held(response)
-            } else {
-                refusal_of_service(response).unwrap_or(Failed)
-            }
+        Expected::Pong(payload) if has_pong(payload) => Passed,
+        Expected::Unmasked(payload) if has_pong(payload) && response.ending.is_none() => Passed,
+        Expected::Pong(_) | Expected::Unmasked(_) => Failed,
+        Expected::Accepted(_, Some(payload)) if !has_pong(payload) => {
+            refusal_of_service(response).unwrap_or(Failed)
         }
+        Expected::Held | Expected::Accepted(..) => held(response),
         Expected::Closed(code) => closed(*code, response),
         Expected::End | Expected::FailedEnd => match (&response.end, expected) {
             // A server that fails the connection need not wait for the client's Close frame, which
@@ -151,7 +143,7 @@ pub(super) fn frames(expected: &Expected, response: &Response) -> Evaluation {
             _ => Warned,
         },
     };
-    (outcome, came)
+    (outcome, response.told())
 }
 
 /// The connection has to stay open, and a text that comes back has to be whole.

@@ -1,5 +1,6 @@
 //! A held connection: pinged once a second, and opened again when it is lost.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +14,6 @@ use crate::backoff::Backoff;
 use crate::net::ending::Ending;
 use crate::outage::Outage;
 use crate::outage::seen::Seen;
-use crate::probe::instances::Instance;
 
 /// Time after which a reply counts as late.
 const STALL: Duration = Duration::from_secs(1);
@@ -40,13 +40,11 @@ pub(super) struct HeldConnection {
     gap: Option<Gap>,
 }
 
-/// A time without a connection.
+/// The time from a lost connection to the first reply over the next one.
 struct Gap {
     outage: Outage,
     /// When the last reply before the gap came.
     since: Instant,
-    /// The instance of the lost connection.
-    before: Option<Instance>,
     /// The number of the lost connection at a server with `/probe`.
     number: Option<String>,
     /// Whether the client itself closed the connection.
@@ -89,7 +87,7 @@ impl HeldConnection {
                 Ok(made) => {
                     let begun = Instant::now();
                     self.made = Some(made);
-                    let ending = self.hold().await;
+                    let Err(ending) = self.hold().await;
                     self.lost(ending);
                     backoff.held(begun.elapsed());
                 }
@@ -105,21 +103,18 @@ impl HeldConnection {
     }
 
     /// Pings over the current connection until it ends.
-    async fn hold(&mut self) -> Ending {
+    ///
+    /// # Errors
+    /// How the connection ended.
+    async fn hold(&mut self) -> Result<Infallible, Ending> {
         loop {
-            if let Err(ending) = self.ping().await {
-                return ending;
-            }
-            if !self.is_held
-                && let Err(ending) = self.joined().await
-            {
-                return ending;
+            self.ping().await?;
+            if !self.is_held {
+                self.joined().await?;
             }
             let next = self.shared.next_ping(self.number, Instant::now());
-            let Some(Made { link, .. }) = &mut self.made else { return Ending::Stopped };
-            if let Err(ending) = link.wait_until(next).await {
-                return ending;
-            }
+            let Some(Made { link, .. }) = &mut self.made else { return Err(Ending::Stopped) };
+            link.wait_until(next).await?;
         }
     }
 
@@ -164,12 +159,12 @@ impl HeldConnection {
         connection.instance = instance.as_deref().map(str::to_owned);
         let fields = connection.fields(&url, Some(connection.age()));
         printer.record_at("connection", connection.at(), &fields).await;
-        let Some(Gap { mut outage, before, number, is_given_up, .. }) = gap else { return Ok(()) };
+        let Some(Gap { mut outage, number, is_given_up, .. }) = gap else { return Ok(()) };
         outage.length = now.duration_since(outage.began);
         outage.is_over = true;
         outage.after = instance.as_deref().map(str::to_owned);
         printer.record_at("outage", outage.began_at(), &outage.fields()).await;
-        if let Some(number) = number.filter(|_| before == *instance) {
+        if let Some(number) = number.filter(|_| outage.before == outage.after) {
             let end = link.ask_for_end(&number, options.patience).await?;
             self.shared.stats.borrow_mut().seen_by_server(&end, is_given_up);
         }
@@ -197,9 +192,8 @@ impl HeldConnection {
                 let cut = Some(cut);
                 let outage = Outage { seen, reason, began, length, cut, before, after, is_over };
                 let number = link.hello().map(|hello| hello.connection.into_owned());
-                let (since, before) = (self.last_reply, instance);
-                let is_given_up = ending.close().is_some();
-                self.gap = Some(Gap { outage, since, before, number, is_given_up });
+                let (since, is_given_up) = (self.last_reply, ending.close().is_some());
+                self.gap = Some(Gap { outage, since, number, is_given_up });
             }
             // No ping over this connection was answered.
             _ => stats.refuse(reason, self.was_held),

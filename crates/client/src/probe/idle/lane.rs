@@ -115,12 +115,13 @@ impl Open<'_> {
         let silence = self.lane.asks_after.unwrap_or(plan.max);
         let ask = (self.lane.kind == Kind::Silent).then(|| made + silence);
         let mut due = pause.map(|pause| Instant::now() + pause);
+        let mut stage = self.shared.stage.clone();
         loop {
             select! {
                 biased;
                 message = self.link.receive() => self.received(&message?),
                 () = at(ask) => return self.ask().await,
-                _ = self.shared.stage.wait_for(|stage| *stage > Stage::Watching) => {
+                _ = stage.wait_for(|stage| *stage > Stage::Watching) => {
                     return if self.lane.kind == Kind::Silent { Ok(()) } else { self.ask().await };
                 }
                 () = at(due) => {
