@@ -29,7 +29,9 @@ mod record;
 pub mod settings;
 pub mod stdout;
 pub mod talk;
+mod verdict;
 mod words;
 
-pub use mode::{Mode, Verdict};
+pub use mode::Mode;
 pub use settings::Settings;
+pub use verdict::Verdict;

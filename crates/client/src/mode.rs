@@ -1,8 +1,9 @@
-//! The modes of the client, and their verdicts.
+//! The modes of the client.
 
 use program::stop::Stop;
 
 use crate::probe::{check, hold, idle, spread, why};
+use crate::verdict::Verdict;
 use crate::{bench, ping, talk};
 
 /// A mode with its options.
@@ -24,17 +25,6 @@ pub enum Mode {
     Hold(hold::Options),
     /// Checks whether a server keeps RFC 6455.
     Check(check::Options),
-}
-
-/// The result of a mode, for the exit status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Success.
-    Good,
-    /// A failure, such as no reply at all. The reason, unless the output has it already.
-    Bad(Option<String>),
-    /// The mode could not decide, for this reason.
-    Unknown(String),
 }
 
 impl Mode {

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 /// A number with its noun in singular or plural, `1 error` or `2 errors`.
 pub(crate) fn counted(number: u64, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {thing}{plural}")
+    plural(number, thing, &format!("{thing}s"))
+}
+
+/// A number with its noun in the form that fits, `1 reply` or `2 replies`.
+pub(crate) fn plural(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// A time in seconds with one decimal, `3.4 s`.
@@ -23,6 +27,19 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     let percent = 100.0 * part as f64 / whole.max(1) as f64;
     let text = format!("{percent:.1}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+/// The usual spelling of a header's name: `sec-websocket-key` as `Sec-WebSocket-Key`.
+pub(crate) fn header_name(name: &str) -> String {
+    let word = |word: &str| match word {
+        "websocket" => "WebSocket".to_owned(),
+        "www" => "WWW".to_owned(),
+        word => {
+            let (first, rest) = word.split_at(word.len().min(1));
+            first.to_ascii_uppercase() + rest
+        }
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]

@@ -39,10 +39,10 @@ use tokio::select;
 use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
-use crate::mode::Verdict;
 use crate::net::ending::Ending;
 use crate::net::{self, ConnectError, Connected, Endpoint};
 use crate::stdout::{self, Output, Writer, unwritable};
+use crate::verdict::Verdict;
 use condition::Conditions;
 use kind::Choice;
 use limits::Limits;

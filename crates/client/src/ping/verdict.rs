@@ -3,8 +3,8 @@
 use super::condition::Conditions;
 use super::figures::Figures;
 use super::limits::Limits;
-use crate::mode::Verdict;
 use crate::record;
+use crate::verdict::Verdict;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! A connection of a probe: asks, waits, and records what came and how the connection ended.
+//! The connection of a probe: pings the server, asks for what only `/probe` offers, and tracks the
+//! activity.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::net::url::ServerUrl;
 use crate::net::{self, Address, ConnectError, Endpoint, Opened, Phases};
 use crate::outage::activity::Activity;
 
-/// A connection of a probe.
+/// An open connection of a probe.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) address: Address,
@@ -25,34 +26,17 @@ pub(super) struct Link {
     pub(super) agreed: Agreed,
     socket: Socket,
     activity: Activity,
-    /// The first message of a server at `/probe`.
+    /// The first message of a server at `/probe`, as JSON of [`Hello`].
     hello: Option<String>,
-    heard: Heard,
-    /// Number of the last request.
+    /// Number of Ping frames from the server.
+    pings: u64,
+    /// Number of the last ping of the client.
     number: u64,
 }
 
-/// What a server sent by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
-    /// Ping frames.
-    pub(super) pings: u64,
-    /// Text and binary messages.
-    pub(super) messages: u64,
-}
-
-/// The answer to a ping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    /// Round-trip time.
-    pub(super) time: Duration,
-    /// Time within the server, which only `/probe` tells.
-    pub(super) server_time: Option<Duration>,
-}
-
 impl Link {
-    /// Opens a connection. If the path of the URL ends with `/probe`, waits up to `patience` for
-    /// the hello; a server without one is no error.
+    /// Opens a connection. If the path of the URL ends with `/probe`, waits up to `patience` for the
+    /// hello; its absence is no error.
     ///
     /// # Errors
     /// Why there is no connection.
@@ -63,7 +47,7 @@ impl Link {
         Self::over(net::open(endpoint).await?, &endpoint.url, patience).await
     }
 
-    /// The same over a connection to `url` that is made already.
+    /// Like [`open`](Self::open), over a connection to `url` that is already open.
     ///
     /// # Errors
     /// How the connection ended before the hello.
@@ -74,9 +58,9 @@ impl Link {
     ) -> Result<Self, ConnectError> {
         let Opened { socket, phases, address, session, agreed } = opened;
         let activity = Activity::new(Instant::now());
-        let (hello, heard) = (None, Heard::default());
+        let (hello, pings, number) = (None, 0, 0);
         let mut link =
-            Self { address, phases, session, agreed, socket, activity, hello, heard, number: 0 };
+            Self { address, phases, session, agreed, socket, activity, hello, pings, number };
         if url.path().trim_end_matches('/').ends_with(path::PROBE) {
             link.read_hello(patience).await.map_err(|ending| ending.to_string())?;
         }
@@ -89,12 +73,11 @@ impl Link {
             && serde_json::from_str::<Hello<'_>>(&text).is_ok()
         {
             self.hello = Some(text.into_owned());
-            self.heard.messages -= 1;
         }
         Ok(())
     }
 
-    /// How a server at `/probe` introduced itself.
+    /// The hello of a server at `/probe`.
     pub(super) fn hello(&self) -> Option<Hello<'_>> {
         self.hello.as_deref().and_then(|text| serde_json::from_str(text).ok())
     }
@@ -104,12 +87,12 @@ impl Link {
         &self.activity
     }
 
-    /// What the server sent without being asked, hello not counted.
-    pub(super) fn heard(&self) -> Heard {
-        self.heard
+    /// Number of Ping frames from the server.
+    pub(super) fn pings(&self) -> u64 {
+        self.pings
     }
 
-    /// The stream below.
+    /// The stream below the WebSocket.
     pub(super) fn stream(&self) -> &net::stream::Stream {
         self.socket.stream()
     }
@@ -123,7 +106,7 @@ impl Link {
         self.socket.send(opcode, payload).await
     }
 
-    /// Sends bytes as they are, which may be several frames.
+    /// Sends encoded frames.
     ///
     /// # Errors
     /// How the connection ended.
@@ -132,8 +115,8 @@ impl Link {
         self.socket.send_bytes(bytes).await
     }
 
-    /// The end that the server told before it broke the connection off, while this end was still
-    /// sending; `None` if it told none.
+    /// The Close frame that the server sent before it broke the connection off under a client that
+    /// was still sending; `None` without one.
     pub(super) async fn last_close(&mut self) -> Option<Ending> {
         self.socket.last_close().await
     }
@@ -147,22 +130,18 @@ impl Link {
         self.send(Opcode::Text, text.as_bytes()).await
     }
 
-    /// The next message. Nothing is lost if the future is dropped.
+    /// The next message. Cancel-safe.
     ///
     /// # Errors
     /// How the connection ended.
     pub(super) async fn receive(&mut self) -> Result<Message<'static>, Ending> {
         let message = self.socket.receive().await?;
         self.activity.received(Instant::now());
-        match message {
-            Message::Ping(_) => self.heard.pings += 1,
-            Message::Text(_) | Message::Binary(_) => self.heard.messages += 1,
-            Message::Pong(_) | Message::Close(_) | Message::Deflated(..) => {}
-        }
+        self.pings += u64::from(matches!(message, Message::Ping(_)));
         Ok(message)
     }
 
-    /// Keeps the connection open until then, and receives what the server sends by itself.
+    /// Keeps the connection open until then, and receives what comes.
     ///
     /// # Errors
     /// How the connection ended.
@@ -181,75 +160,87 @@ impl Link {
     }
 
     /// Pings the server: with a message at `/probe`, else with a Ping frame (RFC 6455, section
-    /// 5.5.2).
+    /// 5.5.2). Returns the round-trip time.
     ///
     /// # Errors
-    /// How the connection ended; [`Ending::NoPong`] without an answer within `patience`.
-    pub(super) async fn ping(&mut self, patience: Duration) -> Result<Answer, Ending> {
-        let answer = timeout(patience, async {
-            match self.hello {
-                Some(_) => self.ping_probe().await,
-                None => self.ping_frame().await,
+    /// How the connection ended; [`Ending::NoPong`] without a reply within `patience`.
+    pub(super) async fn ping(&mut self, patience: Duration) -> Result<Duration, Ending> {
+        self.number += 1;
+        let (number, sent) = (self.number, Instant::now());
+        within(patience, async {
+            if self.hello.is_some() {
+                self.request(&Request::Ping(number)).await?;
+                self.reply(|text| {
+                    serde_json::from_str(text).ok().filter(|pong: &Pong| pong.pong == number)
+                })
+                .await?;
+            } else {
+                let payload = number.to_be_bytes();
+                self.send(Opcode::Ping, &payload).await?;
+                self.receive_pong(&payload).await?;
             }
-        });
-        answer.await.unwrap_or(Err(Ending::NoPong(patience)))
+            Ok(sent.elapsed())
+        })
+        .await
     }
 
-    async fn ping_probe(&mut self) -> Result<Answer, Ending> {
-        self.number += 1;
-        let sent = Instant::now();
-        self.request(&Request::Ping(self.number)).await?;
-        loop {
-            if let Message::Text(text) = self.receive().await?
-                && let Ok(Pong { pong, arrived, left }) = serde_json::from_str(&text)
-                && pong == self.number
-            {
-                self.heard.messages -= 1;
-                let server_time = Some(Duration::from_micros(left.saturating_sub(arrived)));
-                return Ok(Answer { time: sent.elapsed(), server_time });
-            }
-        }
-    }
-
-    async fn ping_frame(&mut self) -> Result<Answer, Ending> {
-        self.number += 1;
-        let payload = self.number.to_be_bytes();
-        let sent = Instant::now();
-        self.send(Opcode::Ping, &payload).await?;
+    /// Receives until a Pong with this payload comes.
+    ///
+    /// # Errors
+    /// How the connection ended.
+    pub(super) async fn receive_pong(&mut self, payload: &[u8]) -> Result<(), Ending> {
         loop {
             if let Message::Pong(echoed) = self.receive().await?
-                && *echoed == payload
+                && *echoed == *payload
             {
-                return Ok(Answer { time: sent.elapsed(), server_time: None });
+                return Ok(());
             }
         }
     }
 
-    /// Asks a server at `/probe` how another connection ended, as JSON of [`Ended`].
+    /// Receives until a text is the reply to a request.
+    async fn reply<T>(&mut self, parse: impl Fn(&str) -> Option<T>) -> Result<T, Ending> {
+        loop {
+            if let Message::Text(text) = self.receive().await?
+                && let Some(reply) = parse(&text)
+            {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// Asks a server at `/probe` how another connection ended. Returns JSON of [`Ended`].
     ///
     /// # Errors
-    /// How this connection ended; [`Ending::NoPong`] without an answer within `patience`.
+    /// How this connection ended; [`Ending::NoPong`] without a reply within `patience`.
     pub(super) async fn ask_for_end(
         &mut self,
         connection: &str,
         patience: Duration,
     ) -> Result<String, Ending> {
-        let answer = timeout(patience, async {
+        within(patience, async {
             self.request(&Request::Ended(connection)).await?;
-            loop {
-                if let Message::Text(text) = self.receive().await?
-                    && serde_json::from_str::<Ended<'_>>(&text).is_ok()
-                {
-                    self.heard.messages -= 1;
-                    return Ok(text.into_owned());
-                }
-            }
-        });
-        answer.await.unwrap_or(Err(Ending::NoPong(patience)))
+            self.reply(|text| {
+                serde_json::from_str::<Ended<'_>>(text).is_ok().then(|| text.to_owned())
+            })
+            .await
+        })
+        .await
     }
 
-    /// Closes the connection as its ending asks for.
+    /// Closes the connection, with the Close frame that `ending` calls for.
     pub(super) async fn close(self, ending: &Ending) {
         self.socket.close(ending).await;
     }
+}
+
+/// Waits for something of a connection; after `patience` the result is [`Ending::NoPong`].
+///
+/// # Errors
+/// How the connection ended.
+pub(super) async fn within<T>(
+    patience: Duration,
+    waiting: impl Future<Output = Result<T, Ending>>,
+) -> Result<T, Ending> {
+    timeout(patience, waiting).await.unwrap_or(Err(Ending::NoPong(patience)))
 }

@@ -1,17 +1,19 @@
-//! Probes: what happens to a WebSocket on its way.
+//! Probes: commands that find out what happens to WebSocket connections between client and server.
 //!
-//! One folder a question: [`why`] it does not connect, after how long it is cut when [`idle`], over
-//! which servers connections [`spread`], which of them [`hold`] through a rollout, and whether the
-//! server passes a [`check`] against RFC 6455. All of them use one kind of connection ([`link`]),
-//! and report on stdout ([`report`]). What is inferred from observations is inferred by pure
-//! functions.
+//! One folder per command: [`why`] a connection fails, after how long an [`idle`] one is cut, how
+//! connections [`spread`] over servers, which of them [`hold`] through a rollout, and whether a
+//! server passes a [`check`] against RFC 6455. Most share one kind of connection ([`link`]);
+//! `spread` and `hold` open many of them (`connector`), count those that fail (`refusals`), and
+//! tell the [`instances`] of a server apart. All print through `report`.
 
 pub mod check;
-pub mod crowd;
+mod connector;
 pub mod diagnosis;
 pub mod hold;
 pub mod idle;
+pub mod instances;
 mod link;
+mod refusals;
 mod report;
 pub mod spread;
 pub mod why;

@@ -1,4 +1,5 @@
-//! What a probe prints: lines for a person or objects for a program, and the verdict last.
+//! The output of a probe on stdout: lines for a person or JSON objects for a program, and the
+//! verdict last.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,39 +10,36 @@ use program::stop::Stop;
 use serde::Serialize;
 use tokio::select;
 
-use crate::mode::Verdict;
 use crate::record;
 use crate::stdout::{self, Output, Writer};
+use crate::verdict::Verdict;
 
-/// Longest wait for a slow reader at the end: what a probe prints last is what it is for.
+/// Longest wait for a slow reader of stdout to take the verdict.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Stdout of a probe.
 #[derive(Debug)]
 pub(super) struct Report {
-    output: Output,
+    printer: Printer,
     writer: Writer,
     /// Why stdout cannot be written, once that is known.
     unwritable: Option<io::Error>,
-    is_json: bool,
-    is_live: bool,
 }
 
-/// What a probe found out.
+/// The verdict of a probe.
 #[derive(Debug)]
 pub(super) struct Finding<T> {
-    /// The name of the probe.
+    /// Name of the probe.
     pub(super) probe: &'static str,
     /// `None` if the probe could not tell.
     pub(super) ok: Option<bool>,
-    /// The verdict in sentences.
     pub(super) text: String,
-    /// The fields of the verdict in JSON.
+    /// Further JSON fields of the verdict.
     pub(super) fields: T,
 }
 
 impl Report {
-    /// Starts the writer of stdout.
+    /// Opens stdout.
     ///
     /// # Errors
     /// Why stdout cannot be used.
@@ -51,16 +49,16 @@ impl Report {
             start().map_err(|error| format!("cannot write to stdout: {error}"))?;
         let is_smart = env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"));
         let is_live = !is_json && is_smart && io::stdout().is_terminal();
-        Ok(Self { output, writer, unwritable: None, is_json, is_live })
+        let printer = Printer { output, is_json, is_live };
+        Ok(Self { printer, writer, unwritable: None })
     }
 
-    /// Another handle, for tasks of the probe.
+    /// A handle for the tasks of the probe.
     pub(super) fn printer(&self) -> Printer {
-        let Self { output, is_json, is_live, .. } = self;
-        Printer { output: output.clone(), is_json: *is_json, is_live: *is_live }
+        self.printer.clone()
     }
 
-    /// Waits until the probe has to end early: on a stop signal, or when stdout is closed.
+    /// Waits for a reason to end the probe early: a stop signal, or a stdout that cannot be written.
     pub(super) async fn over(&mut self, stop: &mut Stop) {
         select! {
             () = stop.wait() => {}
@@ -68,24 +66,24 @@ impl Report {
         }
     }
 
-    /// Prints the verdict, and returns it for the exit status.
+    /// Prints the verdict, and converts it for the exit status.
     ///
     /// # Errors
     /// Why the verdict could not be written.
     pub(super) async fn finish<T: Serialize>(self, finding: Finding<T>) -> Result<Verdict, String> {
         let Finding { probe, ok, text, fields } = finding;
-        let last = match (self.is_json, ok) {
+        let last = match (self.printer.is_json, ok) {
             (true, _) => {
                 record::verdict(&record::Verdict { probe, ok, text: &text, fields: &fields })
                     .map_err(|error| format!("cannot write the verdict: {error}"))?
             }
             (false, Some(_)) => format!("{text}\n"),
-            // The exit says why.
+            // `main` prints why the probe could not tell.
             (false, None) => String::new(),
         };
         let written = match self.unwritable {
             Some(error) => Err(error),
-            None => self.output.finish_within(PATIENCE, last, self.writer).await,
+            None => self.printer.output.finish_within(PATIENCE, last, self.writer).await,
         };
         stdout::unless_closed(written)
             .map_err(|error| format!("cannot write to stdout: {error}"))?;
@@ -97,7 +95,7 @@ impl Report {
     }
 }
 
-/// Prints while the probe runs.
+/// Prints what a probe finds while it runs.
 #[derive(Clone, Debug)]
 pub(super) struct Printer {
     output: Output,
@@ -106,19 +104,19 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Prints a line for a person.
+    /// Prints a line, unless the output is JSON.
     pub(super) async fn line(&self, text: &str) {
         if !self.is_json {
             self.output.print(format!("{text}\n")).await;
         }
     }
 
-    /// Prints an object for a program.
+    /// Prints a JSON object of this type, if the output is JSON.
     pub(super) async fn record(&self, r#type: &'static str, fields: &impl Serialize) {
         self.record_at(r#type, SystemTime::now(), fields).await;
     }
 
-    /// Prints an object for a program, of something that happened then.
+    /// Prints a JSON object about something that happened `at` this time.
     pub(super) async fn record_at(
         &self,
         r#type: &'static str,
@@ -132,10 +130,30 @@ impl Printer {
         }
     }
 
-    /// Shows a line below the others while the probe runs, on a terminal.
+    /// Replaces the status line at the bottom of a terminal.
     pub(super) fn live(&self, text: String) {
         if self.is_live {
             self.output.show(text);
         }
+    }
+}
+
+/// The sentences in one line if the output is JSON, else one per line. A single one has no full
+/// stop.
+pub(super) fn joined(sentences: &[String], is_json: bool) -> String {
+    let text = sentences.join(if is_json { ". " } else { ".\n" });
+    if sentences.len() > 1 { text + "." } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_gets_a_line_for_each_sentence() {
+        let two = ["even".to_owned(), "Not sticky".to_owned()];
+        assert_eq!(joined(&two, true), "even. Not sticky.");
+        assert_eq!(joined(&two, false), "even.\nNot sticky.");
+        assert_eq!(joined(&two[..1], false), "even");
     }
 }

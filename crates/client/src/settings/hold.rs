@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::crowd::{SourceArgs, check, connections, duration};
 use crate::net::Endpoint;
-use crate::probe::crowd::instance::By;
 use crate::probe::hold::Options;
+use crate::probe::instances::By;
 
 /// The arguments of `client hold`.
 #[derive(Args, Clone, Debug)]

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::crowd::{address, check, connections};
 use crate::net::Endpoint;
-use crate::probe::crowd::instance::By;
+use crate::probe::instances::By;
 use crate::probe::spread::Options;
 
 /// The arguments of `client spread`.

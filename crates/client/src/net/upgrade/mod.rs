@@ -47,7 +47,8 @@ pub(super) use answer::AnswerCheck;
 pub(crate) use answer::is_http2;
 use inspect::Inspect;
 pub(super) use inspect::Inspected;
-pub(super) use refusal::{header_text, refusal, shortened, unauthorized};
+pub(crate) use refusal::shortened;
+pub(super) use refusal::{header_text, refusal, unauthorized};
 
 /// The headers that ask for the upgrade.
 pub(super) const OWN_HEADERS: [HeaderName; 6] = [

@@ -131,8 +131,8 @@ pub(in crate::net) fn header_text(headers: &HeaderMap, name: &HeaderName) -> Opt
     (!value.is_empty()).then_some(value)
 }
 
-/// The beginning of a text, safe to print.
-pub(in crate::net) fn shortened(text: &str) -> String {
+/// The beginning of a text of the server, safe to print.
+pub(crate) fn shortened(text: &str) -> String {
     escape::plain(&text[..text.floor_char_boundary(SHOWN)])
 }
 

@@ -1,57 +1,58 @@
-//! What follows the opening handshake: frames, and what comes of them.
+//! The exchange of frames after the opening handshake.
 
 use std::time::Duration;
 
 use proto::frame::{Message, Opcode, encode};
 use tokio::time::{sleep, timeout};
 
-use super::judge::{End, Seen};
-use super::list::{Sent, Wanted};
+use super::evaluate::{Response, TcpEnd};
+use super::list::{Expected, Sent};
 use super::request::BETWEEN_PIECES;
 use crate::net::ending::Ending;
 use crate::net::socket::{Socket, mask};
 
-/// What a service that returns texts is found out with.
+/// A text that shows whether the service echoes texts.
 const PROBE: &str = "check-of-rfc-6455";
 
-/// The Ping that shows whether the server goes on.
+/// The payload of the Ping that shows whether the connection stays open.
 const NEXT: &[u8] = b"next";
 
-/// How long a text may take to come back, beside a round trip.
+/// How long a text may take to come back, beside the round trips.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// A connection on which frames were sent.
+/// A connection over which frames are exchanged.
 #[derive(Debug)]
 pub(super) struct Conversation {
     socket: Socket,
     patience: Duration,
-    /// How long a server that fails the connection is left alone: one that has a further frame
-    /// waiting when it ends TCP resets the connection, and its Close frame may be lost.
+    /// Wait before a further Ping to a server that has to fail the connection. If data of the client
+    /// is unread when the server closes TCP, the kernel resets the connection, and the Close frame
+    /// may be lost.
     pause: Duration,
-    seen: Seen,
+    response: Response,
 }
 
 impl Conversation {
     /// A conversation over a connection whose opening handshake took `time`.
     pub(super) fn new(socket: Socket, time: Duration, patience: Duration) -> Self {
         let pause = patience.min(GRACE + 4 * time);
-        Self { socket, patience, pause, seen: Seen { patience, ..Seen::default() } }
+        Self { socket, patience, pause, response: Response { patience, ..Response::default() } }
     }
 
-    /// Sends frames, waits for what is wanted of them, and closes the connection.
-    pub(super) async fn hold(mut self, sent: Sent, wanted: &Wanted) -> Seen {
-        self.say(sent, wanted).await;
-        // A server that is silent is not waited for once more.
-        if self.seen.ending.is_none() && !self.seen.pongs.is_empty() {
+    /// Sends frames, waits for what is expected, and closes the connection.
+    pub(super) async fn exchange(mut self, sent: Sent, expected: &Expected) -> Response {
+        self.send_and_wait(sent, expected).await;
+        // A silent server would not answer the closing handshake either.
+        if self.response.ending.is_none() && !self.response.pongs.is_empty() {
             self.socket.close(&Ending::Stopped).await;
         }
-        self.seen
+        self.response
     }
 
-    async fn say(&mut self, sent: Sent, wanted: &Wanted) {
+    async fn send_and_wait(&mut self, sent: Sent, expected: &Expected) {
         let (patience, bytes) = (self.patience, &sent.to_bytes());
-        match wanted {
-            Wanted::Taken(text, between) => {
+        match expected {
+            Expected::Accepted(text, between) => {
                 let wrapping = self.wrapping().await;
                 self.send(bytes).await;
                 if let Some(payload) = between {
@@ -62,28 +63,28 @@ impl Conversation {
                     self.comes_back(&format!("{before}{text}{after}")).await;
                 }
             }
-            Wanted::Held => {
+            Expected::Held => {
                 self.send(bytes).await;
                 self.goes_on().await;
             }
-            Wanted::Pong(payload) | Wanted::Unmasked(payload) => {
+            Expected::Pong(payload) | Expected::Unmasked(payload) => {
                 match sent {
                     Sent::Pieces(..) => self.send_pieces(bytes).await,
                     _ => self.send(bytes).await,
                 }
                 self.until_pong(payload, patience).await;
             }
-            Wanted::Closed(_) => self.close(sent).await,
-            Wanted::End => {
+            Expected::Closed(_) => self.close(sent).await,
+            Expected::End => {
                 self.close(sent).await;
                 self.end().await;
             }
-            Wanted::Failed(_) => self.fail(bytes).await,
-            Wanted::FailedEnd => {
+            Expected::Failed(_) => self.fail(bytes).await,
+            Expected::FailedEnd => {
                 self.fail(bytes).await;
                 self.end().await;
             }
-            Wanted::Limit => {
+            Expected::Limit => {
                 self.send(bytes).await;
                 self.until(patience, |_| false).await;
             }
@@ -98,7 +99,7 @@ impl Conversation {
         self.until(self.patience, |_| false).await;
     }
 
-    /// Sends what fails the connection, and then a Ping where it did not.
+    /// Sends frames that have to fail the connection, and a Ping if they did not.
     async fn fail(&mut self, bytes: &[u8]) {
         self.send(bytes).await;
         self.until(self.pause, |_| false).await;
@@ -106,7 +107,7 @@ impl Conversation {
     }
 
     async fn send(&mut self, bytes: &[u8]) {
-        // A server that ends the stream meanwhile may have said why.
+        // On an error, the answer of the server may be there to read all the same.
         let _ = timeout(self.patience, self.socket.send_bytes(bytes)).await;
     }
 
@@ -117,7 +118,7 @@ impl Conversation {
         }
     }
 
-    /// What the service puts before and after a text that it returns, if it returns texts.
+    /// What the service puts before and after the texts that it echoes, if it does.
     async fn wrapping(&mut self) -> Option<(String, String)> {
         let mut probe = Vec::new();
         encode(&mut probe, Opcode::Text, PROBE.as_bytes(), Some(mask()));
@@ -134,26 +135,26 @@ impl Conversation {
         wrapping
     }
 
-    /// Whether the server answers a further Ping.
+    /// Records whether the server answers a further Ping.
     async fn goes_on(&mut self) {
-        if self.seen.ending.is_none() {
+        if self.response.ending.is_none() {
             let mut ping = Vec::new();
             encode(&mut ping, Opcode::Ping, NEXT, Some(mask()));
             self.send(&ping).await;
-            self.seen.goes_on = self.until_pong(NEXT, self.patience).await;
+            self.response.goes_on = self.until_pong(NEXT, self.patience).await;
         }
     }
 
-    /// Whether the text came, or comes yet.
-    async fn comes_back(&mut self, wanted: &str) {
+    /// Records whether the text came, or comes within the time.
+    async fn comes_back(&mut self, expected: &str) {
         let is_it =
-            |message: &Message<'_>| matches!(message, Message::Text(text) if text == wanted);
-        let mut came_back = self.seen.texts.iter().any(|text| text == wanted);
-        if !came_back && self.seen.goes_on {
+            |message: &Message<'_>| matches!(message, Message::Text(text) if text == expected);
+        let mut came_back = self.response.texts.iter().any(|text| text == expected);
+        if !came_back && self.response.goes_on {
             came_back = self.until(self.patience, is_it).await;
         }
-        self.seen.came_back = Some(came_back);
-        self.seen.cut = self.seen.texts.last().cloned().filter(|_| !came_back);
+        self.response.came_back = Some(came_back);
+        self.response.other_text = self.response.texts.last().cloned().filter(|_| !came_back);
     }
 
     async fn until_pong(&mut self, payload: &[u8], patience: Duration) -> bool {
@@ -161,27 +162,27 @@ impl Conversation {
             .await
     }
 
-    /// Receives until a message is the wanted one; `false` if the connection ended or the time is
-    /// over before.
+    /// Receives until a message is the expected one; `false` if the connection ends or the time is
+    /// over first.
     async fn until(
         &mut self,
         patience: Duration,
-        mut is_wanted: impl FnMut(&Message<'static>) -> bool,
+        mut is_expected: impl FnMut(&Message<'static>) -> bool,
     ) -> bool {
-        if self.seen.ending.is_some() {
+        if self.response.ending.is_some() {
             return false;
         }
-        let (socket, seen) = (&mut self.socket, &mut self.seen);
+        let Self { socket, response, .. } = self;
         let found = timeout(patience, async {
             loop {
                 match socket.receive().await {
-                    Ok(message) if is_wanted(&message) => {
-                        seen.keep(message);
+                    Ok(message) if is_expected(&message) => {
+                        response.keep(message);
                         return true;
                     }
-                    Ok(message) => seen.keep(message),
+                    Ok(message) => response.keep(message),
                     Err(ending) => {
-                        seen.ending = Some(ending);
+                        response.ending = Some(ending);
                         return false;
                     }
                 }
@@ -190,18 +191,18 @@ impl Conversation {
         found.await.unwrap_or(false)
     }
 
-    /// How TCP ends after the Close frames.
+    /// Records how TCP ends after the Close frames.
     async fn end(&mut self) {
-        self.seen.end = match &self.seen.ending {
+        self.response.end = match &self.response.ending {
             Some(Ending::Closed(_)) => match timeout(self.patience, self.socket.end()).await {
-                Ok(Ok(())) => Some(End::Fin),
-                Ok(Err(error)) => Some(End::Broken(error)),
-                Err(_) => Some(End::Open),
+                Ok(Ok(())) => Some(TcpEnd::Fin),
+                Ok(Err(error)) => Some(TcpEnd::Error(error)),
+                Err(_) => Some(TcpEnd::Open),
             },
-            // The end is there already.
-            Some(Ending::Lost(None)) => Some(End::Fin),
+            // The server ended TCP without a Close frame.
+            Some(Ending::Lost(None)) => Some(TcpEnd::Fin),
             Some(_) => None,
-            None => Some(End::Open),
+            None => Some(TcpEnd::Open),
         };
     }
 }

@@ -1,16 +1,16 @@
 //! Whether a server keeps RFC 6455.
 //!
-//! A check is a row of a table ([`list`]): what is sent, and what has to come of it. [`trial`]
-//! carries each out on a connection of its own, some of them at once: the opening handshake,
-//! written by hand ([`request`]), and a [`conversation`] in frames. [`judge`] says what an answer
-//! means, and [`tally`] counts.
+//! Each check is a row of a table ([`list`]): what is sent, and what is expected. [`target`] carries
+//! each out over a connection of its own, several at the same time: the opening handshake, written
+//! by hand ([`request`]), and an exchange of frames ([`conversation`]). [`evaluate`] compares what
+//! came with what is expected, and [`tally`] counts.
 
 mod conversation;
-mod judge;
+mod evaluate;
 mod list;
 mod request;
 mod tally;
-mod trial;
+mod target;
 
 use std::time::Duration;
 
@@ -22,15 +22,15 @@ use tokio::select;
 use tokio::time::Instant;
 
 use super::report::{Printer, Report};
-use crate::mode::Verdict;
 use crate::net::ending::Ending;
 use crate::net::socket::Socket;
 use crate::net::{self, ConnectError, Endpoint};
+use crate::verdict::Verdict;
 use list::{Check, ILL_FORMED, WELL_FORMED};
 use tally::Tally;
-use trial::Target;
+use target::Target;
 
-/// How many connections are open at once.
+/// Connections that are open at the same time.
 const AT_ONCE: usize = 32;
 
 /// What to probe, and how.
@@ -40,19 +40,19 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// Longest wait for an answer.
     pub patience: Duration,
-    /// Leaves out what breaks the RFC itself.
+    /// Leaves out the checks that break the RFC themselves.
     pub well_formed: bool,
     /// Prints one JSON object per line.
     pub json: bool,
 }
 
-/// What a check found out.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     /// The server keeps the rule.
     Passed,
-    /// The server does what the RFC advises against, or nothing can be said.
+    /// The server does what the RFC advises against, or the outcome is unclear.
     Warned,
     /// The server breaks the rule.
     Failed,
@@ -77,6 +77,8 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     report.finish(tally.finding(unreached)).await
 }
 
+/// Carries out all checks.
+///
 /// # Errors
 /// Why the server cannot be reached at all.
 async fn run_all(
@@ -88,16 +90,16 @@ async fn run_all(
     let route = net::find_route(&options.endpoint).await?;
     let target = Target { route: &route, patience: options.patience };
     if !target.is_there().await {
-        // The usual way says why.
+        // An ordinary connection fails with a clear error.
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let upgraded = route.connect(deadline, |_| None).await?.upgraded;
         Socket::new(upgraded.stream, upgraded.early, MAX_REPLY).close(&Ending::Stopped).await;
     }
-    let trials = checks.iter().enumerate().map(async |(number, check)| {
+    let running = checks.iter().enumerate().map(async |(number, check)| {
         let (outcome, detail) = target.run(check).await;
         (number, *check, outcome, detail)
     });
-    let mut done = stream::iter(trials).buffer_unordered(AT_ONCE);
+    let mut done = stream::iter(running).buffer_unordered(AT_ONCE);
     while let Some((number, check, outcome, detail)) = done.next().await {
         tally.add(number, check, outcome, detail).await;
     }

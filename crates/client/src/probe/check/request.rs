@@ -1,24 +1,21 @@
-//! The opening handshake by hand: requests that no library writes, and each line of the answer.
+//! The opening handshake without a library: malformed requests, and each line of the answer.
 
 use std::time::Duration;
 use std::{fmt, io};
 
-use proto::escape;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 
-use crate::net::upgrade::HttpRequest;
+use crate::net::upgrade::{HttpRequest, shortened};
+use crate::words::header_name;
 
 /// Most bytes of an answer's head.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// How much of a line of the server is shown, in bytes.
-const SHOWN: usize = 200;
-
-/// The pause between two bytes that are to arrive apart.
+/// The pause between two bytes that have to arrive apart.
 pub(super) const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 
-/// What differs from the request that every client sends.
+/// The difference from the usual request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Nothing.
@@ -27,13 +24,13 @@ pub(super) enum Change {
     Method(&'static str),
     /// The version of HTTP.
     Http(&'static str),
-    /// A header is left out.
+    /// A header is missing.
     Without(&'static str),
     /// A header has another value.
     Value(&'static str, &'static str),
-    /// Names and values that have no case are written in another one, and `Connection` is a list.
+    /// Case-insensitive names and values have another case, and `Connection` is a list.
     Spelling,
-    /// Each byte is written alone.
+    /// Each byte is sent alone.
     Pieces,
 }
 
@@ -57,17 +54,17 @@ pub(super) struct Head {
 /// What came in answer to a request.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// A head, and the bytes right behind it.
+    /// A head, and the bytes behind it.
     Head(Head, Vec<u8>),
     /// Bytes that are no HTTP.
     Other(Vec<u8>),
-    /// The end of the stream.
+    /// The end of the stream, with the error if there was one.
     End(Option<io::Error>),
 }
 
 impl Change {
-    /// Whether the request is one that the server has to upgrade.
-    pub(super) fn is_to_be_served(self) -> bool {
+    /// Whether the server has to upgrade the request.
+    pub(super) fn is_valid(self) -> bool {
         matches!(self, Self::None | Self::Spelling | Self::Pieces)
     }
 }
@@ -92,7 +89,7 @@ impl Request {
         let (mut method, mut version) = ("GET", "HTTP/1.1");
         let names = usual.headers().iter();
         let mut headers: Vec<_> = names
-            .map(|(name, value)| (spelled(name.as_str()), value.as_bytes().to_vec()))
+            .map(|(name, value)| (header_name(name.as_str()), value.as_bytes().to_vec()))
             .collect();
         match change {
             Change::None | Change::Pieces => {}
@@ -145,7 +142,7 @@ impl Request {
         &self,
         stream: &mut S,
     ) -> Answer {
-        // A server that ends the stream meanwhile may have answered before.
+        // On an error, the answer of the server may be there to read all the same.
         let _ = self.send(stream).await;
         let mut bytes = Vec::new();
         loop {
@@ -189,25 +186,6 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(END.len()).position(|bytes| bytes == END).map(|at| at + END.len())
 }
 
-/// The name of a header as RFC 6455 and RFC 9110 spell it.
-fn spelled(name: &str) -> String {
-    let mut spelled = String::with_capacity(name.len());
-    for (number, word) in name.split('-').enumerate() {
-        if number > 0 {
-            spelled.push('-');
-        }
-        match word {
-            "websocket" => spelled.push_str("WebSocket"),
-            word => {
-                let (first, rest) = word.split_at(word.len().min(1));
-                spelled.push_str(&first.to_ascii_uppercase());
-                spelled.push_str(rest);
-            }
-        }
-    }
-    spelled
-}
-
 impl Head {
     /// Parses a status line and the header lines below.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
@@ -239,11 +217,6 @@ impl Head {
     }
 }
 
-/// The beginning of a text of the server, safe to print.
-pub(super) fn shortened(text: &str) -> String {
-    escape::plain(&text[..text.floor_char_boundary(SHOWN)])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_changes_what_it_names_alone() {
+    fn a_change_affects_nothing_else() {
         let request = written(Change::None);
         assert!(request.starts_with("GET /path?x=1 HTTP/1.1\r\nHost: host\r\n"), "{request}");
         assert!(request.contains("\r\nSec-WebSocket-Key: "), "{request}");

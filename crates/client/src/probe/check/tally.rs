@@ -1,4 +1,4 @@
-//! The checks that are done: their lines in the order of the list, their number, and the verdict.
+//! Counts and prints the checks in the order of the list, and makes the verdict.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
@@ -15,10 +15,10 @@ use crate::probe::report::Finding;
 pub(super) struct Tally {
     printer: Printer,
     is_colored: bool,
-    /// How many checks there are in all.
+    /// Number of checks in all.
     all: usize,
     done: Vec<Done>,
-    /// Those whose predecessors are not done yet, by their place in the list.
+    /// Checks that were done before their predecessors, by their place in the list.
     early: BTreeMap<usize, Done>,
 }
 
@@ -48,13 +48,13 @@ impl Tally {
         Self { printer, is_colored, all, done: Vec::new(), early: BTreeMap::new() }
     }
 
-    /// Shows how far the run is.
+    /// Shows the progress.
     pub(super) async fn show(&self) {
         let done = self.done.len() + self.early.len();
         self.printer.live(format!("checking: {done} of {}", self.all));
     }
 
-    /// Adds the check with this place in the list, and prints what is next in order.
+    /// Adds the check at this place in the list, and prints the checks that are next in order.
     pub(super) async fn add(
         &mut self,
         number: usize,
@@ -81,13 +81,13 @@ impl Tally {
             (0, None) if sum.checks.len() < all => None,
             (failed, None) => Some(failed == 0),
         };
-        let text = unreached.unwrap_or_else(|| sum.told(all));
+        let text = unreached.unwrap_or_else(|| sum.summary(all));
         Finding { probe: "check", ok, text, fields: sum }
     }
 }
 
 impl Done {
-    /// The line for a person, with what was sent and what came below it unless the check passed.
+    /// The line for a person. Unless the check passed, a second line tells what was sent and came.
     fn line(&self, is_colored: bool) -> String {
         let Self { id, section, outcome, detail, rule } = self;
         let (word, color) = match outcome {
@@ -118,7 +118,7 @@ impl Sum {
         }
     }
 
-    fn told(&self, all: usize) -> String {
+    fn summary(&self, all: usize) -> String {
         let Self { passed, warned, failed, checks } = self;
         let counts = format!("{passed} passed, {warned} warned, {failed} failed");
         match checks.len() {

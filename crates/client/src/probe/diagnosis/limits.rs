@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Least difference between a known time and a measured one that is still a fit. Of longer times,
-/// a hundredth.
+/// Largest difference between a known and a measured time that fit, or a hundredth of the known time
+/// if that is more.
 const TOLERANCE: Duration = Duration::from_millis(500);
 
 /// What a limit bounds.
@@ -16,7 +16,7 @@ pub enum Kind {
     Lifetime,
 }
 
-/// A time limit that somebody has by default.
+/// A default time limit of a known proxy or load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Who, and its setting.
@@ -25,8 +25,8 @@ pub struct Limit {
     row: u8,
     kind: Kind,
     seconds: u64,
-    /// Whether it forgets the connection without telling either end.
-    is_dumb: bool,
+    /// Whether the connection is dropped without notice to either end.
+    drops_silently: bool,
     /// Whether the default is certain.
     is_certain: bool,
 }
@@ -41,8 +41,8 @@ impl Limit {
         Self { is_certain: false, ..self }
     }
 
-    const fn dumb(self) -> Self {
-        Self { is_dumb: true, ..self }
+    const fn dropping(self) -> Self {
+        Self { drops_silently: true, ..self }
     }
 
     fn fits(&self, time: Duration) -> bool {
@@ -59,7 +59,7 @@ impl fmt::Display for Limit {
 }
 
 const fn idle(row: u8, seconds: u64, name: &'static str) -> Limit {
-    Limit { name, row, kind: Kind::Idle, seconds, is_dumb: false, is_certain: true }
+    Limit { name, row, kind: Kind::Idle, seconds, drops_silently: false, is_certain: true }
 }
 
 const fn lifetime(row: u8, seconds: u64, name: &'static str) -> Limit {
@@ -74,26 +74,30 @@ const LIMITS: &[Limit] = &[
     idle(6, 30, "GKE internal load balancer, backend timeout").often(),
     idle(7, 20, "Azure Application Gateway, request timeout"),
     idle(7, 30, "Azure AGIC, request timeout"),
-    idle(8, 240, "Azure Load Balancer, idle timeout").dumb(),
+    idle(8, 240, "Azure Load Balancer, idle timeout").dropping(),
     idle(9, 55, "Heroku router"),
     idle(10, 300, "Envoy or Istio stream_idle_timeout"),
     lifetime(11, 15, "Envoy, timeout of the route"),
     idle(12, 50, "HAProxy timeout client or server").often(),
     idle(13, 60, "Apache Timeout"),
-    idle(14, 350, "AWS NLB").dumb(),
-    idle(15, 350, "AWS Network Firewall").dumb(),
-    idle(15, 900, "IPVS of kube-proxy").dumb().often(),
+    idle(14, 350, "AWS NLB").dropping(),
+    idle(15, 350, "AWS Network Firewall").dropping(),
+    idle(15, 900, "IPVS of kube-proxy").dropping().often(),
     idle(18, 600, "AWS API Gateway"),
     lifetime(18, 7200, "AWS API Gateway"),
     lifetime(18, 300, "Google Cloud Run, request timeout"),
 ];
 
-/// Known limits of this kind that a measured time fits. `is_dumb` if the connection was dropped
-/// without a word: no FIN, no RST, no Close frame.
-pub fn fitting(kind: Kind, time: Duration, is_dumb: bool) -> impl Iterator<Item = &'static Limit> {
-    LIMITS
-        .iter()
-        .filter(move |limit| limit.kind == kind && limit.is_dumb == is_dumb && limit.fits(time))
+/// Known limits of this kind that a measured time fits. `drops_silently` if the end came without FIN,
+/// RST or Close frame.
+pub fn fitting(
+    kind: Kind,
+    time: Duration,
+    drops_silently: bool,
+) -> impl Iterator<Item = &'static Limit> {
+    LIMITS.iter().filter(move |limit| {
+        limit.kind == kind && limit.drops_silently == drops_silently && limit.fits(time)
+    })
 }
 
 #[cfg(test)]
@@ -101,8 +105,8 @@ mod tests {
     use super::super::row;
     use super::*;
 
-    fn names(kind: Kind, seconds: f64, is_dumb: bool) -> Vec<String> {
-        let fitting = fitting(kind, Duration::from_secs_f64(seconds), is_dumb);
+    fn names(kind: Kind, seconds: f64, drops_silently: bool) -> Vec<String> {
+        let fitting = fitting(kind, Duration::from_secs_f64(seconds), drops_silently);
         fitting.map(ToString::to_string).collect()
     }
 

@@ -1,12 +1,12 @@
-//! What is known of failures behind proxies and load balancers: what a client sees, why, and what
-//! to change. The README shows the same table.
+//! The table of causes: what a client sees of a failure behind proxies and load balancers, why, and
+//! what to change. The README shows the same table.
 
+mod intermediary;
 mod limits;
-mod middle;
 mod table;
 
+pub use intermediary::Intermediary;
 pub use limits::{Kind, Limit, fitting};
-pub use middle::Middle;
 pub use table::{Change, ROWS, Row};
 
 /// The row of the table with this number.
@@ -16,20 +16,22 @@ pub fn row(number: u8) -> Option<&'static Row> {
 }
 
 impl Row {
-    /// What to change, in plain text: at these programs and services if the row knows one of them,
-    /// else what holds for any, else at all that it names. Without a program, all of it.
+    /// What to change, in plain text: the changes for these intermediaries if the row has some, else
+    /// those for any, else all. Without intermediaries, all.
     #[must_use]
-    pub fn advice(&self, middles: &[Middle]) -> String {
-        let is_for = |change: &&Change| change.at.is_some_and(|middle| middles.contains(&middle));
+    pub fn advice(&self, intermediaries: &[Intermediary]) -> String {
+        let is_for = |change: &&Change| {
+            change.at.is_some_and(|intermediary| intermediaries.contains(&intermediary))
+        };
         let own: Vec<_> = self.changes.iter().filter(is_for).collect();
         let general = self.changes.iter().filter(|change| change.at.is_none());
         let known = if own.is_empty() { general.collect() } else { own };
-        let is_open = middles.is_empty() || known.is_empty();
+        let is_open = intermediaries.is_empty() || known.is_empty();
         let chosen = if is_open { self.changes.iter().collect() } else { known };
         plain(&joined(&chosen))
     }
 
-    /// Why it fails, in plain text.
+    /// The cause, in plain text.
     #[must_use]
     pub fn cause(&self) -> String {
         plain(self.cause)
@@ -44,16 +46,16 @@ impl Row {
     }
 }
 
-/// All changes in one line, each behind the program that it is for.
+/// The changes in one line, each behind the name of its intermediary.
 fn joined(changes: &[&Change]) -> String {
     let one = |change: &&Change| match change.at {
-        Some(middle) => format!("{middle}: {}", change.text),
+        Some(intermediary) => format!("{intermediary}: {}", change.text),
         None => change.text.to_owned(),
     };
     changes.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// A text without the marks of code in Markdown.
+/// A text without the backticks of Markdown.
 fn plain(text: &str) -> String {
     text.replace('`', "")
 }
@@ -82,21 +84,20 @@ mod tests {
     #[test]
     fn advice_is_for_the_program_at_hand() {
         let row = row(1).unwrap();
-        let nginx = row.advice(&[Middle::CloudFront, Middle::Nginx]);
+        let nginx = row.advice(&[Intermediary::CloudFront, Intermediary::Nginx]);
         assert!(nginx.starts_with("nginx: proxy_http_version 1.1"), "{nginx}");
         assert!(!nginx.contains("Apache"), "{nginx}");
-        for middles in [&[][..], &[Middle::CloudFront]] {
-            let all = row.advice(middles);
+        for intermediaries in [&[][..], &[Intermediary::CloudFront]] {
+            let all = row.advice(intermediaries);
             assert!(all.contains("nginx: ") && all.contains("; Apache: "), "{all}");
         }
     }
 
-    /// At Caddy, the settings of nginx lead nobody on.
     #[test]
     fn advice_for_a_program_without_a_setting_is_what_holds_for_any() {
         let row = row(22).unwrap();
         let general = "--origin as a browser sends it; ALLOWED_ORIGINS of this project's server";
-        assert_eq!(row.advice(&[Middle::Caddy]), general);
+        assert_eq!(row.advice(&[Intermediary::Caddy]), general);
         assert_eq!(row.advice(&[]).matches("--origin").count(), 1);
     }
 }

@@ -1,37 +1,37 @@
-//! The table. Code is marked as in Markdown.
+//! The rows of the table of causes, with code in the backticks of Markdown.
 
-use super::Middle::{
+use super::Intermediary::{
     Apache, AwsAlb, AwsApiGateway, Caddy, Envoy, Google, Haproxy, Nginx, Squid, Tinyproxy,
 };
 
-/// A way to fail.
+/// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Number of the row, from 1.
     pub number: u8,
     /// What the client sees.
     pub seen: &'static str,
-    /// Why.
+    /// Why it fails.
     pub cause: &'static str,
     /// What to change.
     pub changes: &'static [Change],
-    /// The value that holds unless somebody has set another; "often" where that is not certain.
+    /// The default value of the setting; "often" if that is not certain.
     pub default: &'static str,
-    /// Who knows it: "seen" with the program itself, documentation of its maker, or a thread.
+    /// The source: "seen" with the program itself, documentation of its maker, or an issue.
     pub source: &'static str,
 }
 
 /// What to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The program or service that this is a setting of, if it is one of several.
-    pub at: Option<super::Middle>,
+    /// The intermediary that has the setting; `None` if the change holds for any.
+    pub at: Option<super::Intermediary>,
     /// What to set there.
     pub text: &'static str,
 }
 
-const fn at(middle: super::Middle, text: &'static str) -> Change {
-    Change { at: Some(middle), text }
+const fn at(intermediary: super::Intermediary, text: &'static str) -> Change {
+    Change { at: Some(intermediary), text }
 }
 
 const fn anyhow(text: &'static str) -> Change {

@@ -1,16 +1,17 @@
 //! What a rollout, a reload or a failover does to many connections.
 //!
-//! Each [`member`] is a connection that is pinged once a second and made again when it is lost.
-//! [`newcomer`]s show where new connections go, and whether they are refused. What happens to all
-//! of them is counted by the [`fleet`], which the [`watch`] looks at once a second. [`moment`] infers
-//! what the lost connections have in common, and [`verdict`] puts all into words.
+//! Each held [`connection`] is pinged once a second and opened again when it is lost.
+//! [`new_connections`] show where new connections go, and whether they are refused. All of them
+//! count in [`stats`]; [`mod@watch`] prints once a second what changed there. [`cause`] infers what
+//! the losses have in common, and [`server_view`] is how the servers saw them. The result is a
+//! [`verdict`].
 
-mod fleet;
-mod member;
-mod moment;
-mod newcomer;
+mod cause;
+mod connection;
+mod new_connections;
+mod server_view;
 mod shared;
-mod told;
+mod stats;
 mod verdict;
 mod watch;
 
@@ -21,12 +22,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use program::stop::{self, Stop};
 use tokio::select;
 
-use super::crowd::instance::By;
+use super::instances::By;
 use super::report::Report;
-use crate::mode::Verdict;
 use crate::net::Endpoint;
 use crate::net::source::Sources;
-use member::Member;
+use crate::verdict::Verdict;
+use connection::HeldConnection;
 use shared::Shared;
 
 /// What to probe, and how.
@@ -48,7 +49,7 @@ pub struct Options {
     pub limit: Option<Duration>,
     /// Time without a change, after the first change, after which the probe ends.
     pub quiet: Option<Duration>,
-    /// Longest gap of a good verdict; without it, no connection may be lost.
+    /// Longest gap of a good verdict; if `None`, no connection may be lost.
     pub max_gap: Option<Duration>,
 }
 
@@ -61,33 +62,32 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     let mut report = Report::open(options.json)?;
     let shared = Rc::new(Shared::new(options, report.printer()));
     let (stopper, ending) = stop::channel();
-    let mut members = FuturesUnordered::new();
+    let mut connections = FuturesUnordered::new();
     let first = select! {
         first = shared.first() => first,
         () = report.over(&mut stop) => None,
     };
-    if let Some(first) = first {
-        let mut first = Some(first);
+    if let mut first @ Some(_) = first {
         for number in 0..shared.options.connections {
-            let member = Member::new(Rc::clone(&shared), number, first.take());
-            members.push(Box::pin(member.run(ending.clone())));
+            let held = HeldConnection::new(Rc::clone(&shared), number, first.take());
+            connections.push(Box::pin(held.run(ending.clone())));
         }
         select! {
             biased;
             () = report.over(&mut stop) => {}
             () = watch::watch(&shared) => {}
-            () = newcomer::come(&shared) => {}
-            () = drive(&mut members) => {}
+            () = new_connections::open_each_second(&shared) => {}
+            () = drive(&mut connections) => {}
         }
     }
-    shared.fleet.borrow_mut().finish();
+    shared.stats.borrow_mut().finish(shared.started.elapsed());
     stopper.stop();
-    drive(&mut members).await;
-    let finding = verdict::finding(&shared.fleet.borrow(), &shared.options);
+    drive(&mut connections).await;
+    let finding = verdict::finding(&shared.stats.borrow(), &shared.options);
     report.finish(finding).await
 }
 
-/// Runs all members to their end.
-async fn drive<F: Future<Output = ()> + Unpin>(members: &mut FuturesUnordered<F>) {
-    while members.next().await.is_some() {}
+/// Polls all connections until they have ended.
+async fn drive<F: Future<Output = ()> + Unpin>(connections: &mut FuturesUnordered<F>) {
+    while connections.next().await.is_some() {}
 }

@@ -1,4 +1,4 @@
-//! Looks at the fleet once a second, and tells what changed.
+//! Prints once a second what changed, and ends the probe when it is due.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,60 +7,49 @@ use chrono::Local;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
-use super::fleet::Fleet;
 use super::shared::Shared;
+use super::stats::Stats;
 use super::verdict::ended;
 use crate::outage::seen::Seen;
-use crate::probe::crowd::shares::Share;
+use crate::probe::instances::shares::Shares;
 use crate::words::{counted, seconds};
 
-/// Time between two looks.
+/// Time from one report to the next.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The counts at a look.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    held: u64,
-    waiting: u64,
-    losses: u64,
-    back: u64,
-    refused: u64,
-    /// How the connections spread.
-    shares: String,
-    seen: BTreeMap<Seen, u64>,
-}
-
-/// A sample in JSON.
-#[derive(Debug, Serialize)]
+/// The counts at the time of a report, and the record of a sample in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct Sample {
     held: u64,
     waiting: u64,
+    /// Losses; a connection may be lost several times.
     lost: u64,
     refused: u64,
-    shares: Vec<Share>,
+    shares: Shares,
+    #[serde(skip)]
+    back: u64,
+    #[serde(skip)]
+    seen: BTreeMap<Seen, u64>,
 }
 
-/// Watches until the probe is to end by itself.
+/// Reports until the time limit, or the quiet time without a change, is over.
 pub(super) async fn watch(shared: &Shared) {
-    let mut last = Counts::default();
+    let mut last = Sample::default();
     let mut next = Instant::now() + PERIOD;
     loop {
         sleep_until(next).await;
         next += PERIOD;
-        let (counts, sample) = {
-            let fleet = shared.fleet.borrow();
-            (Counts::of(&fleet), Sample::of(&fleet))
-        };
-        if counts != last {
+        let sample = Sample::of(&shared.stats.borrow());
+        if sample != last {
             let stamp = Local::now().format("%d-%m-%Y %H:%M:%S");
-            let news = counts.news(&last, shared.options.connections);
+            let news = sample.news(&last, shared.options.connections);
             shared.printer.line(&format!("[{stamp}] {news}")).await;
             shared.printer.record("sample", &sample).await;
         }
-        last = counts;
+        last = sample;
         let now = Instant::now();
         let elapsed = now.duration_since(shared.started);
-        let quiet = shared.fleet.borrow().quiet(now);
+        let quiet = shared.stats.borrow().quiet(now);
         if is_over(elapsed, shared.options.limit)
             || is_over(quiet.unwrap_or_default(), shared.options.quiet)
         {
@@ -74,23 +63,23 @@ fn is_over(time: Duration, limit: Option<Duration>) -> bool {
     limit.is_some_and(|limit| time >= limit)
 }
 
-impl Counts {
-    fn of(fleet: &Fleet) -> Self {
+impl Sample {
+    fn of(stats: &Stats) -> Self {
         Self {
-            held: fleet.held,
-            waiting: fleet.waiting,
-            losses: fleet.losses(),
-            back: fleet.back,
-            refused: fleet.refused.total(),
-            shares: fleet.shares.words(),
-            seen: fleet.seen.clone(),
+            held: stats.held,
+            waiting: stats.waiting,
+            lost: stats.losses(),
+            refused: stats.refused.total(),
+            shares: stats.shares.clone(),
+            back: stats.back,
+            seen: stats.seen.clone(),
         }
     }
 
-    /// What is different from the look before.
+    /// The changes since the report `before`.
     fn news(&self, before: &Self, asked: u64) -> String {
         let mut parts = Vec::new();
-        if self.losses > before.losses {
+        if self.lost > before.lost {
             let new = |(seen, count): (&Seen, &u64)| {
                 let new = count - before.seen.get(seen).copied().unwrap_or_default();
                 (new > 0).then(|| format!("{new} {}", ended(*seen)))
@@ -106,7 +95,7 @@ impl Counts {
         if self.back > before.back {
             parts.push(format!("{} back", self.back - before.back));
         }
-        let spread = match self.shares.as_str() {
+        let spread = match self.shares.words().as_str() {
             "" => String::new(),
             shares => format!(" ({shares})"),
         };
@@ -115,22 +104,10 @@ impl Counts {
     }
 }
 
-impl Sample {
-    fn of(fleet: &Fleet) -> Self {
-        Self {
-            held: fleet.held,
-            waiting: fleet.waiting,
-            lost: fleet.losses(),
-            refused: fleet.refused.total(),
-            shares: fleet.shares.fields(),
-        }
-    }
-}
-
-fn live(counts: &Counts, elapsed: Duration, quiet: Option<Duration>, shared: &Shared) -> String {
-    let Counts { held, losses, .. } = counts;
+fn live(sample: &Sample, elapsed: Duration, quiet: Option<Duration>, shared: &Shared) -> String {
+    let Sample { held, lost, .. } = sample;
     let mut text = format!(
-        "{held} of {} held, {losses} lost, {}",
+        "{held} of {} held, {lost} lost, {}",
         counted(shared.options.connections, "connection"),
         seconds(elapsed)
     );
@@ -152,20 +129,22 @@ fn live(counts: &Counts, elapsed: Duration, quiet: Option<Duration>, shared: &Sh
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::instances::shares::tests::shares;
 
     #[test]
     fn what_changed_is_told() {
-        let start = Counts { held: 500, shares: "a 250, b 250".into(), ..Counts::default() };
+        let even = shares(&[("a", 250), ("b", 250)]);
+        let start = Sample { held: 500, shares: even, ..Sample::default() };
         assert_eq!(
-            start.news(&Counts::default(), 500),
+            start.news(&Sample::default(), 500),
             "500 of 500 connections held (a 250, b 250)"
         );
-        let lost = Counts {
+        let lost = Sample {
             held: 251,
-            losses: 250,
+            lost: 250,
             back: 1,
             refused: 3,
-            shares: "b 251".into(),
+            shares: shares(&[("b", 251)]),
             seen: [(Seen::Fin, 249), (Seen::Close(1001), 1)].into(),
             ..start.clone()
         };
@@ -173,7 +152,7 @@ mod tests {
             lost.news(&start, 500),
             "1 drained (Close 1001), 249 cut (FIN without a Close); 3 refusals; 1 back; 251 of 500 connections held (b 251)"
         );
-        let waiting = Counts { waiting: 7, ..lost.clone() };
+        let waiting = Sample { waiting: 7, ..lost.clone() };
         assert!(
             waiting.news(&lost, 500).starts_with("7 without a reply for over a second; 251 of")
         );

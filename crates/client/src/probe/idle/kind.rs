@@ -1,13 +1,11 @@
-//! Kinds of connections, by the traffic that each has.
-
-use std::fmt;
+//! Kinds of connections, by their traffic.
 
 use serde::{Serialize, Serializer};
 
 /// The traffic of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// None, until the client asks once.
+    /// None, until one ping at the end.
     Silent,
     /// TCP keepalive (`SO_KEEPALIVE`).
     TcpKeepalive,
@@ -19,7 +17,7 @@ pub(super) enum Kind {
     UnaskedPong,
     /// Ping frames from the server, which the client answers.
     ServerPing,
-    /// Messages from the server alone.
+    /// Messages from the server.
     ServerMessage,
     /// Messages and Ping frames from the client, at a short interval.
     Busy,
@@ -66,25 +64,19 @@ impl Kind {
         }
     }
 
-    /// Whether frames go over the connection by themselves.
+    /// Whether frames are sent over the connection again and again.
     pub(super) fn is_talking(self) -> bool {
         !matches!(self, Self::Silent | Self::TcpKeepalive)
     }
 
-    /// Whether data frames go over the connection, which every proxy counts as traffic.
+    /// Whether data frames are sent, which every proxy counts as traffic.
     pub(super) fn has_data(self) -> bool {
         matches!(self, Self::Message | Self::ServerMessage | Self::Busy)
     }
 
-    /// Whether the server answers what the client sends by itself.
+    /// Whether the server has to answer the traffic of the client.
     pub(super) fn is_answered(self) -> bool {
         matches!(self, Self::ProtocolPing | Self::Busy)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

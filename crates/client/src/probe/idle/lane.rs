@@ -1,4 +1,4 @@
-//! One connection: opens it, keeps up its traffic, and records what becomes of it.
+//! One connection: opens it, sends its traffic, and records what comes and how it ends.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use proto::probe::{MAX_TIMES, MIN_EVERY, Request, Schedule};
 use rustix::net::sockopt;
 use tokio::select;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use super::super::link::Link;
-use super::board::Board;
+use super::super::link::{Link, within};
 use super::kind::Kind;
+use super::observations::Observations;
 use super::observed::{End, Observed};
 use super::plan::{Lane, Plan};
 use crate::net::Endpoint;
 use crate::net::ending::Ending;
 use crate::outage::seen::Seen;
 
-/// Numbers of the messages to `/probe` begin here, so that they differ from those of a [`Link`].
+/// Number of the first message to `/probe`: far from the numbers that a [`Link`] uses.
 const FIRST_NUMBER: u64 = 1 << 32;
 
-/// Unanswered probes of TCP keepalive after which the kernel gives the connection up.
+/// Unanswered probes of TCP keepalive after which the kernel ends the connection.
 const KEEPALIVE_PROBES: u32 = 30;
 
 /// What all connections of a probe share.
 #[derive(Clone, Debug)]
-pub(super) struct Way<'a> {
+pub(super) struct Shared<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) plan: Plan,
     /// Longest wait for an answer.
     pub(super) patience: Duration,
-    pub(super) board: &'a Board,
+    pub(super) observations: &'a Observations,
     /// How far the probe is.
     pub(super) stage: watch::Receiver<Stage>,
 }
@@ -41,48 +41,48 @@ pub(super) struct Way<'a> {
 /// How far a probe is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// Connections live as they are meant to.
+    /// Connections are open, each with its traffic.
     Watching,
-    /// Those that are open ask for the last time.
+    /// Open connections with traffic ask once more.
     Asking,
-    /// All are closed.
+    /// All connections are closed.
     Closing,
 }
 
-/// Opens a connection when it is due, and stays until its end. Returns its number on the board.
-pub(super) async fn run(way: Way<'_>, lane: Lane) -> Option<usize> {
-    let board = way.board;
-    let mut stage = way.stage.clone();
+/// Opens a connection when it is due, and runs it to its end. Returns its index in the observations.
+pub(super) async fn run(shared: Shared<'_>, lane: Lane) -> Option<usize> {
+    let observations = shared.observations;
+    let mut stage = shared.stage.clone();
     select! {
-        () = sleep_until(board.at(lane.start)) => {}
+        () = sleep_until(observations.at(lane.start)) => {}
         _ = stage.wait_for(|stage| *stage > Stage::Watching) => return None,
     }
-    let patience = if way.plan.is_probe { way.patience } else { Duration::ZERO };
-    let link = match Link::open(way.endpoint, patience).await {
+    let patience = if shared.plan.is_probe { shared.patience } else { Duration::ZERO };
+    let link = match Link::open(shared.endpoint, patience).await {
         Ok(link) => link,
         Err(error) => {
-            board.failed(error.to_string());
+            observations.failed(error.to_string());
             return None;
         }
     };
-    let opened = board.now().saturating_sub(age(&link));
-    let mut observed = Observed::new(lane.kind, lane.rung, opened);
+    let opened = observations.now().saturating_sub(age(&link));
+    let mut observed = Observed::new(lane.kind, lane.asks_after, opened);
     observed.number = link.hello().map(|hello| (hello.connection.into(), hello.instance.into()));
-    let number = board.add(observed);
-    let mut open = Open { way, lane, number, link, sent: 0 };
-    match open.live().await {
+    let index = observations.add(observed);
+    let mut open = Open { shared, lane, index, link, sent: 0 };
+    match open.run().await {
         Ok(()) => {
             let done = age(&open.link);
-            board.update(number, |lane| lane.done = Some(done));
-            // The server is asked first how it sees a connection that is dead.
-            if board.lanes().get(number).is_some_and(|lane| lane.end.is_some()) {
+            observations.update(index, |lane| lane.done = Some(done));
+            // A dead connection stays open until the server was asked how it sees the connection.
+            if observations.lanes().get(index).is_some_and(|lane| lane.end.is_some()) {
                 let _ = stage.wait_for(|stage| *stage == Stage::Closing).await;
             }
             open.link.close(&Ending::Stopped).await;
         }
         Err(ending) => open.ended(&ending, None),
     }
-    Some(number)
+    Some(index)
 }
 
 /// The age of a connection.
@@ -90,68 +90,51 @@ fn age(link: &Link) -> Duration {
     link.activity().cut(Instant::now()).age
 }
 
-/// A connection that is open.
+/// An open connection.
 struct Open<'a> {
-    way: Way<'a>,
+    shared: Shared<'a>,
     lane: Lane,
-    /// Its number on the board.
-    number: usize,
+    /// The index in the observations.
+    index: usize,
     link: Link,
-    /// Frames sent by itself.
+    /// Number of times that traffic was sent.
     sent: u64,
 }
 
-enum Event {
-    Came(Message<'static>),
-    SendDue,
-    AskDue,
-    Finish,
-}
-
 impl Open<'_> {
-    /// Stays until the client is done with the connection, or the connection ends.
-    async fn live(&mut self) -> Result<(), Ending> {
-        let Way { plan, patience, .. } = self.way;
-        timeout(patience, self.begin()).await.unwrap_or(Err(Ending::NoPong(patience)))?;
+    /// Runs until the client is done with the connection, or the connection ends.
+    async fn run(&mut self) -> Result<(), Ending> {
+        let Shared { plan, patience, .. } = self.shared;
+        within(patience, self.begin()).await?;
         let pause = match self.lane.kind {
             Kind::Silent | Kind::TcpKeepalive | Kind::ServerPing | Kind::ServerMessage => None,
             Kind::Busy => Some(plan.interval() / 5),
             Kind::ProtocolPing | Kind::Message | Kind::UnaskedPong => Some(plan.interval()),
         };
         let made = Instant::now() - age(&self.link);
-        let silence = self.lane.rung.unwrap_or(plan.max);
+        let silence = self.lane.asks_after.unwrap_or(plan.max);
         let ask = (self.lane.kind == Kind::Silent).then(|| made + silence);
         let mut due = pause.map(|pause| Instant::now() + pause);
+        let mut stage = self.shared.stage.clone();
         loop {
-            match self.event(due, ask).await? {
-                Event::Came(message) => self.came(&message),
-                Event::SendDue => {
-                    self.speak().await?;
+            select! {
+                biased;
+                message = self.link.receive() => self.received(&message?),
+                () = at(ask) => return self.ask().await,
+                _ = stage.wait_for(|stage| *stage > Stage::Watching) => {
+                    return if self.lane.kind == Kind::Silent { Ok(()) } else { self.ask().await };
+                }
+                () = at(due) => {
+                    self.send_traffic().await?;
                     due = pause.map(|pause| Instant::now() + pause);
                 }
-                Event::Finish if self.lane.kind == Kind::Silent => return Ok(()),
-                Event::Finish | Event::AskDue => return self.ask().await,
             }
         }
     }
 
-    async fn event(
-        &mut self,
-        send: Option<Instant>,
-        ask: Option<Instant>,
-    ) -> Result<Event, Ending> {
-        select! {
-            biased;
-            message = self.link.receive() => message.map(Event::Came),
-            () = at(ask) => Ok(Event::AskDue),
-            _ = self.way.stage.wait_for(|stage| *stage > Stage::Watching) => Ok(Event::Finish),
-            () = at(send) => Ok(Event::SendDue),
-        }
-    }
-
-    /// Sets up traffic that goes on by itself.
+    /// Sets up traffic that the kernel or the server sends.
     async fn begin(&mut self) -> Result<(), Ending> {
-        let interval = self.way.plan.interval();
+        let interval = self.shared.plan.interval();
         let every = interval.as_secs_f64().max(MIN_EVERY);
         let schedule = Schedule { every, times: MAX_TIMES };
         match self.lane.kind {
@@ -162,7 +145,7 @@ impl Open<'_> {
         }
     }
 
-    /// The kernel counts in whole seconds.
+    /// Turns TCP keepalive on. Its times are whole seconds, one at least.
     fn keep_alive(&self, interval: Duration) -> std::io::Result<()> {
         let Some(tcp) = self.link.stream().tcp() else { return Ok(()) };
         let interval = interval.max(Duration::from_secs(1));
@@ -173,12 +156,12 @@ impl Open<'_> {
         Ok(())
     }
 
-    fn came(&self, message: &Message<'_>) {
+    fn received(&self, message: &Message<'_>) {
         let age = age(&self.link);
-        let is_opening = age <= self.way.plan.interval();
-        // Those may be answers.
+        let is_opening = age <= self.shared.plan.interval();
+        // On these connections, a message may be an answer.
         let is_asking = matches!(self.lane.kind, Kind::Message | Kind::Busy);
-        self.way.board.update(self.number, |lane| {
+        self.shared.observations.update(self.index, |lane| {
             lane.heard = age;
             match message {
                 Message::Ping(_) => lane.pings.came(age),
@@ -190,15 +173,15 @@ impl Open<'_> {
         });
     }
 
-    /// Sends what is due, unless the server has been silent for too long.
-    async fn speak(&mut self) -> Result<(), Ending> {
-        let patience = self.way.patience;
+    /// Sends what is due, unless the server has not answered for too long.
+    async fn send_traffic(&mut self) -> Result<(), Ending> {
+        let patience = self.shared.patience;
         let silent = self.link.activity().cut(Instant::now()).silent_received;
-        if self.way.plan.answers && self.lane.kind.is_answered() && silent > patience {
+        if self.shared.plan.answers && self.lane.kind.is_answered() && silent > patience {
             return Err(Ending::NoPong(patience));
         }
         self.sent += 1;
-        timeout(patience, self.send_frames()).await.unwrap_or(Err(Ending::NoPong(patience)))
+        within(patience, self.send_frames()).await
     }
 
     async fn send_frames(&mut self) -> Result<(), Ending> {
@@ -209,7 +192,7 @@ impl Open<'_> {
             Kind::Message => self.send_message().await,
             Kind::Busy => {
                 self.link.send(Opcode::Ping, &payload).await?;
-                if self.way.plan.takes_messages { self.send_message().await } else { Ok(()) }
+                if self.shared.plan.takes_messages { self.send_message().await } else { Ok(()) }
             }
             _ => Ok(()),
         }
@@ -217,21 +200,21 @@ impl Open<'_> {
 
     async fn send_message(&mut self) -> Result<(), Ending> {
         let number = self.sent;
-        match self.way.plan.is_probe {
+        match self.shared.plan.is_probe {
             true => self.link.request(&Request::Ping(FIRST_NUMBER + number)).await,
             false => self.link.send(Opcode::Text, message().as_bytes()).await,
         }
     }
 
-    /// Asks the server once, which shows whether the connection is more than open.
+    /// Pings the server once, which shows whether the connection is still alive.
     async fn ask(&mut self) -> Result<(), Ending> {
-        if !self.way.plan.answers {
+        if !self.shared.plan.answers {
             return Ok(());
         }
         let age = age(&self.link);
         let silent = self.link.activity().cut(Instant::now()).silent;
-        match self.link.ping(self.way.patience).await {
-            Ok(_) => self.way.board.update(self.number, |lane| {
+        match self.link.ping(self.shared.patience).await {
+            Ok(_) => self.shared.observations.update(self.index, |lane| {
                 lane.heard = lane.heard.max(age);
                 lane.answered = Some(silent);
             }),
@@ -240,12 +223,11 @@ impl Open<'_> {
         Ok(())
     }
 
-    /// Records the end of the connection; of one that the client asked, with its age and silence
-    /// then.
+    /// Records the end of the connection. `asked` is age and silence at the ping that showed it.
     fn ended(&self, ending: &Ending, asked: Option<(Duration, Duration)>) {
         let cut = self.link.activity().cut(Instant::now());
         let seen = Seen::of(ending).unwrap_or(Seen::Silence);
-        // Without traffic of its own, it is the kernel that asked (TCP keepalive).
+        // Without a ping of the client, the kernel noticed the silence (TCP keepalive).
         let is_probed = seen == Seen::Silence && !self.lane.kind.is_answered();
         let (age, silent) = match asked {
             Some(asked) => asked,
@@ -261,7 +243,7 @@ impl Open<'_> {
         };
         let reason = ending.to_string();
         let end = End { age, silent, seen, reason, said, is_asked };
-        self.way.board.update(self.number, |lane| lane.end = Some(end));
+        self.shared.observations.update(self.index, |lane| lane.end = Some(end));
     }
 }
 

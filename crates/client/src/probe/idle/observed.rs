@@ -1,18 +1,18 @@
-//! What was observed of a connection.
+//! The observations of one connection.
 
 use std::time::Duration;
 
 use super::kind::Kind;
 use crate::outage::seen::Seen;
 
-/// What was observed of a connection so far. Times count from the start of the probe, ages from the
+/// The observations of a connection so far. Times count from the start of the probe, ages from the
 /// opening handshake of the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
     pub(super) kind: Kind,
-    /// The silence after which a connection of the ladder asks.
-    pub(super) rung: Option<Duration>,
-    /// When it was opened.
+    /// The silence after which the connection asks, if it is one of the ladder.
+    pub(super) asks_after: Option<Duration>,
+    /// When the connection was opened.
     pub(super) opened: Duration,
     /// Age at the last frame from the server.
     pub(super) heard: Duration,
@@ -20,19 +20,19 @@ pub(super) struct Observed {
     pub(super) answered: Option<Duration>,
     /// Ping frames that the server sent by itself.
     pub(super) pings: Pace,
-    /// Messages that the server sent by itself, those after the opening not counted.
+    /// Messages that the server sent by itself, those right after the opening not counted.
     pub(super) messages: Pace,
     pub(super) end: Option<End>,
     /// Age at which the client was done with the connection.
     pub(super) done: Option<Duration>,
-    /// The number of the connection at `/probe`, and the instance.
+    /// The number of the connection at `/probe`, and the instance of the server.
     pub(super) number: Option<(String, String)>,
 }
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct End {
-    /// Age at the end; after a silence, at the last sign of life.
+    /// Age at the end; if no answer came, at the last frame from the server.
     pub(super) age: Duration,
     /// Time without traffic before the end.
     pub(super) silent: Duration,
@@ -40,11 +40,11 @@ pub(super) struct End {
     pub(super) reason: String,
     /// The reason in the Close frame of the server, without control characters; empty without one.
     pub(super) said: String,
-    /// Whether the connection seemed open until the client asked.
+    /// Whether the connection seemed open until a ping got no answer.
     pub(super) is_asked: bool,
 }
 
-/// How often something came.
+/// When frames of one kind came: number, first and last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pace {
     count: u32,
@@ -53,7 +53,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Records that it came, at this age of the connection.
+    /// Records a frame, at this age of the connection.
     pub(super) fn came(&mut self, age: Duration) {
         if self.count == 0 {
             self.first = age;
@@ -62,18 +62,18 @@ impl Pace {
         self.last = age;
     }
 
-    /// How often it came.
+    /// Number of frames.
     pub(super) fn count(self) -> u32 {
         self.count
     }
 
-    /// The age of the connection when it came last.
+    /// The age of the connection at the last frame.
     #[cfg(test)]
     pub(super) fn last(self) -> Duration {
         self.last
     }
 
-    /// The time from one to the next; of a single one, from the opening.
+    /// The mean time from one frame to the next; of a single one, from the opening.
     pub(super) fn interval(self) -> Option<Duration> {
         match self.count {
             0 => None,
@@ -84,11 +84,11 @@ impl Pace {
 }
 
 impl Observed {
-    /// A connection that was opened now.
-    pub(super) fn new(kind: Kind, rung: Option<Duration>, opened: Duration) -> Self {
+    /// A connection that was opened at this time.
+    pub(super) fn new(kind: Kind, asks_after: Option<Duration>, opened: Duration) -> Self {
         Self {
             kind,
-            rung,
+            asks_after,
             opened,
             heard: Duration::ZERO,
             answered: None,
@@ -100,7 +100,7 @@ impl Observed {
         }
     }
 
-    /// The age at its end, or now.
+    /// The age at the end, or now.
     pub(super) fn age(&self, now: Duration) -> Duration {
         match (&self.end, self.done) {
             (Some(end), _) => end.age,
@@ -109,32 +109,33 @@ impl Observed {
         }
     }
 
-    /// Whether it was open at this time from the start of the probe.
+    /// Whether the connection was open at this time from the start of the probe.
     pub(super) fn was_open(&self, at: Duration) -> bool {
         let done = self.ended_at().or(self.done.map(|done| self.opened + done));
         self.opened <= at && done.is_none_or(|done| done >= at)
     }
 
-    /// Whether it is open and in use.
+    /// Whether the connection is open and in use.
     pub(super) fn is_open(&self) -> bool {
         self.end.is_none() && self.done.is_none()
     }
 
-    /// How it ended, unless only a question of the client showed that.
+    /// The end, unless only a ping without an answer showed it.
     pub(super) fn cut(&self) -> Option<&End> {
         self.end.as_ref().filter(|end| !end.is_asked)
     }
 
-    /// The end as an instant, from the start of the probe.
+    /// When the connection ended.
     pub(super) fn ended_at(&self) -> Option<Duration> {
         self.end.as_ref().map(|end| self.opened + end.age)
     }
 
-    /// The time without traffic of its own before a cut: where the server spoke by itself, the age.
+    /// The time without traffic from the client before the end: the age, if the server sent frames by
+    /// itself.
     pub(super) fn quiet(&self) -> Option<Duration> {
         let end = self.end.as_ref()?;
-        let is_spoken_to = self.pings.count() + self.messages.count() > 0;
-        Some(if is_spoken_to { end.age } else { end.silent })
+        let has_server_traffic = self.pings.count() + self.messages.count() > 0;
+        Some(if has_server_traffic { end.age } else { end.silent })
     }
 }
 

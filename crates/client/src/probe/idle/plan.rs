@@ -7,13 +7,12 @@ use super::kind::Kind;
 /// Longest pause between two frames of a connection with traffic.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest time over which the connections are opened. Connections of one kind are of different
-/// ages then, so that a cut at one age is told from a cut at one instant.
+/// Longest time over which the connections are opened. Connections of one kind differ in age then,
+/// so that a cut at an age is distinct from a cut at an instant.
 const LONGEST_STAGGER: Duration = Duration::from_secs(2);
 
-/// Silences after which a connection asks once, in seconds: around the timeouts that proxies and
-/// balancers have by default, and a few between. A gap in which a connection was dropped without a
-/// word is searched more closely afterwards.
+/// The rungs of the ladder, silences in seconds: around the default timeouts of proxies and
+/// balancers, and a few between. [`refinement`] searches a gap in which connections were dropped.
 const RUNGS: [f64; 28] = [
     3.0, 5.5, 8.0, 10.0, 15.0, 19.5, 20.5, 29.0, 29.6, 30.4, 31.0, 45.0, 54.5, 55.5, 59.0, 59.5,
     60.5, 61.0, 80.0, 99.0, 101.0, 119.0, 121.0, 180.0, 239.0, 241.0, 299.0, 301.0,
@@ -23,37 +22,37 @@ const RUNGS: [f64; 28] = [
 const HIGH_RUNGS: [f64; 12] =
     [349.0, 351.0, 420.0, 510.0, 597.0, 603.0, 750.0, 893.0, 907.0, 1200.0, 1790.0, 1810.0];
 
-/// Longest time for which connections with traffic have to outlive silent ones.
+/// Longest time for which connections with traffic have to survive the cut of silent ones.
 const LONGEST_SETTLING: Duration = Duration::from_secs(20);
 
-/// Up to this time, the rungs of the ladder are at even distances.
+/// Up to this longest timeout, the rungs of the ladder are evenly spaced.
 const EVEN: Duration = Duration::from_secs(20);
 
-/// Rungs at even distances.
+/// One more than the number of evenly spaced rungs.
 const EVEN_RUNGS: u32 = 20;
 
 /// A connection to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lane {
     pub(super) kind: Kind,
-    /// The silence after which a connection of the ladder asks.
-    pub(super) rung: Option<Duration>,
-    /// When it is opened, from the start of the probe.
+    /// The silence after which the connection asks, if it is one of the ladder.
+    pub(super) asks_after: Option<Duration>,
+    /// When to open the connection, from the start of the probe.
     pub(super) start: Duration,
 }
 
-/// What is measured.
+/// What can be measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     /// Longest timeout to look for.
     pub(super) max: Duration,
     /// Whether the server speaks `/probe`.
     pub(super) is_probe: bool,
-    /// Whether the connection outlives a message of the client.
+    /// Whether the server accepts a message that it does not know.
     pub(super) takes_messages: bool,
-    /// Whether the server answers when it is asked. Otherwise no drop without a word is noticed.
+    /// Whether the server answers pings. Otherwise a silent drop goes unnoticed.
     pub(super) answers: bool,
-    /// Whether TCP lies below.
+    /// Whether the stream is one of TCP.
     pub(super) is_tcp: bool,
 }
 
@@ -63,8 +62,8 @@ impl Plan {
         (self.max / 20).min(LONGEST_INTERVAL)
     }
 
-    /// Time for which the connections with traffic have to outlive the silent ones that were cut
-    /// after `timeout`.
+    /// Time for which connections with traffic have to survive the silent ones, which were cut after
+    /// `timeout`.
     pub(super) fn settle(&self, timeout: Duration) -> Duration {
         (timeout * 4 / 5).clamp(self.interval() * 3, LONGEST_SETTLING)
     }
@@ -74,20 +73,22 @@ impl Plan {
         let (kinds, rungs) = (self.kinds(), self.rungs());
         let own = |kind: &Kind| (*kind, None);
         let ladder = |rung: &Duration| (Kind::Silent, Some(*rung));
-        // What a verdict needs at least comes first: not every server takes all connections.
+        // The connections without which there is no verdict come first: a server may refuse the rest.
         let mut order = vec![own(&Kind::Silent)];
         order.extend(kinds.iter().map(own));
         order.extend(rungs.iter().map(ladder));
-        // A balancer may send every second connection another way: the two of a kind go both.
+        // Round robin over two servers: the two connections of a kind must go to both, so the distance
+        // between them has to be odd.
         let further = 1 + (kinds.len() + rungs.len()) % 2;
         order.extend(vec![own(&Kind::Silent); further]);
         order.extend(kinds.iter().map(own));
         let stagger = LONGEST_STAGGER.min(self.max / 5) / order.len() as u32;
-        let lane = |(number, (kind, rung))| Lane { kind, rung, start: stagger * number };
+        let lane =
+            |(number, (kind, asks_after))| Lane { kind, asks_after, start: stagger * number };
         (0..).zip(order).map(lane).collect()
     }
 
-    /// The kinds of connections that can be had here.
+    /// The kinds of connections that are possible with this server.
     pub(super) fn kinds(&self) -> Vec<Kind> {
         let can = |kind: &Kind| match kind {
             Kind::TcpKeepalive => self.is_tcp,
@@ -98,7 +99,7 @@ impl Plan {
         Kind::ALL.into_iter().filter(can).collect()
     }
 
-    /// Silences after which connections of the ladder ask, in rising order.
+    /// The rungs of the ladder, in rising order.
     fn rungs(&self) -> Vec<Duration> {
         if !self.answers {
             return Vec::new();
@@ -111,13 +112,13 @@ impl Plan {
     }
 }
 
-/// Largest gap between two silences that says well enough where the timeout is.
-pub(super) fn fine_gap(timeout: Duration) -> Duration {
+/// Largest gap between two rungs that is precise enough for a timeout.
+fn fine_gap(timeout: Duration) -> Duration {
     (timeout / 50).max(Duration::from_secs(1))
 }
 
-/// Silences that search the gap between one that was answered and one that was not, opened from
-/// `start` on; empty if the gap is fine.
+/// Further rungs between a silence after which the server answered and one after which it did not,
+/// opened from `start` on; empty if the gap is precise enough.
 pub(super) fn refinement(answered: Duration, unanswered: Duration, start: Duration) -> Vec<Lane> {
     // Timeouts of a second or two have rungs that are closer than a second.
     let slack = Duration::from_millis(100);
@@ -128,7 +129,7 @@ pub(super) fn refinement(answered: Duration, unanswered: Duration, start: Durati
     let parts = (gap.as_secs_f64() / fine_gap(unanswered).as_secs_f64()).ceil() as u32;
     let lane = |part| Lane {
         kind: Kind::Silent,
-        rung: Some(answered + gap * part / parts),
+        asks_after: Some(answered + gap * part / parts),
         start: start + Duration::from_millis(20) * part,
     };
     (1..parts).map(lane).collect()
@@ -152,15 +153,21 @@ mod tests {
         for max in [2.0, 20.0, 360.0, 7200.0] {
             let lanes = plan(max).lanes();
             for kind in Kind::ALL {
-                let of_kind = lanes.iter().filter(|lane| lane.kind == kind && lane.rung.is_none());
+                let of_kind =
+                    lanes.iter().filter(|lane| lane.kind == kind && lane.asks_after.is_none());
                 let starts: Vec<_> = of_kind.map(|lane| lane.start).collect();
                 let expected = if kind == Kind::Silent { 4..6 } else { 2..3 };
-                assert!(expected.contains(&starts.len()), "{kind}");
+                assert!(expected.contains(&starts.len()), "{kind:?}");
                 let apart = starts[starts.len() - 1] - starts[0];
-                assert!(apart > Duration::from_secs_f64(max).min(LONGEST_INTERVAL) / 10, "{kind}");
+                assert!(
+                    apart > Duration::from_secs_f64(max).min(LONGEST_INTERVAL) / 10,
+                    "{kind:?}"
+                );
             }
             let silent: Vec<_> = (0..lanes.len())
-                .filter(|&place| lanes[place].kind == Kind::Silent && lanes[place].rung.is_none())
+                .filter(|&place| {
+                    lanes[place].kind == Kind::Silent && lanes[place].asks_after.is_none()
+                })
                 .collect();
             for parity in 0..2 {
                 assert!(silent.iter().filter(|&&place| place % 2 == parity).count() >= 2);
@@ -168,7 +175,7 @@ mod tests {
             for kind in &Kind::ALL[1..] {
                 let places: Vec<_> =
                     (0..lanes.len()).filter(|&place| lanes[place].kind == *kind).collect();
-                assert_eq!((places[0] + places[1]) % 2, 1, "{kind}");
+                assert_eq!((places[0] + places[1]) % 2, 1, "{kind:?}");
             }
             assert!(lanes.len() <= 60 && lanes[lanes.len() - 1].start <= LONGEST_STAGGER);
         }
@@ -203,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_gap_is_searched_in_steps_that_are_fine() {
+    fn a_wide_gap_is_searched_in_small_steps() {
         let seconds = Duration::from_secs_f64;
         let refined = |low, high| {
             let lanes = refinement(seconds(low), seconds(high), Duration::ZERO);
-            lanes.iter().map(|lane| lane.rung.unwrap().as_secs_f64()).collect::<Vec<_>>()
+            lanes.iter().map(|lane| lane.asks_after.unwrap().as_secs_f64()).collect::<Vec<_>>()
         };
         assert_eq!(refined(59.5, 60.5), [0.0; 0]);
         assert_eq!(refined(349.0, 351.0), [0.0; 0]);

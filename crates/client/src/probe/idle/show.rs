@@ -1,13 +1,13 @@
-//! What is shown while the probe runs, and of each connection.
+//! The output while the probe runs, and the record of each connection.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::super::report::Printer;
-use super::board::Board;
 use super::infer::Inference;
 use super::kind::Kind;
+use super::observations::Observations;
 use super::observed::{End, Observed};
 use super::plan::Plan;
 use crate::net::url::ServerUrl;
@@ -19,14 +19,14 @@ use crate::words::{counted, seconds};
 #[derive(Debug, Serialize)]
 struct Fields<'a> {
     lane: Kind,
-    /// The silence after which a connection of the ladder asks.
+    /// The silence after which the connection asks, if it is one of the ladder.
     asks_after: Option<f64>,
     /// The number that `/probe` gave the connection.
     connection: Option<&'a str>,
     age: f64,
-    /// The silence after which the server answered, of a connection without frames.
+    /// The silence after which the server answered, of a connection without traffic.
     answered: Option<f64>,
-    /// How it ended; `None` if it held.
+    /// How the connection ended; `None` if it held.
     seen: Option<Seen>,
     reason: Option<&'a str>,
     /// Time without traffic before the end.
@@ -36,16 +36,16 @@ struct Fields<'a> {
     server_messages: u32,
 }
 
-/// Prints a connection that is over.
-pub(super) async fn record(printer: &Printer, board: &Board, lane: usize) {
-    let Some(lane) = board.lanes().get(lane).cloned() else { return };
+/// Prints the record of a connection that has ended.
+pub(super) async fn record(printer: &Printer, observations: &Observations, lane: usize) {
+    let Some(lane) = observations.lanes().get(lane).cloned() else { return };
     let end = lane.end.as_ref();
     let is_quiet = !lane.kind.is_talking();
     let fields = Fields {
         lane: lane.kind,
-        asks_after: lane.rung.map(record::seconds),
+        asks_after: lane.asks_after.map(record::seconds),
         connection: lane.number.as_ref().map(|(number, _)| number.as_str()),
-        age: record::seconds(lane.age(board.now())),
+        age: record::seconds(lane.age(observations.now())),
         answered: lane.answered.filter(|_| is_quiet).map(record::seconds),
         seen: end.map(|end| end.seen),
         reason: end.map(|end| end.reason.as_str()),
@@ -59,7 +59,7 @@ pub(super) async fn record(printer: &Printer, board: &Board, lane: usize) {
 /// The first line.
 pub(super) fn beginning(url: &ServerUrl, plan: &Plan) -> String {
     let lanes = plan.lanes();
-    let ladder = lanes.iter().filter(|lane| lane.rung.is_some()).count();
+    let ladder = lanes.iter().filter(|lane| lane.asks_after.is_some()).count();
     let own = counted((lanes.len() - ladder) as u64, "connection");
     let max = seconds(plan.max);
     match ladder {
@@ -70,7 +70,7 @@ pub(super) fn beginning(url: &ServerUrl, plan: &Plan) -> String {
     }
 }
 
-/// The line that tells of pings of the server, as soon as these are noticed.
+/// The line about Ping frames of the server, once these are noticed.
 pub(super) fn server_pings(found: &Inference) -> Option<String> {
     let pings = found.server_pings?;
     Some(format!(
@@ -79,7 +79,7 @@ pub(super) fn server_pings(found: &Inference) -> Option<String> {
     ))
 }
 
-/// The live line.
+/// The status line.
 pub(super) fn live(all: &[Observed], found: &Inference, plan: &Plan, now: Duration) -> String {
     let open = all.iter().filter(|lane| lane.is_open()).count();
     let open = format!("{open} of {} open", counted(all.len() as u64, "connection"));
@@ -100,7 +100,7 @@ pub(super) fn live(all: &[Observed], found: &Inference, plan: &Plan, now: Durati
     }
 }
 
-/// The connections, one line a kind.
+/// The connections, one line per kind.
 pub(super) fn table(all: &[Observed], now: Duration) -> Vec<String> {
     let row = |kind: Kind| {
         let lanes: Vec<_> = all.iter().filter(|lane| lane.kind == kind).collect();

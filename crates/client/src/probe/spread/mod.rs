@@ -1,8 +1,8 @@
-//! Where connections go.
+//! Over which servers connections spread.
 //!
-//! A first [`round`] makes all connections and holds them, so that a balancer which counts
-//! connections shows its way as well. [`survey`] tells the servers apart, and makes further rounds
-//! that show whether the balancer is [`sticky`]. [`verdict`] is what comes of it.
+//! A first [`round`] opens all connections and holds them, so that a balancer that counts open
+//! connections shows its choice as well. The [`survey`] identifies the server of each, and opens
+//! further rounds that show whether the balancer is [`sticky`]. The result is a [`verdict`].
 
 mod round;
 mod sticky;
@@ -15,10 +15,10 @@ use std::time::Duration;
 use program::stop::Stop;
 use tokio::select;
 
-use super::crowd::instance::By;
+use super::instances::By;
 use super::report::Report;
-use crate::mode::Verdict;
 use crate::net::Endpoint;
+use crate::verdict::Verdict;
 use survey::Survey;
 
 /// What to probe, and how.
@@ -30,14 +30,14 @@ pub struct Options {
     pub patience: Duration,
     /// Prints one JSON object per line.
     pub json: bool,
-    /// Connections to make.
+    /// Connections to open.
     pub connections: u64,
     /// What names the instance that answers; `None` finds that out.
     pub by: Option<By>,
-    /// Fewest servers that are to answer.
+    /// Fewest servers that have to answer.
     pub expect: u64,
-    /// Local addresses that show whether the balancer goes by them. The first one is that of all
-    /// other connections.
+    /// Local addresses to connect from, to find out whether the balancer goes by them. Connections
+    /// with no regard to that come from the first one.
     pub sources: Vec<IpAddr>,
 }
 

@@ -1,21 +1,21 @@
-//! Whether connections that present the same key go to the same server.
+//! Stickiness: whether connections that present the same key go to the same server.
 
 use std::collections::BTreeMap;
 
-use crate::probe::crowd::instance::Instance;
-use crate::probe::crowd::shares::Shares;
+use crate::probe::instances::Instance;
+use crate::probe::instances::shares::Shares;
 
-/// Above this probability, chance explains that all connections with a key went to one server.
+/// From this probability on, chance explains that all connections with a key went to one server.
 const CHANCE: f64 = 0.001;
 
-/// Connections that presented keys, such as a cookie or an address that they come from.
+/// Connections that presented keys: cookies, or the local addresses that they came from.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trial {
-    /// The instances that the connections with each key went to.
+pub(super) struct KeyedConnections {
+    /// For each key, the instances of the connections that presented it.
     pub(super) groups: Vec<Vec<Instance>>,
 }
 
-impl Trial {
+impl KeyedConnections {
     /// Number of connections.
     pub(super) fn connections(&self) -> u64 {
         self.groups.iter().map(|group| group.len() as u64).sum()
@@ -26,16 +26,13 @@ impl Trial {
         self.groups.iter().filter(|group| !group.is_empty()).count() as u64
     }
 
-    /// How the connections with any key spread.
+    /// How all these connections spread.
     pub(super) fn shares(&self) -> Shares {
-        let mut shares = Shares::default();
-        self.groups.iter().flatten().for_each(|instance| shares.add(instance));
-        shares
+        self.groups.iter().flatten().cloned().collect()
     }
 
-    /// Whether the key decides over the server. `None` if that cannot be told, since one server
-    /// answered everything, or since chance explains it. `free` is how connections without a key
-    /// spread.
+    /// Whether the key decides on the server. `None` if that is unknown: a single server answered,
+    /// or chance explains the result. `free` is how connections without a key spread.
     pub(super) fn is_sticky(&self, free: &Shares) -> Option<bool> {
         let is_consistent =
             self.groups.iter().all(|group| group.iter().all(|instance| *instance == group[0]));
@@ -47,8 +44,8 @@ impl Trial {
         (shares.instances() > 1 && self.chance(shares) < CHANCE).then_some(true)
     }
 
-    /// The probability that all connections with a key go to one server each, where each
-    /// connection goes to any server with the probability in `shares`.
+    /// The probability that for each key all connections go to one server, if the server of each
+    /// connection is drawn at random with the probabilities in `shares`.
     fn chance(&self, shares: &Shares) -> f64 {
         let total = shares.total() as f64;
         let same = |length: usize| -> f64 {
@@ -56,10 +53,9 @@ impl Trial {
             shares.iter().map(|&(_, count)| (count as f64 / total).powf(length as f64)).sum()
         };
         let mut lengths: BTreeMap<usize, u32> = BTreeMap::new();
-        self.groups
-            .iter()
-            .filter(|group| !group.is_empty())
-            .for_each(|group| *lengths.entry(group.len()).or_default() += 1);
+        for group in self.groups.iter().filter(|group| !group.is_empty()) {
+            *lengths.entry(group.len()).or_default() += 1;
+        }
         lengths.into_iter().map(|(length, times)| same(length).powf(times.into())).product()
     }
 }
@@ -68,16 +64,13 @@ impl Trial {
 mod tests {
     use super::*;
 
-    fn shares(names: &str) -> Shares {
-        let mut shares = Shares::default();
-        names.chars().for_each(|name| shares.add(&name.to_string().into()));
-        shares
+    fn instances<T: FromIterator<Instance>>(names: &str) -> T {
+        names.chars().map(|name| Instance::from(name.to_string())).collect()
     }
 
     fn is_sticky(groups: &[&str], free: &str) -> Option<bool> {
-        let name = |name: char| Instance::from(name.to_string());
-        let groups = groups.iter().map(|group| group.chars().map(name).collect()).collect();
-        Trial { groups }.is_sticky(&shares(free))
+        let groups = groups.iter().map(|group| instances(group)).collect();
+        KeyedConnections { groups }.is_sticky(&instances(free))
     }
 
     #[test]
@@ -104,7 +97,6 @@ mod tests {
         }
     }
 
-    /// As seldom as the test says, chance alone looks sticky.
     #[test]
     fn chance_alone_is_hardly_ever_taken_for_sticky() {
         use rand::rngs::SmallRng;
@@ -114,10 +106,10 @@ mod tests {
             let name = |is_a: bool| Instance::from(if is_a { "a" } else { "b" });
             (0..length).map(|_| name(random.random_bool(0.9))).collect::<Vec<_>>()
         };
-        let free = shares("aaaaaaaaab");
+        let free = instances("aaaaaaaaab");
         let sticky = (0..2000).filter(|_| {
             let groups = (0..8).map(|_| group(4)).collect();
-            Trial { groups }.is_sticky(&free) == Some(true)
+            KeyedConnections { groups }.is_sticky(&free) == Some(true)
         });
         assert_eq!(sticky.count(), 0);
     }

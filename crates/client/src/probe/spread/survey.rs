@@ -1,4 +1,4 @@
-//! The rounds of connections, and what they show.
+//! The survey: opens the rounds of connections, and records which instances answer.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use hyper::header::{COOKIE, HeaderValue};
 use rand::seq::SliceRandom;
 
 use super::Options;
-use super::round::{Call, Held, IN_FLIGHT, close, make, read_messages};
-use super::sticky::Trial;
-use super::verdict::{Observed, Reach};
+use super::round::{Attempt, Held, IN_FLIGHT, close, open, read_messages};
+use super::sticky::KeyedConnections;
+use super::verdict::{ByAddress, Observed};
 use crate::connection::Connection;
+use crate::net::Address;
 use crate::net::source::Sources;
-use crate::net::{Address, ConnectError};
-use crate::probe::crowd::instance::choose;
-use crate::probe::crowd::way::Way;
+use crate::probe::connector::Connector;
+use crate::probe::instances::choose;
 use crate::probe::report::Printer;
 use crate::words::counted;
 
-/// Connections that present cookies, about.
+/// About how many connections present cookies.
 const WITH_COOKIES: usize = 32;
 
 /// Most different cookies.
@@ -30,7 +30,7 @@ const ADDRESSES: usize = 16;
 /// Connections from each of the local addresses.
 const EACH: usize = 3;
 
-/// The rounds, as far as they went.
+/// The state of the survey.
 pub(super) struct Survey {
     options: Options,
     printer: Printer,
@@ -50,7 +50,7 @@ impl Survey {
         Self { options, printer, held: Vec::new(), observed }
     }
 
-    /// Makes all rounds.
+    /// Opens all rounds.
     pub(super) async fn run(&mut self) {
         self.connect_all().await;
         read_messages(&mut self.held, self.options.by.as_ref(), self.options.patience).await;
@@ -59,18 +59,17 @@ impl Survey {
             return;
         }
         self.try_cookies().await;
-        let free = &self.observed.shares;
-        let is_by_cookie =
-            self.observed.cookies.as_ref().and_then(|trial| trial.is_sticky(free)) == Some(true);
+        let Observed { shares: free, by_cookie, .. } = &self.observed;
+        let is_by_cookie = by_cookie.as_ref().and_then(|keyed| keyed.is_sticky(free)) == Some(true);
         if free.instances() == 1 && !is_by_cookie {
             self.try_addresses().await;
         }
     }
 
-    /// Closes the connections. Returns what was seen.
+    /// Prints and closes the connections. Returns what was observed.
     pub(super) async fn finish(mut self) -> Observed {
         if self.observed.shares.total() == 0 {
-            // It ended early.
+            // `run` was stopped early.
             self.name_instances();
         }
         self.print().await;
@@ -81,26 +80,26 @@ impl Survey {
     async fn connect_all(&mut self) {
         let Self { options, printer, held, observed } = self;
         let sources = Sources::new(Vec::new(), options.connections);
-        let way = Way::new(options.endpoint.clone(), sources, Duration::ZERO);
+        let connector = &Connector::new(options.endpoint.clone(), sources, Duration::ZERO);
         let source = options.sources.first().copied();
         let patience = options.patience;
-        let call = |number| Call { way: &way, key: 0, number, source, patience };
-        make((0..options.connections).map(call), |_, outcome| {
+        let attempt = |number| Attempt { connector, key: 0, number, source, patience };
+        open((0..options.connections).map(attempt), |_, outcome| {
             match outcome {
                 Ok(connection) => held.push(connection),
-                Err(cause) => observed.refuse(&cause),
+                Err(cause) => observed.refusals.add(cause.to_string()),
             }
-            let done = held.len() as u64 + observed.refused;
-            let refused = observed.refused;
+            let refused = observed.refusals.total();
+            let done = held.len() as u64 + refused;
             printer.live(format!(
                 "{done} of {}, {refused} refused",
                 counted(options.connections, "connection")
             ));
-            // Where nobody is, the rest would wait in vain.
+            // If the first connections all fail, no server is there.
             !held.is_empty() || (refused as usize) < IN_FLIGHT
         })
         .await;
-        observed.is_whole = held.len() as u64 + observed.refused == options.connections;
+        observed.is_whole = held.len() as u64 + observed.refusals.total() == options.connections;
     }
 
     /// Finds out what names the instances, and counts them.
@@ -111,14 +110,14 @@ impl Survey {
             let answers: Vec<_> = held.iter().map(|held| held.evidence.clone()).collect();
             observed.by = choose(&answers);
         }
-        let instances = held.iter().filter_map(|held| held.instance(observed.by.as_ref()));
-        instances.for_each(|instance| observed.shares.add(&instance));
-        observed.shown = held.first().map(header_names).unwrap_or_default();
+        let by = observed.by.as_ref();
+        observed.shares = held.iter().filter_map(|held| held.instance(by)).collect();
+        observed.header_names = held.first().map(header_names).unwrap_or_default();
         observed.sets_cookies = held.iter().any(|held| held.evidence.cookies().next().is_some());
     }
 
-    /// Connections that present the cookies of the first answers, in any order: a balancer that
-    /// takes servers in turn must not look sticky.
+    /// Opens connections that present the cookies of the first answers, in random order: round robin
+    /// must not look sticky.
     async fn try_cookies(&mut self) {
         let mut cookies: Vec<String> = Vec::new();
         for held in &self.held {
@@ -131,43 +130,41 @@ impl Survey {
         if cookies.is_empty() {
             return;
         }
-        let ways: Vec<_> = cookies.iter().map(|cookie| self.way_with(cookie)).collect();
+        let connectors: Vec<_> = cookies.iter().map(|cookie| self.with_cookie(cookie)).collect();
         let source = self.options.sources.first().copied();
         let each = WITH_COOKIES / cookies.len();
-        let keys = shuffled(cookies.len(), each);
-        let trial = self.attempt(keys, cookies.len(), "cookies", |key| (&ways[key], source)).await;
-        self.observed.cookies = Some(trial);
+        let with = |key: usize| (&connectors[key], source);
+        self.observed.by_cookie = Some(self.keyed(cookies.len(), each, "cookies", with).await);
     }
 
-    /// The way of a visitor who presents this cookie, behind those that the user gave.
-    fn way_with(&self, cookie: &str) -> Way {
+    /// A connector that presents this cookie, behind those that the user gave.
+    fn with_cookie(&self, cookie: &str) -> Connector {
         let mut endpoint = self.options.endpoint.clone();
         let headers = &mut endpoint.options.request.headers;
         let given = headers.get(COOKIE).and_then(|given| given.to_str().ok());
         let all = given.map_or(cookie.to_owned(), |given| format!("{given}; {cookie}"));
-        // A cookie that came in a header fits into one.
+        // Always valid: the cookie came in a header.
         if let Ok(value) = HeaderValue::try_from(all) {
             headers.insert(COOKIE, value);
         }
-        Way::new(endpoint, Sources::default(), Duration::ZERO)
+        Connector::new(endpoint, Sources::default(), Duration::ZERO)
     }
 
-    /// Connections from several addresses, in any order.
+    /// Opens connections from several addresses, in random order.
     async fn try_addresses(&mut self) {
         let addresses = self.addresses();
         if addresses.len() < 2 {
-            self.observed.reach = Reach::OneAddress;
+            self.observed.by_address = ByAddress::OneAddress;
             return;
         }
-        let way = Way::new(self.options.endpoint.clone(), Sources::default(), Duration::ZERO);
-        let keys = shuffled(addresses.len(), EACH);
-        let trial =
-            self.attempt(keys, addresses.len(), "addresses", |key| (&way, Some(addresses[key])));
-        let trial = trial.await;
-        self.observed.reach = Reach::Addresses(trial);
+        let endpoint = self.options.endpoint.clone();
+        let connector = &Connector::new(endpoint, Sources::default(), Duration::ZERO);
+        let with = |key: usize| (connector, Some(addresses[key]));
+        let keyed = self.keyed(addresses.len(), EACH, "addresses", with).await;
+        self.observed.by_address = ByAddress::Addresses(keyed);
     }
 
-    /// The local addresses to try: those that were given, or some of a loopback network.
+    /// The local addresses to try: those of the options, or some of the loopback network.
     fn addresses(&self) -> Vec<IpAddr> {
         if !self.options.sources.is_empty() {
             return self.options.sources.iter().copied().take(ADDRESSES).collect();
@@ -181,24 +178,27 @@ impl Survey {
         }
     }
 
-    /// Makes connections with these keys; each is held until the last one is there.
-    async fn attempt<'a>(
+    /// Opens `each` connections with each of so many keys, and holds them until the last one is open.
+    /// `with` is how to present a key; `what` are the keys, in words.
+    async fn keyed<'a>(
         &self,
-        keys: Vec<usize>,
-        groups: usize,
+        keys: usize,
+        each: usize,
         what: &str,
-        how: impl Fn(usize) -> (&'a Way, Option<IpAddr>),
-    ) -> Trial {
+        with: impl Fn(usize) -> (&'a Connector, Option<IpAddr>),
+    ) -> KeyedConnections {
         let patience = self.options.patience;
-        let total = keys.len();
-        let calls = (0..).zip(keys).map(|(number, key)| {
-            let (way, source) = how(key);
-            Call { way, key, number, source, patience }
+        let mut order: Vec<_> = (0..keys * each).map(|number| number % keys).collect();
+        order.shuffle(&mut rand::rng());
+        let total = order.len();
+        let attempts = (0..).zip(order).map(|(number, key)| {
+            let (connector, source) = with(key);
+            Attempt { connector, key, number, source, patience }
         });
-        let (mut numbers, mut held) = (Vec::new(), Vec::new());
-        make(calls, |key, outcome: Result<Held, ConnectError>| {
+        let (mut presented, mut held) = (Vec::new(), Vec::new());
+        open(attempts, |key, outcome| {
             if let Ok(connection) = outcome {
-                numbers.push(key);
+                presented.push(key);
                 held.push(connection);
             }
             let done = held.len();
@@ -208,12 +208,12 @@ impl Survey {
         .await;
         let by = self.observed.by.as_ref();
         read_messages(&mut held, by, patience).await;
-        let mut trial = Trial { groups: vec![Vec::new(); groups] };
-        for (key, connection) in numbers.into_iter().zip(&held) {
-            trial.groups[key].extend(connection.instance(by));
+        let mut keyed = KeyedConnections { groups: vec![Vec::new(); keys] };
+        for (key, connection) in presented.into_iter().zip(&held) {
+            keyed.groups[key].extend(connection.instance(by));
         }
         close(held.into_iter()).await;
-        trial
+        keyed
     }
 
     /// Prints a record for each connection, and the shares.
@@ -233,15 +233,8 @@ impl Survey {
     }
 }
 
-/// Each of the keys so many times, in any order.
-fn shuffled(keys: usize, each: usize) -> Vec<usize> {
-    let mut order: Vec<_> = (0..keys * each).map(|number| number % keys).collect();
-    order.shuffle(&mut rand::rng());
-    order
-}
-
-/// An address of the loopback network. Balancers that hash addresses may leave the last byte out,
-/// or look at little else.
+/// A loopback address. Several of its bytes differ from number to number: balancers that hash
+/// addresses may leave the last byte out, or use little else.
 fn loopback(number: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, number, number.wrapping_mul(37).max(1)).into()
 }

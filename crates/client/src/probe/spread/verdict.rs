@@ -1,56 +1,51 @@
-//! What the connections say about the balancer.
+//! The verdict on the balancer, as text and JSON fields.
 
 use serde::Serialize;
 
-use super::sticky::Trial;
-use crate::net::ConnectError;
-use crate::probe::crowd::causes::Causes;
-use crate::probe::crowd::chance::{FEWEST_EACH, SIGNIFICANT};
-use crate::probe::crowd::instance::By;
-use crate::probe::crowd::sentences::joined;
-use crate::probe::crowd::shares::{Share, Shares, probability, shown};
-use crate::probe::report::Finding;
-use crate::words::{counted, percent};
+use super::sticky::KeyedConnections;
+use crate::probe::instances::By;
+use crate::probe::instances::chi_square::{FEWEST_EACH, SIGNIFICANT};
+use crate::probe::instances::shares::{Shares, probability, shown};
+use crate::probe::refusals::Refusals;
+use crate::probe::report::{Finding, joined};
+use crate::words::{counted, percent, plural};
 
-/// What was seen.
+/// What was observed of the connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     /// Connections that were asked for.
     pub(super) asked: u64,
-    /// Connections that were made.
+    /// Connections that could be opened.
     pub(super) answered: u64,
-    /// Connections that could not be made.
-    pub(super) refused: u64,
-    /// Why they could not.
-    pub(super) causes: Causes,
+    /// Connections that could not be opened.
+    pub(super) refusals: Refusals,
     /// Whether all connections were tried.
     pub(super) is_whole: bool,
     /// What names the instances.
     pub(super) by: Option<By>,
-    /// How the connections spread.
+    /// The instances of the first round.
     pub(super) shares: Shares,
     /// Whether the answers set cookies.
     pub(super) sets_cookies: bool,
-    /// Connections with cookies.
-    pub(super) cookies: Option<Trial>,
-    /// Connections from other addresses.
-    pub(super) reach: Reach,
-    /// Fewest instances that are to answer.
+    /// Connections that presented cookies.
+    pub(super) by_cookie: Option<KeyedConnections>,
+    /// Connections from several local addresses.
+    pub(super) by_address: ByAddress,
+    /// Fewest instances that have to answer.
     pub(super) expect: u64,
-    /// Names of the headers of an answer.
-    pub(super) shown: Vec<String>,
+    /// Names of the headers of one answer.
+    pub(super) header_names: Vec<String>,
 }
 
-/// Whether connections could be made from several addresses.
+/// The connections from several local addresses.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Reach {
-    /// There was no need.
+pub(super) enum ByAddress {
+    /// None: there was no need for them.
     #[default]
     Untried,
-    /// This machine has one address towards the server, as far as the client knows.
+    /// None: no second address is known from which the server can be reached.
     OneAddress,
-    /// There are several.
-    Addresses(Trial),
+    Addresses(KeyedConnections),
 }
 
 /// How connections spread.
@@ -78,7 +73,7 @@ pub(super) enum Sticky {
 pub(super) struct Fields {
     connections: u64,
     refused: u64,
-    shares: Vec<Share>,
+    shares: Shares,
     pattern: Option<Pattern>,
     p_value: Option<f64>,
     sticky: Option<Sticky>,
@@ -87,12 +82,6 @@ pub(super) struct Fields {
 }
 
 impl Observed {
-    /// Counts a connection that could not be made.
-    pub(super) fn refuse(&mut self, cause: &ConnectError) {
-        self.refused += 1;
-        self.causes.add(cause.to_string());
-    }
-
     fn pattern(&self) -> Option<Pattern> {
         match (self.shares.instances(), self.shares.p_value()) {
             (0, _) => None,
@@ -103,49 +92,51 @@ impl Observed {
     }
 
     fn sticky(&self) -> Option<Sticky> {
-        let is_sticky = |trial: &Trial| trial.is_sticky(&self.shares) == Some(true);
-        if self.cookies.as_ref().is_some_and(is_sticky) {
+        let is_sticky = |keyed: &&KeyedConnections| keyed.is_sticky(&self.shares) == Some(true);
+        if self.by_cookie.as_ref().filter(is_sticky).is_some() {
             return Some(Sticky::Cookie);
         }
-        matches!(&self.reach, Reach::Addresses(trial) if is_sticky(trial))
-            .then_some(Sticky::Address)
+        self.with_addresses().filter(is_sticky).map(|_| Sticky::Address)
     }
 
-    /// All connections whose instance is known.
+    fn with_addresses(&self) -> Option<&KeyedConnections> {
+        match &self.by_address {
+            ByAddress::Addresses(keyed) => Some(keyed),
+            _ => None,
+        }
+    }
+
+    /// All instances that answered, with the connections of the first round.
     fn all(&self) -> Shares {
         let mut all = self.shares.clone();
-        let mut know = |trial: &Trial| {
-            trial.shares().sorted().iter().for_each(|(instance, _)| all.know(instance));
-        };
-        self.cookies.iter().for_each(&mut know);
-        if let Reach::Addresses(trial) = &self.reach {
-            know(trial);
+        for keyed in self.by_cookie.iter().chain(self.with_addresses()) {
+            keyed.groups.iter().flatten().for_each(|instance| all.know(instance));
         }
         all
     }
 
     fn is_ok(&self) -> Option<bool> {
-        let pattern = match (self.answered, self.refused) {
+        let pattern = match (self.answered, self.refusals.total()) {
             (0, 0) => return None,
             (0, _) => return Some(false),
             _ => self.pattern()?,
         };
         let are_enough = self.all().instances() as u64 >= self.expect;
-        Some(pattern != Pattern::Skewed && are_enough && self.refused == 0)
+        Some(pattern != Pattern::Skewed && are_enough && self.refusals.total() == 0)
     }
 
     fn sentences(&self) -> Vec<String> {
         let sentences = match self.pattern() {
-            _ if self.answered == 0 && self.refused == 0 => {
+            _ if self.answered == 0 && self.refusals.total() == 0 => {
                 vec!["stopped before a server answered".into()]
             }
-            _ if self.answered == 0 => vec!["no connection could be made".into(), self.refusals()],
-            None => vec![self.unnamed(), self.refusals()],
+            _ if self.answered == 0 => vec!["no connection could be made".into(), self.refused()],
+            None => vec![self.unnamed(), self.refused()],
             Some(pattern) => vec![
                 self.spread(pattern),
                 self.stickiness(pattern),
                 self.missing(),
-                self.refusals(),
+                self.refused(),
                 self.cut_short(),
             ],
         };
@@ -188,7 +179,7 @@ impl Observed {
         }
     }
 
-    /// A hint where the test can hardly see a skew.
+    /// A hint if there are too few connections for the test to detect a moderate skew.
     fn too_few(&self) -> String {
         let needed = FEWEST_EACH * self.shares.instances() as u64;
         match self.shares.total() < needed {
@@ -199,32 +190,32 @@ impl Observed {
 
     fn stickiness(&self, pattern: Pattern) -> String {
         let sticky = self.sticky();
-        match (sticky, &self.cookies, &self.reach) {
-            (Some(Sticky::Cookie), Some(trial), _) => format!(
+        match (sticky, &self.by_cookie, &self.by_address) {
+            (Some(Sticky::Cookie), Some(keyed), _) => format!(
                 "Sticky by cookie: of {} with {} that the server had set, all with the same one went to the same server",
-                counted(trial.connections(), "connection"),
-                counted(trial.keys(), "different cookie")
+                counted(keyed.connections(), "connection"),
+                counted(keyed.keys(), "different cookie")
             ),
-            (Some(Sticky::Address), _, Reach::Addresses(trial)) => format!(
+            (Some(Sticky::Address), _, ByAddress::Addresses(keyed)) => format!(
                 "Sticky by address: {} from {} of this machine went to {}, and all from the same address to the same one",
-                counted(trial.connections(), "connection"),
-                addresses(trial.keys()),
-                counted(trial.shares().instances() as u64, "server")
+                counted(keyed.connections(), "connection"),
+                plural(keyed.keys(), "address", "addresses"),
+                counted(keyed.shares().instances() as u64, "server")
             ),
-            (_, _, Reach::Addresses(trial)) if trial.shares().instances() > 1 => format!(
+            (_, _, ByAddress::Addresses(keyed)) if keyed.shares().instances() > 1 => format!(
                 "Connections from {} of this machine went to {}, but not each address to one server",
-                addresses(trial.keys()),
-                counted(trial.shares().instances() as u64, "server")
+                plural(keyed.keys(), "address", "addresses"),
+                counted(keyed.shares().instances() as u64, "server")
             ),
-            (_, _, Reach::Addresses(trial)) if trial.keys() < 2 => {
+            (_, _, ByAddress::Addresses(keyed)) if keyed.keys() < 2 => {
                 "There is one server, or the balancer goes by the address of the client: too few connections from other addresses could be made to tell".into()
             }
-            (_, _, Reach::Addresses(trial)) => format!(
+            (_, _, ByAddress::Addresses(keyed)) => format!(
                 "Connections from {} of this machine went there as well: there is one server, or the balancer sends everything to it",
-                addresses(trial.keys())
+                plural(keyed.keys(), "address", "addresses")
             ),
-            (_, _, Reach::OneAddress) => "There is one server, or the balancer goes by the address of the client: that cannot be told from one address (--source takes several of this machine; or run it elsewhere as well)".into(),
-            (None, Some(trial), _) if pattern != Pattern::One && trial.is_sticky(&self.shares) == Some(false) => {
+            (_, _, ByAddress::OneAddress) => "There is one server, or the balancer goes by the address of the client: that cannot be told from one address (--source takes several of this machine; or run it elsewhere as well)".into(),
+            (None, Some(keyed), _) if pattern != Pattern::One && keyed.is_sticky(&self.shares) == Some(false) => {
                 "Not sticky: neither the address nor the cookies that the server sets decide".into()
             }
             (None, None, _) if pattern != Pattern::One => {
@@ -234,7 +225,7 @@ impl Observed {
         }
     }
 
-    /// What is missing of the servers that were expected, and of their names.
+    /// Servers that were expected and did not answer, and answers that name no server.
     fn missing(&self) -> String {
         let instances = self.all().instances() as u64;
         let nameless = self.answered - self.shares.total();
@@ -248,9 +239,9 @@ impl Observed {
         parts.join("; ")
     }
 
-    /// Why the servers cannot be told apart.
+    /// Why the servers cannot be told apart, and what would help.
     fn unnamed(&self) -> String {
-        let headers = match self.shown.join(", ") {
+        let headers = match self.header_names.join(", ") {
             headers if headers.is_empty() => "none".into(),
             headers => shown(&headers),
         };
@@ -268,11 +259,11 @@ impl Observed {
         }
     }
 
-    fn refusals(&self) -> String {
-        match self.refused {
+    fn refused(&self) -> String {
+        match self.refusals.total() {
             0 => String::new(),
             refused => {
-                format!("{} refused ({})", counted(refused, "connection"), self.causes.words())
+                format!("{} refused ({})", counted(refused, "connection"), self.refusals.words())
             }
         }
     }
@@ -280,22 +271,20 @@ impl Observed {
     fn cut_short(&self) -> String {
         match self.is_whole {
             true => String::new(),
-            false => format!("That is after {} of {}", self.answered + self.refused, self.asked),
+            false => {
+                format!("That is after {} of {}", self.answered + self.refusals.total(), self.asked)
+            }
         }
     }
 }
 
-fn addresses(number: u64) -> String {
-    if number == 1 { "1 address".into() } else { format!("{number} addresses") }
-}
-
-/// The verdict, for a program or a person.
+/// The verdict.
 pub(super) fn finding(observed: &Observed, is_json: bool) -> Finding<Fields> {
     let text = joined(&observed.sentences(), is_json);
     let fields = Fields {
         connections: observed.answered,
-        refused: observed.refused,
-        shares: observed.shares.fields(),
+        refused: observed.refusals.total(),
+        shares: observed.shares.clone(),
         pattern: observed.pattern(),
         p_value: observed.shares.p_value(),
         sticky: observed.sticky(),

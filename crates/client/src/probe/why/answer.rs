@@ -1,17 +1,15 @@
-//! What an answer says, and who has answered.
+//! The answer to the upgrade: how it is shown, and which intermediary gave it.
 
-use hyper::header::{HeaderMap, HeaderName, LOCATION, VIA};
+use hyper::header::{HeaderMap, HeaderValue, LOCATION, VIA};
 use program::redacted;
-use proto::escape;
 
 use crate::net::fault::Refusal;
-use crate::probe::diagnosis::Middle;
+use crate::net::upgrade::shortened;
+use crate::probe::diagnosis::Intermediary;
+use crate::words::header_name;
 
-/// Most of a text of the server that is shown, in bytes.
-const SHOWN: usize = 200;
-
-/// Headers that are shown, beside `Location`; those that tell who answers first.
-const TOLD: [&str; 7] = [
+/// Headers that are shown, beside `Location`. The first [`NAMING`] of them name who answered.
+const SHOWN: [&str; 7] = [
     "server",
     "via",
     "www-authenticate",
@@ -21,153 +19,141 @@ const TOLD: [&str; 7] = [
     "sec-websocket-version",
 ];
 
-/// What the answer of a program or service contains: the name of a header, and a part of its value
-/// in lower case.
-const MARKS: [(&str, &str, Middle); 30] = [
-    ("cf-ray", "", Middle::Cloudflare),
-    ("server", "cloudflare", Middle::Cloudflare),
-    ("x-amz-cf-id", "", Middle::CloudFront),
-    ("server", "cloudfront", Middle::CloudFront),
-    ("via", "cloudfront", Middle::CloudFront),
-    ("apigw-requestid", "", Middle::AwsApiGateway),
-    ("x-amz-apigw-id", "", Middle::AwsApiGateway),
-    ("x-amzn-errortype", "", Middle::AwsApiGateway),
-    ("server", "awselb", Middle::AwsAlb),
-    ("server", "google", Middle::Google),
-    ("via", "google", Middle::Google),
-    ("x-azure-ref", "", Middle::Azure),
-    ("server", "microsoft-azure", Middle::Azure),
-    ("server", "heroku", Middle::Heroku),
-    ("via", "heroku", Middle::Heroku),
-    ("via", "vegur", Middle::Heroku),
-    ("server", "varnish", Middle::Varnish),
-    ("x-varnish", "", Middle::Varnish),
-    ("via", "varnish", Middle::Varnish),
-    ("server", "envoy", Middle::Envoy),
-    ("x-envoy-upstream-service-time", "", Middle::Envoy),
-    ("server", "nginx", Middle::Nginx),
-    ("server", "openresty", Middle::Nginx),
-    ("server", "apache", Middle::Apache),
-    ("server", "caddy", Middle::Caddy),
-    ("via", "caddy", Middle::Caddy),
-    ("server", "microsoft-iis", Middle::Iis),
-    ("server", "squid", Middle::Squid),
-    ("via", "squid", Middle::Squid),
-    ("server", "tinyproxy", Middle::Tinyproxy),
+/// Number of headers in [`SHOWN`] that name who answered.
+const NAMING: usize = 2;
+
+/// Header fields that identify an intermediary: the name, and a part of the value in lower case.
+const MARKS: [(&str, &str, Intermediary); 30] = [
+    ("cf-ray", "", Intermediary::Cloudflare),
+    ("server", "cloudflare", Intermediary::Cloudflare),
+    ("x-amz-cf-id", "", Intermediary::CloudFront),
+    ("server", "cloudfront", Intermediary::CloudFront),
+    ("via", "cloudfront", Intermediary::CloudFront),
+    ("apigw-requestid", "", Intermediary::AwsApiGateway),
+    ("x-amz-apigw-id", "", Intermediary::AwsApiGateway),
+    ("x-amzn-errortype", "", Intermediary::AwsApiGateway),
+    ("server", "awselb", Intermediary::AwsAlb),
+    ("server", "google", Intermediary::Google),
+    ("via", "google", Intermediary::Google),
+    ("x-azure-ref", "", Intermediary::Azure),
+    ("server", "microsoft-azure", Intermediary::Azure),
+    ("server", "heroku", Intermediary::Heroku),
+    ("via", "heroku", Intermediary::Heroku),
+    ("via", "vegur", Intermediary::Heroku),
+    ("server", "varnish", Intermediary::Varnish),
+    ("x-varnish", "", Intermediary::Varnish),
+    ("via", "varnish", Intermediary::Varnish),
+    ("server", "envoy", Intermediary::Envoy),
+    ("x-envoy-upstream-service-time", "", Intermediary::Envoy),
+    ("server", "nginx", Intermediary::Nginx),
+    ("server", "openresty", Intermediary::Nginx),
+    ("server", "apache", Intermediary::Apache),
+    ("server", "caddy", Intermediary::Caddy),
+    ("via", "caddy", Intermediary::Caddy),
+    ("server", "microsoft-iis", Intermediary::Iis),
+    ("server", "squid", Intermediary::Squid),
+    ("via", "squid", Intermediary::Squid),
+    ("server", "tinyproxy", Intermediary::Tinyproxy),
 ];
 
-/// What the pages contain that a proxy makes itself, in lower case.
-const PAGES: [(&str, Middle); 18] = [
-    ("<title>welcome to nginx!</title>", Middle::Nginx),
-    ("apache2 debian default page: it works", Middle::Apache),
-    ("<center>nginx", Middle::Nginx),
-    ("<center>openresty", Middle::Nginx),
-    ("<address>apache", Middle::Apache),
+/// Parts of pages that an intermediary makes itself, in lower case.
+const PAGES: [(&str, Intermediary); 18] = [
+    ("<title>welcome to nginx!</title>", Intermediary::Nginx),
+    ("apache2 debian default page: it works", Intermediary::Apache),
+    ("<center>nginx", Intermediary::Nginx),
+    ("<center>openresty", Intermediary::Nginx),
+    ("<address>apache", Intermediary::Apache),
     // Without a signature below (`ServerSignature Off`).
-    ("you don't have permission to access this resource", Middle::Apache),
-    ("the requested url was not found on this server", Middle::Apache),
-    ("unable to service your request due to maintenance downtime", Middle::Apache),
-    ("received an invalid response from an upstream server", Middle::Apache),
-    ("did not receive a timely response from the upstream server", Middle::Apache),
-    ("<html><body><h1>4", Middle::Haproxy),
-    ("<html><body><h1>5", Middle::Haproxy),
-    ("no healthy upstream", Middle::Envoy),
-    ("upstream connect error", Middle::Envoy),
-    ("upstream request timeout", Middle::Envoy),
-    ("no available server", Middle::Traefik),
-    ("guru meditation", Middle::Varnish),
-    ("herokucdn.com/error-pages", Middle::Heroku),
+    ("you don't have permission to access this resource", Intermediary::Apache),
+    ("the requested url was not found on this server", Intermediary::Apache),
+    ("unable to service your request due to maintenance downtime", Intermediary::Apache),
+    ("received an invalid response from an upstream server", Intermediary::Apache),
+    ("did not receive a timely response from the upstream server", Intermediary::Apache),
+    ("<html><body><h1>4", Intermediary::Haproxy),
+    ("<html><body><h1>5", Intermediary::Haproxy),
+    ("no healthy upstream", Intermediary::Envoy),
+    ("upstream connect error", Intermediary::Envoy),
+    ("upstream request timeout", Intermediary::Envoy),
+    ("no available server", Intermediary::Traefik),
+    ("guru meditation", Intermediary::Varnish),
+    ("herokucdn.com/error-pages", Intermediary::Heroku),
 ];
 
-/// The programs and services whose marks an answer has, those nearest to the client first.
-pub(super) fn middles(headers: &HeaderMap, body: &str) -> Vec<Middle> {
+/// The intermediaries that an answer identifies, those nearest to the client first.
+pub(super) fn intermediaries(headers: &HeaderMap, body: &str) -> Vec<Intermediary> {
     let has = |name: &str, part: &str| {
         let mut values = headers.get_all(name).iter();
         values.any(|value| part.is_empty() || lower(value.as_bytes()).contains(part))
     };
     let marked = MARKS.iter().filter(|(name, part, _)| has(name, part)).map(|mark| mark.2);
-    let mut found: Vec<_> = marked.chain(page(body)).collect();
-    let mut known = Vec::new();
-    found.retain(|middle| {
-        !known.contains(middle) && {
-            known.push(*middle);
-            true
+    let mut found = Vec::new();
+    for intermediary in marked.chain(page(body)) {
+        if !found.contains(&intermediary) {
+            found.push(intermediary);
         }
-    });
+    }
     found
 }
 
-/// The proxy that made this answer itself, without the server behind it.
-pub(super) fn author(refusal: &Refusal) -> Option<Middle> {
-    let marks = middles(&refusal.headers, "");
-    let is_bare = |middle: &&Middle| match middle {
-        // These answer themselves, or leave the header of the server behind them.
-        Middle::AwsAlb => true,
-        Middle::Caddy => refusal.body.is_empty() && !refusal.headers.contains_key(VIA),
+/// The intermediary that made this answer itself, without a server behind it.
+pub(super) fn author(refusal: &Refusal) -> Option<Intermediary> {
+    let marks = intermediaries(&refusal.headers, "");
+    let is_bare = |intermediary: &&Intermediary| match intermediary {
+        // An ALB leaves the header of a server behind it as it is.
+        Intermediary::AwsAlb => true,
+        Intermediary::Caddy => refusal.body.is_empty() && !refusal.headers.contains_key(VIA),
         _ => false,
     };
     page(&refusal.body).or_else(|| marks.iter().find(is_bare).copied())
 }
 
-fn page(body: &str) -> Option<Middle> {
+/// The intermediary whose own page this is.
+fn page(body: &str) -> Option<Intermediary> {
     let words: Vec<_> = body.split_ascii_whitespace().collect();
     let body = words.join(" ").to_ascii_lowercase();
     let is_of = |text: &str| match text.starts_with("<html><body>") {
         true => body.starts_with(text),
         false => body.contains(text),
     };
-    PAGES.iter().find(|(text, _)| is_of(text)).map(|(_, middle)| *middle)
+    PAGES.iter().find(|(text, _)| is_of(text)).map(|(_, intermediary)| *intermediary)
 }
 
+/// Text in lower case.
 pub(super) fn lower(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
 }
 
-/// The lines that show an answer: version and status, headers, the first line of the text.
+/// The lines that show an answer: status line, headers, first line of the body.
 pub(super) fn lines(refusal: &Refusal) -> Vec<String> {
     let Refusal { version, status, headers, body } = refusal;
     let reason = status.canonical_reason().unwrap_or("(no registered status)");
     let mut lines = vec![format!("{version:?} {} {reason}", status.as_u16())];
     if let Some(location) = headers.get(LOCATION) {
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-        lines.push(format!("Location: {}", short(&redacted(&location))));
+        lines.push(format!("Location: {}", shortened(&redacted(&location))));
     }
-    lines.extend(headers_told(headers, &TOLD));
+    lines.extend(header_lines(headers, &SHOWN));
     lines.extend(first_line(body));
     lines
 }
 
 /// `Server` and `Via` of an answer.
 pub(super) fn who(headers: &HeaderMap) -> Vec<String> {
-    headers_told(headers, &TOLD[..2])
+    header_lines(headers, &SHOWN[..NAMING])
 }
 
-fn headers_told(headers: &HeaderMap, names: &[&'static str]) -> Vec<String> {
-    let told = names.iter().map(|name| HeaderName::from_static(name));
-    let lines = told.flat_map(|name| {
-        let values = headers.get_all(&name).iter();
-        values.map(move |value| {
-            format!(
-                "{}: {}",
-                spelled(name.as_str()),
-                short(&String::from_utf8_lossy(value.as_bytes()))
-            )
-        })
-    });
+fn header_lines(headers: &HeaderMap, names: &[&'static str]) -> Vec<String> {
+    let line = |name: &str, value: &HeaderValue| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        format!("{}: {}", header_name(name), shortened(&value))
+    };
+    let lines = names
+        .iter()
+        .flat_map(|name| headers.get_all(*name).iter().map(move |value| line(name, value)));
     lines.collect()
 }
 
-/// A name in the usual spelling: `content-type` as `Content-Type`.
-fn spelled(name: &str) -> String {
-    let part = |part: &str| match part {
-        "www" => "WWW".to_owned(),
-        "websocket" => "WebSocket".to_owned(),
-        part => part[..1].to_ascii_uppercase() + &part[1..],
-    };
-    name.split('-').map(part).collect::<Vec<_>>().join("-")
-}
-
-/// The first line of a body, without the marks of HTML and what stands in its head.
+/// The first line of text in a body, without HTML tags, styles and scripts.
 pub(super) fn first_line(body: &str) -> Option<String> {
     let mut text = String::new();
     let mut rest = body;
@@ -194,18 +180,13 @@ pub(super) fn first_line(body: &str) -> Option<String> {
     }
     text.push_str(rest);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
-    Some(short(line))
-}
-
-/// The beginning of a text, safe to print.
-pub(super) fn short(text: &str) -> String {
-    escape::plain(&text[..text.floor_char_boundary(SHOWN)])
+    Some(shortened(line))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
+    use hyper::header::HeaderName;
     use hyper::{StatusCode, Version};
     use proptest::prelude::*;
 
@@ -227,32 +208,36 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_answer_shows_who_gave_it() {
+    fn an_answer_identifies_intermediaries() {
         for (lines, body, found) in [
-            (&[("server", "nginx/1.22.1")][..], "", &[Middle::Nginx][..]),
-            (&[("server", "openresty")], "", &[Middle::Nginx]),
-            (&[("server", "Apache/2.4.71 (Debian)")], "", &[Middle::Apache]),
-            (&[("server", "istio-envoy")], "", &[Middle::Envoy]),
-            (&[("server", "awselb/2.0")], "", &[Middle::AwsAlb]),
+            (&[("server", "nginx/1.22.1")][..], "", &[Intermediary::Nginx][..]),
+            (&[("server", "openresty")], "", &[Intermediary::Nginx]),
+            (&[("server", "Apache/2.4.71 (Debian)")], "", &[Intermediary::Apache]),
+            (&[("server", "istio-envoy")], "", &[Intermediary::Envoy]),
+            (&[("server", "awselb/2.0")], "", &[Intermediary::AwsAlb]),
             (
                 &[("server", "nginx"), ("via", "1.1 abc.cloudfront.net (CloudFront)")],
                 "",
-                &[Middle::CloudFront, Middle::Nginx],
+                &[Intermediary::CloudFront, Intermediary::Nginx],
             ),
-            (&[("cf-ray", "1")], "", &[Middle::Cloudflare]),
-            (&[], "<html><body><h1>503 Service Unavailable</h1>\nNo server", &[Middle::Haproxy]),
+            (&[("cf-ray", "1")], "", &[Intermediary::Cloudflare]),
+            (
+                &[],
+                "<html><body><h1>503 Service Unavailable</h1>\nNo server",
+                &[Intermediary::Haproxy],
+            ),
             (&[("server", "uvicorn")], "<p><html><body><h1>503", &[]),
             (&[], "", &[]),
         ] {
             let answer = answer(503, lines, body);
-            assert_eq!(middles(&answer.headers, body), found, "{lines:?} {body}");
+            assert_eq!(intermediaries(&answer.headers, body), found, "{lines:?} {body}");
         }
     }
 
     #[test]
     fn a_page_may_break_its_lines_anywhere() {
         let page = "<p>The server is temporarily unable to service your\nrequest due to maintenance downtime or capacity\nproblems.";
-        assert_eq!(author(&answer(503, &[], page)), Some(Middle::Apache));
+        assert_eq!(author(&answer(503, &[], page)), Some(Intermediary::Apache));
     }
 
     #[test]
@@ -265,7 +250,11 @@ pub(super) mod tests {
             let page = format!(
                 "<html><head>\n<title>{status}</title>\n</head><body>\n{text}\n</body></html>\n"
             );
-            assert_eq!(author(&answer(status, &apache, &page)), Some(Middle::Apache), "{text}");
+            assert_eq!(
+                author(&answer(status, &apache, &page)),
+                Some(Intermediary::Apache),
+                "{text}"
+            );
         }
     }
 
@@ -273,10 +262,10 @@ pub(super) mod tests {
     fn the_author_is_the_proxy_itself_or_unknown() {
         let nginx = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx/1.22.1</center>";
         for (lines, body, found) in [
-            (&[("server", "nginx/1.22.1")][..], nginx, Some(Middle::Nginx)),
+            (&[("server", "nginx/1.22.1")][..], nginx, Some(Intermediary::Nginx)),
             (&[("server", "nginx/1.22.1")], "{\"detail\":\"Not Found\"}", None),
-            (&[("server", "awselb/2.0")], "", Some(Middle::AwsAlb)),
-            (&[("server", "Caddy")], "", Some(Middle::Caddy)),
+            (&[("server", "awselb/2.0")], "", Some(Intermediary::AwsAlb)),
+            (&[("server", "Caddy")], "", Some(Intermediary::Caddy)),
             (&[("server", "Caddy"), ("via", "1.1 Caddy")], "", None),
             (&[("server", "Caddy")], "no such page", None),
         ] {

@@ -1,6 +1,6 @@
-//! Names and times in a certificate (RFC 5280, section 4.1), to show them.
+//! Reads names and dates of a certificate (RFC 5280, section 4.1).
 
-use super::answer::short;
+use crate::net::upgrade::shortened;
 
 // Tags of DER (X.690).
 const INTEGER: u8 = 0x02;
@@ -16,18 +16,16 @@ const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const ORGANIZATION: &[u8] = &[0x55, 4, 10];
 const UNIT: &[u8] = &[0x55, 4, 11];
 
-/// What a certificate says about itself.
+/// Names and dates of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
-    /// For whom it is.
     pub(super) subject: String,
-    /// Who signed it.
     pub(super) issuer: String,
-    /// The first and the last day.
+    /// The first and the last day of validity, `2026-01-31`.
     pub(super) valid: [String; 2],
 }
 
-/// Reads a certificate in DER; `None` if that is damaged.
+/// Reads a certificate in DER; `None` if the encoding is broken.
 pub(super) fn read(der: &[u8]) -> Option<Certificate> {
     let mut certificate = Der(Der(der).expect(SEQUENCE)?);
     let mut body = Der(certificate.expect(SEQUENCE)?);
@@ -83,14 +81,14 @@ fn name(sequence: &[u8]) -> Option<String> {
         let (_, value) = attribute.next()?;
         parts.push((kind, String::from_utf8_lossy(value).into_owned()));
     }
-    let told = [COMMON_NAME, ORGANIZATION, UNIT].iter().filter_map(|wanted| {
+    let shown = [COMMON_NAME, ORGANIZATION, UNIT].iter().filter_map(|wanted| {
         let part = parts.iter().find(|(kind, _)| kind == wanted)?;
-        Some(short(&part.1))
+        Some(shortened(&part.1))
     });
-    let mut told: Vec<_> = told.collect();
-    // The unit is for names that have nothing else.
-    told.truncate(2);
-    Some(if told.is_empty() { "(no name)".into() } else { told.join(", ") })
+    let mut shown: Vec<_> = shown.collect();
+    // The unit is shown only if common name or organization is missing.
+    shown.truncate(2);
+    Some(if shown.is_empty() { "(no name)".into() } else { shown.join(", ") })
 }
 
 /// A time of a certificate as `2026-01-31`.

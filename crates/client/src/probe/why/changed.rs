@@ -1,11 +1,11 @@
-//! What the way changed in request and answer.
+//! What intermediaries changed in request and answer.
 
 use std::borrow::Cow;
 
 use proto::{probe, secret};
 use serde::Serialize;
 
-use super::answer::short;
+use crate::net::upgrade::shortened;
 
 /// The head of a request or an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,18 +21,18 @@ pub(super) struct Head {
 pub(super) struct Change {
     /// `request` or `answer`.
     pub(super) r#in: &'static str,
-    /// The name as it was sent, or as it arrived where it was added; empty for the first line.
+    /// The name as sent, or as it arrived if the header was added; empty for the first line.
     pub(super) header: String,
-    /// The value; `None` where the header was added.
+    /// The value that was sent; `None` if the header was added.
     pub(super) sent: Option<String>,
-    /// The value; `None` where the header was dropped.
+    /// The value that arrived; `None` if the header was dropped.
     pub(super) arrived: Option<String>,
-    /// The name that arrived, where that is another or is spelled in another way.
+    /// The name that arrived, if it has changed or has another spelling.
     pub(super) arrived_as: Option<String>,
 }
 
-/// What our server's answer holds, and every other one.
-const OWN_ANSWER: [&str; 6] = [
+/// Headers that the answer of a server at `/probe` has by itself.
+const OWN_HEADERS: [&str; 6] = [
     "upgrade",
     "connection",
     "sec-websocket-accept",
@@ -42,8 +42,7 @@ const OWN_ANSWER: [&str; 6] = [
 ];
 
 impl Head {
-    /// Reads a head as it went over the wire. Secrets are replaced by their lengths, as `/probe`
-    /// does it.
+    /// Parses a head. Secrets are replaced by their lengths, as at `/probe`.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let head = text.split("\r\n\r\n").next().unwrap_or_default();
@@ -57,7 +56,7 @@ impl Head {
         Self { line, headers: lines.filter_map(header).collect() }
     }
 
-    /// The request as a server at `/probe` tells it.
+    /// The request as a server at `/probe` reports it.
     pub(super) fn arrived(request: &probe::Arrived<'_>) -> Self {
         let header = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
             (name.to_string(), value.trim_matches([' ', '\t']).to_owned())
@@ -75,7 +74,7 @@ impl Head {
     }
 }
 
-/// The last head of an answer: those before it are interim answers (RFC 9110, section 15.2).
+/// The head of the final answer, behind interim answers (RFC 9110, section 15.2).
 pub(super) fn final_head(received: &[u8]) -> Head {
     let mut rest = received;
     loop {
@@ -88,7 +87,7 @@ pub(super) fn final_head(received: &[u8]) -> Head {
     }
 }
 
-/// What the way changed in a request.
+/// The changes in a request.
 pub(super) fn in_request(sent: &Head, arrived: &Head) -> Vec<Change> {
     let mut changes = Vec::new();
     if sent.line != arrived.line {
@@ -103,7 +102,7 @@ pub(super) fn in_request(sent: &Head, arrived: &Head) -> Vec<Change> {
         match same.or(named.first().copied()) {
             Some(at) => {
                 let other = left.remove(at);
-                // These values have no case.
+                // The values of these headers are case-insensitive.
                 let is_token = ["connection", "upgrade"].iter().any(|own| bare(name) == *own);
                 let is_same = other.1 == *value || is_token && other.1.eq_ignore_ascii_case(value);
                 if other.0 != *name || !is_same {
@@ -128,10 +127,10 @@ pub(super) fn in_request(sent: &Head, arrived: &Head) -> Vec<Change> {
     changes
 }
 
-/// Headers that the answer of a server at `/probe` does not have by itself.
+/// The headers that were added to the answer of a server at `/probe`.
 pub(super) fn in_answer(head: &Head) -> Vec<Change> {
     let is_added = |(name, _): &&(String, String)| {
-        !OWN_ANSWER.iter().any(|own| name.eq_ignore_ascii_case(own))
+        !OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own))
     };
     let added = head.headers.iter().filter(is_added);
     let added = added.map(|(name, value)| change(name, None, Some(value), None));
@@ -145,7 +144,7 @@ fn positions(
     (0..headers.len()).filter(|&at| is_wanted(headers[at])).collect()
 }
 
-/// A name without what proxies change in it.
+/// A name without the differences that proxies make: case, and `_` for `-`.
 fn bare(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
@@ -158,21 +157,21 @@ fn change(
 ) -> Change {
     Change {
         r#in: "request",
-        header: short(name),
-        sent: sent.map(|value| short(value)),
-        arrived: arrived.map(|value| short(value)),
-        arrived_as: arrived_as.filter(|other| *other != name).map(|name| short(name)),
+        header: shortened(name),
+        sent: sent.map(|value| shortened(value)),
+        arrived: arrived.map(|value| shortened(value)),
+        arrived_as: arrived_as.filter(|other| *other != name).map(|name| shortened(name)),
     }
 }
 
 impl Change {
-    /// Whether the spelling of the name is all that changed.
+    /// Whether only the case of the name changed.
     fn is_spelling(&self) -> bool {
         self.sent == self.arrived
             && self.arrived_as.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&self.header))
     }
 
-    fn told(&self) -> String {
+    fn line(&self) -> String {
         let Self { r#in, header, sent, arrived, arrived_as } = self;
         let name = if header.is_empty() { "the first line" } else { header };
         match (sent, arrived) {
@@ -192,13 +191,13 @@ impl Change {
     }
 }
 
-/// The changes in lines, with one for all names that are spelled in another way.
-pub(super) fn told(changes: &[Change]) -> Vec<String> {
+/// The changes as lines; all names with another spelling share one line.
+pub(super) fn lines(changes: &[Change]) -> Vec<String> {
     let (spelled, others): (Vec<_>, Vec<_>) = changes.iter().partition(|one| one.is_spelling());
-    let mut lines: Vec<_> = others.iter().map(|change| change.told()).collect();
+    let mut lines: Vec<_> = others.iter().map(|change| change.line()).collect();
     match spelled.as_slice() {
         [] => {}
-        [only] => lines.push(only.told()),
+        [only] => lines.push(only.line()),
         [first, ..] => lines.push(format!(
             "request {} names are spelled in another way, such as {} as {}",
             spelled.len(),
@@ -215,7 +214,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn changes(sent: &str, arrived: &str) -> Vec<String> {
-        told(&in_request(&Head::of(sent.as_bytes()), &Head::of(arrived.as_bytes())))
+        lines(&in_request(&Head::of(sent.as_bytes()), &Head::of(arrived.as_bytes())))
     }
 
     const SENT: &str = "GET /probe HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nX_Id: 7\r\nX-A: 1\r\nX-A: 2\r\nAuthorization: Basic dTpw\r\n\r\n";
@@ -288,14 +287,14 @@ mod tests {
         let received = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nServer: nginx\r\nconnection: upgrade\r\nDate: now\r\n\r\n\x81";
         let head = final_head(received);
         assert_eq!(head.line, "HTTP/1.1 101 Switching Protocols");
-        assert_eq!(told(&in_answer(&head)), ["answer Server: nginx is added"]);
+        assert_eq!(lines(&in_answer(&head)), ["answer Server: nginx is added"]);
     }
 
     proptest! {
         #[test]
         fn no_head_panics(sent in any::<Vec<u8>>(), arrived in "[ :\r\na-cA-C_-]{0,60}") {
             let _ = final_head(&sent);
-            let _ = told(&in_request(&Head::of(&sent), &Head::of(arrived.as_bytes())));
+            let _ = lines(&in_request(&Head::of(&sent), &Head::of(arrived.as_bytes())));
         }
     }
 }

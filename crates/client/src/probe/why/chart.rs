@@ -1,14 +1,14 @@
-//! The phases of a connection, drawn one below the other.
+//! The phases of a connection as a bar chart.
 
 use std::time::Duration;
 
 use crate::net::Phases;
 use crate::net::fault::Step;
 
-/// Width of the whole time, in columns.
+/// Width of the chart, in columns.
 const WIDTH: f64 = 40.0;
 
-/// A line for each phase: its name, its time, and a bar that begins where the one before ended.
+/// A line for each phase: name, time, and a bar that begins where the one before ended.
 pub(super) fn lines(phases: &Phases, failed: Option<Step>) -> Vec<String> {
     let steps = [
         (Step::Name, "name", phases.dns),

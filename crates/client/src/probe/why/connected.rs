@@ -1,17 +1,19 @@
-//! There is a connection: what passes over it, and what the way changes.
+//! The probe if there is a connection: what passes over it, and what intermediaries change.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use proto::frame::Opcode;
 
-use super::changed::{Change, Head, final_head, in_answer, in_request, told};
+use super::changed::{Change, Head, final_head, in_answer, in_request, lines};
 use super::diagnose::Diagnosis;
 use super::trials::{Compression, Largest, Outcome, Trials};
 use super::verdict::{Fields, Fit, Limits, either};
-use super::{MAX_SIZE, NAME, Options, Teller, answer};
+use super::{MAX_SIZE, NAME, Options, Reporter, answer};
 use crate::connection::Connection;
 use crate::net::ending::Ending;
 use crate::net::fault::Progress;
+use crate::net::upgrade::shortened;
 use crate::net::{ConnectError, Opened};
 use crate::probe::diagnosis::row;
 use crate::probe::link::Link;
@@ -20,19 +22,29 @@ use crate::probe::report::Finding;
 /// Longest wait for the hello of a server at `/probe`.
 const HELLO: Duration = Duration::from_secs(3);
 
-/// The row of messages that are too large, and that of extensions that nobody speaks.
+/// The row about messages that are too large.
 const TOO_LARGE: u8 = 19;
+
+/// The row about extensions that one end does not speak.
 const EXTENSION: u8 = 29;
 
-/// What is found out.
+/// The probe while it runs.
+struct Run<'a> {
+    options: &'a Options,
+    reporter: &'a Reporter<'a>,
+    found: Found,
+}
+
+/// What the trials found.
 #[derive(Debug, Default)]
 struct Found {
     limits: Limits,
     changed: Vec<Change>,
-    /// What is broken, in sentences, and the rows of the table that it fits.
+    /// What is broken, in sentences.
     broken: Vec<String>,
+    /// Rows of the table of causes that fit.
     rows: Vec<u8>,
-    /// What may be a setting of the server, or a fault on the way.
+    /// A limit that may be a setting of the server, or a fault of an intermediary.
     doubtful: Option<String>,
 }
 
@@ -42,8 +54,9 @@ impl Found {
         self.rows.extend(row);
     }
 
-    /// An end that no trial asked for.
-    fn ended(&mut self, when: &str, ending: &str) {
+    /// Records an unexpected end.
+    fn ended(&mut self, when: &str, ending: &impl Display) {
+        let ending = ending.to_string();
         let row = ending.contains("reserved bit").then_some(EXTENSION);
         self.broken(format!("{when}: {ending}"), row);
     }
@@ -52,7 +65,7 @@ impl Found {
 pub(super) async fn probe(
     options: &Options,
     opened: Opened,
-    teller: &Teller<'_>,
+    reporter: &Reporter<'_>,
 ) -> Finding<Fields> {
     let progress = Progress {
         phases: opened.phases,
@@ -66,222 +79,212 @@ pub(super) async fn probe(
     let link = Link::over(opened, &options.endpoint.url, patience).await;
     connection.instance =
         link.as_ref().ok().and_then(|link| Some(link.hello()?.instance.into_owned()));
-    teller.connection(&connection, &progress, false).await;
+    reporter.connection(&connection, &progress, false).await;
     let mut lines = vec!["HTTP/1.1 101 Switching Protocols".to_owned()];
     lines.extend(answer::who(&headers));
-    teller.told("answer", &lines).await;
-    let mut found = Found::default();
+    reporter.titled("answer", &lines).await;
+    let mut run = Run { options, reporter, found: Found::default() };
     match link {
-        Ok(link) => try_all(options, link, &mut found, teller).await,
-        Err(error) => found.ended("it ended right after the upgrade", &error.to_string()),
+        Ok(link) => run.try_all(link).await,
+        Err(error) => run.found.ended("it ended right after the upgrade", &error),
     }
-    let middles = answer::middles(&headers, "");
-    judge(options, found, Diagnosis { middles, ..Diagnosis::default() })
+    let intermediaries = answer::intermediaries(&headers, "");
+    finding(options, run.found, Diagnosis { intermediaries, ..Diagnosis::default() })
 }
 
-async fn try_all(options: &Options, link: Link, found: &mut Found, teller: &Teller<'_>) {
-    compare(&link, found, teller).await;
-    subprotocol(options, &link, found, teller).await;
-    let mut trials = Trials::new(&options.endpoint, options.patience, link);
-    if let Err(error) = try_frames(options, &mut trials, found, teller).await {
-        found.ended("no further connection", &error.to_string());
-    }
-    teller.live("offering compression");
-    match trials.compression(found.limits.text == Some(true)).await {
-        Ok(compression) => tell_compression(compression, found, teller).await,
-        Err(error) => {
-            found.ended("with compression offered there is no connection", &error.to_string());
+impl Run<'_> {
+    async fn try_all(&mut self, link: Link) {
+        self.compare(&link).await;
+        self.subprotocol(&link).await;
+        let mut trials = Trials::new(&self.options.endpoint, self.options.patience, link);
+        if let Err(error) = self.try_frames(&mut trials).await {
+            self.found.ended("no further connection", &error);
+        }
+        self.reporter.live("offering compression");
+        match trials.compression(self.found.limits.text == Some(true)).await {
+            Ok(compression) => self.show_compression(compression).await,
+            Err(error) => {
+                self.found.ended("with compression offered there is no connection", &error);
+            }
         }
     }
-}
 
-async fn tell_compression(compression: Compression, found: &mut Found, teller: &Teller<'_>) {
-    const AGREED: &str = "permessage-deflate is agreed on when offered";
-    let (name, text) = match compression {
-        Compression::Agreed(None) => ("agreed", AGREED.to_owned()),
-        Compression::Agreed(Some(Ok(_))) => {
-            ("agreed", format!("{AGREED}, and a compressed text passes"))
-        }
-        Compression::Agreed(Some(Err(ending))) => {
-            found.ended("a compressed text does not pass", &ending.to_string());
-            ("agreed", format!("{AGREED}, but a compressed text does not pass: {ending}"))
-        }
-        Compression::Declined => ("declined", "not agreed on when offered".to_owned()),
-        Compression::Dropped => {
-            ("dropped", "the offer is dropped on the way to the server".to_owned())
-        }
-    };
-    found.limits.compression = Some(name);
-    teller.told("compression", &[text]).await;
-}
-
-/// What the way changed, and from where the server is asked.
-async fn compare(link: &Link, found: &mut Found, teller: &Teller<'_>) {
-    let Some(hello) = link.hello() else { return };
-    let transcript = &link.agreed.transcript;
-    let sent = Head::of(&transcript.sent);
-    let arrived = Head::arrived(&hello.request);
-    found.changed = in_request(&sent, &arrived);
-    found.changed.extend(in_answer(&final_head(&transcript.received)));
-    let lines = match told(&found.changed) {
-        lines if lines.is_empty() => vec!["nothing, in request and answer".to_owned()],
-        lines => lines,
-    };
-    teller.told("changed", &lines).await;
-    let own = link.stream().tcp().and_then(|stream| stream.local_addr().ok());
-    let direct = match own {
-        Some(own) if own.to_string() == hello.peer => ", which is this client: nothing is between",
-        Some(_) => ", which is not this client: something is between",
-        None => "",
-    };
-    let tls = match (hello.tls, link.session.is_some()) {
-        (true, _) => "with TLS",
-        (false, true) => "without TLS, which ends on the way",
-        (false, false) => "without TLS",
-    };
-    let peer = answer::short(&hello.peer);
-    let line = format!("the server is asked from {peer}{direct}; {tls}");
-    teller.told("seen", &[line]).await;
-}
-
-async fn subprotocol(options: &Options, link: &Link, found: &mut Found, teller: &Teller<'_>) {
-    let offered = &options.endpoint.options.request.subprotocols;
-    if offered.is_empty() {
-        return teller.told("subprotocol", &["none offered (--subprotocol)".to_owned()]).await;
+    async fn show_compression(&mut self, compression: Compression) {
+        const AGREED: &str = "permessage-deflate is agreed on when offered";
+        let (name, text) = match compression {
+            Compression::Agreed(None) => ("agreed", AGREED.to_owned()),
+            Compression::Agreed(Some(Ok(_))) => {
+                ("agreed", format!("{AGREED}, and a compressed text passes"))
+            }
+            Compression::Agreed(Some(Err(ending))) => {
+                self.found.ended("a compressed text does not pass", &ending);
+                ("agreed", format!("{AGREED}, but a compressed text does not pass: {ending}"))
+            }
+            Compression::Declined => ("declined", "not agreed on when offered".to_owned()),
+            Compression::Dropped => {
+                ("dropped", "the offer is dropped on the way to the server".to_owned())
+            }
+        };
+        self.found.limits.compression = Some(name);
+        self.reporter.titled("compression", &[text]).await;
     }
-    found.limits.subprotocol.clone_from(&link.agreed.subprotocol);
-    let offered = offered.join(", ");
-    let has_arrived = link
-        .hello()
-        .is_none_or(|hello| Head::arrived(&hello.request).get("sec-websocket-protocol").is_some());
-    let line = match &link.agreed.subprotocol {
-        Some(chosen) => format!("{chosen}, of those that were offered ({offered})"),
-        None if has_arrived => format!("none of those that were offered ({offered})"),
-        None => {
-            let what = "the offer of subprotocols is dropped on the way to the server";
-            found.broken(what.into(), None);
-            what.into()
+
+    /// Prints what intermediaries changed, and the address that the server sees.
+    async fn compare(&mut self, link: &Link) {
+        let Some(hello) = link.hello() else { return };
+        let transcript = &link.agreed.transcript;
+        let sent = Head::of(&transcript.sent);
+        let arrived = Head::arrived(&hello.request);
+        self.found.changed = in_request(&sent, &arrived);
+        self.found.changed.extend(in_answer(&final_head(&transcript.received)));
+        let lines = match lines(&self.found.changed) {
+            lines if lines.is_empty() => vec!["nothing, in request and answer".to_owned()],
+            lines => lines,
+        };
+        self.reporter.titled("changed", &lines).await;
+        let own = link.stream().tcp().and_then(|stream| stream.local_addr().ok());
+        let direct = match own {
+            Some(own) if own.to_string() == hello.peer => {
+                ", which is this client: nothing is between"
+            }
+            Some(_) => ", which is not this client: something is between",
+            None => "",
+        };
+        let tls = match (hello.tls, link.session.is_some()) {
+            (true, _) => "with TLS",
+            (false, true) => "without TLS, which ends on the way",
+            (false, false) => "without TLS",
+        };
+        let peer = shortened(&hello.peer);
+        let line = format!("the server is asked from {peer}{direct}; {tls}");
+        self.reporter.titled("seen", &[line]).await;
+    }
+
+    async fn subprotocol(&mut self, link: &Link) {
+        let offered = &self.options.endpoint.options.request.subprotocols;
+        if offered.is_empty() {
+            return self.reporter.titled("subprotocol", &["none offered (--subprotocol)"]).await;
         }
-    };
-    teller.told("subprotocol", &[line]).await;
-}
-
-async fn try_frames(
-    options: &Options,
-    trials: &mut Trials<'_>,
-    found: &mut Found,
-    teller: &Teller<'_>,
-) -> Result<(), ConnectError> {
-    teller.live("sending Ping frames");
-    let are_answered = try_pings(trials, found, teller).await?;
-    // Each further trial has a Ping frame at its end.
-    if are_answered && options.max_size != Some(0) {
-        teller.live("sending messages");
-        try_messages(options, trials, found, teller).await?;
+        self.found.limits.subprotocol.clone_from(&link.agreed.subprotocol);
+        let offered = offered.join(", ");
+        let has_arrived = link.hello().is_none_or(|hello| {
+            Head::arrived(&hello.request).get("sec-websocket-protocol").is_some()
+        });
+        let line = match &link.agreed.subprotocol {
+            Some(chosen) => format!("{chosen}, of those that were offered ({offered})"),
+            None if has_arrived => format!("none of those that were offered ({offered})"),
+            None => {
+                let what = "the offer of subprotocols is dropped on the way to the server";
+                self.found.broken(what.into(), None);
+                what.into()
+            }
+        };
+        self.reporter.titled("subprotocol", &[line]).await;
     }
-    Ok(())
-}
 
-/// Ping frames in both directions. Returns whether those of the client are answered.
-async fn try_pings(
-    trials: &mut Trials<'_>,
-    found: &mut Found,
-    teller: &Teller<'_>,
-) -> Result<bool, ConnectError> {
-    let outcome = trials.ping().await?;
-    found.limits.protocol_ping = Some(outcome.is_ok());
-    let time = match outcome {
-        Ok(time) => time,
-        Err(ending) => {
-            found.ended("a Ping frame is not answered", &ending.to_string());
-            teller.told("Ping frames", &[format!("not answered: {ending}")]).await;
-            return Ok(false);
+    async fn try_frames(&mut self, trials: &mut Trials<'_>) -> Result<(), ConnectError> {
+        self.reporter.live("sending Ping frames");
+        let are_answered = self.try_pings(trials).await?;
+        // Each further trial has a Ping frame at its end.
+        if are_answered && self.options.max_size != Some(0) {
+            self.reporter.live("sending messages");
+            self.try_messages(trials).await?;
         }
-    };
-    found.limits.server_ping = trials.ping_of_server().await?;
-    let of_server = match found.limits.server_ping {
-        Some(true) => "those of the server arrive",
-        Some(false) => "those of the server do not arrive",
-        None => "those of the server are not known: it cannot be asked for one",
-    };
-    if found.limits.server_ping == Some(false) {
-        found.broken("Ping frames of the server do not arrive".into(), None);
+        Ok(())
     }
-    let answered = format!("answered after {:.2} ms", time.as_secs_f64() * 1e3);
-    teller.told("Ping frames", &[answered, of_server.to_owned()]).await;
-    Ok(true)
-}
 
-async fn try_messages(
-    options: &Options,
-    trials: &mut Trials<'_>,
-    found: &mut Found,
-    teller: &Teller<'_>,
-) -> Result<(), ConnectError> {
-    let outcome = trials.message(Opcode::Text, 30).await?;
-    found.limits.text = Some(kind("text", outcome, found, teller).await);
-    let outcome = trials.fragments().await?;
-    found.limits.fragments = Some(kind("fragments", outcome, found, teller).await);
-    if found.limits.text == Some(true) {
-        let tell = |size| teller.live(&format!("sending a message of {size} bytes"));
-        let largest = trials.largest(options.max_size.unwrap_or(MAX_SIZE), tell).await;
-        size(options, largest, found, teller).await;
-    }
-    let outcome = trials.message(Opcode::Binary, 30).await?;
-    // Which kinds of message a service takes is its own affair.
-    let line = match &outcome {
-        Ok(_) => "passes".to_owned(),
-        Err(ending) => format!("not taken: {ending}"),
-    };
-    found.limits.binary = Some(outcome.is_ok());
-    teller.told("binary", &[line]).await;
-    Ok(())
-}
-
-/// Tells how a message of some kind did.
-async fn kind(name: &str, outcome: Outcome, found: &mut Found, teller: &Teller<'_>) -> bool {
-    let line = match &outcome {
-        Ok(_) => "passes".to_owned(),
-        Err(ending) => {
-            found.ended(&format!("{name} does not pass"), &ending.to_string());
-            format!("does not pass: {ending}")
+    /// Ping frames in both directions. Returns whether those of the client are answered.
+    async fn try_pings(&mut self, trials: &mut Trials<'_>) -> Result<bool, ConnectError> {
+        let outcome = trials.ping().await?;
+        self.found.limits.protocol_ping = Some(outcome.is_ok());
+        let time = match outcome {
+            Ok(time) => time,
+            Err(ending) => {
+                self.found.ended("a Ping frame is not answered", &ending);
+                self.reporter.titled("Ping frames", &[format!("not answered: {ending}")]).await;
+                return Ok(false);
+            }
+        };
+        self.found.limits.server_ping = trials.ping_of_server().await?;
+        let of_server = match self.found.limits.server_ping {
+            Some(true) => "those of the server arrive",
+            Some(false) => "those of the server do not arrive",
+            None => "those of the server are not known: it cannot be asked for one",
+        };
+        if self.found.limits.server_ping == Some(false) {
+            self.found.broken("Ping frames of the server do not arrive".into(), None);
         }
-    };
-    teller.told(name, &[line]).await;
-    outcome.is_ok()
-}
-
-/// Tells which is the largest message.
-async fn size(options: &Options, largest: Largest, found: &mut Found, teller: &Teller<'_>) {
-    let Largest { passed, failed, broken_off } = largest;
-    found.limits.message = Some(passed);
-    let mut lines = match &failed {
-        None => vec![format!("{passed} bytes pass, and more were not tried")],
-        Some((size, ending)) => vec![
-            format!("{passed} bytes pass, and {size} do not: {ending}"),
-            format!(
-                "where it is set: {}",
-                row(TOO_LARGE).map_or_else(String::new, |row| row.advice(&[]))
-            ),
-        ],
-    };
-    if let Some(error) = broken_off {
-        lines.push(format!("between them is not known: {error}"));
+        let answered = format!("answered after {:.2} ms", time.as_secs_f64() * 1e3);
+        self.reporter.titled("Ping frames", &[answered, of_server.to_owned()]).await;
+        Ok(true)
     }
-    // A limit is one of the settings of a server, unless somebody needs more.
-    if let Some((size, ending)) = failed {
-        let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
-        if options.max_size.is_some() || passed == 0 {
-            found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
-        } else if matches!(ending, Ending::Lost(_) | Ending::NoPong(_)) {
-            let what = format!("{what}, without a Close frame that says why: {ending}");
-            found.doubtful = Some(what);
+
+    async fn try_messages(&mut self, trials: &mut Trials<'_>) -> Result<(), ConnectError> {
+        let outcome = trials.message(Opcode::Text, 30).await?;
+        self.found.limits.text = Some(self.kind("text", outcome).await);
+        let outcome = trials.fragments().await?;
+        self.found.limits.fragments = Some(self.kind("fragments", outcome).await);
+        if self.found.limits.text == Some(true) {
+            let tell = |size| self.reporter.live(&format!("sending a message of {size} bytes"));
+            let largest = trials.largest(self.options.max_size.unwrap_or(MAX_SIZE), tell).await;
+            self.size(largest).await;
         }
+        let outcome = trials.message(Opcode::Binary, 30).await?;
+        // Not a fault: a service need not take binary messages.
+        let line = match &outcome {
+            Ok(_) => "passes".to_owned(),
+            Err(ending) => format!("not taken: {ending}"),
+        };
+        self.found.limits.binary = Some(outcome.is_ok());
+        self.reporter.titled("binary", &[line]).await;
+        Ok(())
     }
-    teller.told("message", &lines).await;
+
+    /// Prints whether a kind of message passes.
+    async fn kind(&mut self, name: &str, outcome: Outcome) -> bool {
+        let line = match &outcome {
+            Ok(_) => "passes".to_owned(),
+            Err(ending) => {
+                self.found.ended(&format!("{name} does not pass"), ending);
+                format!("does not pass: {ending}")
+            }
+        };
+        self.reporter.titled(name, &[line]).await;
+        outcome.is_ok()
+    }
+
+    /// Prints the largest message that passes.
+    async fn size(&mut self, largest: Largest) {
+        let Largest { passed, failed, broken_off } = largest;
+        self.found.limits.message = Some(passed);
+        let mut lines = match &failed {
+            None => vec![format!("{passed} bytes pass, and more were not tried")],
+            Some((size, ending)) => vec![
+                format!("{passed} bytes pass, and {size} do not: {ending}"),
+                format!(
+                    "where it is set: {}",
+                    row(TOO_LARGE).map_or_else(String::new, |row| row.advice(&[]))
+                ),
+            ],
+        };
+        if let Some(error) = broken_off {
+            lines.push(format!("between them is not known: {error}"));
+        }
+        // A limit is a setting of the server, and no fault unless the user asked for more.
+        if let Some((size, ending)) = failed {
+            let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
+            if self.options.max_size.is_some() || passed == 0 {
+                self.found.broken(format!("{what}: {ending}"), Some(TOO_LARGE));
+            } else if matches!(ending, Ending::Lost(_) | Ending::NoPong(_)) {
+                let what = format!("{what}, without a Close frame that says why: {ending}");
+                self.found.doubtful = Some(what);
+            }
+        }
+        self.reporter.titled("message", &lines).await;
+    }
 }
 
-fn judge(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
+fn finding(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
     let Found { limits, changed, broken, rows, doubtful } = found;
     let fits = Fit::all(&Diagnosis { rows, ..diagnosis });
     let is_ok = broken.is_empty();

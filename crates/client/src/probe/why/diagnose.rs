@@ -1,37 +1,37 @@
-//! From what a client sees to the row of the table.
+//! Finds the rows of the table of causes that a failure fits.
 
 use hyper::header::{
     ACCEPT_RANGES, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 
-use super::answer::{author, lower, middles};
+use super::answer::{author, intermediaries, lower};
 use crate::net::fault::{Fault, Refusal};
 use crate::net::upgrade::is_http2;
-use crate::probe::diagnosis::Middle;
+use crate::probe::diagnosis::Intermediary;
 
-/// What is known of a failure.
+/// What is known about a failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'a> {
     pub(super) fault: &'a Fault,
     /// The answer to a request without the upgrade.
     pub(super) plain: Option<&'a Refusal>,
-    /// Whether another `Origin` was tried, and connected.
+    /// Whether another `Origin` connects.
     pub(super) origin_helps: bool,
 }
 
 /// What a failure means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Diagnosis {
-    /// Rows of the table, the likeliest first; none if the failure is not known.
+    /// Rows of the table, the likeliest first; none if the failure is unknown.
     pub(super) rows: Vec<u8>,
-    /// The programs and services that the answer shows.
-    pub(super) middles: Vec<Middle>,
-    /// What speaks for the rows.
+    /// The intermediaries that the answer identifies.
+    pub(super) intermediaries: Vec<Intermediary>,
+    /// What supports the rows.
     pub(super) evidence: Option<String>,
 }
 
-/// Rows, and what speaks for them.
+/// Rows, and the evidence for them.
 type Found = (&'static [u8], Option<&'static str>);
 
 /// The rows that a failure fits.
@@ -45,13 +45,14 @@ pub(super) fn diagnose(case: Case<'_>) -> Diagnosis {
         }
         fault => (None, without_answer(fault)),
     };
-    let middles = answer.map(|answer| middles(&answer.headers, &answer.body)).unwrap_or_default();
+    let intermediaries =
+        answer.map(|answer| intermediaries(&answer.headers, &answer.body)).unwrap_or_default();
     let by_itself = || {
         let author = answer.and_then(|answer| author(answer))?;
         Some(format!("the answer is {author}'s own, not that of a server behind it"))
     };
     let evidence = evidence.map(str::to_owned).or_else(by_itself);
-    Diagnosis { rows: rows.to_vec(), middles, evidence }
+    Diagnosis { rows: rows.to_vec(), intermediaries, evidence }
 }
 
 fn without_answer(fault: &Fault) -> Found {
@@ -64,7 +65,7 @@ fn without_answer(fault: &Fault) -> Found {
         Fault::NotTls | Fault::Tls => &[30],
         Fault::Certificate { is_unknown: true } => &[31],
         Fault::Certificate { is_unknown: false } => &[39],
-        // Some write a status line for it.
+        // Some servers answer HTTP/2 with a status line.
         Fault::NotHttp(bytes) if is_http2(bytes) || bytes.starts_with(b"HTTP/2") => {
             return (&[27], Some("the answer is one of HTTP/2"));
         }
@@ -97,7 +98,7 @@ fn refused(refusal: &Refusal, case: Case<'_>) -> Found {
         404 => not_found(refusal, &body, case),
         429 => (&[25], None),
         464 => (&[27], None),
-        // From 520 on, Cloudflare.
+        // 520 to 524 are those of Cloudflare.
         502 | 504 | 520..=524 => (&[26], None),
         503 => unavailable(refusal, &body),
         400 if body.contains("session id unknown") => (&[24], None),
@@ -106,7 +107,7 @@ fn refused(refusal: &Refusal, case: Case<'_>) -> Found {
     }
 }
 
-/// Whether a page says that it is for TLS: those of nginx, Apache, and programs in Go.
+/// Whether the answer says that the port speaks TLS, as those of nginx, Apache, and Go do.
 fn speaks_tls(body: &str) -> bool {
     [
         "plain http request was sent to https port",
@@ -119,7 +120,7 @@ fn speaks_tls(body: &str) -> bool {
     .any(|text| body.contains(text))
 }
 
-/// How libraries name the headers of an upgrade, and what they say of them.
+/// How libraries name the headers of an upgrade.
 const NAMED: [&str; 7] = [
     "upgrade header",
     "upgrade hdr",
@@ -129,24 +130,31 @@ const NAMED: [&str; 7] = [
     "connection header",
     "\"connection\"",
 ];
+
+/// What libraries say about a header that they miss.
 const FAULTS: [&str; 8] =
     ["missing", "invalid", "empty", "bad ", "no ", "not found", "does not contain", "expected"];
 
-/// Whether a server says that it was not asked for an upgrade. It was, so that was lost.
+/// Whether a server says that it got no request for an upgrade, which means that the upgrade was lost
+/// on the way.
 fn misses_upgrade(body: &str) -> bool {
-    // This project's server.
-    body.contains("connect with ws:// in place of http://")
-        || body.contains("upgrade: it needs http/1.1")
-        || body.contains("the connection header has to contain upgrade")
-        // Libraries name the header, or the kind of client that they want.
-        || body.contains("cannot access a websocket server directly")
-        || body.contains("can \"upgrade\" only to \"websocket\"")
-        || body.contains("not using the websocket protocol")
+    [
+        // This project's server.
+        "connect with ws:// in place of http://",
+        "upgrade: it needs http/1.1",
+        "the connection header has to contain upgrade",
+        // Libraries that name the kind of client that they expect.
+        "cannot access a websocket server directly",
+        "can \"upgrade\" only to \"websocket\"",
+        "not using the websocket protocol",
+    ]
+    .iter()
+    .any(|text| body.contains(text))
         || NAMED.iter().any(|part| body.contains(part))
             && FAULTS.iter().any(|fault| body.contains(fault))
 }
 
-/// Whether an answer would be the same without the upgrade.
+/// Whether two answers are the same.
 fn is_same(one: &Refusal, other: &Refusal) -> bool {
     one.status == other.status && one.body == other.body
 }
@@ -155,7 +163,7 @@ const SAME: &str =
     "a request without an upgrade gets the same answer, so the upgrade seems not to arrive";
 const MISSED: &str = "the server says that it was not asked for an upgrade, and it was";
 
-/// An answer as to a request without an upgrade.
+/// Rows for an answer that looks like one to a request without an upgrade.
 fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
     if misses_upgrade(body) {
         return (&[1], Some(MISSED));
@@ -170,7 +178,7 @@ fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
         );
     }
     let is_same = case.plain.is_some_and(|plain| is_same(refusal, plain));
-    let is_behind = !middles(&refusal.headers, &refusal.body).is_empty();
+    let is_behind = !intermediaries(&refusal.headers, &refusal.body).is_empty();
     match refusal.status.as_u16() {
         426 if !offers(&refusal.headers, &UPGRADE, "websocket") => {
             (&[27], Some("the server wants an upgrade to another protocol"))
@@ -178,13 +186,13 @@ fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
         426 if !offers(&refusal.headers, &SEC_WEBSOCKET_VERSION, "13") => {
             (&[37], Some("the server wants another version of WebSocket"))
         }
-        // What a server, or the proxy itself, explains is about something else.
-        400 if author(refusal).is_some() || !is_mute(body) || !is_behind => (&[], None),
+        // The server, or the proxy itself, explains another error.
+        400 if author(refusal).is_some() || !is_unexplained(body) || !is_behind => (&[], None),
         505 => (&[1], Some("the server does not take the HTTP version that it is asked with")),
-        // A page of the proxy, or a file.
+        // A page of the proxy itself.
         200 if author(refusal).is_some() => (&[23], None),
         200 if is_same && is_file(&refusal.headers) => (&[23, 1], Some(SAME)),
-        // Where no WebSocket is, the answer is the same, too.
+        // The answer is also the same if the path has no WebSocket.
         200 if is_same && is_behind => (&[1, 23], Some(SAME)),
         200 if is_same => (&[23, 1], Some(SAME)),
         _ if is_same => (&[1], Some(SAME)),
@@ -192,15 +200,15 @@ fn without_upgrade(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
     }
 }
 
-/// Whether a server misses another header of the handshake, or wants another value.
+/// Whether a server complains about another header of the handshake.
 fn is_about_handshake(body: &str) -> bool {
     ["sec-websocket-key", "sec-websocket-version", "speaks version 13", "websocket version"]
         .iter()
         .any(|text| body.contains(text))
 }
 
-/// Whether an error has no explanation.
-fn is_mute(body: &str) -> bool {
+/// Whether a body explains nothing.
+fn is_unexplained(body: &str) -> bool {
     ["", "bad request", "400 bad request", "400: bad request"].contains(&body.trim())
 }
 
@@ -208,7 +216,7 @@ fn is_file(headers: &HeaderMap) -> bool {
     headers.contains_key(LAST_MODIFIED) || headers.contains_key(ACCEPT_RANGES)
 }
 
-/// Whether a list header of an answer holds that, or is not there.
+/// Whether a list header of an answer contains `wanted`, or is missing.
 fn offers(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
     let mut values = headers.get_all(name).iter();
     !headers.contains_key(name) || values.any(|value| lower(value.as_bytes()).contains(wanted))
@@ -233,17 +241,18 @@ fn not_found(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
 }
 
 fn forbidden(refusal: &Refusal, body: &str, case: Case<'_>) -> Found {
-    let is_of = |middle| middles(&refusal.headers, &refusal.body).contains(&middle);
+    let is_of =
+        |intermediary| intermediaries(&refusal.headers, &refusal.body).contains(&intermediary);
     if case.origin_helps {
         return (&[22], Some("with another Origin it connects"));
     }
     if body.contains("origin") && !body.contains("could not be satisfied") {
         return (&[22], Some("the answer is about the origin"));
     }
-    if is_of(Middle::Envoy) && body.is_empty() {
+    if is_of(Intermediary::Envoy) && body.is_empty() {
         return (&[1], Some("Envoy answers 403 to an upgrade that it has no upgrade_configs for"));
     }
-    if is_of(Middle::CloudFront) && body.contains("could not be satisfied") {
+    if is_of(Intermediary::CloudFront) && body.contains("could not be satisfied") {
         return (&[22, 27], None);
     }
     if author(refusal).is_some() { (&[38], None) } else { (&[22], None) }
@@ -254,8 +263,8 @@ fn unavailable(refusal: &Refusal, body: &str) -> Found {
         .iter()
         .any(|text| body.contains(text));
     match author(refusal) {
-        // Its own limits answer so, and ingress-nginx without a server behind it.
-        Some(Middle::Nginx) => (&[25, 26], None),
+        // nginx at a limit, or ingress-nginx without a server behind it.
+        Some(Intermediary::Nginx) => (&[25, 26], None),
         Some(_) => (&[26], None),
         None if is_full || refusal.headers.contains_key(RETRY_AFTER) => (&[25], None),
         None => (&[26, 25], None),

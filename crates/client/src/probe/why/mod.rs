@@ -1,10 +1,10 @@
-//! Why a connection fails, or what the way does to a connection.
+//! Why a connection fails, or what happens to it between client and server.
 //!
-//! One upgrade is done by hand, and shown: its phases (`chart`), the certificate (`certificate`),
-//! the answer (`answer`). Where there is no connection, `refused` finds out more with further
-//! requests, and `diagnose` finds the row of the table ([`super::diagnosis`]). Where there is one,
-//! `connected` tries what passes (`trials`), and compares what was sent with what arrived
-//! (`changed`).
+//! One upgrade is shown in detail: its phases (`chart`), the certificate (`certificate`), the answer
+//! (`answer`). If there is no connection, `refused` makes further requests, and `diagnose` finds the
+//! rows of the table of causes ([`super::diagnosis`]). If there is one, `connected` tries what passes
+//! (`trials`), and compares the request that was sent with the one that arrived (`changed`). The
+//! result is a `verdict`.
 
 mod answer;
 mod certificate;
@@ -23,13 +23,13 @@ use tokio::select;
 
 use super::report::{Finding, Printer, Report};
 use crate::connection::Connection;
-use crate::mode::Verdict;
 use crate::net::fault::Progress;
 use crate::net::tls::Session;
 use crate::net::{self, Endpoint};
+use crate::verdict::Verdict;
 use verdict::Fields;
 
-/// Largest message that is tried where none was asked for, in bytes.
+/// Largest message that is tried unless the options say otherwise, in bytes.
 const MAX_SIZE: usize = 1 << 20;
 
 /// What to probe, and how.
@@ -39,7 +39,7 @@ pub struct Options {
     pub endpoint: Endpoint,
     /// Longest wait for an answer (`PONG_TIMEOUT`).
     pub patience: Duration,
-    /// Size of a message that has to pass, in bytes; none is sent where it is 0.
+    /// Size of a message that has to pass, in bytes. With 0, no message is sent.
     pub max_size: Option<usize>,
     /// Prints one JSON object per line.
     pub json: bool,
@@ -51,9 +51,9 @@ pub struct Options {
 /// Why the client itself cannot do it.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     let mut report = Report::open(options.json)?;
-    let teller = Teller { printer: report.printer(), options: &options };
+    let reporter = Reporter { printer: report.printer(), options: &options };
     let finding = select! {
-        finding = Box::pin(probe(&options, &teller)) => finding,
+        finding = Box::pin(probe(&options, &reporter)) => finding,
         () = report.over(&mut stop) => Finding {
             probe: NAME,
             ok: None,
@@ -61,42 +61,42 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
             fields: Fields::default(),
         },
     };
-    teller.printer.live(String::new());
-    teller.line("").await;
+    reporter.printer.live(String::new());
+    reporter.line("").await;
     report.finish(finding).await
 }
 
 const NAME: &str = "why";
 
-async fn probe(options: &Options, teller: &Teller<'_>) -> Finding<Fields> {
+async fn probe(options: &Options, reporter: &Reporter<'_>) -> Finding<Fields> {
     options.endpoint.warn_if_unchecked();
-    teller.live("connecting");
+    reporter.live("connecting");
     match net::open(&options.endpoint).await {
-        Ok(opened) => Box::pin(connected::probe(options, opened, teller)).await,
-        Err(error) => refused::probe(options, &error, teller).await,
+        Ok(opened) => Box::pin(connected::probe(options, opened, reporter)).await,
+        Err(error) => refused::probe(options, &error, reporter).await,
     }
 }
 
-/// Tells what the probe finds while it runs.
-struct Teller<'a> {
+/// Prints what the probe finds while it runs.
+struct Reporter<'a> {
     printer: Printer,
     options: &'a Options,
 }
 
-impl Teller<'_> {
-    /// Shows what the probe does.
+impl Reporter<'_> {
+    /// Shows what the probe is doing.
     fn live(&self, doing: &str) {
         self.printer.live(format!("{}: {doing} …", self.options.endpoint.url));
     }
 
-    /// Tells where the connection leads, and what it took to make, or to fail.
+    /// Prints where the connection leads, and the phases until it was open or failed.
     async fn connection(&self, connection: &Connection, progress: &Progress, has_failed: bool) {
         let endpoint = &self.options.endpoint;
         let url = endpoint.url.to_string();
         self.printer.record("connection", &connection.fields(&url, None)).await;
         self.line(&format!("{url} at {}", connection.address)).await;
         let failed = progress.failed().filter(|_| has_failed);
-        self.told("phases", &chart::lines(&progress.phases, failed)).await;
+        self.titled("phases", &chart::lines(&progress.phases, failed)).await;
         if progress.phases.proxy.is_some() {
             let is_secure = endpoint.url.tls_name().is_some();
             let proxy = endpoint.options.proxies.proxy_for(endpoint.url.host(), is_secure);
@@ -104,10 +104,10 @@ impl Teller<'_> {
             let meaning = format!(
                 "name and TCP are those of {proxy}; its own way to the server is in its phase; TLS and upgrade are with the server"
             );
-            self.told("through", &[meaning]).await;
+            self.titled("through", &[meaning]).await;
         }
         if let Some(session) = &progress.session {
-            self.told("TLS", &session_told(session)).await;
+            self.titled("TLS", &session_lines(session)).await;
         }
     }
 
@@ -115,17 +115,17 @@ impl Teller<'_> {
         self.printer.line(text).await;
     }
 
-    /// Tells something under a title, the further lines below the first.
-    async fn told(&self, title: &str, lines: &[String]) {
+    /// Prints lines under a title, which stands before the first one.
+    async fn titled(&self, title: &str, lines: &[impl AsRef<str>]) {
         for (number, line) in lines.iter().enumerate() {
             let title = if number == 0 { title } else { "" };
-            self.line(&format!("{title:<12} {line}")).await;
+            self.line(&format!("{title:<12} {}", line.as_ref())).await;
         }
     }
 }
 
-/// Version and certificate of TLS.
-fn session_told(session: &Session) -> Vec<String> {
+/// TLS version and certificate, as lines.
+fn session_lines(session: &Session) -> Vec<String> {
     let version = session.version.unwrap_or("no agreement");
     let Some(der) = &session.certificate else {
         return vec![format!("{version}, without a certificate")];

@@ -1,46 +1,46 @@
-//! There is no connection.
+//! The probe if there is no connection: further requests that narrow the cause down, and the verdict.
 
 use hyper::header::{HeaderValue, ORIGIN};
 
 use super::diagnose::{Case, Diagnosis, diagnose};
 use super::verdict::{Fields, Fit, either};
-use super::{NAME, Options, Teller, answer};
+use super::{NAME, Options, Reporter, answer};
 use crate::connection::Connection;
 use crate::net::ending::Ending;
 use crate::net::fault::{Fault, Refusal};
-use crate::net::upgrade::is_http2;
+use crate::net::upgrade::{is_http2, shortened};
 use crate::net::{self, ConnectError, Endpoint};
 use crate::probe::link::Link;
 use crate::probe::report::Finding;
 
-/// Answers for which one to a request without the upgrade tells more.
+/// Statuses for which the answer to a request without the upgrade helps.
 const COMPARED: [u16; 5] = [200, 400, 404, 426, 505];
 
-/// First bytes of something else than HTTP that are shown.
+/// Bytes that are shown of an answer that is no HTTP.
 const SHOWN: usize = 60;
 
 pub(super) async fn probe(
     options: &Options,
     error: &ConnectError,
-    teller: &Teller<'_>,
+    reporter: &Reporter<'_>,
 ) -> Finding<Fields> {
     let progress = error.progress();
     let address =
         progress.address.as_ref().map_or_else(|| "no address".into(), ToString::to_string);
-    teller.connection(&Connection::new(address, progress.phases), progress, true).await;
+    reporter.connection(&Connection::new(address, progress.phases), progress, true).await;
     let answer = answer_of(error.fault());
     match (answer, error.fault()) {
-        (Some(answer), _) => teller.told("answer", &answer::lines(answer)).await,
+        (Some(answer), _) => reporter.titled("answer", &answer::lines(answer)).await,
         (None, Fault::NotHttp(bytes)) if is_http2(bytes) => {
-            teller.told("answer", &["frames of HTTP/2".to_owned()]).await;
+            reporter.titled("answer", &["frames of HTTP/2"]).await;
         }
         (None, Fault::NotHttp(bytes)) if !bytes.is_empty() => {
             let start = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
-            teller.told("answer", &[format!("not HTTP/1: {}", answer::short(&start))]).await;
+            reporter.titled("answer", &[format!("not HTTP/1: {}", shortened(&start))]).await;
         }
         _ => {}
     }
-    let (diagnosis, origin) = find(options, error.fault(), teller).await;
+    let (diagnosis, origin) = find(options, error.fault(), reporter).await;
     judge(options, error, &diagnosis, origin.as_ref())
 }
 
@@ -53,25 +53,25 @@ fn answer_of(fault: &Fault) -> Option<&Refusal> {
     }
 }
 
-/// An `Origin` that is sent, or none.
+/// An `Origin` header, or none.
 type Origin = Option<String>;
 
 /// The diagnosis, and the `Origin` that helps, if one does.
 async fn find(
     options: &Options,
     fault: &Fault,
-    teller: &Teller<'_>,
+    reporter: &Reporter<'_>,
 ) -> (Diagnosis, Option<Origin>) {
     let (mut plain, mut origin) = (None, None);
     if let Fault::Refused(answer) = fault {
         let status = answer.status.as_u16();
-        // A request without the upgrade could be redirected elsewhere.
+        // With redirects, a request without the upgrade could lead elsewhere.
         if COMPARED.contains(&status) && !options.endpoint.options.follows_redirects {
-            teller.live("asking without an upgrade");
+            reporter.live("asking without an upgrade");
             plain = net::get(&options.endpoint).await.ok();
         }
         if status == 403 {
-            teller.live("asking with another Origin");
+            reporter.live("asking with another Origin");
             origin = helpful_origin(options).await;
         }
     }
@@ -147,14 +147,14 @@ fn judge(
     {
         fit.change = format!(
             "no rule on the way that sets Origin: {} arrived, and that was not sent",
-            answer::short(arrived)
+            shortened(arrived)
         );
     } else if let (Some(origin), Some(fit)) = (origin, fits.first_mut()) {
         fit.change = match origin {
             Some(origin) => format!(
                 "--origin {origin}; or let the server allow other origins (ALLOWED_ORIGINS of this project's)"
             ),
-            // A server that allows its own pages knows them by `Host`.
+            // A server that allows its own pages compares `Origin` with `Host`.
             None if is_own(options) => format!("have the proxy leave Host as it is: {}", fit.change),
             None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
         };
@@ -162,15 +162,15 @@ fn judge(
     let lines = lines(error, &fits, diagnosis.evidence.as_deref(), answer.is_some());
     let text = lines.join(if options.json { "; " } else { "\n" });
     // Without an answer, the error itself is all that is known, and says what to do.
-    let known = fits.is_empty() && answer.is_none();
-    let cause = if known {
+    let is_only_error = fits.is_empty() && answer.is_none();
+    let cause = if is_only_error {
         Some(error.to_string())
     } else {
         either(fits.iter().map(|fit| fit.cause.clone()))
     };
     let change = either(fits.iter().map(|fit| fit.change.clone()));
     let status = answer.map(|answer| answer.status.as_u16());
-    // What fails before the first step fails at this client.
+    // A failure before the first step is one of this client.
     let is_local = error.progress().failed().is_none() && fits.is_empty();
     let fields = Fields { status, cause, change, fits, ..Fields::default() };
     Finding { probe: NAME, ok: if is_local { None } else { Some(false) }, text, fields }

@@ -1,10 +1,10 @@
-//! What passes over a connection that was made: messages of each kind and of which size, Ping
-//! frames in both directions, the offer of compression.
+//! Trials over an open connection: which messages pass, of which kind and size, Ping frames in both
+//! directions, and compression.
 
 use std::time::Duration;
 
 use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
-use proto::frame::{Message, Opcode, encode_header};
+use proto::frame::{Opcode, encode_header};
 use proto::limits::CLOSE_TIMEOUT;
 use proto::probe::{Request, Schedule};
 use tokio::time::{Instant, timeout};
@@ -13,26 +13,26 @@ use crate::net::ending::Ending;
 use crate::net::notice::Notice;
 use crate::net::socket::mask;
 use crate::net::{ConnectError, Endpoint};
-use crate::probe::link::Link;
+use crate::probe::link::{Link, within};
 
-/// Size of the first message of which the size matters.
+/// Size of the first message of [`Trials::largest`], in bytes.
 const FIRST_SIZE: usize = 1024;
 
-/// Bytes of a message that extend the wait for what comes behind it by a second.
+/// Bytes of a message that extend the wait for the answer by a second.
 const PACE: usize = 64 * 1024;
 
-/// Connections to a server over which something is tried.
+/// A connection for trials, opened anew when a trial has ended it.
 #[derive(Debug)]
 pub(super) struct Trials<'a> {
     endpoint: &'a Endpoint,
     patience: Duration,
-    /// How long a further connection waits for a hello, which only some servers send.
+    /// How long a further connection waits for the hello of `/probe`.
     hello_patience: Duration,
     link: Option<Link>,
     number: u64,
 }
 
-/// How a trial went: passed, after which time a Ping frame behind it was answered; or how the
+/// The result of a trial: the round-trip time of a Ping frame behind what was sent, or how the
 /// connection ended.
 pub(super) type Outcome = Result<Duration, Ending>;
 
@@ -41,19 +41,19 @@ pub(super) type Outcome = Result<Duration, Ending>;
 pub(super) struct Largest {
     /// In bytes.
     pub(super) passed: usize,
-    /// The smallest that does not, in bytes, and how the connection ended over that.
+    /// The smallest size that does not pass, in bytes, and how the connection ended over it.
     pub(super) failed: Option<(usize, Ending)>,
-    /// Why there was no connection for a further trial.
+    /// Why a further connection could not be opened.
     pub(super) broken_off: Option<ConnectError>,
 }
 
-/// Size of the text that is sent compressed: long enough to become smaller.
+/// Size of the text that is sent compressed, in bytes: long enough for compression to help.
 const COMPRESSED_SIZE: usize = 256;
 
-/// What came of an offer of compression.
+/// The result of an offer of compression.
 #[derive(Debug)]
 pub(super) enum Compression {
-    /// The server agrees, and a compressed text went like this, if one was sent.
+    /// The server agrees. With the result of a compressed text, if one was sent.
     Agreed(Option<Outcome>),
     /// The server does not agree.
     Declined,
@@ -67,7 +67,7 @@ impl<'a> Trials<'a> {
         Self { endpoint, patience, hello_patience, link: Some(link), number: 0 }
     }
 
-    /// The connection, made anew if a trial has ended it.
+    /// The connection, opened anew if a trial has ended it.
     async fn link(&mut self) -> Result<&mut Link, ConnectError> {
         if self.link.is_none() {
             self.link = Some(Link::open(self.endpoint, self.hello_patience).await?);
@@ -75,8 +75,8 @@ impl<'a> Trials<'a> {
         self.link.as_mut().ok_or_else(|| "no connection".into())
     }
 
-    /// Sends `bytes`, of which `size` are payload, and a Ping frame behind them.
-    async fn survives(&mut self, bytes: &[u8]) -> Result<Outcome, ConnectError> {
+    /// Sends frames and a Ping behind them, and waits for the Pong.
+    async fn send_and_ping(&mut self, bytes: &[u8]) -> Result<Outcome, ConnectError> {
         self.number += 1;
         let payload = self.number.to_be_bytes();
         let patience = self.patience + Duration::from_secs((bytes.len() / PACE) as u64);
@@ -85,15 +85,10 @@ impl<'a> Trials<'a> {
             link.send_bytes(bytes).await?;
             let sent = Instant::now();
             link.send(Opcode::Ping, &payload).await?;
-            loop {
-                if let Message::Pong(echoed) = link.receive().await?
-                    && *echoed == payload
-                {
-                    return Ok(sent.elapsed());
-                }
-            }
+            link.receive_pong(&payload).await?;
+            Ok(sent.elapsed())
         };
-        let mut outcome = timeout(patience, ping).await.unwrap_or(Err(Ending::NoPong(patience)));
+        let mut outcome = within(patience, ping).await;
         if let Err(Ending::Lost(Some(_))) = &outcome
             && let Ok(Some(told)) = timeout(CLOSE_TIMEOUT, link.last_close()).await
         {
@@ -109,7 +104,7 @@ impl<'a> Trials<'a> {
 
     /// A Ping frame of the client.
     pub(super) async fn ping(&mut self) -> Result<Outcome, ConnectError> {
-        self.survives(&[]).await
+        self.send_and_ping(&[]).await
     }
 
     /// A Ping frame of the server; `None` where the server cannot be asked for one.
@@ -119,16 +114,15 @@ impl<'a> Trials<'a> {
         if link.hello().is_none() {
             return Ok(None);
         }
-        let before = link.heard().pings;
+        let before = link.pings();
         let waiting = async {
             link.request(&Request::Pings(Schedule { every: 0.01, times: 1 })).await?;
-            while link.heard().pings == before {
+            while link.pings() == before {
                 link.receive().await?;
             }
-            Ok::<_, Ending>(())
+            Ok(())
         };
-        let has_come = timeout(patience, waiting).await.is_ok_and(|outcome| outcome.is_ok());
-        Ok(Some(has_come))
+        Ok(Some(within(patience, waiting).await.is_ok()))
     }
 
     /// A message in one frame.
@@ -138,17 +132,16 @@ impl<'a> Trials<'a> {
         size: usize,
     ) -> Result<Outcome, ConnectError> {
         let text = self.text(size);
-        self.survives(&frames(opcode, &text, 1)).await
+        self.send_and_ping(&frames(opcode, &text, 1)).await
     }
 
     /// A message in three frames.
     pub(super) async fn fragments(&mut self) -> Result<Outcome, ConnectError> {
         let text = self.text(30);
-        self.survives(&frames(Opcode::Text, &text, 3)).await
+        self.send_and_ping(&frames(Opcode::Text, &text, 3)).await
     }
 
-    /// A text of that size: a request where a server at `/probe` answers, else one that says where
-    /// it comes from.
+    /// A text of this size: a request if the server speaks `/probe`, else the name of this program.
     fn text(&self, size: usize) -> Vec<u8> {
         let is_probe = self.link.as_ref().is_none_or(|link| link.hello().is_some());
         let request = br#"{"ping":0}"#;
@@ -188,11 +181,11 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// Offers compression over a connection of its own, after the other one: a server may allow one
-    /// at a time. A compressed text follows if `sends_text`.
+    /// Offers compression over another connection, once the first one is closed: a server may allow a
+    /// single one. A compressed text follows if `sends_text`.
     ///
     /// # Errors
-    /// Why there is no such connection.
+    /// Why there is no further connection.
     pub(super) async fn compression(self, sends_text: bool) -> Result<Compression, ConnectError> {
         if let Some(link) = self.link {
             link.close(&Ending::Stopped).await;
@@ -222,13 +215,13 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// The size to try after that one; `None` if the largest that passes is known.
+/// The size to try after `tried`; `None` if the largest that passes is known.
 fn next_size(passed: usize, failed: Option<usize>, tried: usize, max: usize) -> Option<usize> {
     match failed {
         None if passed >= max => None,
         None => Some((2 * passed).min(max)),
         Some(failed) if failed <= passed + 1 => None,
-        // Most limits are a power of two, which has passed.
+        // Most limits are a power of two: one byte more than that settles the question.
         Some(failed) if failed == tried && passed.is_power_of_two() && failed == 2 * passed => {
             Some(passed + 1)
         }
@@ -236,7 +229,7 @@ fn next_size(passed: usize, failed: Option<usize>, tried: usize, max: usize) -> 
     }
 }
 
-/// A message in that many frames.
+/// A message in this many frames.
 fn frames(opcode: Opcode, payload: &[u8], count: usize) -> Vec<u8> {
     let mut out = Vec::new();
     let mut chunks = payload.chunks(payload.len().div_ceil(count).max(1)).peekable();
@@ -256,9 +249,9 @@ fn frames(opcode: Opcode, payload: &[u8], count: usize) -> Vec<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use proto::frame::{Decoder, Role};
+    use proto::frame::{Decoder, Message, Role};
 
-    /// The sizes that are tried where messages up to `limit` pass.
+    /// The sizes that are tried if messages up to `limit` pass.
     fn tried(limit: usize, max: usize) -> Vec<usize> {
         let (mut passed, mut failed) = (0, None);
         let mut sizes = vec![FIRST_SIZE.min(max)];

@@ -1,4 +1,4 @@
-//! The verdict.
+//! The fields of the verdict.
 
 use serde::Serialize;
 
@@ -14,13 +14,13 @@ pub(super) struct Fields {
     pub(super) cause: Option<String>,
     /// What to change.
     pub(super) change: Option<String>,
-    /// All rows of the table that fit.
+    /// All rows of the table of causes that fit.
     pub(super) fits: Vec<Fit>,
     pub(super) changed: Vec<Change>,
     pub(super) limits: Limits,
 }
 
-/// A row of the table that fits.
+/// A row of the table of causes that fits.
 #[derive(Debug, Serialize)]
 pub(super) struct Fit {
     pub(super) row: u8,
@@ -28,7 +28,7 @@ pub(super) struct Fit {
     pub(super) change: String,
 }
 
-/// What passes. `None` where that was not tried, or is not known.
+/// What passes over the connection. `None` if not tried, or unknown.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Limits {
     /// The largest message, in bytes.
@@ -38,7 +38,7 @@ pub(super) struct Limits {
     pub(super) fragments: Option<bool>,
     /// `agreed`, `declined` by the server, or `dropped` on the way to the server.
     pub(super) compression: Option<&'static str>,
-    /// The one that was agreed on.
+    /// The subprotocol that was agreed on.
     pub(super) subprotocol: Option<String>,
     /// Whether Ping frames of the client are answered.
     pub(super) protocol_ping: Option<bool>,
@@ -47,19 +47,19 @@ pub(super) struct Limits {
 }
 
 impl Fit {
-    /// The rows of a diagnosis, with what to change at the programs that it names.
+    /// The rows of a diagnosis, each with the changes for the intermediaries of the diagnosis.
     pub(super) fn all(diagnosis: &Diagnosis) -> Vec<Self> {
         let rows = diagnosis.rows.iter().filter_map(|number| diagnosis::row(*number));
         let fit = |row: &diagnosis::Row| Self {
             row: row.number,
             cause: row.cause(),
-            change: row.advice(&diagnosis.middles),
+            change: row.advice(&diagnosis.intermediaries),
         };
         rows.map(fit).collect()
     }
 }
 
-/// All causes, or all changes, in one text.
+/// Alternatives as one text.
 pub(super) fn either(texts: impl Iterator<Item = String>) -> Option<String> {
     Some(texts.collect::<Vec<_>>().join("; or: ")).filter(|text| !text.is_empty())
 }

@@ -1,46 +1,55 @@
-//! Checks that break RFC 6455: what a server has to refuse.
+//! Checks that break RFC 6455, which a server has to refuse.
 
-use super::{Check, Due, Failure, Sent, Trial, Wanted, check, frames};
+use super::{Case, Check, Due, Expected, Failure, Sent, check, frames};
 use crate::probe::check::Outcome::{Failed, Passed, Warned};
 use crate::probe::check::request::Change;
 
-/// RFC 6455 demands of the receiver that the connection fails, or of the sender not to send the
-/// frame, and of the receiver to validate what comes (section 10.7).
-const fn failure(codes: &'static [u16]) -> Wanted {
-    Wanted::Failed(Failure { codes, taken: Failed, bare: Warned })
+/// The receiver has to fail the connection, or the sender must not send the frame, and the receiver
+/// has to validate frames (section 10.7).
+const fn failure(codes: &'static [u16]) -> Expected {
+    Expected::Failed(Failure { codes, accepted: Failed, no_close: Warned })
 }
 
-const PROTOCOL: Wanted = failure(&[1002]);
-const NOT_UTF8: Wanted = failure(&[1007]);
+const PROTOCOL: Expected = failure(&[1002]);
+const NOT_UTF8: Expected = failure(&[1007]);
 
-/// Section 5.1: a server MAY send a Close frame then.
-const NOT_MASKED: Wanted = Wanted::Failed(Failure { codes: &[1002], taken: Failed, bare: Passed });
+/// Section 5.1: the Close frame is optional.
+const NOT_MASKED: Expected =
+    Expected::Failed(Failure { codes: &[1002], accepted: Failed, no_close: Passed });
 
-/// Section 5.2 says how a client writes a length, and not what a server does otherwise; the
-/// message is clear.
-const NOT_MINIMAL: Wanted = Wanted::Failed(Failure { codes: &[1002], taken: Warned, bare: Warned });
+/// Section 5.2 demands the shortest form of a length, but not that a server refuses another one.
+const NOT_MINIMAL: Expected =
+    Expected::Failed(Failure { codes: &[1002], accepted: Warned, no_close: Warned });
 
-/// Section 7.4.2 reserves the code for the future.
-const RESERVED_CODE: Wanted = NOT_MINIMAL;
+/// Section 7.4.2 reserves the code for future versions.
+const RESERVED_CODE: Expected = NOT_MINIMAL;
 
-const fn opcode(
-    id: &'static str,
-    rule: &'static str,
-    frame: &'static [(u8, &'static [u8])],
-) -> Check {
-    check(id, "5.2", rule, frames(frame, PROTOCOL))
+/// Bytes of frames: the first byte, with the opcode, and the payload.
+type Frames = &'static [(u8, &'static [u8])];
+
+const fn header(id: &'static str, rule: &'static str, sent: Frames) -> Check {
+    check(id, "5.2", rule, frames(sent, PROTOCOL))
 }
 
-const fn close(
+const fn protocol(
     id: &'static str,
+    section: &'static str,
     rule: &'static str,
-    frame: &'static [(u8, &'static [u8])],
+    sent: Frames,
 ) -> Check {
-    check(id, "7.4.1", rule, frames(frame, PROTOCOL))
+    check(id, section, rule, frames(sent, PROTOCOL))
+}
+
+const fn utf8(id: &'static str, rule: &'static str, sent: Frames) -> Check {
+    check(id, "8.1", rule, frames(sent, NOT_UTF8))
+}
+
+const fn close(id: &'static str, rule: &'static str, sent: Frames) -> Check {
+    check(id, "7.4.1", rule, frames(sent, PROTOCOL))
 }
 
 const fn refused(id: &'static str, rule: &'static str, change: Change, due: Due) -> Check {
-    check(id, "4.2.1", rule, Trial::Request(change, due))
+    check(id, "4.2.1", rule, Case::Request(change, due))
 }
 
 /// The checks, in the order of the report.
@@ -91,123 +100,103 @@ pub(in super::super) const ILL_FORMED: &[Check] = &[
         Due::NoUpgrade,
     ),
     // Frames whose header breaks a rule.
-    check(
-        "rsv1",
-        "5.2",
-        "a frame with RSV1 set fails the connection",
-        frames(&[(0xc1, b"rsv1")], PROTOCOL),
-    ),
-    check(
-        "rsv2",
-        "5.2",
-        "a frame with RSV2 set fails the connection",
-        frames(&[(0xa1, b"rsv2")], PROTOCOL),
-    ),
-    check(
-        "rsv3",
-        "5.2",
-        "a frame with RSV3 set fails the connection",
-        frames(&[(0x91, b"rsv3")], PROTOCOL),
-    ),
-    opcode("opcode-3", "the reserved opcode 3 fails the connection", &[(0x83, b"opcode")]),
-    opcode("opcode-4", "the reserved opcode 4 fails the connection", &[(0x84, b"opcode")]),
-    opcode("opcode-5", "the reserved opcode 5 fails the connection", &[(0x85, b"opcode")]),
-    opcode("opcode-6", "the reserved opcode 6 fails the connection", &[(0x86, b"opcode")]),
-    opcode("opcode-7", "the reserved opcode 7 fails the connection", &[(0x87, b"opcode")]),
-    opcode("opcode-b", "the reserved opcode B fails the connection", &[(0x8b, b"opcode")]),
-    opcode("opcode-c", "the reserved opcode C fails the connection", &[(0x8c, b"opcode")]),
-    opcode("opcode-d", "the reserved opcode D fails the connection", &[(0x8d, b"opcode")]),
-    opcode("opcode-e", "the reserved opcode E fails the connection", &[(0x8e, b"opcode")]),
-    opcode("opcode-f", "the reserved opcode F fails the connection", &[(0x8f, b"opcode")]),
+    header("rsv1", "a frame with RSV1 set fails the connection", &[(0xc1, b"rsv1")]),
+    header("rsv2", "a frame with RSV2 set fails the connection", &[(0xa1, b"rsv2")]),
+    header("rsv3", "a frame with RSV3 set fails the connection", &[(0x91, b"rsv3")]),
+    header("opcode-3", "the reserved opcode 3 fails the connection", &[(0x83, b"opcode")]),
+    header("opcode-4", "the reserved opcode 4 fails the connection", &[(0x84, b"opcode")]),
+    header("opcode-5", "the reserved opcode 5 fails the connection", &[(0x85, b"opcode")]),
+    header("opcode-6", "the reserved opcode 6 fails the connection", &[(0x86, b"opcode")]),
+    header("opcode-7", "the reserved opcode 7 fails the connection", &[(0x87, b"opcode")]),
+    header("opcode-b", "the reserved opcode B fails the connection", &[(0x8b, b"opcode")]),
+    header("opcode-c", "the reserved opcode C fails the connection", &[(0x8c, b"opcode")]),
+    header("opcode-d", "the reserved opcode D fails the connection", &[(0x8d, b"opcode")]),
+    header("opcode-e", "the reserved opcode E fails the connection", &[(0x8e, b"opcode")]),
+    header("opcode-f", "the reserved opcode F fails the connection", &[(0x8f, b"opcode")]),
     check(
         "no-mask",
         "5.1",
         "a frame without a mask closes the connection",
-        Trial::Frames(Sent::Raw(b"\x81\x07no mask"), NOT_MASKED),
+        Case::Frames(Sent::Raw(b"\x81\x07no mask"), NOT_MASKED),
     ),
     check(
         "length-16-long",
         "5.2",
         "a length of 5 in 16 bits is refused",
-        Trial::Frames(Sent::Raw(b"\x81\xfe\0\x05\0\0\0\0sixty"), NOT_MINIMAL),
+        Case::Frames(Sent::Raw(b"\x81\xfe\0\x05\0\0\0\0sixty"), NOT_MINIMAL),
     ),
     check(
         "length-64-long",
         "5.2",
         "a length of 5 in 64 bits is refused",
-        Trial::Frames(Sent::Raw(b"\x81\xff\0\0\0\0\0\0\0\x05\0\0\0\0sixty"), NOT_MINIMAL),
+        Case::Frames(Sent::Raw(b"\x81\xff\0\0\0\0\0\0\0\x05\0\0\0\0sixty"), NOT_MINIMAL),
     ),
     check(
         "length-highest-bit",
         "5.2",
         "a length with the highest of its 64 bits set fails the connection",
-        Trial::Frames(
+        Case::Frames(
             Sent::Raw(b"\x81\xff\x80\0\0\0\0\0\0\x05\0\0\0\0above"),
             failure(&[1002, 1009]),
         ),
     ),
     // Frames in an order that breaks a rule.
-    check(
+    protocol(
         "control-long",
         "5.5",
         "a control frame of 126 bytes fails the connection",
-        frames(&[(0x89, &[b'p'; 126])], PROTOCOL),
+        &[(0x89, &[b'p'; 126])],
     ),
-    check(
+    protocol(
         "control-fragmented",
         "5.5",
         "a control frame in fragments fails the connection",
-        frames(&[(0x09, b"half"), (0x80, b"ping")], PROTOCOL),
+        &[(0x09, b"half"), (0x80, b"ping")],
     ),
-    check(
+    protocol(
         "continuation-alone",
         "5.4",
         "a continuation of nothing fails the connection",
-        frames(&[(0x80, b"alone")], PROTOCOL),
+        &[(0x80, b"alone")],
     ),
-    check(
+    protocol(
         "message-within",
         "5.4",
         "a message within an unfinished one fails the connection",
-        frames(&[(0x01, b"outer"), (0x81, b"inner")], PROTOCOL),
+        &[(0x01, b"outer"), (0x81, b"inner")],
     ),
     // Text that is not UTF-8.
-    check(
+    utf8(
         "utf8",
-        "8.1",
         "a text with a byte that is never UTF-8 fails the connection",
-        frames(&[(0x81, b"byte \xff")], NOT_UTF8),
+        &[(0x81, b"byte \xff")],
     ),
-    check(
+    utf8(
         "utf8-overlong",
-        "8.1",
         "a text with an overlong character fails the connection",
-        frames(&[(0x81, b"overlong \xc0\xaf")], NOT_UTF8),
+        &[(0x81, b"overlong \xc0\xaf")],
     ),
-    check(
+    utf8(
         "utf8-surrogate",
-        "8.1",
         "a text with a surrogate fails the connection",
-        frames(&[(0x81, b"surrogate \xed\xa0\x80")], NOT_UTF8),
+        &[(0x81, b"surrogate \xed\xa0\x80")],
     ),
-    check(
+    utf8(
         "utf8-cut",
-        "8.1",
         "a text that ends within a character fails the connection",
-        frames(&[(0x81, b"cut \xe2\x82")], NOT_UTF8),
+        &[(0x81, b"cut \xe2\x82")],
     ),
-    check(
+    utf8(
         "utf8-fragment",
-        "8.1",
         "a first fragment that is not UTF-8 fails the connection",
-        frames(&[(0x01, b"first \xff"), (0x80, b"second")], NOT_UTF8),
+        &[(0x01, b"first \xff"), (0x80, b"second")],
     ),
     // Close frames that must not be sent.
-    check(
+    protocol(
         "close-one-byte",
         "5.5.1",
         "a Close frame of one byte is not taken",
-        frames(&[(0x88, b"\x03")], PROTOCOL),
+        &[(0x88, b"\x03")],
     ),
     check(
         "close-utf8",
@@ -215,11 +204,11 @@ pub(in super::super) const ILL_FORMED: &[Check] = &[
         "a Close frame whose reason is not UTF-8 is not taken",
         frames(&[(0x88, b"\x03\xe8reason \xff")], failure(&[1007, 1002])),
     ),
-    check(
+    protocol(
         "close-999",
         "7.4.2",
         "a Close frame with code 999 is not taken",
-        frames(&[(0x88, b"\x03\xe7")], PROTOCOL),
+        &[(0x88, b"\x03\xe7")],
     ),
     close("close-1004", "a Close frame with code 1004 is not taken", &[(0x88, b"\x03\xec")]),
     close("close-1005", "a Close frame with code 1005 is not taken", &[(0x88, b"\x03\xed")]),
@@ -236,21 +225,21 @@ pub(in super::super) const ILL_FORMED: &[Check] = &[
         "limit-frame",
         "10.4",
         "a text that announces a terabyte is refused before it comes",
-        Trial::Frames(Sent::Raw(b"\x81\xff\0\0\x01\0\0\0\0\0\0\0\0\0begin"), Wanted::Limit),
+        Case::Frames(Sent::Raw(b"\x81\xff\0\0\x01\0\0\0\0\0\0\0\0\0begin"), Expected::Limit),
     ),
     check(
         "limit-message",
         "10.4",
         "a fragment that announces a terabyte more is refused before it comes",
-        Trial::Frames(
+        Case::Frames(
             Sent::Raw(b"\x01\x85\0\0\0\0begin\x80\xff\0\0\x01\0\0\0\0\0\0\0\0\0more"),
-            Wanted::Limit,
+            Expected::Limit,
         ),
     ),
     check(
         "fail-end",
         "7.1.7",
         "a server that fails the connection ends TCP",
-        frames(&[(0xf3, b"all wrong")], Wanted::FailedEnd),
+        frames(&[(0xf3, b"all wrong")], Expected::FailedEnd),
     ),
 ];

@@ -1,6 +1,6 @@
-//! The checks: what each sends, and what RFC 6455 has to say about the answer.
+//! The checks: what each sends, and what RFC 6455 expects of the server.
 //!
-//! [`well_formed`] ones keep the RFC themselves, [`ill_formed`] ones do not.
+//! [`well_formed`] checks keep the RFC themselves, [`ill_formed`] checks break it.
 
 mod ill_formed;
 mod sent;
@@ -20,21 +20,21 @@ pub(super) struct Check {
     pub(super) section: &'static str,
     /// The rule, for a person.
     pub(super) rule: &'static str,
-    pub(super) trial: Trial,
+    pub(super) case: Case,
 }
 
-/// What is sent, and what has to come of it.
+/// What is sent, and what is expected of the server.
 #[derive(Debug)]
-pub(super) enum Trial {
-    /// The usual request, and a part of the answer.
+pub(super) enum Case {
+    /// The usual request; one part of the answer is checked.
     Answer(Part),
-    /// A request with a change.
+    /// A changed request.
     Request(Change, Due),
     /// Frames after the upgrade.
-    Frames(Sent, Wanted),
+    Frames(Sent, Expected),
 }
 
-/// A part of the answer to a request for the upgrade (RFC 6455, section 4.2.2).
+/// A part of the answer to the opening handshake (RFC 6455, section 4.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Status,
@@ -45,39 +45,39 @@ pub(super) enum Part {
     Extensions,
 }
 
-/// The answer that a request is due.
+/// The expected answer to a changed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// The upgrade.
     Upgrade,
     /// An error (RFC 6455, section 4.2.1).
     Refusal,
-    /// No upgrade: the request is an ordinary one of HTTP (RFC 9110, section 7.8).
+    /// Any answer but an upgrade: the request is plain HTTP (RFC 9110, section 7.8).
     NoUpgrade,
     /// An error that names the versions of the server (RFC 6455, section 4.4).
     Versions,
 }
 
-/// What has to come of frames.
+/// What frames have to lead to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Wanted {
+pub(super) enum Expected {
     /// A Pong with this payload.
     Pong(&'static [u8]),
-    /// The same, in a frame that is not masked.
+    /// A Pong with this payload, in a frame that is not masked.
     Unmasked(&'static [u8]),
-    /// The connection goes on.
+    /// The connection stays open.
     Held,
-    /// This text is taken whole; before its last fragment a Ping with this payload is answered.
-    Taken(&'static str, Option<&'static [u8]>),
+    /// The server accepts this text; before its last fragment, it answers a Ping with this payload.
+    Accepted(&'static str, Option<&'static [u8]>),
     /// A Close frame, with this code unless that is `None`.
     Closed(Option<u16>),
-    /// A closing handshake, and then the end of TCP.
+    /// A closing handshake, and then the end of the TCP connection.
     End,
     /// The connection fails (RFC 6455, section 7.1.7).
     Failed(Failure),
-    /// The same, and TCP ends.
+    /// The connection fails, and then the TCP connection ends.
     FailedEnd,
-    /// A message that is announced and not sent is refused with 1009.
+    /// A message that is announced and never sent is refused with 1009.
     Limit,
 }
 
@@ -86,18 +86,18 @@ pub(super) enum Wanted {
 pub(super) struct Failure {
     /// The codes that say why.
     pub(super) codes: &'static [u16],
-    /// What it is if the server takes the frame instead, or answers nothing.
-    pub(super) taken: Outcome,
-    /// What it is if the connection ends without a Close frame.
-    pub(super) bare: Outcome,
+    /// The outcome if the server accepts the frame, or does not react.
+    pub(super) accepted: Outcome,
+    /// The outcome if the connection ends without a Close frame.
+    pub(super) no_close: Outcome,
 }
 
-const fn check(id: &'static str, section: &'static str, rule: &'static str, trial: Trial) -> Check {
-    Check { id, section, rule, trial }
+const fn check(id: &'static str, section: &'static str, rule: &'static str, case: Case) -> Check {
+    Check { id, section, rule, case }
 }
 
-const fn frames(frames: &'static [(u8, &'static [u8])], wanted: Wanted) -> Trial {
-    Trial::Frames(Sent::Masked(frames), wanted)
+const fn frames(frames: &'static [(u8, &'static [u8])], expected: Expected) -> Case {
+    Case::Frames(Sent::Masked(frames), expected)
 }
 
 #[cfg(test)]
@@ -130,18 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn the_codec_takes_what_is_well_formed_and_refuses_the_rest_with_the_code() {
+    fn the_codec_accepts_what_is_well_formed_and_refuses_the_rest_with_the_code() {
         let well_formed = WELL_FORMED.iter().map(|check| (check, true));
         let ill_formed = ILL_FORMED.iter().map(|check| (check, false));
-        for (Check { id, trial, .. }, is_well_formed) in well_formed.chain(ill_formed) {
-            let Trial::Frames(sent, wanted) = trial else { continue };
+        for (Check { id, case, .. }, is_well_formed) in well_formed.chain(ill_formed) {
+            let Case::Frames(sent, expected) = case else { continue };
             let fault = fault(*sent);
-            match wanted {
-                Wanted::Failed(Failure { codes, .. }) => {
+            match expected {
+                Expected::Failed(Failure { codes, .. }) => {
                     assert!(fault.is_some_and(|code| codes.contains(&code)), "{id}: {fault:?}");
                 }
-                Wanted::FailedEnd => assert_eq!(fault, Some(1002), "{id}"),
-                Wanted::Limit => assert_eq!(fault, Some(1009), "{id}"),
+                Expected::FailedEnd => assert_eq!(fault, Some(1002), "{id}"),
+                Expected::Limit => assert_eq!(fault, Some(1009), "{id}"),
                 _ => assert_eq!(fault, None, "{id}"),
             }
             assert_eq!(fault.is_none(), is_well_formed, "{id}");

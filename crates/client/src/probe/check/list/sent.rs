@@ -1,24 +1,24 @@
-//! Frames as bytes, and as text.
+//! The frames that a check sends, as bytes and as text.
 
 use std::fmt;
 
-use proto::frame::{Mask, Opcode, encode};
+use proto::frame::{Opcode, encode};
 
 use crate::net::socket::mask;
 
-/// How many bytes of a payload are shown.
+/// Bytes of a payload that are shown.
 const SHOWN: usize = 16;
 
 /// Frames to send.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) enum Sent {
-    /// Masked frames of less than 65,536 bytes: their first byte and their payload.
+    /// Masked frames with less than 65,536 bytes of payload: first byte and payload of each.
     Masked(&'static [(u8, &'static [u8])]),
-    /// A masked frame, each byte written alone.
+    /// A masked frame, each byte sent alone.
     Pieces(u8, &'static [u8]),
     /// Bytes as they stand here.
     Raw(&'static [u8]),
-    /// A text of so many letters.
+    /// A text message of this many letters.
     Text(usize),
 }
 
@@ -26,28 +26,24 @@ impl Sent {
     pub(in super::super) fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Masked(frames) => {
-                frames.iter().flat_map(|(first, payload)| frame(*first, payload, mask())).collect()
+                frames.iter().flat_map(|(first, payload)| frame(*first, payload)).collect()
             }
-            Self::Pieces(first, payload) => frame(first, payload, mask()),
+            Self::Pieces(first, payload) => frame(first, payload),
             Self::Raw(bytes) => bytes.to_vec(),
-            Self::Text(length) => {
-                let mut bytes = Vec::new();
-                encode(&mut bytes, Opcode::Text, &vec![b'x'; length], Some(mask()));
-                bytes
-            }
+            Self::Text(length) => frame(0x81, &vec![b'x'; length]),
         }
     }
 }
 
-/// A frame whose first byte is this one: final or not, reserved bits, and opcode.
-fn frame(first: u8, payload: &[u8], mask: Mask) -> Vec<u8> {
+/// A masked frame with this first byte: FIN, reserved bits, and opcode.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode(&mut bytes, Opcode::Binary, payload, Some(mask));
+    encode(&mut bytes, Opcode::Binary, payload, Some(mask()));
     bytes[0] = first;
     bytes
 }
 
-/// The first byte of each frame, and its payload before it is masked.
+/// The first byte of each frame, and the payload before masking.
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let frame = |first: u8, payload: &[u8]| {
@@ -55,16 +51,15 @@ impl fmt::Display for Sent {
             let more = if payload.len() > SHOWN { "..." } else { "" };
             format!("{first:02x} \"{}{more}\"", beginning.escape_ascii())
         };
-        let joined = |shown: Vec<String>, by| shown.join(by);
         match self {
             Self::Masked(frames) => {
                 let shown = frames.iter().map(|(first, payload)| frame(*first, payload));
-                f.write_str(&joined(shown.collect(), ", "))
+                f.write_str(&shown.collect::<Vec<_>>().join(", "))
             }
             Self::Pieces(first, payload) => write!(f, "{} byte by byte", frame(*first, payload)),
             Self::Raw(bytes) => {
                 let shown = bytes.iter().map(|byte| format!("{byte:02x}"));
-                f.write_str(&joined(shown.collect(), " "))
+                f.write_str(&shown.collect::<Vec<_>>().join(" "))
             }
             Self::Text(length) => write!(f, "81 and {length} letters"),
         }
@@ -76,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_shown_as_they_are_before_they_are_masked() {
+    fn frames_are_shown_before_masking() {
         for (sent, shown) in [
             (Sent::Masked(&[(0xc1, b"rsv1")]), r#"c1 "rsv1""#),
             (Sent::Masked(&[(0x01, b"a \xff"), (0x80, b"")]), r#"01 "a \xff", 80 """#),

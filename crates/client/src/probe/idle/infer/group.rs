@@ -1,12 +1,11 @@
-//! Times that belong together.
+//! Groups of nearly equal times.
 
 use std::time::Duration;
 
-/// Largest difference between times that count as equal, or [`SLACK_SHARE`] of the time if that is
-/// more.
+/// Largest difference between times that count as equal, unless [`SLACK_SHARE`] is more.
 const SLACK: Duration = Duration::from_millis(500);
 
-/// The same as a share of the time.
+/// Largest difference between times that count as equal, as a fraction of the time.
 const SLACK_SHARE: f64 = 0.04;
 
 /// Largest difference between times near this one that count as equal.
@@ -14,7 +13,17 @@ pub(super) fn slack(time: Duration) -> Duration {
     SLACK.max(time.mul_f64(SLACK_SHARE))
 }
 
-/// Times of the lanes with these numbers that belong together, in rising order.
+/// The latest time that counts as equal to this one.
+pub(super) fn latest(time: Duration) -> Duration {
+    time + slack(time)
+}
+
+/// The earliest time that counts as equal to this one.
+pub(super) fn earliest(time: Duration) -> Duration {
+    time.saturating_sub(slack(time))
+}
+
+/// Nearly equal times in rising order, and the connections that they belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) times: Vec<Duration>,
@@ -39,14 +48,14 @@ impl Group {
     }
 }
 
-/// The groups, in rising order. Neighbours in a group are nearly equal, so that a timeout with some
-/// spread is one group.
+/// The groups, in rising order. In a group, each time is nearly equal to its neighbours, so that a
+/// timeout with some spread is one group.
 pub(super) fn groups(times: impl Iterator<Item = (Duration, usize)>) -> Vec<Group> {
     let mut times: Vec<_> = times.collect();
     times.sort_unstable();
     let mut groups: Vec<Group> = Vec::new();
     for (time, lane) in times {
-        let is_near = |group: &&mut Group| time - group.high() <= slack(time);
+        let is_near = |group: &&mut Group| earliest(time) <= group.high();
         match groups.last_mut().filter(is_near) {
             Some(group) => {
                 group.times.push(time);

@@ -1,4 +1,4 @@
-//! Ends at one instant, whatever the connections did: a reload, a restart, a failover.
+//! Ends at one instant, whatever the traffic: a reload, a restart, a failover.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::common_seen;
 use super::group::spread;
 use crate::outage::seen::Seen;
 
-/// Largest difference between ends at one instant. A connection that dies without a word is known
-/// to have lived up to its last frame, which may be a second ago.
+/// Largest difference between ends at one instant. A dropped connection was alive for certain at its
+/// last frame only, which may be a second before.
 const INSTANT: Duration = Duration::from_millis(1200);
 
 /// Fewest ends at one instant.
@@ -17,15 +17,15 @@ const FEWEST: usize = 3;
 /// Connections that ended at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Instant {
-    /// When, from the start of the probe.
+    /// Time from the start of the probe.
     pub(in super::super) at: Duration,
     /// How most of them ended.
     pub(in super::super) seen: Seen,
     pub(in super::super) lanes: Vec<usize>,
 }
 
-/// The instant at which most connections ended, if busy ones are among them and the ends have that
-/// instant in common rather than an age.
+/// The instant at which most connections ended, if some of them had data traffic, and the ends have
+/// the instant in common rather than an age.
 pub(super) fn instant(all: &[Observed]) -> Option<Instant> {
     let mut ends: Vec<(Duration, usize)> = (0..all.len())
         .filter(|&lane| all[lane].cut().is_some())
@@ -51,8 +51,8 @@ pub(super) fn instant(all: &[Observed]) -> Option<Instant> {
     Some(Instant { at, seen: common_seen(all, &lanes), lanes })
 }
 
-/// Whether the client asked after an instant at which everything went silent, and got no answer.
+/// Whether a ping got no answer after an instant at which everything fell silent.
 fn is_silent_since(lane: &Observed, instant: Duration) -> bool {
-    let is_mute = lane.end.as_ref().is_some_and(|end| end.is_asked && end.seen == Seen::Silence);
-    is_mute && lane.ended_at().is_some_and(|asked| asked + INSTANT >= instant)
+    let is_silent = lane.end.as_ref().is_some_and(|end| end.is_asked && end.seen == Seen::Silence);
+    is_silent && lane.ended_at().is_some_and(|asked| asked + INSTANT >= instant)
 }

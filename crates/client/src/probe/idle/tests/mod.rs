@@ -1,20 +1,18 @@
-//! The inference, over whole worlds: what was cut, and what only looks like it.
+//! The inference against a simulated network.
 
-mod world;
+mod network;
 
 use super::kind::Kind;
 use crate::outage::seen::Seen;
-use world::{CALM, Hits, Outcome, World};
+use network::{CALM, Hits, Network, Outcome};
 
-/// Checks an idle timeout to within half a second or a hundredth.
+/// Checks an idle timeout, in seconds, to within half a second or a hundredth.
 #[track_caller]
-fn assert_idle(what: &str, world: &World, expected: f64) -> Outcome {
-    let outcome = world.probe();
-    let text = &outcome.judgement.text;
-    let idle = outcome.found.idle.as_ref().unwrap_or_else(|| panic!("{what}: {text}"));
-    let off = (idle.time.as_secs_f64() - expected).abs();
+fn assert_idle(what: &str, network: &Network, expected: f64) -> Outcome {
+    let outcome = network.probe();
+    let text = outcome.assert_ok(Some(false));
+    let off = (outcome.idle().time.as_secs_f64() - expected).abs();
     assert!(off <= (expected / 100.0).max(0.5), "{what}: {text}");
-    assert_eq!(outcome.judgement.ok, Some(false), "{what}: {text}");
     assert_eq!(outcome.found.lifetime, None, "{what}: {text}");
     outcome
 }
@@ -23,23 +21,23 @@ fn assert_idle(what: &str, world: &World, expected: f64) -> Outcome {
 fn idle_timeouts_are_found_wherever_they_are() {
     for seen in [Seen::Fin, Seen::Rst, Seen::Close(1001)] {
         for idle in [5.0, 7.3, 19.0] {
-            let world = World { idle: Some(idle), seen, ..CALM };
-            let outcome = assert_idle("up to 20 s", &world, idle);
+            let network = Network { idle: Some(idle), seen, ..CALM };
+            let outcome = assert_idle("up to 20 s", &network, idle);
             assert_eq!(outcome.found.idle.unwrap().seen, seen);
             assert!(outcome.took < idle * 2.0 + 4.0, "{idle}: {}", outcome.took);
         }
     }
     for idle in [5.0, 15.0, 20.0, 30.0, 47.0, 60.0, 100.0, 240.0, 300.0, 350.0, 358.0] {
-        let world = World { idle: Some(idle), max: 360.0, is_probe: true, ..CALM };
-        let outcome = assert_idle("up to 6 min", &world, idle);
+        let network = Network { idle: Some(idle), max: 360.0, is_probe: true, ..CALM };
+        let outcome = assert_idle("up to 6 min", &network, idle);
         assert!(outcome.took < idle * 2.0 + 3.0 && outcome.took < idle + 24.0, "{}", outcome.took);
     }
-    let world = World { idle: Some(1.0), max: 4.0, ..CALM };
-    assert!(assert_idle("a short one", &world, 1.0).took < 3.5);
+    let network = Network { idle: Some(1.0), max: 4.0, ..CALM };
+    assert!(assert_idle("a short one", &network, 1.0).took < 3.5);
 }
 
 #[test]
-fn timeouts_that_nobody_hears_of_are_found_by_asking() {
+fn silent_drops_are_found_by_asking() {
     for seen in [Seen::Silence, Seen::Rst] {
         for (max, idle) in [
             (20.0, 5.2),
@@ -53,11 +51,11 @@ fn timeouts_that_nobody_hears_of_are_found_by_asking() {
             (360.0, 150.0),
             (360.0, 350.0),
         ] {
-            let world = World { idle: Some(idle), max, seen, is_dumb: true, ..CALM };
+            let network = Network { idle: Some(idle), max, seen, is_dropped: true, ..CALM };
             let what = format!("{idle} of {max}");
-            let outcome = assert_idle(&what, &world, idle);
+            let outcome = assert_idle(&what, &network, idle);
             let found = outcome.found.idle.unwrap();
-            assert!(found.is_dumb && found.seen == seen, "{what}");
+            assert!(found.is_dropped && found.seen == seen, "{what}");
             let kept = [Kind::ProtocolPing, Kind::Message, Kind::UnaskedPong];
             assert_eq!(outcome.found.kept, kept, "{what}");
             assert_eq!(outcome.found.not_kept, [Kind::Silent, Kind::TcpKeepalive], "{what}");
@@ -67,7 +65,7 @@ fn timeouts_that_nobody_hears_of_are_found_by_asking() {
 
 #[test]
 fn what_keeps_a_connection_is_told_apart() {
-    let some = World { idle: Some(5.0), is_probe: true, ..CALM };
+    let some = Network { idle: Some(5.0), is_probe: true, ..CALM };
     let outcome = assert_idle("all traffic", &some, 5.0);
     assert_eq!(
         outcome.found.kept,
@@ -79,39 +77,39 @@ fn what_keeps_a_connection_is_told_apart() {
             Kind::ServerMessage,
         ]
     );
-    assert!(outcome.judgement.text.contains("Ping every 2 s."), "{}", outcome.judgement.text);
+    assert!(outcome.finding.text.contains("Ping every 2 s."), "{}", outcome.finding.text);
 
-    let outcome = assert_idle("data alone", &World { counts: Kind::has_data, ..some.clone() }, 5.0);
+    let outcome =
+        assert_idle("data alone", &Network { counts: Kind::has_data, ..some.clone() }, 5.0);
     assert_eq!(outcome.found.kept, [Kind::Message, Kind::ServerMessage]);
     assert_eq!(
         outcome.found.not_kept,
         [Kind::Silent, Kind::TcpKeepalive, Kind::ProtocolPing, Kind::UnaskedPong, Kind::ServerPing,]
     );
-    let text = outcome.judgement.text;
+    let text = outcome.finding.text;
     assert!(text.contains("Send a message every 2 s."), "{text}");
 
-    let keepalive = World { counts: |kind| kind != Kind::Silent, ..some.clone() };
+    let keepalive = Network { counts: |kind| kind != Kind::Silent, ..some.clone() };
     let outcome = assert_idle("packets", &keepalive, 5.0);
     assert_eq!(outcome.found.not_kept, [Kind::Silent]);
 
     let from_server = |kind| matches!(kind, Kind::ServerMessage | Kind::Busy | Kind::Message);
-    let outcome = assert_idle("one way", &World { counts: from_server, ..some }, 5.0);
+    let outcome = assert_idle("one way", &Network { counts: from_server, ..some }, 5.0);
     assert_eq!(outcome.found.kept, [Kind::Message, Kind::ServerMessage]);
 }
 
 #[test]
 fn one_connection_lost_by_chance_is_no_timeout() {
     for (lost, max) in [(&[(0, 2.3)][..], 20.0), (&[(4, 2.3)], 20.0), (&[(0, 31.0)], 360.0)] {
-        let outcome = World { max, lost, ..CALM }.probe();
-        let text = &outcome.judgement.text;
-        assert_eq!(outcome.judgement.ok, Some(true), "{text}");
+        let outcome = Network { max, lost, ..CALM }.probe();
+        let text = outcome.assert_ok(Some(true));
         assert!(text.contains("1 further connection ended without a pattern"), "{text}");
-        for is_dumb in [false, true] {
-            let world = World { max, idle: Some(max / 2.5), is_dumb, lost, ..CALM };
-            let outcome = assert_idle("a timeout beside it", &world, max / 2.5);
-            assert_eq!(outcome.found.lost.len(), 1, "{}", outcome.judgement.text);
+        for is_dropped in [false, true] {
+            let network = Network { max, idle: Some(max / 2.5), is_dropped, lost, ..CALM };
+            let outcome = assert_idle("a timeout beside it", &network, max / 2.5);
+            assert_eq!(outcome.found.lost.len(), 1, "{}", outcome.finding.text);
             let kept = [Kind::ProtocolPing, Kind::Message, Kind::UnaskedPong];
-            assert_eq!(outcome.found.kept, kept, "{}", outcome.judgement.text);
+            assert_eq!(outcome.found.kept, kept, "{}", outcome.finding.text);
         }
     }
 }
@@ -119,9 +117,9 @@ fn one_connection_lost_by_chance_is_no_timeout() {
 #[test]
 fn many_connections_lost_without_a_pattern_leave_the_question_open() {
     let lost = &[(0, 2.3), (1, 5.1), (2, 7.4), (3, 9.9), (4, 12.3), (5, 15.8)];
-    let outcome = World { lost, ..CALM }.probe();
-    assert_eq!(outcome.judgement.ok, None, "{}", outcome.judgement.text);
-    assert!(outcome.judgement.text.starts_with("cannot tell: "), "{}", outcome.judgement.text);
+    let outcome = Network { lost, ..CALM }.probe();
+    let text = outcome.assert_ok(None);
+    assert!(text.starts_with("cannot tell: "), "{text}");
 }
 
 #[test]
@@ -129,48 +127,44 @@ fn a_cap_on_the_lifetime_is_no_idle_timeout() {
     for (lifetime, max, seen) in
         [(7.0, 20.0, Seen::Fin), (30.0, 360.0, Seen::Close(1001)), (300.0, 360.0, Seen::Rst)]
     {
-        let outcome = World { lifetime: Some(lifetime), max, seen, ..CALM }.probe();
-        let text = &outcome.judgement.text;
-        let found = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
-        assert!((found.time.as_secs_f64() - lifetime).abs() < 0.5, "{text}");
-        assert_eq!((&outcome.found.idle, found.seen), (&None, seen), "{text}");
-        assert_eq!(outcome.judgement.ok, Some(false), "{text}");
+        let outcome = Network { lifetime: Some(lifetime), max, seen, ..CALM }.probe();
+        let text = outcome.assert_ok(Some(false));
+        let found = outcome.assert_lifetime(lifetime, 0.5);
+        assert_eq!((&outcome.found.idle, found), (&None, seen), "{text}");
         assert!(text.contains("busy or silent"), "{text}");
     }
 }
 
 #[test]
-fn a_cap_that_nobody_hears_of_is_found() {
+fn a_cap_that_drops_silently_is_found() {
     for (lifetime, max) in [(7.0, 20.0), (4.0, 8.0), (60.0, 360.0)] {
         let seen = Seen::Silence;
-        let outcome = World { max, seen, is_dumb: true, lifetime: Some(lifetime), ..CALM }.probe();
-        let text = &outcome.judgement.text;
-        let found = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
-        assert!((found.time.as_secs_f64() - lifetime).abs() < 1.0, "{text}");
-        assert_eq!((&outcome.found.idle, found.seen), (&None, seen), "{text}");
+        let outcome =
+            Network { max, seen, is_dropped: true, lifetime: Some(lifetime), ..CALM }.probe();
+        let text = &outcome.finding.text;
+        let found = outcome.assert_lifetime(lifetime, 1.0);
+        assert_eq!((&outcome.found.idle, found), (&None, seen), "{text}");
         assert_eq!(outcome.found.lost.len(), 0, "{text}");
     }
 }
 
 #[test]
-fn a_way_that_stands_still_is_no_timeout() {
+fn a_network_that_stands_still_has_no_timeout() {
     for (at, max) in [(7.0, 20.0), (3.0, 8.0), (100.0, 360.0)] {
         let instant = Some((at, (|_| true) as Hits));
-        let world = World { max, seen: Seen::Silence, is_dumb: true, instant, ..CALM };
-        let outcome = world.probe();
-        let text = &outcome.judgement.text;
+        let network = Network { max, seen: Seen::Silence, is_dropped: true, instant, ..CALM };
+        let outcome = network.probe();
+        let text = outcome.assert_ok(None);
         assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
-        assert_eq!(outcome.judgement.ok, None, "{text}");
         assert!(text.contains("stands still"), "{text}");
     }
 }
 
 #[test]
 fn a_timeout_and_a_cap_are_both_found() {
-    let outcome = World { idle: Some(5.0), lifetime: Some(8.0), ..CALM }.probe();
-    let text = &outcome.judgement.text;
-    let lifetime = outcome.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
-    assert!((lifetime.time.as_secs_f64() - 8.0).abs() < 0.5, "{text}");
+    let outcome = Network { idle: Some(5.0), lifetime: Some(8.0), ..CALM }.probe();
+    let text = outcome.assert_ok(Some(false));
+    outcome.assert_lifetime(8.0, 0.5);
     assert!(text.starts_with("cut after 5.0 s without traffic"), "{text}");
     assert_eq!(outcome.found.kept, [Kind::ProtocolPing, Kind::Message, Kind::UnaskedPong]);
 }
@@ -179,10 +173,9 @@ fn a_timeout_and_a_cap_are_both_found() {
 fn all_at_one_instant_is_neither() {
     for (seen, max) in [(Seen::Fin, 20.0), (Seen::Close(1001), 360.0), (Seen::Rst, 4.0)] {
         let instant = Some((max / 3.0, (|_| true) as Hits));
-        let outcome = World { max, seen, instant, ..CALM }.probe();
-        let text = &outcome.judgement.text;
+        let outcome = Network { max, seen, instant, ..CALM }.probe();
+        let text = outcome.assert_ok(None);
         assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
-        assert_eq!(outcome.judgement.ok, None, "{text}");
         assert!(text.contains("ended at the same instant"), "{text}");
         assert!(text.starts_with("all "), "{text}");
     }
@@ -191,50 +184,47 @@ fn all_at_one_instant_is_neither() {
 #[test]
 fn a_reload_among_the_connections_does_not_hide_the_timeout() {
     let instant = Some((3.0, (|number| number % 2 == 0) as Hits));
-    let outcome = assert_idle("half", &World { instant, idle: Some(8.0), ..CALM }, 8.0);
-    assert!(outcome.found.instant.is_some(), "{}", outcome.judgement.text);
-    let outcome = World { instant, ..CALM }.probe();
-    assert_eq!(outcome.judgement.ok, Some(true), "{}", outcome.judgement.text);
-    assert!(outcome.judgement.text.contains("show no timeout up to 20 s"));
+    let outcome = assert_idle("half", &Network { instant, idle: Some(8.0), ..CALM }, 8.0);
+    assert!(outcome.found.instant.is_some(), "{}", outcome.finding.text);
+    let outcome = Network { instant, ..CALM }.probe();
+    assert!(outcome.assert_ok(Some(true)).contains("show no timeout up to 20 s"));
 }
 
 #[test]
-fn jitter_and_rare_looks_of_the_middle_do_not_matter() {
-    let late = World { idle: Some(5.0), jitter: 0.4, ..CALM };
+fn jitter_and_rare_sweeps_of_the_proxy_do_not_matter() {
+    let late = Network { idle: Some(5.0), jitter: 0.4, ..CALM };
     assert_idle("a busy machine", &late, 5.2);
-    assert_idle("60 s", &World { idle: Some(60.0), max: 360.0, jitter: 1.0, ..CALM }, 60.5);
-    let sweeping = World { idle: Some(5.0), sweep: Some(1.0), ..CALM };
-    assert_idle("a look a second", &sweeping, 5.5);
-    let rare = World { idle: Some(5.0), sweep: Some(3.0), ..CALM }.probe();
-    let text = &rare.judgement.text;
-    let idle = rare.found.idle.as_ref().unwrap_or_else(|| panic!("{text}"));
-    let (low, high) = (idle.low.as_secs_f64(), idle.high.as_secs_f64());
+    assert_idle("60 s", &Network { idle: Some(60.0), max: 360.0, jitter: 1.0, ..CALM }, 60.5);
+    let sweeping = Network { idle: Some(5.0), sweep: Some(1.0), ..CALM };
+    assert_idle("a sweep a second", &sweeping, 5.5);
+    let rare = Network { idle: Some(5.0), sweep: Some(3.0), ..CALM }.probe();
+    let text = &rare.finding.text;
+    let (low, high) = (rare.idle().low.as_secs_f64(), rare.idle().high.as_secs_f64());
     assert!(low >= 5.0 && high <= 8.1, "{text}");
     assert!(text.contains("; others after "), "{text}");
     assert_eq!(rare.found.instant, None, "{text}");
-    assert!(rare.judgement.fields_json()["suggest_ping"].as_f64() <= Some(2.0), "{text}");
+    assert!(rare.json()["suggest_ping"].as_f64() <= Some(2.0), "{text}");
 }
 
 #[test]
 fn a_server_that_pings_hides_longer_timeouts_only() {
-    let pinging = World { server_pings: Some(4.0), ..CALM };
+    let pinging = Network { server_pings: Some(4.0), ..CALM };
     for idle in [None, Some(10.0)] {
-        let outcome = World { idle, ..pinging.clone() }.probe();
-        let text = &outcome.judgement.text;
-        assert_eq!(outcome.judgement.ok, None, "{text}");
+        let outcome = Network { idle, ..pinging.clone() }.probe();
+        let text = outcome.assert_ok(None);
         assert!(text.starts_with("cannot tell: the server itself pings every 4.0 s"), "{text}");
-        assert_eq!(outcome.judgement.fields_json()["server_pings"], 4.0);
+        assert_eq!(outcome.json()["server_pings"], 4.0);
     }
-    assert_idle("the cut comes first", &World { idle: Some(3.0), ..pinging.clone() }, 3.0);
-    let data = World { idle: Some(10.0), counts: Kind::has_data, ..pinging };
-    let outcome = assert_idle("a middle that counts data alone", &data, 10.0);
+    assert_idle("the cut comes first", &Network { idle: Some(3.0), ..pinging.clone() }, 3.0);
+    let data = Network { idle: Some(10.0), counts: Kind::has_data, ..pinging };
+    let outcome = assert_idle("a proxy that counts data alone", &data, 10.0);
     assert_eq!(outcome.found.kept, [Kind::Message]);
 }
 
 #[test]
-fn two_middles_with_two_timeouts_are_told() {
-    let outcome = World { idle: Some(5.0), other_idle: Some(9.0), ..CALM }.probe();
-    let text = &outcome.judgement.text;
+fn two_proxies_with_two_timeouts_are_reported() {
+    let outcome = Network { idle: Some(5.0), other_idle: Some(9.0), ..CALM }.probe();
+    let text = &outcome.finding.text;
     assert!(text.starts_with("cut after 5.0 s without traffic"), "{text}");
     assert!(text.contains("; others after 9.0 s"), "{text}");
 }
@@ -242,9 +232,8 @@ fn two_middles_with_two_timeouts_are_told() {
 #[test]
 fn no_timeout_is_good() {
     for (max, is_probe) in [(20.0, true), (360.0, false), (2.0, false)] {
-        let outcome = World { max, is_probe, ..CALM }.probe();
-        let text = &outcome.judgement.text;
-        assert_eq!(outcome.judgement.ok, Some(true), "{text}");
+        let outcome = Network { max, is_probe, ..CALM }.probe();
+        let text = outcome.assert_ok(Some(true));
         assert!(text.starts_with("no timeout up to "), "{text}");
         assert!(outcome.took < max + 3.0);
     }
@@ -252,7 +241,7 @@ fn no_timeout_is_good() {
 
 #[test]
 fn the_fields_are_those_of_the_schema() {
-    let json = World { idle: Some(60.0), max: 360.0, ..CALM }.probe().judgement.fields_json();
+    let json = Network { idle: Some(60.0), max: 360.0, ..CALM }.probe().json();
     assert_eq!(json["cut_by"], "fin");
     assert_eq!(json["kept_by"], serde_json::json!(["protocol-ping", "message", "unasked-pong"]));
     assert_eq!(json["not_kept_by"], serde_json::json!(["silent", "tcp-keepalive"]));

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::super::far_end::FarEnd;
 use super::super::infer::Idle;
 use super::super::kind::Kind;
-use super::words::{common_ending, listed, range, sentence, suggested_pause};
-use super::{Case, Fields, Judgement, fitting, share};
+use super::super::server_view::ServerView;
+use super::words::{common_ending, listed, range, suggested_pause};
+use super::{Case, Fields, Verdict, fitting, share};
 use crate::outage::seen::Seen;
 use crate::probe::diagnosis;
 use crate::record;
 use crate::words::seconds;
 
-/// The settings of idle timeouts: a program that the answer to the upgrade may name, and its own.
+/// Programs that the answer to the upgrade may name, each with its settings of the idle timeout.
 const SETTINGS: [(&str, &str); 5] = [
     ("nginx", "proxy_read_timeout and proxy_send_timeout"),
     ("HAProxy", "timeout tunnel, else timeout client and timeout server"),
@@ -21,37 +21,39 @@ const SETTINGS: [(&str, &str); 5] = [
     ("Envoy", "stream_idle_timeout"),
 ];
 
-pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
-    let found = case.found;
-    let is_by_server = case.far_end.is_some_and(FarEnd::is_by_server);
-    let (fits, names) = match is_by_server {
-        true => (String::new(), Vec::new()),
-        false => fitting(diagnosis::Kind::Idle, idle.time, idle.is_dumb),
-    };
+pub(super) fn verdict(case: &Case<'_>, idle: &Idle, fields: Fields) -> Verdict {
+    let Case { found, all, server, server_view, .. } = case;
+    let (fits, names) = fitting(case, diagnosis::Kind::Idle, idle.time, idle.is_dropped);
     let pause = (!found.kept.is_empty()).then(|| suggested_pause(idle.low.max(idle.high / 4)));
-    let mut text = vec![cut(case, idle), traffic(case, pause)];
+    let mut sentences = vec![cut(case, idle)];
+    sentences.extend(traffic(case, pause));
     if let Some(lifetime) = &found.lifetime {
         let age = seconds(lifetime.time);
-        text.push(format!(
+        sentences.push(format!(
             "Beside that, a connection is cut at an age of {age}, however busy ({})",
-            common_ending(case.all, &lifetime.lanes, lifetime.seen)
+            common_ending(all, &lifetime.lanes, lifetime.seen)
         ));
     }
     if let Some(instant) = &found.instant {
-        text.push(at_once(instant.lanes.len(), instant.at));
+        sentences.push(format!(
+            "After {} {} connections ended at one instant, busy or not, as a reload does",
+            seconds(instant.at),
+            instant.lanes.len()
+        ));
     }
-    text.extend(case.far_end.map(FarEnd::sentence));
+    sentences.extend(server_view.map(ServerView::sentence));
     if let Some(pings) = found.server_pings {
-        text.push(format!(
+        sentences.push(format!(
             "The server itself pings every {}, and that does not keep the connection",
             seconds(pings)
         ));
     }
-    text.push(whose(idle, is_by_server, &fits, case.scout.answered_by.as_deref()));
-    let text: Vec<_> = text.iter().filter(|part| !part.is_empty()).collect();
-    let [first, rest @ ..] = text.as_slice() else { return Judgement::default() };
-    let rest: Vec<_> = rest.iter().map(|part| sentence(part.trim_end_matches('.'))).collect();
-    let text = format!("{first}. {}", rest.join(" "));
+    sentences.push(match server_view {
+        Some(view) if view.is_by_server() => {
+            "The timeout is that of the server, so that is where to change it".into()
+        }
+        _ => fits.unwrap_or_else(|| where_to_look(idle, server.answered_by.as_deref())),
+    });
     let fields = Fields {
         idle_timeout: Some(record::seconds(idle.time)),
         cut_by: Some(idle.seen),
@@ -60,7 +62,7 @@ pub(super) fn judge(case: &Case<'_>, idle: &Idle, fields: Fields) -> Judgement {
         fits: names,
         ..fields
     };
-    Judgement { ok: Some(false), text: text.trim_end().to_owned(), fields }
+    Verdict { ok: Some(false), sentences, fields }
 }
 
 /// `cut after 5.0 s without traffic (FIN, no Close; all 12 silent connections)`.
@@ -72,7 +74,7 @@ fn cut(case: &Case<'_>, idle: &Idle) -> String {
         (_, Some((low, high))) => format!("; others after {}", range(low, low, high)),
         (_, None) => "; the others hold longer, so not all ways there have this timeout".into(),
     };
-    if !idle.is_dumb {
+    if !idle.is_dropped {
         let time = range(idle.low, idle.time, idle.high);
         return format!("cut after {time} without traffic ({how}; {count}{others})");
     }
@@ -91,19 +93,19 @@ fn cut(case: &Case<'_>, idle: &Idle) -> String {
     )
 }
 
-/// What keeps the connection, and how often that is to be sent.
-fn traffic(case: &Case<'_>, pause: Option<Duration>) -> String {
+/// Which traffic keeps the connection, and how often to send it.
+fn traffic(case: &Case<'_>, pause: Option<Duration>) -> Vec<String> {
     let found = case.found;
     let useless: Vec<_> =
         found.not_kept.iter().copied().filter(|&kind| kind != Kind::Silent).collect();
     let Some(pause) = pause else {
-        return match useless.as_slice() {
+        return vec![match useless.as_slice() {
             [] => {
                 "What keeps it could not be told: no connection with traffic was there long enough"
                     .into()
             }
             useless => format!("{} did not keep it", listed(useless)),
-        };
+        }];
     };
     let useless = match useless.as_slice() {
         [] => String::new(),
@@ -116,29 +118,11 @@ fn traffic(case: &Case<'_>, pause: Option<Duration>) -> String {
         () if found.kept.contains(&Kind::Message) => "send a message",
         () => "send something that keeps it",
     };
-    format!("{} kept it{useless}. {} every {every}", listed(&found.kept), capital(what))
+    vec![format!("{} kept it{useless}", listed(&found.kept)), format!("{what} every {every}")]
 }
 
-fn capital(text: &str) -> String {
-    let dotted = sentence(text);
-    dotted.trim_end_matches('.').to_owned()
-}
-
-fn at_once(connections: usize, at: Duration) -> String {
-    format!(
-        "After {} {connections} connections ended at one instant, busy or not, as a reload does",
-        seconds(at)
-    )
-}
-
-/// Whose timeout it is, as far as that shows.
-fn whose(idle: &Idle, is_by_server: bool, fits: &str, answered_by: Option<&str>) -> String {
-    if is_by_server {
-        return "The timeout is that of the server, so that is where to change it".into();
-    }
-    if !fits.is_empty() {
-        return fits.to_owned();
-    }
+/// Where to look for a timeout that fits no known limit.
+fn where_to_look(idle: &Idle, answered_by: Option<&str>) -> String {
     let time = range(idle.low, idle.time, idle.high);
     match idle.seen {
         Seen::Close(4000..) => format!(
@@ -147,12 +131,12 @@ fn whose(idle: &Idle, is_by_server: bool, fits: &str, answered_by: Option<&str>)
         Seen::Close(_) => format!(
             "A Close comes from the server or from a proxy that speaks WebSocket: look for a timeout of {time} there"
         ),
-        _ if idle.is_dumb => "Fits no default that is known here: firewalls, NAT and balancers below HTTP drop connections like that".into(),
+        _ if idle.is_dropped => "Fits no default that is known here: firewalls, NAT and balancers below HTTP drop connections like that".into(),
         _ => format!("Fits no default that is known here, so look for {time} in {}", settings(answered_by)),
     }
 }
 
-/// Where an idle timeout is set: in the program that the answer names, else in any.
+/// The settings of the program that the answer to the upgrade names, else of all known programs.
 fn settings(answered_by: Option<&str>) -> String {
     let by = answered_by.unwrap_or_default();
     let named = |name: &str| by.to_lowercase().contains(&name.to_lowercase());

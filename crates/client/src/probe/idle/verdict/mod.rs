@@ -1,4 +1,4 @@
-//! The verdict: sentences for a person, fields for a program.
+//! The verdict, as text and JSON fields.
 
 mod idle;
 mod other;
@@ -8,40 +8,41 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::far_end::FarEnd;
+use super::NAME;
+use super::capabilities::Capabilities;
 use super::infer::Inference;
 use super::kind::Kind;
 use super::observed::Observed;
-use super::scout::Scout;
+use super::server_view::ServerView;
 use crate::outage::seen::Seen;
 use crate::probe::diagnosis::{self, Limit};
+use crate::probe::report::Finding;
 use crate::record::seconds;
 use crate::words::counted;
 use words::{ending, limit, sentence};
 
-/// All that the verdict is about.
+/// What the verdict is based on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'a> {
     pub(super) found: &'a Inference,
     pub(super) all: &'a [Observed],
-    pub(super) scout: &'a Scout,
-    /// How lost connections ended for the server.
-    pub(super) far_end: Option<&'a FarEnd>,
-    /// Connections that could not be opened, and why not the last one.
+    pub(super) server: &'a Capabilities,
+    pub(super) server_view: Option<&'a ServerView>,
+    /// Number of connections that could not be opened, and why not the last one.
     pub(super) failures: (usize, Option<&'a str>),
     /// Time from the start of the probe.
     pub(super) now: Duration,
-    /// Whether somebody stopped the probe.
+    /// Whether the user stopped the probe.
     pub(super) is_stopped: bool,
 }
 
-/// A verdict.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Judgement {
+/// A verdict before its sentences are joined. They have no full stop, and all but the first one get
+/// a capital.
+struct Verdict {
     /// `None` if the probe could not tell.
-    pub(super) ok: Option<bool>,
-    pub(super) text: String,
-    pub(super) fields: Fields,
+    ok: Option<bool>,
+    sentences: Vec<String>,
+    fields: Fields,
 }
 
 /// The fields of the verdict in JSON. Times are in seconds.
@@ -54,7 +55,7 @@ pub(super) struct Fields {
     suggest_ping: Option<f64>,
     lifetime: Option<f64>,
     server_pings: Option<f64>,
-    /// The longest silence that connections outlived.
+    /// The longest silence that connections survived.
     held: f64,
     /// Known limits that the measured time fits.
     fits: Vec<String>,
@@ -65,35 +66,38 @@ pub(super) struct Fields {
     lost: usize,
 }
 
-/// The verdict on what was observed.
-pub(super) fn judge(case: &Case<'_>) -> Judgement {
-    let Case { found, all, far_end, .. } = case;
+/// The verdict on the observations.
+pub(super) fn finding(case: &Case<'_>) -> Finding<Fields> {
+    let Case { found, all, server_view, .. } = case;
     let fields = Fields {
         kept_by: found.kept.clone(),
         not_kept_by: found.not_kept.clone(),
         server_pings: found.server_pings.map(seconds),
         held: seconds(found.answered),
-        server_saw: far_end.map(|far| far.seen.clone()),
+        server_saw: server_view.map(|view| view.seen.clone()),
         connections: all.len(),
         lost: found.lost.len(),
         ..Fields::default()
     };
-    let mut judgement = match (&found.idle, &found.lifetime, &found.instant) {
-        (Some(idle), ..) => idle::judge(case, idle, fields),
+    let Verdict { ok, mut sentences, fields } = match (&found.idle, &found.lifetime, &found.instant)
+    {
+        (Some(idle), ..) => idle::verdict(case, idle, fields),
         (None, Some(lifetime), _) => other::lifetime(case, lifetime, fields),
         (None, None, Some(instant)) => other::instant(case, instant, fields),
         (None, None, None) => other::nothing(case, fields),
     };
-    for note in notes(case) {
-        judgement.text.push(' ');
-        judgement.text.push_str(&sentence(&note));
-    }
-    judgement
+    sentences.extend(notes(case));
+    let joined = sentences.iter().enumerate().map(|(number, text)| match number {
+        0 => format!("{text}."),
+        _ => format!(" {}", sentence(text)),
+    });
+    let text = joined.collect();
+    Finding { probe: NAME, ok, text, fields }
 }
 
-/// What else is worth telling.
+/// Observations beside the verdict.
 fn notes(case: &Case<'_>) -> Vec<String> {
-    let Case { found, all, scout, failures, .. } = case;
+    let Case { found, all, server, failures, .. } = case;
     let mut notes = Vec::new();
     if let [first, ..] = found.lost[..]
         && let Some(end) = &all[first].end
@@ -102,7 +106,7 @@ fn notes(case: &Case<'_>) -> Vec<String> {
         let (age, how) = (limit(end.age), ending(end));
         notes.push(format!("{count} ended without a pattern, the first after {age} ({how})"));
     }
-    if let Some(how) = &scout.no_messages {
+    if let Some(how) = &server.no_messages {
         notes.push(format!(
             "messages were not tried: the server ends a connection over one that it does not know ({how})"
         ));
@@ -122,17 +126,17 @@ fn share(part: usize, whole: usize, what: &str) -> String {
     }
 }
 
-/// What is known about who has this limit, and the names of those.
-fn fitting(kind: diagnosis::Kind, time: Duration, is_dumb: bool) -> (String, Vec<String>) {
-    let fits: Vec<String> = diagnosis::fitting(kind, time, is_dumb).map(Limit::to_string).collect();
-    let told = if fits.is_empty() { String::new() } else { format!("Fits: {}.", fits.join(", ")) };
-    (told, fits)
-}
-
-#[cfg(test)]
-impl Judgement {
-    /// The fields as JSON.
-    pub(super) fn fields_json(&self) -> serde_json::Value {
-        serde_json::to_value(&self.fields).unwrap()
+/// The known limits that a time fits, as a sentence and as names. None if the server ended the
+/// connections: these are limits of proxies and load balancers.
+fn fitting(
+    case: &Case<'_>,
+    kind: diagnosis::Kind,
+    time: Duration,
+    is_dropped: bool,
+) -> (Option<String>, Vec<String>) {
+    if case.server_view.is_some_and(ServerView::is_by_server) {
+        return (None, Vec::new());
     }
+    let fits: Vec<_> = diagnosis::fitting(kind, time, is_dropped).map(Limit::to_string).collect();
+    ((!fits.is_empty()).then(|| format!("Fits: {}", fits.join(", "))), fits)
 }

@@ -1,4 +1,4 @@
-//! Words of the verdict.
+//! Parts of sentences for the verdict.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::super::observed::{End, Observed};
 use crate::outage::seen::Seen;
 use crate::words::seconds;
 
-/// How an end looks, for a person.
+/// How a connection ended, `FIN, no Close`.
 pub(super) fn ending(end: &End) -> String {
     match end.seen {
         Seen::Close(code) if end.said.is_empty() => format!("Close {code}"),
@@ -19,19 +19,19 @@ pub(super) fn ending(end: &End) -> String {
     }
 }
 
-/// How these connections ended that most have in common, for a person.
+/// How these connections ended, of which most were `seen` to end alike.
 pub(super) fn common_ending(all: &[Observed], lanes: &[usize], seen: Seen) -> String {
     let mut ends = lanes.iter().filter_map(|&lane| all[lane].end.as_ref());
     ends.find(|end| end.seen == seen).map(ending).unwrap_or_default()
 }
 
-/// A time, with the other one if the two differ by more than the measurement allows for.
+/// The time, or `4.0 to 6.1 s` if `low` and `high` differ by more than the measurement error.
 pub(super) fn range(low: Duration, time: Duration, high: Duration) -> String {
     let is_wide = high - low > Duration::from_secs(1).max(time / 50);
     if is_wide { format!("{:.1} to {}", low.as_secs_f64(), seconds(high)) } else { seconds(time) }
 }
 
-/// A long time as a person would say it, `6 m` or `90 s`.
+/// A time in whole minutes or seconds where possible, `6 m` or `90 s`.
 pub(super) fn limit(time: Duration) -> String {
     let whole = time.as_secs();
     match whole {
@@ -58,17 +58,18 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
-/// Pauses between pings that a person would set, in seconds.
+/// Usual pauses between pings, in seconds.
 const PAUSES: [f64; 24] = [
     0.2, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0,
     60.0, 90.0, 100.0, 120.0, 150.0, 240.0, 300.0,
 ];
 
-/// The pause between pings for an idle timeout: two fit into it, so that one may be late.
+/// The pause between pings for an idle timeout. Two pauses are shorter than the timeout, so that one
+/// ping may be late.
 pub(super) fn suggested_pause(timeout: Duration) -> Duration {
-    let most = timeout.as_secs_f64() * 0.45;
-    let pause = PAUSES.into_iter().rev().find(|&pause| pause <= most);
-    Duration::from_secs_f64(pause.unwrap_or(most))
+    let longest = timeout.as_secs_f64() * 0.45;
+    let pause = PAUSES.into_iter().rev().find(|&pause| pause <= longest);
+    Duration::from_secs_f64(pause.unwrap_or(longest))
 }
 
 #[cfg(test)]

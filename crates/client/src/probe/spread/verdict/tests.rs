@@ -1,30 +1,25 @@
 use super::*;
-use crate::probe::crowd::instance::Instance;
+use crate::probe::instances::Instance;
+use crate::probe::instances::shares::tests::shares;
 
 fn finding(observed: &Observed) -> Finding<Fields> {
     super::finding(observed, true)
 }
 
-fn shares(counts: &[(&str, u64)]) -> Shares {
-    let mut shares = Shares::default();
-    for &(name, count) in counts {
-        (0..count).for_each(|_| shares.add(&name.into()));
-    }
-    shares
-}
-
-/// What is seen of connections that went to instances like this.
-fn observed(counts: &[(&str, u64)]) -> Observed {
+/// Observations of a first round with these connections to each instance.
+fn observed(counts: &[(&str, usize)]) -> Observed {
     let shares = shares(counts);
     let (answered, by) = (shares.total(), Some(By::Hello));
     let (asked, expect, is_whole) = (answered, 2, true);
     Observed { asked, answered, is_whole, by, shares, expect, ..Observed::default() }
 }
 
-/// Connections with keys; each letter is the instance that one of them went to.
-fn trial(groups: &[&str]) -> Trial {
+/// A group for each key; each letter names the instance of one connection.
+fn keyed(groups: &[&str]) -> KeyedConnections {
     let name = |name: char| Instance::from(name.to_string());
-    Trial { groups: groups.iter().map(|group| group.chars().map(name).collect()).collect() }
+    KeyedConnections {
+        groups: groups.iter().map(|group| group.chars().map(name).collect()).collect(),
+    }
 }
 
 type Judged = (Option<Pattern>, Option<Sticky>, Option<bool>);
@@ -59,56 +54,56 @@ fn stickiness_is_told_apart_from_one_server() {
     for (what, seen, sticky, ok, said) in [
         (
             "by address",
-            Observed { reach: Reach::Addresses(trial(&sticky)), ..of_one() },
+            Observed { by_address: ByAddress::Addresses(keyed(&sticky)), ..of_one() },
             Some(Sticky::Address),
             true,
             "Sticky by address: 32 connections from 8 addresses of this machine went to 2 servers",
         ),
         (
             "one server, from everywhere",
-            Observed { reach: Reach::Addresses(trial(&one)), ..of_one() },
+            Observed { by_address: ByAddress::Addresses(keyed(&one)), ..of_one() },
             None,
             false,
             "went there as well: there is one server",
         ),
         (
             "one server, and nothing from elsewhere",
-            Observed { reach: Reach::Addresses(trial(&[""; 16])), ..of_one() },
+            Observed { by_address: ByAddress::Addresses(keyed(&[""; 16])), ..of_one() },
             None,
             false,
             "too few connections from other addresses could be made",
         ),
         (
             "several servers later on",
-            Observed { reach: Reach::Addresses(trial(&mixed)), ..of_one() },
+            Observed { by_address: ByAddress::Addresses(keyed(&mixed)), ..of_one() },
             None,
             true,
             "but not each address to one server",
         ),
         (
             "one address",
-            Observed { reach: Reach::OneAddress, ..of_one() },
+            Observed { by_address: ByAddress::OneAddress, ..of_one() },
             None,
             false,
             "cannot be told from one address",
         ),
         (
             "by a cookie of the balancer",
-            Observed { cookies: Some(trial(&sticky)), ..of_two() },
+            Observed { by_cookie: Some(keyed(&sticky)), ..of_two() },
             Some(Sticky::Cookie),
             true,
             "Sticky by cookie: of 32 connections with 8 different cookies",
         ),
         (
             "by a cookie of the application, without which all go to one server",
-            Observed { cookies: Some(trial(&sticky)), ..of_one() },
+            Observed { by_cookie: Some(keyed(&sticky)), ..of_one() },
             Some(Sticky::Cookie),
             true,
             "Sticky by cookie",
         ),
         (
             "a cookie that means nothing",
-            Observed { cookies: Some(trial(&mixed)), ..of_two() },
+            Observed { by_cookie: Some(keyed(&mixed)), ..of_two() },
             None,
             true,
             "Not sticky: neither the address nor the cookies",
@@ -124,7 +119,7 @@ fn stickiness_is_told_apart_from_one_server() {
 #[test]
 fn refused_connections_and_missing_servers_are_no_good() {
     let refused = |mut observed: Observed| {
-        observed.refuse(&"Connection refused".into());
+        observed.refusals.add("Connection refused".into());
         observed
     };
     let found = finding(&refused(observed(&[("a", 100), ("b", 100)])));
@@ -144,8 +139,8 @@ fn refused_connections_and_missing_servers_are_no_good() {
 #[test]
 fn what_cannot_be_told_is_told_as_such() {
     assert_eq!(judged(&Observed::default()), (None, None, None));
-    let shown = vec!["server".into(), "date".into()];
-    let nameless = Observed { answered: 5, shown, ..Observed::default() };
+    let header_names = vec!["server".into(), "date".into()];
+    let nameless = Observed { answered: 5, header_names, ..Observed::default() };
     let found = finding(&nameless);
     assert_eq!(found.ok, None);
     assert!(found.text.contains("nothing in the answers tells servers apart"), "{}", found.text);

@@ -186,7 +186,7 @@ fn an_origin_that_helps_is_the_cause() {
     let fault = Fault::Refused(answer(403, &[("server", "envoy")], "").into());
     let diagnosis = diagnose(Case { fault: &fault, plain: None, origin_helps: true });
     assert_eq!(diagnosis.rows, [22]);
-    assert_eq!(diagnosis.middles, [Middle::Envoy]);
+    assert_eq!(diagnosis.intermediaries, [Intermediary::Envoy]);
     assert_eq!(diagnosis.evidence.as_deref(), Some("with another Origin it connects"));
 }
 

@@ -1,4 +1,4 @@
-//! All observations, as the connections make them.
+//! The observations of all connections, which the tasks of these share.
 
 use std::cell::{Ref, RefCell};
 use std::time::Duration;
@@ -7,17 +7,17 @@ use tokio::time::Instant;
 
 use super::observed::Observed;
 
-/// The observations of a probe.
+/// The observations of all connections.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct Observations {
     start: Instant,
     lanes: RefCell<Vec<Observed>>,
     /// Why connections could not be opened.
     failures: RefCell<Vec<String>>,
 }
 
-impl Board {
-    /// A board for a probe that starts now.
+impl Observations {
+    /// No observations yet, of a probe that starts now.
     pub(super) fn new() -> Self {
         Self { start: Instant::now(), lanes: RefCell::default(), failures: RefCell::default() }
     }
@@ -44,7 +44,7 @@ impl Board {
         lanes.len() - 1
     }
 
-    /// Records something of a connection.
+    /// Changes the observations of a connection.
     pub(super) fn update(&self, lane: usize, change: impl FnOnce(&mut Observed)) {
         if let Some(lane) = self.lanes.borrow_mut().get_mut(lane) {
             change(lane);
@@ -56,12 +56,12 @@ impl Board {
         self.failures.borrow_mut().push(cause);
     }
 
-    /// How many connections were opened or could not be.
+    /// Number of connections that were opened or could not be.
     pub(super) fn tried(&self) -> usize {
         self.lanes().len() + self.failures.borrow().len()
     }
 
-    /// How many connections could not be opened, and why not the last one.
+    /// Number of connections that could not be opened, and why not the last one.
     pub(super) fn failures(&self) -> (usize, Option<String>) {
         let failures = self.failures.borrow();
         (failures.len(), failures.last().cloned())

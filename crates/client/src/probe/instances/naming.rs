@@ -1,4 +1,4 @@
-//! By what the instances of a server are told apart.
+//! What names the instance that answered: the hello of `/probe`, a header, a cookie, a message.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,13 +13,13 @@ use super::pattern::Pattern;
 /// The name of an instance.
 pub(crate) type Instance = Rc<str>;
 
-/// Longest name of an instance, in characters. Longer ones are cut.
+/// Longest name of an instance, in characters. Longer names are cut.
 const LONGEST: usize = 128;
 
-/// Fewest answers among which a value is looked for that tells instances apart.
+/// Fewest answers in which to look for a value that names the instance.
 const FEWEST: usize = 8;
 
-/// Parts of the names of headers that name an instance.
+/// Parts of header names whose values name an instance.
 const NAMING: [&str; 12] = [
     "backend",
     "container",
@@ -35,8 +35,8 @@ const NAMING: [&str; 12] = [
     "x-server",
 ];
 
-/// Parts of the names of headers that differ for other reasons.
-const OTHERWISE: [&str; 7] =
+/// Parts of header names whose values differ for other reasons.
+const UNRELATED: [&str; 7] =
     ["cookie", "date", "expires", "limit", "request", "sec-websocket", "time"];
 
 /// What names the instance that answered.
@@ -48,19 +48,19 @@ pub enum By {
     Greeting,
     /// A header of the answer to the upgrade.
     Header(HeaderName),
-    /// A cookie that this answer sets.
+    /// A cookie that the answer to the upgrade sets.
     Cookie(String),
     /// A part of the first message.
     Message(Pattern),
 }
 
 impl By {
-    /// Whether the name stands in the first message of the server.
+    /// Whether the first message of the server contains the name.
     pub(crate) fn is_message(&self) -> bool {
         matches!(self, Self::Greeting | Self::Message(_))
     }
 
-    /// What tells the instances apart, as part of a sentence.
+    /// As part of a sentence, `the header x-served-by`.
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Hello => "the hello of /probe".into(),
@@ -100,7 +100,7 @@ impl fmt::Display for By {
     }
 }
 
-/// What an answer shows of the instance that gave it.
+/// The parts of an answer that may name the instance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     /// The instance in the hello of `/probe`.
@@ -123,8 +123,7 @@ impl Evidence {
             }
             By::Message(pattern) => pattern.find(self.message.as_deref()?).map(Into::into),
         };
-        let shortened = |name: String| name.chars().take(LONGEST).collect::<String>();
-        name.map(|name| shortened(name).into())
+        name.map(|name| name.chars().take(LONGEST).collect::<String>().into())
     }
 
     fn header(&self, name: &HeaderName) -> Option<String> {
@@ -145,7 +144,7 @@ fn greeting(message: &str) -> Option<&str> {
     rest.starts_with(" hello :)").then_some(host)
 }
 
-/// What is certain to name the instance, as far as one answer shows.
+/// What names the instance, as far as a single answer shows.
 pub(crate) fn certain(evidence: &Evidence) -> Option<By> {
     if evidence.hello.is_some() {
         return Some(By::Hello);
@@ -156,8 +155,8 @@ pub(crate) fn certain(evidence: &Evidence) -> Option<By> {
     evidence.headers.keys().find(|name| names_instance(name)).cloned().map(By::Header)
 }
 
-/// What names the instance in these answers: what is certain to, or else a header, a cookie or the
-/// first message that takes a few values again and again.
+/// What names the instance in these answers: the hello, the greeting, or a header, a cookie or a first
+/// message that takes a few values again and again.
 pub(crate) fn choose(answers: &[Evidence]) -> Option<By> {
     let first = answers.first()?;
     let message = By::Message(Pattern::whole());
@@ -165,7 +164,7 @@ pub(crate) fn choose(answers: &[Evidence]) -> Option<By> {
     if let Some(By::Hello | By::Greeting) = certain {
         return certain;
     }
-    let headers = || first.headers.keys().filter(|name| !differs_otherwise(name)).cloned();
+    let headers = || first.headers.keys().filter(|name| !is_unrelated(name)).cloned();
     let (naming, others): (Vec<_>, Vec<_>) = headers().partition(names_instance);
     let cookies = first.cookies().map(|(name, _)| By::Cookie(name.into()));
     let candidates = naming.into_iter().chain(others).map(By::Header).chain(cookies);
@@ -173,15 +172,15 @@ pub(crate) fn choose(answers: &[Evidence]) -> Option<By> {
 }
 
 fn names_instance(name: &HeaderName) -> bool {
-    !differs_otherwise(name) && NAMING.iter().any(|part| name.as_str().contains(part))
+    !is_unrelated(name) && NAMING.iter().any(|part| name.as_str().contains(part))
 }
 
-fn differs_otherwise(name: &HeaderName) -> bool {
-    name == AGE || OTHERWISE.iter().any(|part| name.as_str().contains(part))
+fn is_unrelated(name: &HeaderName) -> bool {
+    name == AGE || UNRELATED.iter().any(|part| name.as_str().contains(part))
 }
 
-/// Whether each answer has a value, and the values are several, but far fewer than the answers:
-/// those differ from visitor to visitor otherwise.
+/// Whether each answer has a value, and there are several values, but far fewer than answers: a value
+/// that is different in most answers identifies the visitor.
 fn takes_few_values(answers: &[Evidence], by: &By) -> bool {
     let values: Option<BTreeSet<_>> = answers.iter().map(|answer| answer.instance(by)).collect();
     let Some(values) = values else { return false };
@@ -203,7 +202,7 @@ mod tests {
         Evidence { hello: None, headers, message }
     }
 
-    /// What is chosen among twenty answers, of which each is made from its number.
+    /// The choice for twenty answers; `make` maps the number of an answer to the answer.
     fn chosen(make: impl Fn(usize) -> Evidence) -> Option<String> {
         let answers: Vec<_> = (0..20).map(make).collect();
         choose(&answers).map(|by| by.to_string())

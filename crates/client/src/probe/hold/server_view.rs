@@ -1,41 +1,41 @@
-//! How connections ended for the server, which a server with `/probe` remembers.
+//! How the servers saw lost connections end, as far as they remember it (`/probe`).
 
 use std::collections::BTreeMap;
 
 use proto::probe::{By, Ended};
 
-use crate::probe::crowd::shares::shown;
+use crate::probe::instances::shares::shown;
 
-/// Most different ends that are kept apart: their names come from the server.
+/// Most different ends that are counted apart: their names come from the server.
 const MOST: usize = 16;
 
-/// Number of connections by how they ended for the server.
+/// Number of lost connections, by how the server saw the end.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told(BTreeMap<(Side, String), u64>);
+pub(super) struct ServerViews(BTreeMap<(Side, String), u64>);
 
-/// Who ended a connection, for the server.
+/// Who ended a connection, as the server saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Server,
-    /// The server, since what came to it broke the protocol: that is not from this client. Caddy
-    /// closes connections to servers so, with a frame that is not masked.
+    /// The server, because of frames that break the protocol. Not those of this client: Caddy, for
+    /// one, closes connections to servers with a Close frame that is not masked.
     Broken,
-    /// The client, or what stands between.
-    Way,
-    /// Nobody: for the server it is still open.
+    /// The client, or something between.
+    Peer,
+    /// Nobody: for the server the connection is still open.
     Nobody,
 }
 
-impl Told {
-    /// Counts an answer, as JSON of [`Ended`]. One that says nothing is left out, and so is one that
-    /// tells of the client where that gave the connection up itself (`is_given_up`).
+impl ServerViews {
+    /// Counts an answer, JSON of [`Ended`]. Left out are answers without information, and those about
+    /// the client where the client itself closed the connection (`is_given_up`).
     pub(super) fn add(&mut self, end: &str, is_given_up: bool) {
         let Ok(Ended { seen, by, .. }) = serde_json::from_str(end) else { return };
         let side = match (by, &*seen) {
             (_, "open") => Side::Nobody,
             (Some(By::Server), "close-1002") => Side::Broken,
             (Some(By::Server), _) => Side::Server,
-            (Some(By::Peer), _) if !is_given_up => Side::Way,
+            (Some(By::Peer), _) if !is_given_up => Side::Peer,
             (Some(By::Peer) | None, _) => return,
         };
         let key = (side, seen.into_owned());
@@ -49,7 +49,7 @@ impl Told {
         let name = |((side, seen), count): (&(Side, String), &u64)| {
             let name = match side {
                 Side::Server | Side::Broken => format!("server:{seen}"),
-                Side::Way => format!("peer:{seen}"),
+                Side::Peer => format!("peer:{seen}"),
                 Side::Nobody => seen.clone(),
             };
             (name, *count)
@@ -57,8 +57,11 @@ impl Told {
         self.0.iter().map(name).collect()
     }
 
-    /// What the servers tell, as a sentence.
+    /// The numbers, and what follows from them, as a sentence.
     pub(super) fn sentence(&self) -> Option<String> {
+        if self.0.is_empty() {
+            return None;
+        }
         let word = |((side, seen), count): (&(Side, String), &u64)| {
             let seen = shown(seen);
             match side {
@@ -66,16 +69,14 @@ impl Told {
                 Side::Broken => {
                     format!("{count} over which frames came that break RFC 6455 ({seen})")
                 }
-                Side::Way => format!("{count} that were ended from the client's side ({seen})"),
+                Side::Peer => format!("{count} that were ended from the client's side ({seen})"),
                 Side::Nobody => format!("{count} that are still open for it"),
             }
         };
         let words: Vec<_> = self.0.iter().map(word).collect();
-        let sides: Vec<_> = self.0.keys().map(|(side, _)| *side).collect();
-        let conclusion = match sides.as_slice() {
-            [] => return None,
-            sides if sides.contains(&Side::Server) => "",
-            _ => ": that was not this client, so it was something between",
+        let conclusion = match self.0.keys().any(|(side, _)| *side == Side::Server) {
+            true => "",
+            false => ": that was not this client, so it was something between",
         };
         Some(format!("Servers that still ran remember {}{conclusion}", words.join(", ")))
     }
@@ -85,10 +86,10 @@ impl Told {
 mod tests {
     use super::*;
 
-    fn told(ends: &[&str]) -> Told {
-        let mut told = Told::default();
-        ends.iter().for_each(|end| told.add(end, false));
-        told
+    fn views(ends: &[&str]) -> ServerViews {
+        let mut views = ServerViews::default();
+        ends.iter().for_each(|end| views.add(end, false));
+        views
     }
 
     fn end(seen: &str, by: &str) -> String {
@@ -96,20 +97,20 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_saw_shows_on_which_side_of_it_the_fault_lies() {
+    fn the_view_of_the_server_shows_on_which_side_the_fault_lies() {
         let fin = end("fin", "\"peer\"");
-        let between = told(&[&fin, &fin, &end("open", "null")]);
+        let between = views(&[&fin, &fin, &end("open", "null")]);
         assert_eq!(
             between.sentence().unwrap(),
             "Servers that still ran remember 2 that were ended from the client's side (fin), 1 that are still open for it: that was not this client, so it was something between"
         );
         let names = between.fields();
         assert_eq!((names["peer:fin"], names["open"]), (2, 1));
-        let broken = told(&[&end("close-1002", "\"server\""), &fin]);
+        let broken = views(&[&end("close-1002", "\"server\""), &fin]);
         let sentence = broken.sentence().unwrap();
         assert!(sentence.contains("1 over which frames came that break RFC 6455 (close-1002)"));
         assert!(sentence.ends_with("so it was something between"), "{sentence}");
-        let itself = told(&[&end("close-1008", "\"server\"")]);
+        let itself = views(&[&end("close-1008", "\"server\"")]);
         assert_eq!(
             itself.sentence().unwrap(),
             "Servers that still ran remember 1 that the server itself ended (close-1008)"
@@ -118,16 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_left_out_and_memory_is_bounded() {
-        let mut given_up = Told::default();
+    fn answers_without_information_are_left_out_and_memory_is_bounded() {
+        let mut given_up = ServerViews::default();
         given_up.add(&end("close-1008", "\"peer\""), true);
         assert_eq!(given_up.sentence(), None);
         given_up.add(&end("open", "null"), true);
         assert_eq!(given_up.fields()["open"], 1);
-        assert_eq!(told(&["", "{}", &end("unknown", "null")]).sentence(), None);
+        assert_eq!(views(&["", "{}", &end("unknown", "null")]).sentence(), None);
         let many: Vec<_> =
             (0..100).map(|code| end(&format!("close-{code}"), "\"server\"")).collect();
-        let told = told(&many.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(told.fields().len(), MOST);
+        let views = views(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(views.fields().len(), MOST);
     }
 }

@@ -1,4 +1,4 @@
-//! When the probe goes on, looks closer, or is over.
+//! Whether the probe waits, opens further connections, or ends.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) struct Progress {
     pub(super) is_refined: bool,
 }
 
-/// What the probe does next, as far as is known.
+/// What the probe does next, given the observations so far.
 pub(super) fn next(found: &Inference, all: &[Observed], plan: &Plan, progress: Progress) -> Next {
     let Progress { now, is_opening, is_refined } = progress;
     if is_opening {
@@ -42,13 +42,16 @@ pub(super) fn next(found: &Inference, all: &[Observed], plan: &Plan, progress: P
         others.clone().all(|lane| !lane.is_open() || lane.age(now) >= until)
     };
     match &found.idle {
-        Some(idle) if idle.is_dumb && !is_refined => match refinement(idle.low, idle.high, now) {
-            lanes if lanes.is_empty() => finish_if(is_settled(idle.high)),
-            lanes => Next::Refine(lanes),
-        },
-        // Connections of the ladder that are silent for longer have nothing to tell any more.
-        Some(idle) if idle.is_dumb => {
-            let is_within = |lane: &Observed| lane.rung.is_some_and(|rung| rung < idle.high);
+        Some(idle) if idle.is_dropped && !is_refined => {
+            match refinement(idle.low, idle.high, now) {
+                lanes if lanes.is_empty() => finish_if(is_settled(idle.high)),
+                lanes => Next::Refine(lanes),
+            }
+        }
+        // Longer rungs of the ladder can add nothing any more.
+        Some(idle) if idle.is_dropped => {
+            let is_within =
+                |lane: &Observed| lane.asks_after.is_some_and(|silence| silence < idle.high);
             let is_searching = all.iter().any(|lane| is_searched(lane) && is_within(lane));
             finish_if(!is_searching && is_settled(idle.high))
         }

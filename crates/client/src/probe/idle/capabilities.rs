@@ -1,12 +1,12 @@
-//! The first connection, which finds out what the server can do.
+//! What the server can do, found out with a first connection.
 
 use std::time::Duration;
 
 use hyper::header::{SERVER, VIA};
 use proto::frame::Opcode;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::super::link::Link;
+use super::super::link::{Link, within};
 use super::super::report::Printer;
 use super::Options;
 use super::lane::message;
@@ -14,24 +14,25 @@ use super::plan::Plan;
 use crate::connection::Connection;
 use crate::net::ending::Ending;
 
-/// Time in which a server closes a connection whose message it does not like.
-const TRIAL: Duration = Duration::from_secs(1);
+/// Time in which a server closes a connection whose message it does not accept.
+const REACTION: Duration = Duration::from_secs(1);
 
-/// What the first connection found out.
+/// What the server can do.
 #[derive(Debug)]
-pub(super) struct Scout {
+pub(super) struct Capabilities {
+    /// What can be measured.
     pub(super) plan: Plan,
-    /// `Server` and `Via` of the answer to the upgrade.
+    /// `Via` and `Server` of the answer to the upgrade.
     pub(super) answered_by: Option<String>,
-    /// How the server ended the connection after a message.
+    /// How the server ended the connection over a message.
     pub(super) no_messages: Option<String>,
 }
 
-/// Connects for the first time.
+/// Connects for the first time, and finds out what the server can do.
 ///
 /// # Errors
-/// Why that was not possible.
-pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout, String> {
+/// Why there is no connection.
+pub(super) async fn discover(options: &Options, printer: &Printer) -> Result<Capabilities, String> {
     let Options { endpoint, patience, max, .. } = options;
     let mut link = Link::open(endpoint, *patience).await.map_err(|error| {
         format!("cannot connect to {}: {error}; client why looks closer", endpoint.url)
@@ -40,7 +41,7 @@ pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout,
     connection.instance = link.hello().map(|hello| hello.instance.into_owned());
     let is_probe = connection.instance.is_some();
     let answer = link.ping(*patience).await;
-    let first_reply = answer.as_ref().ok().map(|answer| answer.time);
+    let first_reply = answer.as_ref().ok().copied();
     let url = endpoint.url.to_string();
     printer.record("connection", &connection.fields(&url, first_reply)).await;
 
@@ -54,17 +55,18 @@ pub(super) async fn scout(options: &Options, printer: &Printer) -> Result<Scout,
     };
     let answered_by = answered_by(&link);
     link.close(&Ending::Stopped).await;
-    Ok(Scout { plan, answered_by, no_messages: no_messages.map(|ending| ending.to_string()) })
+    let no_messages = no_messages.map(|ending| ending.to_string());
+    Ok(Capabilities { plan, answered_by, no_messages })
 }
 
-/// Sends a message to a server that does not speak `/probe`, and waits whether the server closes
-/// the connection over it.
+/// Sends a message to a server that does not speak `/probe`, and waits for a reaction.
+///
+/// # Errors
+/// How the server ended the connection over the message.
 async fn try_message(link: &mut Link, options: &Options) -> Result<(), Ending> {
     let Options { patience, max, .. } = *options;
-    let message = message();
-    let sent = timeout(patience, link.send(Opcode::Text, message.as_bytes()));
-    sent.await.unwrap_or(Err(Ending::NoPong(patience)))?;
-    link.wait_until(Instant::now() + TRIAL.min(max / 5)).await
+    within(patience, link.send(Opcode::Text, message().as_bytes())).await?;
+    link.wait_until(Instant::now() + REACTION.min(max / 5)).await
 }
 
 fn answered_by(link: &Link) -> Option<String> {

@@ -1,4 +1,4 @@
-//! How connections ended for the server, which `/probe` tells.
+//! How the server saw connections end, which it reports at `/probe`.
 
 use std::time::Duration;
 
@@ -8,47 +8,47 @@ use super::super::link::Link;
 use crate::net::Endpoint;
 use crate::net::ending::Ending;
 
-/// Most connections made to find the instance that a lost connection led to.
+/// Most connections opened to find the instance of a lost connection.
 const TRIES: usize = 6;
 
-/// Most ends that are asked for.
+/// Most lost connections that one instance is asked about.
 const ASKED: usize = 3;
 
-/// How connections ended for the server.
+/// How the server saw a connection end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FarEnd {
+pub(super) struct ServerView {
     /// `open`, `close-CODE`, `fin`, `rst` or `silence`.
     pub(super) seen: String,
     pub(super) by: Option<By>,
-    /// The address that connections come from.
+    /// The address that connections come from, as the server sees it.
     pub(super) peer: String,
 }
 
-/// Asks how these connections, given as number and instance, ended for the server. `None` if the
+/// Asks the server how one of these connections ended, given as number and instance. `None` if the
 /// server does not know, or cannot be reached.
 pub(super) async fn ask(
     endpoint: &Endpoint,
     patience: Duration,
     lost: &[(String, String)],
-) -> Option<FarEnd> {
+) -> Option<ServerView> {
     for _ in 0..TRIES {
         let mut link = Link::open(endpoint, patience).await.ok()?;
         let (instance, peer) = link
             .hello()
             .map(|hello| (hello.instance.into_owned(), host(&hello.peer).to_owned()))?;
         let own = lost.iter().filter(|(_, of)| *of == instance).map(|(number, _)| number);
-        let mut told = None;
+        let mut view = None;
         for number in own.take(ASKED) {
             let answer = link.ask_for_end(number, patience).await.ok()?;
             let Ok(Ended { seen, by, .. }) = serde_json::from_str(&answer) else { continue };
             if seen != "unknown" {
-                told = Some(FarEnd { seen: seen.into_owned(), by, peer: peer.clone() });
+                view = Some(ServerView { seen: seen.into_owned(), by, peer });
                 break;
             }
         }
         link.close(&Ending::Stopped).await;
-        if told.is_some() {
-            return told;
+        if view.is_some() {
+            return view;
         }
     }
     None
@@ -59,28 +59,28 @@ fn host(peer: &str) -> &str {
     peer.rsplit_once(':').map_or(peer, |(host, _)| host)
 }
 
-impl FarEnd {
-    /// The end in a sentence.
+impl ServerView {
+    /// The end as a sentence.
     pub(super) fn sentence(&self) -> String {
         let Self { seen, by, peer } = self;
-        let how = match (seen.as_str(), by) {
+        match (seen.as_str(), by) {
             ("open", _) => {
-                return "For the server the connection is still open: something between went dumb"
-                    .into();
+                "For the server the connection is still open: something between went dumb".into()
             }
-            ("silence", _) => "gave the connection up, since nothing came over it".into(),
+            ("silence", _) => {
+                "The server gave the connection up, since nothing came over it".into()
+            }
             (seen, Some(By::Server)) => {
-                return format!("The server itself closed the connection ({})", shown(seen));
+                format!("The server itself closed the connection ({})", shown(seen))
             }
             (seen, _) if seen.starts_with("close-") => {
-                format!("got a Close ({}) from {peer}", shown(seen))
+                format!("The server got a Close ({}) from {peer}", shown(seen))
             }
             (seen, _) => format!(
-                "saw a {} from {peer} and sent no Close: something between cut the connection",
+                "The server saw a {} from {peer} and sent no Close: something between cut the connection",
                 shown(seen)
             ),
-        };
-        format!("The server {how}")
+        }
     }
 
     /// Whether the server ended the connection.
@@ -89,7 +89,7 @@ impl FarEnd {
     }
 }
 
-/// An end in words.
+/// An end as text: `FIN`, or the code of a Close frame.
 fn shown(seen: &str) -> String {
     match seen {
         "fin" | "rst" => seen.to_uppercase(),
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_for_the_server_is_a_sentence() {
+    fn the_view_of_the_server_is_a_sentence() {
         for (seen, by, sentence) in [
             (
                 "fin",
@@ -122,8 +122,8 @@ mod tests {
                 "The server gave the connection up, since nothing came over it",
             ),
         ] {
-            let far = FarEnd { seen: seen.into(), by, peer: host("10.0.3.4:4711").into() };
-            assert_eq!(far.sentence(), sentence);
+            let view = ServerView { seen: seen.into(), by, peer: host("10.0.3.4:4711").into() };
+            assert_eq!(view.sentence(), sentence);
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Whether chance explains how unevenly connections spread: Pearson's chi-square test.
+//! Pearson's chi-square test: whether chance explains how unevenly connections spread.
 
 use std::f64::consts::PI;
 
 /// Below this probability, chance does not explain a spread.
 pub(crate) const SIGNIFICANT: f64 = 0.01;
 
-/// Fewest connections that are to be expected at each server for the test to mean much.
+/// Fewest connections expected at each server for the test to be reliable.
 pub(crate) const FEWEST_EACH: u64 = 5;
 
-/// Most terms of a series. Each of the two converges in some ten times the root of the degrees of
-/// freedom.
+/// Most terms of the series and the continued fraction. Both converge within about ten times the
+/// square root of the degrees of freedom.
 const TERMS: usize = 100_000;
 
-/// The probability that connections of which each takes any of the servers with equal probability
-/// spread at least as unevenly as these. `None` for fewer than two servers, or no connection.
+/// The probability that connections spread at least as unevenly as these by chance, if each goes to
+/// any of the servers with equal probability. `None` with fewer than two servers, or no connection.
 pub(crate) fn p_value(counts: &[u64]) -> Option<f64> {
     let total: u64 = counts.iter().sum();
     if counts.len() < 2 || total == 0 {
@@ -24,7 +24,7 @@ pub(crate) fn p_value(counts: &[u64]) -> Option<f64> {
     Some(upper_tail(statistic, counts.len() as u64 - 1))
 }
 
-/// The probability that a chi-square variable with so many degrees of freedom is at least
+/// The probability that a chi-square variable with this many degrees of freedom is at least
 /// `statistic`: the regularized upper incomplete gamma function Q(freedom / 2, statistic / 2).
 fn upper_tail(statistic: f64, freedom: u64) -> f64 {
     let (a, x) = (freedom as f64 / 2.0, statistic / 2.0);
@@ -36,8 +36,8 @@ fn upper_tail(statistic: f64, freedom: u64) -> f64 {
     tail.clamp(0.0, 1.0)
 }
 
-/// The natural logarithm of the gamma function at half of `twice`, which recursion leads back to
-/// the values at 1/2 or 1.
+/// The natural logarithm of the gamma function at `twice / 2`, by recursion from its values at 1/2
+/// and 1.
 fn ln_gamma(twice: u64) -> f64 {
     let first = if twice.is_multiple_of(2) { 0.0 } else { PI.sqrt().ln() };
     let smaller = (1..twice).rev().skip(1).step_by(2).map(|twice| twice as f64 / 2.0);
@@ -145,7 +145,6 @@ mod tests {
         assert_eq!(p_value(&[0, 0]), None);
     }
 
-    /// As seldom as the test says, chance alone makes a spread that looks skewed.
     #[test]
     fn chance_alone_is_seldom_taken_for_a_skew() {
         use rand::rngs::SmallRng;

@@ -1,4 +1,4 @@
-//! Carries a check out, on a connection of its own.
+//! Carries checks out, each over a connection of its own.
 
 use std::time::Duration;
 
@@ -7,20 +7,21 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Outcome::{Failed, Warned};
 use super::conversation::Conversation;
-use super::judge::{self, Judged};
-use super::list::{Check, Sent, Trial, Wanted};
-use super::request::{Answer, Change, Head, Request, shortened};
+use super::evaluate::{self, Evaluation};
+use super::list::{Case, Check, Expected, Sent};
+use super::request::{Answer, Change, Head, Request};
 use crate::net::ConnectError;
 use crate::net::ending::Ending;
 use crate::net::route::Route;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
+use crate::net::upgrade::shortened;
 use crate::words::seconds;
 
-/// How many bytes of an answer that is no HTTP are shown.
+/// Bytes that are shown of an answer that is no HTTP.
 const SHOWN: usize = 64;
 
-/// The pause before a server is asked again that had no room.
+/// The pause before another try at a server that is at a limit.
 const FULL: Duration = Duration::from_millis(200);
 
 /// A server to check.
@@ -31,24 +32,18 @@ pub(super) struct Target<'a> {
     pub(super) patience: Duration,
 }
 
-/// The end of an opening handshake.
-struct Upgraded {
-    socket: Socket,
-    /// How long the answer took.
-    time: Duration,
-}
-
 impl Target<'_> {
-    /// Carries a check out. The text is what was sent and what came.
-    pub(super) async fn run(&self, check: &Check) -> Judged {
-        match &check.trial {
-            Trial::Answer(part) => {
-                self.request(Change::None, |request, head| judge::part(*part, request, head)).await
+    /// Carries a check out.
+    pub(super) async fn run(&self, check: &Check) -> Evaluation {
+        match &check.case {
+            Case::Answer(part) => {
+                self.request(Change::None, |request, head| evaluate::part(*part, request, head))
+                    .await
             }
-            Trial::Request(change, due) => {
-                self.request(*change, |_, head| judge::answer(*due, head)).await
+            Case::Request(change, due) => {
+                self.request(*change, |_, head| evaluate::answer(*due, head)).await
             }
-            Trial::Frames(sent, wanted) => self.frames(*sent, wanted).await,
+            Case::Frames(sent, expected) => self.frames(*sent, expected).await,
         }
     }
 
@@ -57,8 +52,8 @@ impl Target<'_> {
         matches!(self.exchange(Change::None).await, Ok((_, _, Answer::Head(head, _))) if head.status == 101)
     }
 
-    /// Sends a request; returns the stream, the request and the answer. Where the server has no
-    /// room for one more connection, or more a second, it is asked again.
+    /// Sends a request; returns the stream, the request and the answer. Tries again while the server
+    /// is at a limit (429, 503).
     async fn exchange(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
         let begun = Instant::now();
         loop {
@@ -87,18 +82,18 @@ impl Target<'_> {
     async fn request(
         &self,
         change: Change,
-        judge: impl FnOnce(&Request, &Head) -> Judged,
-    ) -> Judged {
+        evaluate: impl FnOnce(&Request, &Head) -> Evaluation,
+    ) -> Evaluation {
         let (outcome, came) = match self.exchange(change).await {
             Ok((stream, request, Answer::Head(head, early))) => {
                 if head.status == 101 {
                     Socket::new(stream, early, MAX_REPLY).close(&Ending::Stopped).await;
                 }
-                judge(&request, &head)
+                evaluate(&request, &head)
             }
             Ok((_, _, Answer::End(error))) => {
                 // Section 10.7: a server may drop the connection.
-                let outcome = if change.is_to_be_served() { Failed } else { Warned };
+                let outcome = if change.is_valid() { Failed } else { Warned };
                 let how = error.map_or_else(|| "the end of TCP".into(), |error| error.to_string());
                 (outcome, format!("{how} without an answer"))
             }
@@ -108,12 +103,12 @@ impl Target<'_> {
         (outcome, format!("sent {change}; came {came}"))
     }
 
-    async fn upgrade(&self) -> Result<Upgraded, String> {
+    /// The opening handshake; returns how long it took as well.
+    async fn upgrade(&self) -> Result<(Socket, Duration), String> {
         let begun = Instant::now();
         match self.exchange(Change::None).await? {
             (stream, _, Answer::Head(head, early)) if head.status == 101 => {
-                let socket = Socket::new(stream, early, MAX_REPLY);
-                Ok(Upgraded { socket, time: begun.elapsed() })
+                Ok((Socket::new(stream, early, MAX_REPLY), begun.elapsed()))
             }
             (_, _, Answer::Head(head, _)) => Err(shortened(&head.line)),
             (_, _, Answer::Other(bytes)) => Err(no_http(&bytes)),
@@ -121,16 +116,17 @@ impl Target<'_> {
         }
     }
 
-    async fn frames(&self, sent: Sent, wanted: &Wanted) -> Judged {
-        let Upgraded { socket, time } = match self.upgrade().await {
+    async fn frames(&self, sent: Sent, expected: &Expected) -> Evaluation {
+        let (socket, time) = match self.upgrade().await {
             Ok(upgraded) => upgraded,
             Err(came) => {
                 let detail = format!("sent the usual request; came {came} in place of an upgrade");
                 return (Failed, detail);
             }
         };
-        let seen = Conversation::new(socket, time, self.patience).hold(sent, wanted).await;
-        let (outcome, came) = judge::frames(wanted, &seen);
+        let response =
+            Conversation::new(socket, time, self.patience).exchange(sent, expected).await;
+        let (outcome, came) = evaluate::frames(expected, &response);
         (outcome, format!("sent {sent}; came {came}"))
     }
 }

@@ -1,4 +1,4 @@
-//! A pattern that finds the name of an instance in a message.
+//! A pattern that extracts the name of an instance from a message.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +12,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern for a message that is nothing but a name.
+    /// The pattern for a message that consists of the name.
     pub(crate) fn whole() -> Self {
         Self { prefix: String::new(), suffix: String::new() }
     }
 
-    /// The name in a message. An empty one is none.
+    /// The name in a message, without blanks around it; `None` if empty.
     #[must_use]
     pub fn find<'a>(&self, message: &'a str) -> Option<&'a str> {
         let start = message.find(&self.prefix)? + self.prefix.len();

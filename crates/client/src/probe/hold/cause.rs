@@ -1,10 +1,11 @@
-//! What the ends of connections have in common.
+//! The cause of lost connections, inferred from what their ends have in common.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::outage::cause::{Cause, Ended, INSTANT, Observed, are_at_once, cause};
-use crate::probe::crowd::instance::Instance;
+use crate::outage;
+use crate::outage::cause::{Cause, Ended, INSTANT, Observed, are_at_once};
+use crate::probe::instances::Instance;
 
 /// The end of a connection.
 #[derive(Clone, Debug)]
@@ -14,59 +15,50 @@ pub(super) struct End {
     pub(super) instance: Option<Instance>,
 }
 
-/// What ends of connections have in common.
+/// What losses have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
-    /// The time without traffic before.
-    Idle(Duration),
-    /// Their age.
-    Lifetime(Duration),
-    /// The instant.
-    Instant,
-    /// The instant, among those of each of so many instances.
+pub(super) enum LossCause {
+    /// All of them: a silence, an age, an instant, or nothing.
+    Common(Cause),
+    /// Those of each instance: an instant. With the number of instances.
     Rolling(usize),
-    /// Nothing.
-    None,
 }
 
-impl Moment {
+impl LossCause {
     /// The name in JSON.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Idle(_) => "idle",
-            Self::Lifetime(_) => "lifetime",
-            Self::Instant => "instant",
+            Self::Common(cause) => cause.name(),
             Self::Rolling(_) => "rolling",
-            Self::None => "none",
         }
     }
 }
 
-/// What the ends have in common; `None` without ends. `survived` is the longest silence that a
+/// What the losses have in common; `None` without losses. `survived` is the longest silence that a
 /// connection survived, `oldest` the age of the oldest one that was not lost.
-pub(super) fn moment(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Moment> {
-    let common = of_all(ends, survived, oldest)?;
-    if !matches!(common, Moment::None | Moment::Instant) {
-        return Some(common);
+pub(super) fn cause(ends: &[&End], survived: Duration, oldest: Duration) -> Option<LossCause> {
+    let all = common(ends, survived, oldest)?;
+    if !matches!(all, Cause::Unknown | Cause::Instant) {
+        return Some(LossCause::Common(all));
     }
     let mut groups: BTreeMap<&str, Vec<&End>> = BTreeMap::new();
     for end in ends {
         groups.entry(end.instance.as_deref().unwrap_or_default()).or_default().push(end);
     }
+    // A single loss is at one instant in any case.
     let is_instant = |group: &Vec<&End>| {
-        let common = of_all(group, survived, oldest);
-        // One alone is at one instant in any case.
-        group.len() == 1 || common == Some(Moment::Instant)
+        group.len() == 1 || common(group, survived, oldest) == Some(Cause::Instant)
     };
     let is_rolling = groups.len() > 1
         && groups.values().all(is_instant)
-        && groups.values().any(|group| group.len() > 1);
-    // Of two servers, the last one has most of the connections when its turn comes.
-    let is_rolling = is_rolling && (common == Moment::None || are_apart(groups.values()));
-    Some(if is_rolling { Moment::Rolling(groups.len()) } else { common })
+        && groups.values().any(|group| group.len() > 1)
+        // Of two servers, the second one has most of the connections when its turn comes, and then
+        // most losses are at one instant.
+        && (all == Cause::Unknown || are_apart(groups.values()));
+    Some(if is_rolling { LossCause::Rolling(groups.len()) } else { LossCause::Common(all) })
 }
 
-/// Whether the connections of some instances were lost at other instants than those of others.
+/// Whether some instances lost their connections at another instant than others.
 fn are_apart<'a>(groups: impl Iterator<Item = &'a Vec<&'a End>>) -> bool {
     let median = |group: &Vec<&End>| {
         let mut times: Vec<_> = group.iter().map(|end| end.ended.at).collect();
@@ -78,20 +70,17 @@ fn are_apart<'a>(groups: impl Iterator<Item = &'a Vec<&'a End>>) -> bool {
     range.is_some_and(|(last, first)| *last - *first > INSTANT)
 }
 
-fn of_all(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Moment> {
+fn common(ends: &[&End], survived: Duration, oldest: Duration) -> Option<Cause> {
     let times: Vec<_> = ends.iter().map(|end| end.ended).collect();
-    Some(match cause(Observed { ends: &times, survived, oldest })? {
-        Cause::Idle(time) => Moment::Idle(time),
-        Cause::Lifetime(_) if is_at_one_instant(&times) => Moment::Instant,
-        Cause::Lifetime(age) => Moment::Lifetime(age),
-        Cause::Instant => Moment::Instant,
-        Cause::Unknown => Moment::None,
+    Some(match outage::cause::cause(Observed { ends: &times, survived, oldest })? {
+        Cause::Lifetime(_) if is_at_one_instant(&times) => Cause::Instant,
+        cause => cause,
     })
 }
 
-/// Whether ends at the same age are rather ends at the same instant. Connections that were made
-/// within a second have both in common: a limit of the age ends them as far apart as they were
-/// made, and an instant ends them closer together than their ages are.
+/// Whether losses at the same age are rather losses at the same instant. Connections that were opened
+/// within a second have both in common: a limit of the lifetime ends them as far apart as they were
+/// opened, a common instant ends them closer together than their ages are.
 fn is_at_one_instant(ends: &[Ended]) -> bool {
     are_at_once(ends)
         && spread(ends.iter().map(|end| end.at)) <= spread(ends.iter().map(|end| end.age))
@@ -113,8 +102,7 @@ mod tests {
         Duration::from_secs_f64(time)
     }
 
-    /// Ends of connections that were made at these times and ended at those, with a ping once a
-    /// second.
+    /// Ends of connections, by opening, end and instance, with a ping once a second.
     fn ends(times: &[(f64, f64, &str)]) -> Vec<End> {
         let end = |(number, &(made, at, name)): (usize, &(f64, f64, &str))| End {
             ended: Ended {
@@ -127,12 +115,12 @@ mod tests {
         times.iter().enumerate().map(end).collect()
     }
 
-    fn of(times: &[(f64, f64, &str)], oldest: f64) -> Option<Moment> {
+    fn of(times: &[(f64, f64, &str)], oldest: f64) -> Option<LossCause> {
         let ends = ends(times);
-        moment(&ends.iter().collect::<Vec<_>>(), seconds(1.0), seconds(oldest))
+        cause(&ends.iter().collect::<Vec<_>>(), seconds(1.0), seconds(oldest))
     }
 
-    /// Fifty connections made within a second, which end as `end` says.
+    /// Fifty connections opened within a second; `end` maps number and opening to the end.
     fn fifty(
         end: impl Fn(usize, f64) -> f64,
         name: impl Fn(usize) -> &'static str,
@@ -147,44 +135,44 @@ mod tests {
         let one = |_| "a";
         assert_eq!(of(&[], 60.0), None);
         let reload = fifty(|number, _| 60.0 + jitter(number), one);
-        assert_eq!(of(&reload, 0.0), Some(Moment::Instant));
+        assert_eq!(of(&reload, 0.0), Some(LossCause::Common(Cause::Instant)));
         // Others go on, and are as old.
-        assert_eq!(of(&reload, 90.0), Some(Moment::Instant));
+        assert_eq!(of(&reload, 90.0), Some(LossCause::Common(Cause::Instant)));
         let limit = fifty(|number, made| made + 60.0 + jitter(number) / 10.0, one);
-        assert!(matches!(of(&limit, 0.0), Some(Moment::Lifetime(_))));
+        assert!(matches!(of(&limit, 0.0), Some(LossCause::Common(Cause::Lifetime(_)))));
         // Two generations.
         let mut twice = limit.clone();
         twice.extend(limit.iter().map(|&(_, end, name)| (end + 0.1, end + 60.1, name)));
-        assert!(matches!(of(&twice, 5.0), Some(Moment::Lifetime(_))));
+        assert!(matches!(of(&twice, 5.0), Some(LossCause::Common(Cause::Lifetime(_)))));
         let slowly = fifty(|number, _| 60.0 + number as f64, one);
-        assert_eq!(of(&slowly, 90.0), Some(Moment::None));
-        assert_eq!(of(&[(0.0, 60.0, "a")], 90.0), Some(Moment::None));
+        assert_eq!(of(&slowly, 90.0), Some(LossCause::Common(Cause::Unknown)));
+        assert_eq!(of(&[(0.0, 60.0, "a")], 90.0), Some(LossCause::Common(Cause::Unknown)));
     }
 
     #[test]
     fn one_server_after_the_other_is_a_rolling_update() {
         let name = |number: usize| ["a", "b", "c"][number % 3];
         let rolling = fifty(|number, _| 60.0 + (number % 3) as f64 * 10.0, name);
-        assert_eq!(of(&rolling, 90.0), Some(Moment::Rolling(3)));
+        assert_eq!(of(&rolling, 90.0), Some(LossCause::Rolling(3)));
         // The connections of the first one go to the second one, which is lost with all.
         let mut both = fifty(|_, _| 60.0, |number| ["a", "b"][number % 2]);
         both.iter_mut().filter(|(_, _, name)| *name == "b").for_each(|(_, at, _)| *at = 63.0);
         both.extend((0..25).map(|_| (60.5, 63.0, "b")));
-        assert_eq!(of(&both, 0.0), Some(Moment::Rolling(2)));
+        assert_eq!(of(&both, 0.0), Some(LossCause::Rolling(2)));
         // All of both, and later some of one.
         let mut reload = fifty(|_, _| 60.0, |number| ["a", "b"][number % 2]);
         reload.extend((0..5).map(|_| (60.5, 70.0, "b")));
-        assert_eq!(of(&reload, 0.0), Some(Moment::Instant));
+        assert_eq!(of(&reload, 0.0), Some(LossCause::Common(Cause::Instant)));
         // The last one is lost alone.
         let mut alone =
             fifty(|number, _| 60.0 + (number % 2) as f64 * 10.0, |number| ["a", "b"][number % 2]);
         alone.push((60.1, 80.0, "c"));
-        assert_eq!(of(&alone, 90.0), Some(Moment::Rolling(3)));
+        assert_eq!(of(&alone, 90.0), Some(LossCause::Rolling(3)));
         // Now and then, of any server.
         let slowly = fifty(|number, _| 60.0 + number as f64, name);
-        assert_eq!(of(&slowly, 200.0), Some(Moment::None));
+        assert_eq!(of(&slowly, 200.0), Some(LossCause::Common(Cause::Unknown)));
         let each = [(0.0, 10.0, "a"), (0.0, 50.0, "b"), (0.0, 90.0, "c")];
-        assert_eq!(of(&each, 200.0), Some(Moment::None));
+        assert_eq!(of(&each, 200.0), Some(LossCause::Common(Cause::Unknown)));
     }
 
     #[test]
@@ -197,7 +185,7 @@ mod tests {
                 End { ended, instance: None }
             })
             .collect();
-        let moment = moment(&ends.iter().collect::<Vec<_>>(), seconds(0.1), seconds(2.0));
-        assert_eq!(moment, Some(Moment::Idle(seconds(0.8))));
+        let cause = cause(&ends.iter().collect::<Vec<_>>(), seconds(0.1), seconds(2.0));
+        assert_eq!(cause, Some(LossCause::Common(Cause::Idle(seconds(0.8)))));
     }
 }

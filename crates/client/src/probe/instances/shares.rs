@@ -1,12 +1,13 @@
-//! How many connections each instance has.
+//! How connections spread over instances.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use proto::escape;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::chance;
-use super::instance::Instance;
+use super::Instance;
+use super::chi_square;
 use crate::words::{counted, percent};
 
 /// Most instances that are shown to a person.
@@ -17,19 +18,36 @@ const SHOWN: usize = 20;
 pub(crate) struct Shares(BTreeMap<Instance, u64>);
 
 /// An instance in JSON.
-#[derive(Debug, Serialize)]
-pub(crate) struct Share {
-    instance: String,
+#[derive(Serialize)]
+struct Share<'a> {
+    instance: &'a str,
     connections: u64,
 }
 
+/// One connection to each of the instances.
+impl FromIterator<Instance> for Shares {
+    fn from_iter<T: IntoIterator<Item = Instance>>(instances: T) -> Self {
+        let mut shares = Self::default();
+        instances.into_iter().for_each(|instance| shares.add(&instance));
+        shares
+    }
+}
+
+impl Serialize for Shares {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shares = self.sorted().into_iter();
+        serializer
+            .collect_seq(shares.map(|(instance, connections)| Share { instance, connections }))
+    }
+}
+
 impl Shares {
-    /// A connection to an instance was made.
+    /// Counts a connection to an instance.
     pub(crate) fn add(&mut self, instance: &Instance) {
         *self.0.entry(instance.clone()).or_default() += 1;
     }
 
-    /// A connection to an instance ended.
+    /// Takes a connection to an instance away.
     pub(crate) fn remove(&mut self, instance: &Instance) {
         if let Some(count) = self.0.get_mut(instance) {
             *count -= 1;
@@ -39,7 +57,7 @@ impl Shares {
         }
     }
 
-    /// Makes sure that an instance is there, if with no connection.
+    /// Adds an instance, without a connection if it is new.
     pub(crate) fn know(&mut self, instance: &Instance) {
         self.0.entry(instance.clone()).or_default();
     }
@@ -54,61 +72,52 @@ impl Shares {
         self.0.values().sum()
     }
 
-    /// Whether an instance is there.
+    /// Whether the instance is known.
     pub(crate) fn has(&self, instance: &Instance) -> bool {
         self.0.contains_key(instance)
     }
 
-    /// The instances, the one with the most connections first.
+    /// The instances with their connections, the largest number first.
     pub(crate) fn sorted(&self) -> Vec<(&Instance, u64)> {
         let mut shares: Vec<_> = self.0.iter().map(|(name, &count)| (name, count)).collect();
-        shares.sort_by_key(|&(_, count)| u64::MAX - count);
+        shares.sort_by_key(|&(_, count)| Reverse(count));
         shares
     }
 
-    /// The probability that chance alone spreads connections so unevenly.
+    /// The probability that chance alone spreads connections at least as unevenly.
     pub(crate) fn p_value(&self) -> Option<f64> {
-        chance::p_value(&self.0.values().copied().collect::<Vec<_>>())
-    }
-
-    /// The shares in JSON.
-    pub(crate) fn fields(&self) -> Vec<Share> {
-        let share = |(name, connections): (&Instance, u64)| Share {
-            instance: name.to_string(),
-            connections,
-        };
-        self.sorted().into_iter().map(share).collect()
+        chi_square::p_value(&self.0.values().copied().collect::<Vec<_>>())
     }
 
     /// A line for each instance.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let shares = self.sorted();
-        let width = shares.iter().take(SHOWN).map(|(name, _)| shown(name).chars().count()).max();
-        let width = width.unwrap_or_default();
+        let (shares, others) = self.first();
+        let width = shares.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
         let total = self.total();
-        let line = |(name, count): &(&Instance, u64)| {
-            format!("  {:width$}  {count:>6}  {}%", shown(name), percent(*count, total))
+        let line = |(name, count): &(String, u64)| {
+            format!("  {name:width$}  {count:>6}  {}%", percent(*count, total))
         };
-        let mut lines: Vec<_> = shares.iter().take(SHOWN).map(line).collect();
-        if let Some(others) = shares.len().checked_sub(SHOWN).filter(|&others| others > 0) {
-            lines.push(format!("  and {}", counted(others as u64, "other")));
-        }
-        lines
+        let more = (others > 0).then(|| format!("  and {}", counted(others, "other")));
+        shares.iter().map(line).chain(more).collect()
     }
 
     /// The shares as part of a sentence: `web-1 250, web-2 250`.
     pub(crate) fn words(&self) -> String {
-        let shares = self.sorted();
-        let word = |(name, count): &(&Instance, u64)| format!("{} {count}", shown(name));
-        let mut words: Vec<_> = shares.iter().take(SHOWN).map(word).collect();
-        if let Some(others) = shares.len().checked_sub(SHOWN).filter(|&others| others > 0) {
-            words.push(format!("and {} more", counted(others as u64, "server")));
-        }
-        words.join(", ")
+        let (shares, others) = self.first();
+        let more = (others > 0).then(|| format!("and {} more", counted(others, "server")));
+        let words = shares.iter().map(|(name, count)| format!("{name} {count}"));
+        words.chain(more).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The instances that are shown to a person, and the number of the others.
+    fn first(&self) -> (Vec<(String, u64)>, u64) {
+        let first = self.sorted().into_iter().take(SHOWN);
+        let others = self.instances().saturating_sub(SHOWN) as u64;
+        (first.map(|(name, count)| (shown(name), count)).collect(), others)
     }
 }
 
-/// The name of an instance, which the server chose, without harm to a terminal.
+/// The name of an instance, chosen by the server, safe to print.
 pub(crate) fn shown(name: &str) -> String {
     escape::plain(name)
 }
@@ -123,15 +132,14 @@ pub(crate) fn probability(p: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::probe) mod tests {
     use super::*;
 
-    fn shares(counts: &[(&str, u64)]) -> Shares {
-        let mut shares = Shares::default();
-        for &(name, count) in counts {
-            shares.know(&name.into());
-            (0..count).for_each(|_| shares.add(&name.into()));
-        }
+    /// Connections to instances, by name and number.
+    pub(in crate::probe) fn shares(counts: &[(&str, usize)]) -> Shares {
+        let instances = counts.iter().map(|&(name, count)| vec![Instance::from(name); count]);
+        let mut shares: Shares = instances.flatten().collect();
+        counts.iter().for_each(|&(name, _)| shares.know(&name.into()));
         shares
     }
 
@@ -156,11 +164,8 @@ mod tests {
         let names: Vec<_> = (0..30).map(|number| number.to_string()).collect();
         let shares = shares(&names.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
         assert_eq!(shares.lines().len(), SHOWN + 1);
-        assert!(
-            shares.words().ends_with(", and 10 servers more")
-                || shares.words().ends_with("and 10 servers more")
-        );
-        assert_eq!(shares.fields().len(), 30);
+        assert!(shares.words().ends_with(", and 10 servers more"));
+        assert_eq!(serde_json::to_value(&shares).unwrap().as_array().unwrap().len(), 30);
     }
 
     #[test]

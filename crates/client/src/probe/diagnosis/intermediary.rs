@@ -1,11 +1,11 @@
-//! Programs and services between a client and a server.
+//! Intermediaries (RFC 9110, section 3.7): programs and services between a client and a server.
 
 use std::fmt;
 
-/// A program or a service between a client and a server.
+/// A proxy, load balancer or service between a client and a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is a proper name")]
-pub enum Middle {
+pub enum Intermediary {
     Nginx,
     Apache,
     Caddy,
@@ -25,7 +25,7 @@ pub enum Middle {
     Heroku,
 }
 
-impl fmt::Display for Middle {
+impl fmt::Display for Intermediary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nginx => "nginx",

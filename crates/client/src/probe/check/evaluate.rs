@@ -1,4 +1,4 @@
-//! What an answer means: pure functions, the rules of RFC 6455 for servers.
+//! Evaluates what a server sent against the rules of RFC 6455, in pure functions.
 
 use std::time::Duration;
 
@@ -7,52 +7,53 @@ use proto::frame::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Outcome::{self, Failed, Passed, Warned};
-use super::list::{Due, Failure, Part, Wanted};
-use super::request::{Head, Request, shortened};
+use super::list::{Due, Expected, Failure, Part};
+use super::request::{Head, Request};
 use crate::net::ending::Ending;
+use crate::net::upgrade::shortened;
 use crate::words::seconds;
 
-/// How many Pong frames and texts are kept, of a server that sends many by itself.
+/// Most Pong frames, and most texts, that are kept.
 const KEPT: usize = 64;
 
 /// Longest text that is kept, in bytes.
 const KEPT_TEXT: usize = 4096;
 
-/// An outcome, and what came.
-pub(super) type Judged = (Outcome, String);
+/// The outcome of a check, and a text about what came, or what was sent and came.
+pub(super) type Evaluation = (Outcome, String);
 
 /// What came after frames were sent.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Response {
     /// Payloads of Pong frames.
     pub(super) pongs: Vec<Vec<u8>>,
-    /// Short texts.
+    /// Texts, long ones excluded.
     pub(super) texts: Vec<String>,
-    /// The text that came in place of the wanted one.
-    pub(super) cut: Option<String>,
-    /// Whether the Pong came to a Ping behind the frames: the server went on.
+    /// The text that came instead of the expected one.
+    pub(super) other_text: Option<String>,
+    /// Whether the server answered a Ping behind the frames: the connection stays open.
     pub(super) goes_on: bool,
-    /// Whether the text came back, if the service returns texts.
+    /// Whether the text came back, if the server echoes texts.
     pub(super) came_back: Option<bool>,
     /// How the connection ended; `None` if it did not.
     pub(super) ending: Option<Ending>,
-    /// How TCP ended after the Close frames, if that was waited for.
-    pub(super) end: Option<End>,
-    /// How long the answer was waited for.
+    /// How TCP ended after the Close frames, if a check waits for that.
+    pub(super) end: Option<TcpEnd>,
+    /// Longest wait for an answer.
     pub(super) patience: Duration,
 }
 
 /// How TCP ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum TcpEnd {
     Fin,
-    Broken(std::io::Error),
+    Error(std::io::Error),
     /// Not within the time.
     Open,
 }
 
-/// Judges a part of the answer to the usual request.
-pub(super) fn part(part: Part, request: &Request, head: &Head) -> Judged {
+/// Evaluates a part of the answer to the usual request.
+pub(super) fn part(part: Part, request: &Request, head: &Head) -> Evaluation {
     let has = |name: &str, token: &str| {
         head.elements(name).any(|element| element.eq_ignore_ascii_case(token))
     };
@@ -69,8 +70,9 @@ pub(super) fn part(part: Part, request: &Request, head: &Head) -> Judged {
         Part::Connection => (has("Connection", "upgrade"), head.shown("Connection")),
         Part::Accept => {
             let name = "Sec-WebSocket-Accept";
-            let wanted = derive_accept_key(request.value("Sec-WebSocket-Key").unwrap_or_default());
-            (head.values(name).eq([wanted.as_str()]), head.shown(name))
+            let expected =
+                derive_accept_key(request.value("Sec-WebSocket-Key").unwrap_or_default());
+            (head.values(name).eq([expected.as_str()]), head.shown(name))
         }
         Part::Subprotocol => {
             let name = "Sec-WebSocket-Protocol";
@@ -91,8 +93,8 @@ pub(super) fn part(part: Part, request: &Request, head: &Head) -> Judged {
     (if is_right { Passed } else { Failed }, came)
 }
 
-/// Judges the answer to a request with a change.
-pub(super) fn answer(due: Due, head: &Head) -> Judged {
+/// Evaluates the answer to a changed request.
+pub(super) fn answer(due: Due, head: &Head) -> Evaluation {
     let is_refused = matches!(head.status, 400..=499 | 501 | 505);
     let mut came = shortened(&head.line);
     let outcome = match (due, head.status) {
@@ -115,59 +117,55 @@ pub(super) fn answer(due: Due, head: &Head) -> Judged {
     (outcome, came)
 }
 
-/// Judges what came after frames were sent.
-pub(super) fn frames(wanted: &Wanted, seen: &Seen) -> Judged {
-    let came = seen.told();
-    let outcome = match wanted {
-        Wanted::Pong(payload) if seen.pongs.iter().any(|pong| pong == payload) => Passed,
-        Wanted::Pong(_) => return (Failed, came),
-        Wanted::Unmasked(payload) => match &seen.ending {
-            None if seen.pongs.iter().any(|pong| pong == payload) => Passed,
-            _ => Failed,
-        },
-        Wanted::Held | Wanted::Taken(_, None) => held(seen),
-        Wanted::Taken(_, Some(payload)) => {
-            let is_answered = seen.pongs.iter().any(|pong| pong == payload);
-            if is_answered { held(seen) } else { refusal_of_service(seen).unwrap_or(Failed) }
+/// Evaluates what came after frames were sent.
+pub(super) fn frames(expected: &Expected, response: &Response) -> Evaluation {
+    let has_pong = |payload: &[u8]| response.pongs.iter().any(|pong| pong == payload);
+    let outcome = match expected {
+        Expected::Pong(payload) if has_pong(payload) => Passed,
+        Expected::Unmasked(payload) if has_pong(payload) && response.ending.is_none() => Passed,
+        Expected::Pong(_) | Expected::Unmasked(_) => Failed,
+        Expected::Accepted(_, Some(payload)) if !has_pong(payload) => {
+            refusal_of_service(response).unwrap_or(Failed)
         }
-        Wanted::Closed(code) => closed(*code, seen),
-        Wanted::End | Wanted::FailedEnd => match (&seen.end, wanted) {
-            // The server need not wait for the Close frame that answers its own, and then that
-            // resets the connection.
-            (Some(End::Fin), _) | (Some(End::Broken(_)), Wanted::FailedEnd) => Passed,
-            (Some(End::Broken(_)), _) => Warned,
-            (Some(End::Open) | None, _) => Failed,
+        Expected::Held | Expected::Accepted(..) => held(response),
+        Expected::Closed(code) => closed(*code, response),
+        Expected::End | Expected::FailedEnd => match (&response.end, expected) {
+            // A server that fails the connection need not wait for the client's Close frame, which
+            // then resets the connection.
+            (Some(TcpEnd::Fin), _) | (Some(TcpEnd::Error(_)), Expected::FailedEnd) => Passed,
+            (Some(TcpEnd::Error(_)), _) => Warned,
+            (Some(TcpEnd::Open) | None, _) => Failed,
         },
-        Wanted::Failed(failure) => fails(failure, seen),
-        Wanted::Limit => match &seen.ending {
+        Expected::Failed(failure) => fails(failure, response),
+        Expected::Limit => match &response.ending {
             Some(Ending::Closed(Some(close))) if close.code.0 == 1009 => Passed,
             Some(Ending::Refused(..)) => Failed,
             _ => Warned,
         },
     };
-    (outcome, came)
+    (outcome, response.told())
 }
 
-/// Whether the connection goes on, and a text that came back is whole.
-fn held(seen: &Seen) -> Outcome {
-    match (seen.goes_on, seen.came_back) {
+/// The connection has to stay open, and a text that comes back has to be whole.
+fn held(response: &Response) -> Outcome {
+    match (response.goes_on, response.came_back) {
         (true, Some(true) | None) => Passed,
         (true, Some(false)) => Failed,
-        (false, _) => refusal_of_service(seen).unwrap_or(Failed),
+        (false, _) => refusal_of_service(response).unwrap_or(Failed),
     }
 }
 
-/// A service may close on a text that means nothing to it, which says nothing about the protocol.
-fn refusal_of_service(seen: &Seen) -> Option<Outcome> {
-    match &seen.ending {
+/// A service may close the connection over a text that it does not know: no matter of the protocol.
+fn refusal_of_service(response: &Response) -> Option<Outcome> {
+    match &response.ending {
         Some(Ending::Closed(Some(close))) if ![1002, 1007].contains(&close.code.0) => Some(Warned),
         _ => None,
     }
 }
 
-/// Section 5.5.1: a Close frame has to be answered, and typically with its code.
-fn closed(code: Option<u16>, seen: &Seen) -> Outcome {
-    match &seen.ending {
+/// Section 5.5.1: a Close frame has to be answered, typically with the same code.
+fn closed(code: Option<u16>, response: &Response) -> Outcome {
+    match &response.ending {
         Some(Ending::Closed(answer)) => {
             let answer = answer.as_ref().map(|close| close.code.0);
             let is_right = match code {
@@ -180,18 +178,18 @@ fn closed(code: Option<u16>, seen: &Seen) -> Outcome {
     }
 }
 
-fn fails(failure: &Failure, seen: &Seen) -> Outcome {
-    match &seen.ending {
-        // A frame that answers has to keep the rules itself, the code of a Close frame included.
-        None | Some(Ending::Refused(..)) => failure.taken,
+fn fails(failure: &Failure, response: &Response) -> Outcome {
+    match &response.ending {
+        // Also: an answer that breaks the protocol itself, such as a Close frame with a reserved code.
+        None | Some(Ending::Refused(..)) => failure.accepted,
         Some(Ending::Closed(Some(close))) if failure.codes.contains(&close.code.0) => Passed,
         Some(Ending::Closed(_)) => Warned,
-        Some(_) => failure.bare,
+        Some(_) => failure.no_close,
     }
 }
 
-impl Seen {
-    /// Keeps a message, if it may matter.
+impl Response {
+    /// Keeps a Pong or a text, within bounds.
     pub(super) fn keep(&mut self, message: Message<'static>) {
         match message {
             Message::Pong(payload) if self.pongs.len() < KEPT => {
@@ -204,25 +202,24 @@ impl Seen {
         }
     }
 
-    /// What came, in words.
+    /// What came, as text.
     fn told(&self) -> String {
-        let after = match &self.end {
-            None => "",
-            Some(End::Fin) => ", then the end of TCP",
-            Some(End::Broken(error)) => return format!("{}, then {error}", self.first()),
-            Some(End::Open) => {
-                let patience = seconds(self.patience);
-                return format!("{}, and TCP was still open after {patience}", self.first());
+        let first = self.first();
+        match &self.end {
+            None => first,
+            Some(TcpEnd::Fin) => format!("{first}, then the end of TCP"),
+            Some(TcpEnd::Error(error)) => format!("{first}, then {error}"),
+            Some(TcpEnd::Open) => {
+                format!("{first}, and TCP was still open after {}", seconds(self.patience))
             }
-        };
-        format!("{}{after}", self.first())
+        }
     }
 
     fn first(&self) -> String {
         match &self.ending {
             Some(ending) => told(ending),
-            None => match (&self.cut, self.came_back, self.pongs.last()) {
-                (Some(cut), Some(false), _) => format!("the text {:?}", shortened(cut)),
+            None => match (&self.other_text, self.came_back, self.pongs.last()) {
+                (Some(text), Some(false), _) => format!("the text {:?}", shortened(text)),
                 (None, Some(false), _) => format!("no such text within {}", seconds(self.patience)),
                 (_, Some(true), _) if self.goes_on => "the whole text".to_owned(),
                 _ if self.goes_on => "a Pong to the next Ping: the connection goes on".to_owned(),
@@ -236,8 +233,8 @@ impl Seen {
     }
 }
 
-/// An ending, in words.
-pub(super) fn told(ending: &Ending) -> String {
+/// An ending, as text.
+fn told(ending: &Ending) -> String {
     match ending {
         Ending::Closed(Some(close)) if close.reason.is_empty() => format!("Close {}", close.code),
         Ending::Closed(Some(close)) => {

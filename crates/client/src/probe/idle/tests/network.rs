@@ -1,15 +1,16 @@
-//! A world to probe, as a function of time: what each connection would see.
+//! A simulated network: what each connection would observe, as a function of time.
 
 use std::time::Duration;
 
-use super::super::infer::{Inference, infer};
+use super::super::capabilities::Capabilities;
+use super::super::infer::{Idle, Inference, infer};
 use super::super::kind::Kind;
 use super::super::observed::{End, Observed};
 use super::super::plan::{Lane, Plan};
-use super::super::scout::Scout;
-use super::super::stage::{Next, Progress, next};
-use super::super::verdict::{Case, Judgement, judge};
+use super::super::progress::{Next, Progress, next};
+use super::super::verdict::{Case, Fields, finding};
 use crate::outage::seen::Seen;
+use crate::probe::report::Finding;
 
 /// Longest wait for an answer.
 const PATIENCE: f64 = 3.0;
@@ -19,37 +20,37 @@ pub(super) type Hits = fn(usize) -> bool;
 
 /// What stands between client and server, and what happens there. Times are in seconds.
 #[derive(Clone)]
-pub(super) struct World {
+pub(super) struct Network {
     pub(super) max: f64,
     pub(super) is_probe: bool,
-    /// The idle timeout, and how it looks.
+    /// The idle timeout, and how a cut is seen.
     pub(super) idle: Option<f64>,
     pub(super) seen: Seen,
-    /// Whether nobody hears of a cut before the client asks.
-    pub(super) is_dumb: bool,
-    /// Kinds of traffic that the middle counts.
+    /// Whether connections are dropped silently.
+    pub(super) is_dropped: bool,
+    /// Kinds of traffic that the proxy counts.
     pub(super) counts: fn(Kind) -> bool,
     pub(super) lifetime: Option<f64>,
-    /// When the middle looks for connections that are over their time, if not at once.
+    /// How often the proxy looks for connections past their timeout; `None` is at once.
     pub(super) sweep: Option<f64>,
     /// An instant at which these connections end.
     pub(super) instant: Option<(f64, Hits)>,
-    /// Connections that are lost by chance, with their ages.
+    /// Connections that are lost by chance, with their ages at the end.
     pub(super) lost: &'static [(usize, f64)],
-    /// The most by which things are late.
+    /// The largest delay of an event.
     pub(super) jitter: f64,
     pub(super) server_pings: Option<f64>,
     /// Another timeout, of every second connection.
     pub(super) other_idle: Option<f64>,
 }
 
-/// A world in which nothing is cut.
-pub(super) const CALM: World = World {
+/// A network in which nothing is cut.
+pub(super) const CALM: Network = Network {
     max: 20.0,
     is_probe: false,
     idle: None,
     seen: Seen::Fin,
-    is_dumb: false,
+    is_dropped: false,
     counts: Kind::is_talking,
     lifetime: None,
     sweep: None,
@@ -60,10 +61,10 @@ pub(super) const CALM: World = World {
     other_idle: None,
 };
 
-/// What the probe made of a world, and how long it took.
+/// The result of the probe, and how long it took.
 pub(super) struct Outcome {
     pub(super) found: Inference,
-    pub(super) judgement: Judgement,
+    pub(super) finding: Finding<Fields>,
     pub(super) took: f64,
 }
 
@@ -71,12 +72,41 @@ fn seconds(time: f64) -> Duration {
     Duration::from_secs_f64(time.max(0.0))
 }
 
-/// A number from 0 to 1 that looks random.
+impl Outcome {
+    /// Checks whether the verdict is good, and returns its text.
+    #[track_caller]
+    pub(super) fn assert_ok(&self, ok: Option<bool>) -> &str {
+        let text = &self.finding.text;
+        assert_eq!(self.finding.ok, ok, "{text}");
+        text
+    }
+
+    #[track_caller]
+    pub(super) fn idle(&self) -> &Idle {
+        self.found.idle.as_ref().unwrap_or_else(|| panic!("{}", self.finding.text))
+    }
+
+    /// Checks a cap on the lifetime, in seconds.
+    #[track_caller]
+    pub(super) fn assert_lifetime(&self, lifetime: f64, error: f64) -> Seen {
+        let text = &self.finding.text;
+        let found = self.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
+        assert!((found.time.as_secs_f64() - lifetime).abs() < error, "{text}");
+        found.seen
+    }
+
+    /// The fields of the verdict as JSON.
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::to_value(&self.finding.fields).unwrap()
+    }
+}
+
+/// A pseudorandom number from 0 to 1.
 fn noise(number: usize) -> f64 {
     ((number as f64 + 1.0) * 12.9898).sin().mul_add(43758.5453, 0.0).fract().abs()
 }
 
-impl World {
+impl Network {
     fn plan(&self) -> Plan {
         Plan {
             max: seconds(self.max),
@@ -87,7 +117,7 @@ impl World {
         }
     }
 
-    /// Probes the world.
+    /// Probes the network.
     pub(super) fn probe(&self) -> Outcome {
         let plan = self.plan();
         let (mut lanes, mut is_refined) = (plan.lanes(), false);
@@ -110,17 +140,17 @@ impl World {
         let now = finished + PATIENCE;
         let all = self.look(&lanes, now, Some(finished));
         let found = infer(&all, seconds(now));
-        let scout = Scout { plan, answered_by: None, no_messages: None };
-        let judgement = judge(&Case {
+        let server = Capabilities { plan, answered_by: None, no_messages: None };
+        let finding = finding(&Case {
             found: &found,
             all: &all,
-            scout: &scout,
-            far_end: None,
+            server: &server,
+            server_view: None,
             failures: (0, None),
             now: seconds(now),
             is_stopped: false,
         });
-        Outcome { judgement, took: finished, found }
+        Outcome { finding, took: finished, found }
     }
 
     /// The observations at a time, and after the probe asked at another.
@@ -131,10 +161,10 @@ impl World {
 
     fn observe(&self, number: usize, lane: &Lane, now: f64, finished: Option<f64>) -> Observed {
         let opened = lane.start.as_secs_f64() + noise(number) * self.jitter;
-        let mut seen = Observed::new(lane.kind, lane.rung, seconds(opened));
+        let mut seen = Observed::new(lane.kind, lane.asks_after, seconds(opened));
         let (age, over) = (now - opened, self.over(number, lane.kind, opened));
         let asks = match lane.kind {
-            Kind::Silent => lane.rung.map_or(self.max, |rung| rung.as_secs_f64()),
+            Kind::Silent => lane.asks_after.map_or(self.max, |silence| silence.as_secs_f64()),
             _ => finished.map_or(f64::INFINITY, |finished| finished - opened),
         };
         let stays = finished.is_some_and(|finished| finished - opened < asks);
@@ -150,14 +180,17 @@ impl World {
             let pings = (1..).map(|number| f64::from(number) * every);
             pings.take_while(|&ping| ping < alive).for_each(|ping| seen.pings.came(seconds(ping)));
         }
-        let is_told = !self.is_dumb || self.is_lost(number).is_some();
+        let is_told = !self.is_dropped || self.is_lost(number).is_some();
         if over <= asks && is_told && age >= over {
             seen.end = Some(self.end(&seen, over, over, false));
-        } else if over <= asks && self.is_dumb && lane.kind.is_answered() && age >= over + PATIENCE
+        } else if over <= asks
+            && self.is_dropped
+            && lane.kind.is_answered()
+            && age >= over + PATIENCE
         {
             let last = seen.heard.as_secs_f64();
             seen.end = Some(End { seen: Seen::Silence, ..self.end(&seen, last, over, false) });
-        } else if over <= asks && self.is_dumb && age >= asks + PATIENCE && !stays {
+        } else if over <= asks && self.is_dropped && age >= asks + PATIENCE && !stays {
             seen.end = Some(self.end(&seen, asks, asks, true));
         } else if over > asks && age >= asks {
             seen.answered = Some(seconds(asks));

@@ -84,14 +84,15 @@ fn broken() -> Option<Ending> {
     Some(Ending::Refused(CloseCode::PROTOCOL, "opcode 0x3 is reserved".into()))
 }
 
-fn judged(wanted: &Wanted, seen: &Seen) -> Outcome {
-    frames(wanted, seen).0
+fn judged(expected: &Expected, seen: &Response) -> Outcome {
+    frames(expected, seen).0
 }
 
 #[test]
 fn a_connection_fails_with_the_right_code_or_is_warned_about() {
-    let fails = |taken, bare| Wanted::Failed(Failure { codes: &[1002], taken, bare });
-    for (wanted, ending, outcome) in [
+    let fails =
+        |accepted, no_close| Expected::Failed(Failure { codes: &[1002], accepted, no_close });
+    for (expected, ending, outcome) in [
         (fails(Failed, Warned), closed(1002), Passed),
         (fails(Failed, Warned), closed(1007), Warned),
         (fails(Failed, Warned), Some(Ending::Closed(None)), Warned),
@@ -101,13 +102,17 @@ fn a_connection_fails_with_the_right_code_or_is_warned_about() {
         (fails(Failed, Warned), broken(), Failed),
         (fails(Failed, Warned), None, Failed),
         (fails(Warned, Warned), None, Warned),
-        (Wanted::Limit, closed(1009), Passed),
-        (Wanted::Limit, closed(1002), Warned),
-        (Wanted::Limit, None, Warned),
-        (Wanted::Limit, broken(), Failed),
+        (Expected::Limit, closed(1009), Passed),
+        (Expected::Limit, closed(1002), Warned),
+        (Expected::Limit, None, Warned),
+        (Expected::Limit, broken(), Failed),
     ] {
-        let shown = format!("{wanted:?} {ending:?}");
-        assert_eq!(judged(&wanted, &Seen { ending, ..Seen::default() }), outcome, "{shown}");
+        let shown = format!("{expected:?} {ending:?}");
+        assert_eq!(
+            judged(&expected, &Response { ending, ..Response::default() }),
+            outcome,
+            "{shown}"
+        );
     }
 }
 
@@ -127,21 +132,21 @@ fn a_message_is_taken_if_the_server_goes_on_and_returns_it_whole_or_not_at_all()
         (false, None, Some(Ending::Lost(None)), Failed),
     ] {
         let shown = format!("{goes_on} {came_back:?} {ending:?}");
-        let seen = || Seen { goes_on, came_back, ..Seen::default() };
-        let ended = Seen { ending, ..seen() };
-        assert_eq!(judged(&Wanted::Taken("x", None), &ended), outcome, "{shown}");
+        let seen = || Response { goes_on, came_back, ..Response::default() };
+        let ended = Response { ending, ..seen() };
+        assert_eq!(judged(&Expected::Accepted("x", None), &ended), outcome, "{shown}");
     }
-    let seen = |pongs| Seen { goes_on: true, pongs, ..Seen::default() };
-    let wanted = Wanted::Taken("x", Some(b"between"));
-    assert_eq!(judged(&wanted, &seen(vec![b"next".to_vec()])), Failed);
-    assert_eq!(judged(&wanted, &seen(vec![b"between".to_vec(), b"next".to_vec()])), Passed);
-    assert_eq!(judged(&Wanted::Pong(b"a"), &seen(vec![b"b".to_vec(), b"a".to_vec()])), Passed);
-    assert_eq!(judged(&Wanted::Pong(b"a"), &seen(vec![b"ab".to_vec()])), Failed);
+    let seen = |pongs| Response { goes_on: true, pongs, ..Response::default() };
+    let expected = Expected::Accepted("x", Some(b"between"));
+    assert_eq!(judged(&expected, &seen(vec![b"next".to_vec()])), Failed);
+    assert_eq!(judged(&expected, &seen(vec![b"between".to_vec(), b"next".to_vec()])), Passed);
+    assert_eq!(judged(&Expected::Pong(b"a"), &seen(vec![b"b".to_vec(), b"a".to_vec()])), Passed);
+    assert_eq!(judged(&Expected::Pong(b"a"), &seen(vec![b"ab".to_vec()])), Failed);
 }
 
 #[test]
 fn a_close_frame_is_answered_and_tcp_ends() {
-    let wanted = |code| Wanted::Closed(code);
+    let expected = |code| Expected::Closed(code);
     for (code, ending, outcome) in [
         (Some(1000), closed(1000), Passed),
         (Some(1000), closed(1001), Warned),
@@ -154,44 +159,52 @@ fn a_close_frame_is_answered_and_tcp_ends() {
         (None, broken(), Failed),
     ] {
         let shown = format!("{code:?} {ending:?}");
-        assert_eq!(judged(&wanted(code), &Seen { ending, ..Seen::default() }), outcome, "{shown}");
+        assert_eq!(
+            judged(&expected(code), &Response { ending, ..Response::default() }),
+            outcome,
+            "{shown}"
+        );
     }
-    let reset = || Some(End::Broken(std::io::ErrorKind::ConnectionReset.into()));
-    for (wanted, end, outcome) in [
-        (Wanted::End, Some(End::Fin), Passed),
-        (Wanted::End, reset(), Warned),
-        (Wanted::End, Some(End::Open), Failed),
-        (Wanted::End, None, Failed),
-        (Wanted::FailedEnd, Some(End::Fin), Passed),
-        (Wanted::FailedEnd, reset(), Passed),
-        (Wanted::FailedEnd, Some(End::Open), Failed),
+    let reset = || Some(TcpEnd::Error(std::io::ErrorKind::ConnectionReset.into()));
+    for (expected, end, outcome) in [
+        (Expected::End, Some(TcpEnd::Fin), Passed),
+        (Expected::End, reset(), Warned),
+        (Expected::End, Some(TcpEnd::Open), Failed),
+        (Expected::End, None, Failed),
+        (Expected::FailedEnd, Some(TcpEnd::Fin), Passed),
+        (Expected::FailedEnd, reset(), Passed),
+        (Expected::FailedEnd, Some(TcpEnd::Open), Failed),
     ] {
-        let shown = format!("{wanted:?} {end:?}");
+        let shown = format!("{expected:?} {end:?}");
         let ending = closed(1000);
-        assert_eq!(judged(&wanted, &Seen { ending, end, ..Seen::default() }), outcome, "{shown}");
+        assert_eq!(
+            judged(&expected, &Response { ending, end, ..Response::default() }),
+            outcome,
+            "{shown}"
+        );
     }
 }
 
 #[test]
 fn what_came_is_told_in_words_without_harm() {
     let patience = Duration::from_secs(2);
-    let told = |seen: Seen| Seen { patience, ..seen }.told();
-    assert_eq!(told(Seen::default()), "nothing within 2.0 s");
-    let end = Some(End::Open);
-    let seen = Seen { ending: closed(1002), end, ..Seen::default() };
+    let told = |response: Response| Response { patience, ..response }.told();
+    assert_eq!(told(Response::default()), "nothing within 2.0 s");
+    let end = Some(TcpEnd::Open);
+    let seen = Response { ending: closed(1002), end, ..Response::default() };
     assert_eq!(told(seen), "Close 1002, and TCP was still open after 2.0 s");
     let reason = "\u{1b}[2J".into();
     let ending = Some(Ending::closed(Some(Close { code: CloseCode(1002), reason })));
-    assert_eq!(told(Seen { ending, ..Seen::default() }), r"Close 1002 (\u001b[2J)");
+    assert_eq!(told(Response { ending, ..Response::default() }), r"Close 1002 (\u001b[2J)");
     let pongs = vec![b"PING".to_vec()];
-    assert_eq!(told(Seen { pongs, ..Seen::default() }), "a Pong of 4 bytes, \"PING\"");
-    let seen = Seen { goes_on: true, ..Seen::default() };
+    assert_eq!(told(Response { pongs, ..Response::default() }), "a Pong of 4 bytes, \"PING\"");
+    let seen = Response { goes_on: true, ..Response::default() };
     assert_eq!(told(seen), "a Pong to the next Ping: the connection goes on");
 }
 
 #[test]
 fn a_server_that_sends_much_by_itself_fills_no_memory() {
-    let mut seen = Seen::default();
+    let mut seen = Response::default();
     for _ in 0..10_000 {
         seen.keep(Message::Pong(vec![0; 125].into()));
         seen.keep(Message::Text("x".repeat(1000).into()));

@@ -1,4 +1,4 @@
-//! The way to the server for many connections.
+//! Opens many connections to one server, and reads what names the instance that answered.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -9,23 +9,27 @@ use proto::probe::MAX_INSTANCE;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::instance::Evidence;
+use super::instances::{By, Evidence};
+use super::link::Link;
+use crate::net::ending::Ending;
 use crate::net::route::Route;
 use crate::net::source::Sources;
 use crate::net::{self, ConnectError, Endpoint};
-use crate::probe::link::Link;
 
-/// Longest first message that is looked at, in bytes. Longer ones are cut.
+/// Most bytes of a first message that are kept.
 const LONGEST: usize = 4096;
 
-/// How long a way is known that redirects led to. To find it takes a connection.
+/// How long a route found through redirects is used: finding one takes a connection.
 const REDIRECTED: Duration = Duration::from_secs(60);
 
-/// The way to the server. Names are looked up again and again, as clients of their own would.
-pub(crate) struct Way {
+/// How long servers have for a first message that may name the instance.
+const MESSAGE: Duration = Duration::from_secs(1);
+
+/// Opens connections to one server. The name is resolved again and again, as by separate clients.
+pub(crate) struct Connector {
     endpoint: Endpoint,
     sources: Sources,
-    /// How long a look-up holds.
+    /// How long a found route is used.
     fresh: Duration,
     found: Mutex<Option<Found>>,
 }
@@ -35,14 +39,14 @@ struct Found {
     route: Result<Rc<Route>, ConnectError>,
 }
 
-impl Way {
-    /// The way to a server, from these local addresses; names are looked up after `fresh`.
+impl Connector {
+    /// A connector that uses these local addresses, and resolves the name anew after `fresh`.
     pub(crate) fn new(endpoint: Endpoint, sources: Sources, fresh: Duration) -> Self {
         let fresh = if endpoint.options.follows_redirects { REDIRECTED } else { fresh };
         Self { endpoint, sources, fresh, found: Mutex::new(None) }
     }
 
-    /// Makes the connection with this number. Waits up to `patience` for the hello of `/probe`.
+    /// Opens the connection with this number. Waits up to `patience` for the hello of `/probe`.
     ///
     /// # Errors
     /// Why there is no connection.
@@ -54,7 +58,8 @@ impl Way {
         self.connect_from(|target| self.sources.source(number, target), patience).await
     }
 
-    /// Makes a connection from the local address that `source` names for the other one, if any.
+    /// Opens a connection from the local address that `source` returns for the remote one; `None`
+    /// leaves the choice to the kernel.
     ///
     /// # Errors
     /// Why there is no connection.
@@ -76,7 +81,7 @@ impl Way {
         if self.fresh.is_zero() {
             return net::find_route(&self.endpoint).await.map(Rc::new);
         }
-        // Whoever comes while names are looked up waits for what comes of that.
+        // The lock is held during a look-up, so that other callers share its result.
         let mut found = self.found.lock().await;
         if let Some(Found { at, route }) = &*found
             && at.elapsed() < self.fresh
@@ -89,7 +94,7 @@ impl Way {
     }
 }
 
-/// What a connection shows of its server, without its first message.
+/// What identifies the instance, without the first message.
 pub(crate) fn evidence(link: &Link) -> Evidence {
     let hello = link.hello().map(|hello| {
         let instance = hello.instance;
@@ -98,17 +103,29 @@ pub(crate) fn evidence(link: &Link) -> Evidence {
     Evidence { hello, headers: link.agreed.headers.clone(), message: None }
 }
 
-/// The first text that the server sends, if it does by then and the connection holds.
+/// How long to wait for a first message that names the instance; `None` where none is needed:
+/// `by` is known and is no message, or the hello names the instance (`has_hello`).
+pub(crate) fn message_wait(
+    by: Option<&By>,
+    has_hello: bool,
+    patience: Duration,
+) -> Option<Duration> {
+    match by {
+        Some(by) => by.is_message().then_some(patience),
+        None => (!has_hello).then_some(MESSAGE),
+    }
+}
+
+/// The first text that the server sends before `until`, if the connection holds.
 pub(crate) async fn first_message(link: &mut Link, until: Instant) -> Option<String> {
     let text = async {
         loop {
             if let Message::Text(text) = link.receive().await? {
-                return Ok(text.into_owned());
+                return Ok::<_, Ending>(text.into_owned());
             }
         }
     };
-    let text: Result<String, net::ending::Ending> = timeout_at(until, text).await.ok()?;
-    let mut text = text.ok()?;
+    let mut text = timeout_at(until, text).await.ok()?.ok()?;
     text.truncate(text.floor_char_boundary(LONGEST));
     Some(text)
 }
