@@ -40,7 +40,7 @@ impl Drop for EventsGuard {
 pub fn init(filter: Filter) -> Result<EventsGuard, String> {
     let stderr = PacedWriter::start("stderr", io::stderr(), |trouble| {
         if let Trouble::LeftOut(events) = trouble {
-            warn!("left {events} events out on stderr: its reader is too slow");
+            warn!("left {events} events out on stderr, more than it takes");
         }
     })
     .map_err(|error| {

@@ -1,7 +1,7 @@
 //! Lines for an output whose reader may be slow. A thread of its own writes them, so that whoever
 //! hands lines over never waits; lines that the reader is too slow for are left out and counted.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -45,8 +45,10 @@ pub struct PacedWriter(Arc<Shared>);
 pub enum Trouble {
     /// As many lines were left out behind those written last.
     LeftOut(usize),
-    /// The output takes nothing any more: no further line is written.
+    /// A write failed. Lines are left out until a write succeeds again.
     Failed(io::Error),
+    /// The reader is gone: no further line is written.
+    Closed(io::Error),
 }
 
 #[derive(Debug, Default)]
@@ -148,14 +150,29 @@ impl PacedWriter {
 
     fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
         let mut lines = Vec::new();
+        let mut is_failing = false;
         while let Some(left_out) = self.take(&mut lines) {
-            if let Err(error) = self.write(&mut out, &lines) {
-                tell(Trouble::Failed(error));
-                break;
+            match self.write(&mut out, &lines) {
+                Ok(()) if left_out > 0 => tell(Trouble::LeftOut(left_out)),
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                    tell(Trouble::Closed(error));
+                    break;
+                }
+                Err(error) => {
+                    let count = lines.iter().filter(|&&byte| byte == b'\n').count();
+                    let mut state = self.state();
+                    state.left_out += left_out + count;
+                    state.left_out_in_all += count as u64;
+                    drop(state);
+                    if !is_failing {
+                        tell(Trouble::Failed(error));
+                    }
+                    is_failing = true;
+                    continue;
+                }
             }
-            if left_out > 0 {
-                tell(Trouble::LeftOut(left_out));
-            }
+            is_failing = false;
         }
         let mut state = self.state();
         state.closed = true;
@@ -165,7 +182,7 @@ impl PacedWriter {
 
     fn write(&self, out: &mut impl Write, lines: &[u8]) -> io::Result<()> {
         for chunk in lines.chunks(CHUNK) {
-            out.write_all(chunk)?;
+            write_all(out, chunk)?;
             self.state().taken += chunk.len() as u64;
         }
         out.flush()
@@ -195,6 +212,21 @@ impl PacedWriter {
         mem::swap(lines, &mut state.waiting);
         (!lines.is_empty()).then(|| mem::take(&mut state.left_out))
     }
+}
+
+/// Writes all of `bytes`, also to a descriptor that another program has made non-blocking: that is a
+/// property of the pipe or terminal, which its users share.
+fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PACE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -279,5 +311,59 @@ mod tests {
         out.close();
         out.wait(Instant::now() + Duration::from_secs(10));
         assert_eq!(*got.lock().unwrap(), b"one\ntwo\n");
+    }
+
+    /// A device whose writes fail as told, and then succeed.
+    struct Failing {
+        failures: Vec<ErrorKind>,
+        got: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Failing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if let Some(kind) = self.failures.pop() {
+                return Err(kind.into());
+            }
+            self.got.lock().unwrap().push(bytes[0]);
+            Ok(1)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_failed_write_costs_its_lines_and_no_others() {
+        for (failures, shown, expected) in [
+            (vec![ErrorKind::WouldBlock, ErrorKind::Interrupted], "one\ntwo\n", &[][..]),
+            (vec![ErrorKind::StorageFull], "two\n", &["no storage space", "left out 1"]),
+            (vec![ErrorKind::StorageFull; 2], "", &["no storage space"]),
+            (vec![ErrorKind::BrokenPipe], "", &["closed"]),
+        ] {
+            let (tell, told) = channel();
+            let tell = move |trouble| {
+                let text = match trouble {
+                    Trouble::LeftOut(lines) => format!("left out {lines}"),
+                    Trouble::Failed(error) => error.to_string(),
+                    Trouble::Closed(_) => "closed".into(),
+                };
+                tell.send(text).unwrap();
+            };
+            let got = Arc::new(Mutex::new(Vec::new()));
+            let out = Failing { failures, got: Arc::clone(&got) };
+            let out = PacedWriter::start("output", out, tell).unwrap();
+            for line in ["one\n", "two\n"] {
+                out.push(line.as_bytes(), 1);
+                while !out.state().closed && !(out.state().idle && out.state().waiting.is_empty()) {
+                    thread::yield_now();
+                }
+            }
+            out.close();
+            out.wait(Instant::now() + Duration::from_secs(10));
+            assert_eq!(String::from_utf8_lossy(&got.lock().unwrap()), shown);
+            drop(out);
+            assert_eq!(told.iter().collect::<Vec<_>>(), expected);
+        }
     }
 }

@@ -175,11 +175,12 @@ impl Journal {
 fn tell_stdout(trouble: Trouble) {
     match trouble {
         Trouble::LeftOut(lines) => {
-            warn!(
-                "left {lines} lines out on stdout, more than it takes; the log file has them all"
-            );
+            warn!("left {lines} lines out on stdout; the log file has them all");
         }
         Trouble::Failed(error) => {
+            warn!("stdout cannot be written: {error}; the log file has all lines");
+        }
+        Trouble::Closed(error) => {
             warn!("stdout shows no more lines: {error}; the log file has them all");
         }
     }
