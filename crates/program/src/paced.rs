@@ -355,7 +355,9 @@ mod tests {
             let out = PacedWriter::start("output", out, tell).unwrap();
             for line in ["one\n", "two\n"] {
                 out.push(line.as_bytes(), 1);
-                while !out.state().closed && !(out.state().idle && out.state().waiting.is_empty()) {
+                let is_done =
+                    |state: &State| state.closed || (state.idle && state.waiting.is_empty());
+                while !is_done(&out.state()) {
                     thread::yield_now();
                 }
             }
