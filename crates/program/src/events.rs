@@ -14,10 +14,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::Clock;
-use crate::paced::{PacedWriter, Trouble};
+use crate::paced::{PacedWriter, Trouble, standard_error};
 
-/// Longest wait for the last events to be written.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
+/// Longest wait for the last events to be written. A reader that takes nothing is given up sooner.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Has the last events written when dropped, unless the reader of stderr is stuck.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Drop for EventsGuard {
 /// # Errors
 /// When the system lets this process have no further thread.
 pub fn init(filter: Filter) -> Result<EventsGuard, String> {
-    let stderr = PacedWriter::start("stderr", io::stderr(), |trouble| {
+    let stderr = PacedWriter::start("stderr", standard_error(), |trouble| {
         if let Trouble::LeftOut(events) = trouble {
             warn!("left {events} events out on stderr, more than it takes");
         }

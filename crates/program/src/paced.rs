@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Stat, fstat};
 use rustix::pipe::fcntl_setpipe_size;
 
 /// Bytes that may wait for the reader.
@@ -22,18 +23,63 @@ const PACE: Duration = Duration::from_millis(20);
 /// Writes that follow each other without a pause after a quiet time: a few lines are shown at once.
 const UNPACED_WRITES: u32 = 16;
 
-/// Bytes of one write, after which the thread shows that it goes on.
-const CHUNK: usize = FLUSH_THRESHOLD;
+/// Bytes of one write. A write to a pipe returns when all of its bytes have room, so a smaller write
+/// shows sooner that a slow reader goes on.
+const CHUNK: usize = 64 << 10;
+
+/// Bytes of one write after [`PacedWriter::close`].
+const LAST_CHUNK: usize = 4 << 10;
 
 /// Time that a reader may take nothing before [`PacedWriter::wait`] leaves out the waiting lines.
 const STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The standard output. A pipe gets room for all that is written in one go, if the system allows
-/// that: otherwise writer and reader would have to take turns, many times a write.
-pub fn standard_output() -> io::Stdout {
+/// Pause before a write to a non-blocking output that had no room.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Held during a write if stdout and stderr are one file (`2>&1`): a pipe takes a long write in
+/// parts, and the parts of two writes would mix in the middle of lines.
+static SHARED_OUTPUT: Mutex<()> = Mutex::new(());
+
+/// Stdout or stderr. If both are one file (`2>&1`), a write waits for the other stream's write.
+#[derive(Debug)]
+pub struct StandardStream<W> {
+    out: W,
+    is_shared: bool,
+}
+
+/// Stdout. A pipe gets room for as much as may wait, if the system allows that: otherwise writer and
+/// reader would take turns, many times a write.
+#[must_use]
+pub fn standard_output() -> StandardStream<io::Stdout> {
     let out = io::stdout();
     let _ = fcntl_setpipe_size(&out, CAPACITY);
-    out
+    StandardStream { out, is_shared: is_output_shared() }
+}
+
+/// Stderr.
+#[must_use]
+pub fn standard_error() -> StandardStream<io::Stderr> {
+    StandardStream { out: io::stderr(), is_shared: is_output_shared() }
+}
+
+/// Whether stdout and stderr are the same file.
+fn is_output_shared() -> bool {
+    let file = |stat: Stat| (stat.st_dev, stat.st_ino);
+    match (fstat(io::stdout()), fstat(io::stderr())) {
+        (Ok(stdout), Ok(stderr)) => file(stdout) == file(stderr),
+        _ => false,
+    }
+}
+
+impl<W: Write> Write for StandardStream<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _lock = self.is_shared.then(|| SHARED_OUTPUT.lock());
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Lines on their way to an output, written by a thread of its own.
@@ -60,6 +106,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
+    /// Lines in `waiting`.
+    waiting_lines: usize,
+    /// Lines that the thread is writing.
+    writing_lines: usize,
     /// Bytes that the reader has taken so far.
     taken: u64,
     /// Lines that were left out and are not reported yet.
@@ -111,6 +161,7 @@ impl PacedWriter {
             return;
         }
         state.waiting.extend_from_slice(lines);
+        state.waiting_lines += count;
         let is_over = state.waiting.len() >= FLUSH_THRESHOLD && mem::take(&mut state.pausing);
         if mem::take(&mut state.idle) || is_over {
             self.0.changed.notify_all();
@@ -130,8 +181,8 @@ impl PacedWriter {
     }
 
     /// Waits for the end of the thread, as long as the reader takes something now and then, and at
-    /// most until `deadline`.
-    pub fn wait(&self, deadline: Instant) {
+    /// most until `deadline`. Returns how many lines were not written by then.
+    pub fn wait(&self, deadline: Instant) -> usize {
         let mut state = self.state();
         let mut last = (state.taken, Instant::now());
         while !state.closed {
@@ -141,38 +192,37 @@ impl PacedWriter {
             }
             let until = deadline.min(last.1 + STALL_TIMEOUT);
             if now >= until {
-                return;
+                return state.waiting_lines + state.writing_lines;
             }
             let waited = self.0.changed.wait_timeout(state, until - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        0
     }
 
     fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
         let mut lines = Vec::new();
         let mut is_failing = false;
+        // The last line on the output has no end.
+        let mut is_torn = false;
         while let Some(left_out) = self.take(&mut lines) {
-            match self.write(&mut out, &lines) {
+            if is_torn {
+                lines.insert(0, b'\n');
+            }
+            let (written, result) = self.write(&mut out, &lines);
+            is_torn = lines[..written].last().map_or(is_torn, |&last| last != b'\n');
+            self.finish_write(&lines[written..], left_out);
+            let has_failed = result.is_err();
+            match result {
                 Ok(()) if left_out > 0 => tell(Trouble::LeftOut(left_out)),
-                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     tell(Trouble::Closed(error));
                     break;
                 }
-                Err(error) => {
-                    let count = lines.iter().filter(|&&byte| byte == b'\n').count();
-                    let mut state = self.state();
-                    state.left_out += left_out + count;
-                    state.left_out_in_all += count as u64;
-                    drop(state);
-                    if !is_failing {
-                        tell(Trouble::Failed(error));
-                    }
-                    is_failing = true;
-                    continue;
-                }
+                Err(error) if !is_failing => tell(Trouble::Failed(error)),
+                _ => {}
             }
-            is_failing = false;
+            is_failing = has_failed;
         }
         let mut state = self.state();
         state.closed = true;
@@ -180,12 +230,36 @@ impl PacedWriter {
         self.0.changed.notify_all();
     }
 
-    fn write(&self, out: &mut impl Write, lines: &[u8]) -> io::Result<()> {
-        for chunk in lines.chunks(CHUNK) {
-            write_all(out, chunk)?;
-            self.state().taken += chunk.len() as u64;
+    /// Writes as much of `lines` as the output takes; returns how many bytes.
+    fn write(&self, out: &mut impl Write, lines: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < lines.len() {
+            let size = if self.state().closing { LAST_CHUNK } else { CHUNK };
+            match out.write(first_lines(&lines[written..], size)) {
+                Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+                Ok(len) => {
+                    written += len;
+                    self.state().taken += len as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Another program can make a pipe or terminal non-blocking for all its users.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+                Err(error) => return (written, Err(error)),
+            }
         }
-        out.flush()
+        (written, out.flush())
+    }
+
+    /// Counts the lines of `rest`, which a failed write left, as left out, and `left_out` as not
+    /// reported yet in that case.
+    fn finish_write(&self, rest: &[u8], left_out: usize) {
+        let mut state = self.state();
+        let lost = rest.iter().filter(|&&byte| byte == b'\n').count().min(state.writing_lines);
+        state.writing_lines = 0;
+        if !rest.is_empty() {
+            state.left_out += left_out + lost;
+            state.left_out_in_all += lost as u64;
+        }
     }
 
     /// Waits for lines and puts them into `lines`. Returns how many were left out behind them,
@@ -210,28 +284,23 @@ impl PacedWriter {
         }
         lines.clear();
         mem::swap(lines, &mut state.waiting);
+        state.writing_lines = mem::take(&mut state.waiting_lines);
         (!lines.is_empty()).then(|| mem::take(&mut state.left_out))
     }
 }
 
-/// Writes all of `bytes`, also to a descriptor that another program has made non-blocking: that is a
-/// property of the pipe or terminal, which its users share.
-fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match out.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PACE),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+/// As many whole lines from the start of `lines` as have room in `size` bytes, or the first bytes of
+/// a line that is longer.
+fn first_lines(lines: &[u8], size: usize) -> &[u8] {
+    let first = &lines[..lines.len().min(size)];
+    let end = first.iter().rposition(|&byte| byte == b'\n').map_or(first.len(), |last| last + 1);
+    &first[..end]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A reader that takes what it gets only when told to.
@@ -295,8 +364,30 @@ mod tests {
         starts.recv().unwrap();
         let begun = Instant::now();
         out.close();
-        out.wait(begun + Duration::from_secs(3600));
+        assert_eq!(out.wait(begun + Duration::from_secs(3600)), 1);
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_slow_reader_gets_everything_at_the_end() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let out = start(writer).unwrap();
+        let line = [b"x".repeat(999), b"\n".to_vec()].concat();
+        for _ in 0..1000 {
+            out.push(&line, 1);
+        }
+        out.close();
+        let reading = thread::spawn(move || {
+            let (mut got, mut buffer) = (0, [0; 16 << 10]);
+            while let len @ 1.. = reader.read(&mut buffer).unwrap() {
+                got += len;
+                thread::sleep(STALL_TIMEOUT / 20);
+            }
+            got
+        });
+        assert_eq!(out.wait(Instant::now() + Duration::from_secs(60)), 0);
+        drop(out);
+        assert_eq!(reading.join().unwrap(), 1000 * line.len());
     }
 
     #[test]
@@ -313,18 +404,19 @@ mod tests {
         assert_eq!(*got.lock().unwrap(), b"one\ntwo\n");
     }
 
-    /// A device whose writes fail as told, and then succeed.
+    /// A device that takes a byte at a time. Each failure happens once, after so many bytes.
     struct Failing {
-        failures: Vec<ErrorKind>,
+        failures: Vec<(usize, ErrorKind)>,
         got: Arc<Mutex<Vec<u8>>>,
     }
 
     impl Write for Failing {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if let Some(kind) = self.failures.pop() {
+            let mut got = self.got.lock().unwrap();
+            if let Some((_, kind)) = self.failures.pop_if(|(after, _)| *after == got.len()) {
                 return Err(kind.into());
             }
-            self.got.lock().unwrap().push(bytes[0]);
+            got.push(bytes[0]);
             Ok(1)
         }
 
@@ -336,10 +428,11 @@ mod tests {
     #[test]
     fn a_failed_write_costs_its_lines_and_no_others() {
         for (failures, shown, expected) in [
-            (vec![ErrorKind::WouldBlock, ErrorKind::Interrupted], "one\ntwo\n", &[][..]),
-            (vec![ErrorKind::StorageFull], "two\n", &["no storage space", "left out 1"]),
-            (vec![ErrorKind::StorageFull; 2], "", &["no storage space"]),
-            (vec![ErrorKind::BrokenPipe], "", &["closed"]),
+            (vec![(1, ErrorKind::WouldBlock), (1, ErrorKind::Interrupted)], "one\ntwo\n", &[][..]),
+            (vec![(0, ErrorKind::StorageFull)], "two\n", &["no storage space", "left out 1"]),
+            (vec![(2, ErrorKind::StorageFull)], "on\ntwo\n", &["no storage space", "left out 1"]),
+            (vec![(0, ErrorKind::StorageFull); 2], "", &["no storage space"]),
+            (vec![(0, ErrorKind::BrokenPipe)], "", &["closed"]),
         ] {
             let (tell, told) = channel();
             let tell = move |trouble| {

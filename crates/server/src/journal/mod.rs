@@ -198,7 +198,10 @@ impl Closer {
         self.shared.stdout.close();
         let left = || deadline.saturating_duration_since(Instant::now());
         let synced = self.synced.as_ref().map(|synced| synced.recv_timeout(left()));
-        self.shared.stdout.wait(deadline);
+        let left_out = self.shared.stdout.wait(deadline);
+        if left_out > 0 {
+            warn!("left {left_out} lines out on stdout at the end; the log file has them all");
+        }
         if let Some(cause) = self.shared.health.failed() {
             return Err(Arc::clone(cause));
         }

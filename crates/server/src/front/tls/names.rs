@@ -55,8 +55,13 @@ fn normalized(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_string());
     }
-    let below = text.strip_prefix("*.").unwrap_or(text);
-    DnsName::try_from(below).ok().map(|_| text.to_ascii_lowercase())
+    // A certificate has names without the dot of the root (RFC 5280, section 4.2.1.6).
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let below = name.strip_prefix("*.");
+    // Clients refuse a wildcard for a whole top-level domain.
+    let is_wide = below.is_some_and(|below| !below.contains('.'));
+    let is_name = DnsName::try_from(below.unwrap_or(name)).is_ok();
+    (is_name && !is_wide && !name.ends_with('.')).then(|| name.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -68,14 +73,28 @@ mod tests {
         for text in ["example.com", "*.Example.com,192.0.2.7", "::1", "a-b, c"] {
             assert!(text.parse::<Names>().is_ok(), "{text}");
         }
-        for text in ["", "a,", "a b", "https://a", "a:80", "*", "a*.b", "-a", "é.com", "[::1]"] {
+        for text in [
+            "",
+            "a,",
+            "a b",
+            "https://a",
+            "a:80",
+            "*",
+            "a*.b",
+            "-a",
+            "é.com",
+            "[::1]",
+            "*.com",
+            "a..",
+            ".",
+        ] {
             assert_eq!(text.parse::<Names>(), Err(INVALID), "{text}");
         }
     }
 
     #[test]
     fn the_usual_names_come_first_and_none_twice() {
-        let names: Names = "Localhost,example.com,0:0::1".parse().unwrap();
+        let names: Names = "Localhost.,example.com,0:0::1".parse().unwrap();
         let expected = ["localhost", "127.0.0.1", "::1", "server", "example.com"];
         assert_eq!(names.with_usual(), expected);
     }
