@@ -9,7 +9,8 @@ use proto::probe::{Arrived, Hello, VERSION};
 use proto::secret;
 
 use super::Probes;
-use crate::service::{json, seconds};
+use super::json;
+use crate::service::seconds;
 
 /// A request for an upgrade, and what was agreed on.
 #[derive(Clone, Copy, Debug)]
