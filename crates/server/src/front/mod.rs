@@ -77,7 +77,7 @@ impl Front {
         self.handshakes.abort_all();
     }
 
-    /// Starts a handshake.
+    /// Starts a handshake. If there are too many sockets, evicts others first.
     async fn start_handshake(
         &self,
         stream: TcpStream,

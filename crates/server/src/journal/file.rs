@@ -138,7 +138,8 @@ impl LogFile {
             return Err(Errno::FBIG.into());
         }
         match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, len, MIN_ROOM) {
-            // The file system cannot reserve room: whether the file is writable shows at the next append.
+            // The file system cannot reserve room: whether the file is writable shows at the next
+            // append.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -4,9 +4,10 @@
 //! one turn of the event loop and appends them to the file in one write. Then the Pongs may be sent.
 //!
 //! Workers take turns at a lock that is held across system calls on the file ([`append`]), and on a
-//! frozen or remote file system such a call may never return. So every other
-//! query but [`Journal::path`], which is for the start, is answered without this lock, and all other work is done by threads of the log: one waits for the
-//! disk ([`sync`]), one checks the file ([`keeper`]), one copies lines to stdout ([`PacedWriter`]).
+//! frozen or remote file system such a call may never return. So every other query but
+//! [`Journal::path`], which is for the start, is answered without this lock, and all other work is
+//! done by threads of the log: one waits for the disk ([`sync`]), one checks the file ([`keeper`]),
+//! one copies lines to stdout ([`PacedWriter`]).
 
 mod append;
 mod check_path;

@@ -8,8 +8,7 @@ use proto::limits::PROBE_PING_AFTER;
 use proto::probe::{Arrived, Hello, VERSION};
 use proto::secret;
 
-use super::Probes;
-use super::json;
+use super::{Probes, json};
 use crate::service::seconds;
 
 /// A request for an upgrade, and what was agreed on.

@@ -24,7 +24,7 @@ pub(super) struct Group {
 /// A batch that is written to the log and waits for its sync (`LOG_SYNC=always`).
 #[derive(Debug)]
 pub(super) struct UnsyncedBatch {
-    /// The batch may be sent once [`Synced::number`](crate::journal::Synced::number) has come to
+    /// The replies may be sent once [`Synced::number`](crate::journal::Synced::number) has come to
     /// this number.
     pub(super) sync_number: u64,
     pub(super) batch: Batch,
