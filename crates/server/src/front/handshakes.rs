@@ -67,7 +67,7 @@ impl Handshakes {
         self.0.state.lock().open
     }
 
-    /// Adds a handshake: `start` starts its task with the ticket.
+    /// Starts a handshake: `start` spawns its task, which owns the ticket.
     pub(super) fn spawn(&self, address: IpAddr, start: impl FnOnce(Ticket) -> AbortHandle) {
         let address = network(address);
         // The task may end before `start` returns, but its ticket waits for the lock.
