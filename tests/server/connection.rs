@@ -19,11 +19,14 @@ use proto::frame::{Mask, Opcode, encode_deflated};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use server::journal::{Closer, Journal, Options, SyncPolicy};
-use server::observe::{Health, Metrics, Occupancy, Peer};
+use server::observe::{Health, Metrics};
+use server::occupancy::Occupancy;
+use server::peer::Peer;
 use server::service::probe::Opening;
 use server::service::{Service, State};
+use server::stream::Stream;
 use server::worker::Arrival;
-use server::worker::connection::{Readiness, Stream};
+use server::worker::connection::Readiness;
 use server::worker::connections::Connections;
 use server::worker::key::Key;
 use server::worker::turn::{Limits, Shared};
@@ -107,7 +110,7 @@ impl Driver {
         let (stopper, stop) = stop::channel();
         let occupancy = Arc::new(Occupancy::new(1, None));
         let peer = Peer::Direct(SocketAddr::from(([127, 0, 0, 1], 1)));
-        let place = occupancy.enter(peer.ip()).unwrap();
+        let place = occupancy.take_place(peer.ip()).unwrap();
         let metrics = Arc::new(Metrics::new(1, Service::paths(), occupancy, journal.clone()));
         let health = Health { journal: journal.clone(), stop };
         let limits = Limits {
@@ -150,7 +153,7 @@ impl Driver {
             key = Some(number.into());
             Ok(())
         };
-        connections.admit(arrival, watch, now()).unwrap();
+        connections.add(arrival, watch, now()).unwrap();
         connections.commit(now());
         let key = key.unwrap();
         Self { waker, connections, key, metrics, _log: (dir, closer, stopper) }

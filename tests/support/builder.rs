@@ -99,7 +99,7 @@ impl Builder {
         self.env("TLS_DIR", "tls").env("TLS_LISTEN", "127.0.0.1:0")
     }
 
-    /// Has the server listen at this address, which then need not be read from stderr.
+    /// Makes the server listen at this address, which then need not be read from stderr.
     pub(crate) fn at(mut self, address: SocketAddr) -> Self {
         self.address = Some(address);
         self.env("LISTEN", address.to_string())

@@ -22,17 +22,17 @@ impl Faults {
         (faults, builder)
     }
 
-    /// Has a call hang until [`Self::end`].
+    /// Makes a call hang until [`Self::end`].
     pub(crate) fn hang(&self, call: &str) {
         self.set("hang", call, "");
     }
 
-    /// Has a call fail until [`Self::end`].
+    /// Makes a call fail until [`Self::end`].
     pub(crate) fn fail(&self, call: &str, error: Errno) {
         self.set("fail", call, &error.raw_os_error().to_string());
     }
 
-    /// Has each `write` write at most this many bytes until [`Self::end`].
+    /// Makes each `write` write at most this many bytes until [`Self::end`].
     pub(crate) fn shorten_writes(&self, bytes: usize) {
         self.set("short", "write", &bytes.to_string());
     }

@@ -56,7 +56,7 @@ pub struct Hello<'a> {
     /// The extensions that the server agreed to, as in `Sec-WebSocket-Extensions`.
     #[serde(borrow)]
     pub extensions: Option<Cow<'a, str>>,
-    /// Silence of the client after which the server sends something by itself, in seconds.
+    /// Seconds without a frame from the client after which the server sends a Ping frame.
     pub silent_for: f64,
 }
 
@@ -159,7 +159,7 @@ pub struct Ended<'a> {
     #[serde(borrow)]
     pub seen: Cow<'a, str>,
     /// Who ended the connection.
-    pub by: Option<By>,
+    pub by: Option<EndedBy>,
     /// Age of the connection at its end, or now, in seconds.
     pub age: Option<f64>,
     /// Time without a frame from the client before the end, or now, in seconds.
@@ -168,10 +168,10 @@ pub struct Ended<'a> {
     pub at: Option<f64>,
 }
 
-/// One of the two ends of a connection.
+/// Who ended a connection.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum By {
+pub enum EndedBy {
     /// The server.
     Server,
     /// The client, or a proxy between the two.

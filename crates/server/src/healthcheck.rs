@@ -28,8 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest reply that is read from `/healthz`, in bytes.
 const MAX_REPLY: u64 = 4096;
 
-/// Checks the server that listens at `listen`. Of the addresses of a name one has to work: the
-/// server may have left out those that the machine does not have.
+/// Checks the server that listens at `listen`. If `listen` is a name with several addresses, one
+/// working address is enough: the server does not listen on addresses that the machine does not have.
 ///
 /// # Errors
 /// What is wrong with the server.

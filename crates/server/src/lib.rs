@@ -10,7 +10,8 @@
 //! 4. [`journal`] writes the lines of all pings of a turn to the log, in one write.
 //! 5. The worker encodes the replies and sends them.
 //!
-//! [`observe`] counts on the way. [`server`] puts these parts together as the [`settings`] say.
+//! [`observe`] counts on the way. [`stream`], [`peer`], [`occupancy`] and [`throttle`] stand below these
+//! modules. [`server`] puts the parts together as the [`settings`] say.
 
 pub mod descriptors;
 mod failure;
@@ -18,9 +19,12 @@ pub mod front;
 pub mod healthcheck;
 pub mod journal;
 pub mod observe;
+pub mod occupancy;
+pub mod peer;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod stream;
 pub mod tally;
 pub mod throttle;
 pub mod worker;

@@ -1,7 +1,7 @@
 //! `server`: settings, signals and exit status around [`server::Server`].
 
+mod service_manager;
 mod signal;
-mod supervisor;
 
 use std::process::ExitCode;
 
@@ -62,7 +62,7 @@ async fn serve(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
     let server = Server::start(settings, standard_output())?;
     let (stopper, stop) = stop::channel();
-    tokio::spawn(supervisor::tell(stop.clone()));
-    tokio::spawn(signals.handle(stopper, server.on_hang_up()));
+    tokio::spawn(service_manager::notify_states(stop.clone()));
+    tokio::spawn(signals.handle(stopper, server.on_sighup()));
     server.run(stop).await
 }

@@ -18,14 +18,16 @@ use tracing::{info, warn};
 
 use crate::descriptors::Budget;
 use crate::failure::Failure;
-use crate::front::handshake::Handshake;
+use crate::front::handshaker::Handshaker;
 use crate::front::http::Http;
 use crate::front::tls::{self, Tls};
 use crate::front::{Front, listener};
 use crate::journal::{self, Closer, Journal};
-use crate::observe::{Health, Metrics, Occupancy, Throttle, WorkerMetrics};
+use crate::observe::{Health, Metrics, WorkerMetrics};
+use crate::occupancy::Occupancy;
 use crate::service::{self, Service};
 use crate::settings::{ListenAddress, Settings};
+use crate::throttle::Throttle;
 use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
 
@@ -46,6 +48,8 @@ pub struct Server {
     failures: mpsc::Receiver<String>,
     journal: Journal,
     closer: Closer,
+    /// Makes `/healthz` answer 503. Apart from the stop given to [`Server::run`], because a failure
+    /// ends the server too.
     stopper: stop::Stopper,
 }
 
@@ -101,7 +105,7 @@ impl Server {
             refused_requests: Throttle::default(),
             refused_origins: Throttle::default(),
         };
-        let front = Front::new(Handshake::new(http), workers, metrics, budget.sockets);
+        let front = Front::new(Handshaker::new(http), workers, metrics, budget.sockets);
         let mut bound = addresses(&listeners);
         info!(
             "listening on ws://{}, log {} (LOG_SYNC {}, WORKERS {}, MAX_CONNECTIONS {max_connections})",
@@ -138,7 +142,7 @@ impl Server {
     }
 
     /// The action on SIGHUP: opens the log and reads the certificate anew.
-    pub fn on_hang_up(&self) -> impl Fn() + Send + 'static {
+    pub fn on_sighup(&self) -> impl Fn() + Send + 'static {
         let journal = self.journal.clone();
         let reload = self.tls.as_ref().map(|tls| tls.reload.clone());
         move || {
@@ -147,10 +151,11 @@ impl Server {
         }
     }
 
-    /// Serves until the stop, then closes every connection with 1001 and the log with its last line.
+    /// Serves until the stop. Then closes every connection with a Close frame (1001), and syncs and
+    /// closes the log.
     ///
     /// # Errors
-    /// When the log failed for good.
+    /// When a worker or the log failed, or when the disk may not hold the last lines.
     pub async fn run(self, mut stop: Stop) -> Result<(), Failure> {
         let Self { drain_timeout, listeners, tls, front, ended, mut failures, .. } = self;
         let result = select! {

@@ -14,7 +14,7 @@ const FILE_SIZE_EXCEEDED: i32 = 25;
 /// The signals that the server handles: those that end a program, SIGHUP and SIGXFSZ.
 pub(crate) struct ServerSignals {
     end: Signals,
-    hang_up: Signal,
+    sighup: Signal,
 }
 
 impl ServerSignals {
@@ -25,17 +25,17 @@ impl ServerSignals {
     pub(crate) fn catch(early: EarlyExit) -> Result<Self, String> {
         // tokio's handler stays installed when its stream is dropped.
         drop(catch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
-        Ok(Self { hang_up: catch(SignalKind::hangup())?, end: Signals::catch(early)? })
+        Ok(Self { sighup: catch(SignalKind::hangup())?, end: Signals::catch(early)? })
     }
 
-    /// Stops the server on SIGTERM and SIGINT; calls `on_hang_up` on SIGHUP. Further signals change
+    /// Stops the server on SIGTERM and SIGINT; calls `on_sighup` on SIGHUP. Further signals change
     /// nothing: `timeout` and shells send one to the process and another to its group.
-    pub(crate) async fn handle(mut self, stopper: Stopper, on_hang_up: impl Fn()) {
+    pub(crate) async fn handle(mut self, stopper: Stopper, on_sighup: impl Fn()) {
         loop {
             let name = select! {
                 name = self.end.next() => name,
-                _ = self.hang_up.recv() => {
-                    on_hang_up();
+                _ = self.sighup.recv() => {
+                    on_sighup();
                     continue;
                 }
             };

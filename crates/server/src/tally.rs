@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Tally(AtomicU64);
 
 impl Tally {
-    /// Adds to the number.
+    /// Adds `more` to the counter.
     pub fn add(&self, more: u64) {
         self.set(self.get().wrapping_add(more));
     }
@@ -18,17 +18,17 @@ impl Tally {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Takes from the number.
+    /// Subtracts `less` from the counter.
     pub fn sub(&self, less: u64) {
         self.set(self.get().wrapping_sub(less));
     }
 
-    /// Replaces the number.
+    /// Sets the counter.
     pub fn set(&self, number: u64) {
         self.0.store(number, Ordering::Relaxed);
     }
 
-    /// The number.
+    /// The present count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -122,7 +122,7 @@ fn check_memory(decoder: &Decoder, settings: Settings, fed: usize) {
     let max = if settings.deflate { deflated } else { settings.max_message };
     assert!(arrived <= fed && arrived <= max, "{arrived} bytes of {fed}");
     assert!(buffered <= 2 * arrived + MAX_CONTROL_PAYLOAD, "{buffered} bytes for {arrived}");
-    assert!(decoder.is_mid_message() || buffered == 0, "{buffered} bytes for nothing");
+    assert!(decoder.has_partial() || buffered == 0, "{buffered} bytes for nothing");
 }
 
 /// The frames in which a peer of `role` would send the messages.

@@ -107,7 +107,8 @@ impl Params {
                 }
                 (SERVER_WINDOW, Some(value)) => set_bits(&mut parsed.server, value),
                 (CLIENT_WINDOW, Some(value)) => set_bits(&mut parsed.client, value),
-                // The hint that a client can limit its window (RFC 7692, section 7.1.2.2).
+                // A client offers this parameter without a value to say that it can limit its window
+                // (RFC 7692, section 7.1.2.2).
                 (CLIENT_WINDOW, None) => author == Author::Client,
                 _ => false,
             };

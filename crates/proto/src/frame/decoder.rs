@@ -80,7 +80,7 @@ impl Decoder {
 
     /// Whether a frame or a message is unfinished.
     #[must_use]
-    pub fn is_mid_message(&self) -> bool {
+    pub fn has_partial(&self) -> bool {
         self.partial.is_some()
     }
 

@@ -8,7 +8,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::observe::{Cause, Errors, Throttle, warn_throttled};
+use crate::observe::{Cause, Errors};
+use crate::throttle::{Throttle, warn_throttled};
 
 /// Connections that may wait to be accepted, if the system's `somaxconn` allows as many.
 const BACKLOG: u32 = 4096;

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum MaybeTls {
     /// In the clear.
     Plain(TcpStream),
-    /// Over TLS; boxed, since most of it is buffers.
+    /// Over TLS. Boxed, because a `TlsStream` is far larger than a `TcpStream`.
     Secure(Box<TlsStream<TcpStream>>),
 }
 

@@ -2,8 +2,8 @@
 //! plain requests are answered. All of it is asynchronous and runs in one thread, so that it takes
 //! nothing from the workers. An upgraded connection is handed over to a worker, once.
 
-mod admission;
-pub mod handshake;
+pub mod handshaker;
+mod handshakes;
 pub mod http;
 pub mod listener;
 mod maybe_tls;
@@ -20,8 +20,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::observe::{Cause, Metrics};
 use crate::worker::Worker;
-use admission::Admission;
-use handshake::Handshake;
+use handshaker::Handshaker;
+use handshakes::Handshakes;
 
 /// Time between two checks, at the stop, whether all handshakes have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
@@ -29,8 +29,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Accepts connections and takes each to its upgrade, for the workers.
 #[derive(Clone, Debug)]
 pub struct Front {
-    handshake: Arc<Handshake>,
-    admission: Admission,
+    handshaker: Arc<Handshaker>,
+    handshakes: Handshakes,
     workers: Arc<[Worker]>,
     metrics: Arc<Metrics>,
     /// The most connections with their handshakes, before these have to make room.
@@ -41,14 +41,14 @@ impl Front {
     /// A front for these workers.
     #[must_use]
     pub fn new(
-        handshake: Handshake,
+        handshaker: Handshaker,
         workers: Vec<Worker>,
         metrics: Arc<Metrics>,
         max_sockets: usize,
     ) -> Self {
         Self {
-            handshake: Arc::new(handshake),
-            admission: Admission::default(),
+            handshaker: Arc::new(handshaker),
+            handshakes: Handshakes::default(),
             workers: workers.into(),
             metrics,
             max_sockets,
@@ -63,35 +63,43 @@ impl Front {
 
     /// Accepts connections, for ever. With an `acceptor`, clients have to speak TLS.
     pub async fn serve(&self, listener: &TcpListener, acceptor: Option<&TlsAcceptor>) {
-        let serve = async |stream, peer| self.admit(stream, acceptor.cloned(), peer).await;
+        let serve =
+            async |stream, peer| self.start_handshake(stream, acceptor.cloned(), peer).await;
         listener::accept(listener, &self.metrics.errors, serve).await;
     }
 
     /// Gives the handshakes under way the time `grace` to end, then ends them.
     pub async fn drain(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
-        while self.admission.open() > 0 && Instant::now() < deadline {
+        while self.handshakes.open() > 0 && Instant::now() < deadline {
             sleep(DRAIN_POLL).await;
         }
-        self.admission.abort_all();
+        self.handshakes.abort_all();
     }
 
-    /// Starts a handshake.
-    async fn admit(&self, stream: TcpStream, acceptor: Option<TlsAcceptor>, peer: SocketAddr) {
-        while self.admission.open() + self.metrics.occupancy.taken() >= self.max_sockets
-            && self.admission.evict().await
+    /// Starts a handshake. If there are too many sockets, evicts others first.
+    async fn start_handshake(
+        &self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        peer: SocketAddr,
+    ) {
+        while self.handshakes.open() + self.metrics.occupancy.taken() >= self.max_sockets
+            && self.handshakes.evict().await
         {
             self.metrics.errors.count(Cause::Evicted);
         }
         let at = Instant::now();
-        self.admission.admit(peer.ip().to_canonical(), |ticket| {
-            let handshake = Arc::clone(&self.handshake);
+        self.handshakes.spawn(peer.ip().to_canonical(), |ticket| {
+            let handshaker = Arc::clone(&self.handshaker);
             let workers = Arc::clone(&self.workers);
             let task = tokio::spawn(async move {
-                let Some(greeting) = handshake.greeting(&stream, peer, at).await else { return };
-                ticket.speak();
+                let Some(first_byte) = handshaker.first_byte(&stream, peer, at).await else {
+                    return;
+                };
+                ticket.note_first_byte();
                 // Boxed, so that a client that says nothing takes little memory.
-                let upgrade = Box::pin(handshake.perform(stream, greeting, acceptor, peer, at));
+                let upgrade = Box::pin(handshaker.perform(stream, first_byte, acceptor, peer, at));
                 let Some(arrival) = upgrade.await else { return };
                 if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {
                     worker.push(arrival);

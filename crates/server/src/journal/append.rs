@@ -37,16 +37,16 @@ impl Shared {
     /// Appends a batch of `count` whole lines, stamped with `second`. Where later lines are in the
     /// file already, the batch is stamped anew.
     pub(super) fn append(&self, batch: &mut [u8], count: usize, second: Second) -> Commit {
-        let state = self.state.try_lock().or_else(|| self.wait_for_turn());
+        let state = self.state.try_lock().or_else(|| self.wait_for_lock());
         let begun = Instant::now();
         let (Some(mut state), None) = (state, self.health.failed()) else {
             return self.refuse(count, begun);
         };
         let call = self.health.file.begin(begun);
-        state.order(batch, second);
+        state.restamp_if_older(batch, second);
         let (written, result) = state.append(batch, begun);
         let recorded = if written == batch.len() { count } else { count_lines(&batch[..written]) };
-        let number = self.note_written(&mut state, &batch[..written], recorded, begun);
+        let sync_number = self.note_written(&mut state, &batch[..written], recorded, begun);
         let error = match result {
             Ok(()) => {
                 state.note_recovery(self);
@@ -58,12 +58,12 @@ impl Shared {
         if recorded < count {
             self.metrics.refused.add_among_threads((count - recorded) as u64);
         }
-        Commit { recorded, awaits: number, error }
+        Commit { recorded, sync_number, error }
     }
 
     /// Waits until other threads have appended; `None` if that takes too long, so that a system
     /// call that hangs holds up one thread alone.
-    fn wait_for_turn(&self) -> Option<parking_lot::MutexGuard<'_, State>> {
+    fn wait_for_lock(&self) -> Option<parking_lot::MutexGuard<'_, State>> {
         let is_hanging = self.health.file.longer_than(HANG_AFTER, Instant::now()).is_some();
         if is_hanging { None } else { self.state.try_lock_for(HANG_AFTER) }
     }
@@ -73,7 +73,7 @@ impl Shared {
         self.metrics.refused.add_among_threads(count as u64);
         let busy = || "the log cannot be written: other threads took too long".into();
         let cause = self.health.check(now).err().unwrap_or_else(busy);
-        Commit { recorded: 0, awaits: None, error: Some(Unrecorded::NotWritten(cause)) }
+        Commit { recorded: 0, sync_number: None, error: Some(Unrecorded::NotWritten(cause)) }
     }
 
     /// Counts lines that are in the file, and passes them to stdout and to the thread that syncs.
@@ -97,7 +97,7 @@ impl Shared {
             return None;
         }
         if state.log.unsynced_files().are_many() {
-            self.progress.hurry();
+            self.progress.request_sync();
         }
         let number = self.progress.note_change();
         (self.policy == SyncPolicy::Always).then_some(number)
@@ -120,7 +120,7 @@ impl Shared {
             let path = state.log.path().display();
             info!("the log file {path} is still the same, nothing to reopen");
         }
-        match verified.and_then(|_| state.probe()) {
+        match verified.and_then(|_| state.check_writable()) {
             Ok(()) => state.note_recovery(self),
             Err(fault) => drop(state.note_fault(self, fault)),
         }
@@ -144,7 +144,7 @@ impl State {
     }
 
     /// Stamps the batch anew if later lines are in the file already.
-    fn order(&mut self, batch: &mut [u8], mut second: Second) {
+    fn restamp_if_older(&mut self, batch: &mut [u8], mut second: Second) {
         if second.unix < self.newest.unix {
             second = Second::now();
             line::restamp(batch, &second.stamp);
@@ -167,9 +167,9 @@ impl State {
 
     /// # Errors
     /// When the log could not be written, and still cannot be.
-    fn probe(&self) -> Result<(), Fault> {
+    fn check_writable(&self) -> Result<(), Fault> {
         match self.log.current() {
-            Some(file) if self.error.is_some() => file.probe().map_err(Fault::Write),
+            Some(file) if self.error.is_some() => file.check_writable().map_err(Fault::Write),
             _ => Ok(()),
         }
     }
@@ -263,7 +263,7 @@ mod tests {
 
         let commit = append(&journal, Second::now(), &["a", "b", "c", "d"]);
         assert_eq!(commit.recorded, 2, "{commit:?}");
-        assert!(commit.awaits.is_some());
+        assert!(commit.sync_number.is_some());
         let told = commit.error.unwrap().to_string();
         assert!(told.ends_with("this ping was not recorded"), "{told}");
         let text = std::fs::read_to_string(moved.join("log")).unwrap();

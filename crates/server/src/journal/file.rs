@@ -76,7 +76,7 @@ impl LogFile {
         if (metadata.dev(), metadata.ino()) != self.id {
             return Ok(false);
         }
-        self.cut_torn()?;
+        self.truncate_torn()?;
         if metadata.len() != self.len {
             self.len = repair(&self.file, &self.path)?;
         }
@@ -88,14 +88,14 @@ impl LogFile {
     /// # Errors
     /// When the lines could not be written.
     pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.cut_torn()?;
+        self.truncate_torn()?;
         let mut written = 0;
         while written < lines.len() {
             match (&*self.file).write(&lines[written..]) {
-                Ok(0) => return Err(self.take_back(written, io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Err(self.undo_write(written, io::ErrorKind::WriteZero.into())),
                 Ok(n) => written += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.take_back(written, error)),
+                Err(error) => return Err(self.undo_write(written, error)),
             }
         }
         self.len += written as u64;
@@ -103,19 +103,19 @@ impl LogFile {
     }
 
     /// Cuts off the `written` bytes of a write that failed with `cause`, which is returned. If they
-    /// cannot be cut off, [`Self::cut_torn`] tries again.
-    fn take_back(&mut self, written: usize, cause: io::Error) -> io::Error {
+    /// cannot be cut off, [`Self::truncate_torn`] tries again.
+    fn undo_write(&mut self, written: usize, cause: io::Error) -> io::Error {
         if written > 0 {
             // The bytes are the last ones of the file: with O_APPEND a write goes to the end,
             // wherever another program has moved that.
             let len = self.file.metadata().map_or(self.len + written as u64, |m| m.len());
             self.torn_at = len.checked_sub(written as u64);
-            let _ = self.cut_torn();
+            let _ = self.truncate_torn();
         }
         cause
     }
 
-    fn cut_torn(&mut self) -> io::Result<()> {
+    fn truncate_torn(&mut self) -> io::Result<()> {
         if let Some(end) = self.torn_at {
             if self.file.metadata()?.len() > end {
                 self.file.set_len(end)?;
@@ -130,7 +130,7 @@ impl LogFile {
     ///
     /// # Errors
     /// Why a line could not be written.
-    pub(super) fn probe(&self) -> io::Result<()> {
+    pub(super) fn check_writable(&self) -> io::Result<()> {
         let len = self.file.metadata()?.len();
         // fallocate checks RLIMIT_FSIZE only if the size of the file changes.
         let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX);
@@ -138,7 +138,8 @@ impl LogFile {
             return Err(Errno::FBIG.into());
         }
         match rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, len, MIN_ROOM) {
-            // The file system cannot reserve room: the next ping finds out.
+            // The file system cannot reserve room: whether the file is writable shows at the next
+            // append.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -156,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_room_passes_the_probe_and_keeps_its_size() {
+    fn a_file_with_room_passes_the_check_and_keeps_its_size() {
         let (_dir, file) = open();
-        file.probe().unwrap();
+        file.check_writable().unwrap();
         assert_eq!(fs::metadata(file.path()).unwrap().len(), 0);
     }
 

@@ -19,7 +19,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The reasons why pings cannot be recorded.
 #[derive(Debug)]
-pub(super) struct Health {
+pub(super) struct LogHealth {
     /// Calls on the current file, under the lock of the log.
     pub(super) file: Calls,
     /// Calls that wait for the disk.
@@ -32,7 +32,7 @@ pub(super) struct Health {
     failure: Notify,
 }
 
-impl Health {
+impl LogHealth {
     pub(super) fn new() -> Self {
         let origin = Instant::now();
         Self {
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_call_that_hangs_is_reported_until_it_returns() {
-        let health = Health::new();
+        let health = LogHealth::new();
         let now = Instant::now();
         for (calls, told) in [(&health.file, "written"), (&health.sync, "to the disk")] {
             let call = calls.begin(now);
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_write_error_passes_and_a_failure_stays() {
-        let health = Health::new();
+        let health = LogHealth::new();
         let now = Instant::now();
         health.set_write_error(Some("disk full".into()));
         assert_eq!(health.check(now), Err("disk full".into()));
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_returned_to_earlier_and_later_waits() {
-        let health = Arc::new(Health::new());
+        let health = Arc::new(LogHealth::new());
         let waiting = tokio::spawn({
             let health = Arc::clone(&health);
             async move { health.wait_for_failure().await }

@@ -17,27 +17,27 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The requests to the keeper.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(super) struct KeeperRequests {
     thread: OnceLock<Thread>,
     reopen: AtomicBool,
     closing: AtomicBool,
     removals: Throttle,
 }
 
-impl Requests {
-    /// Has the log opened anew if its path leads to another file.
+impl KeeperRequests {
+    /// Makes the keeper open the log anew if its path leads to another file.
     pub(super) fn reopen(&self) {
         self.reopen.store(true, Ordering::SeqCst);
         self.wake();
     }
 
-    /// Has the keeper end.
+    /// Makes the keeper end.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.wake();
     }
 
-    /// Has the keeper check the file now.
+    /// Makes the keeper check the file now.
     pub(super) fn wake(&self) {
         self.thread.get().into_iter().for_each(Thread::unpark);
     }

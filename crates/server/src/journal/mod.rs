@@ -1,14 +1,16 @@
 //! The log of pings: nothing else touches its file.
 //!
 //! Connections hand their pings to the [`Recorder`] of their worker, which gathers the lines of
-//! one turn of the event loop and appends them to the file in one write. Then the Pongs may leave.
+//! one turn of the event loop and appends them to the file in one write. Then the Pongs may be sent.
 //!
 //! Workers take turns at a lock that is held across system calls on the file ([`append`]), and on a
-//! frozen or remote file system such a call may never return. So all other questions to the log are
-//! answered without this lock, and all other work is done by threads of the log: one waits for the
-//! disk ([`sync`]), one checks the file ([`keeper`]), one copies lines to stdout ([`PacedWriter`]).
+//! frozen or remote file system such a call may never return. So every other query but
+//! [`Journal::path`], which is for the start, is answered without this lock, and all other work is
+//! done by threads of the log: one waits for the disk ([`sync`]), one checks the file ([`keeper`]),
+//! one copies lines to stdout ([`PacedWriter`]).
 
 mod append;
+mod check_path;
 mod clock;
 mod file;
 mod health;
@@ -17,7 +19,6 @@ mod log;
 mod metrics;
 mod open;
 mod recorder;
-mod regular;
 mod rotated;
 mod sync;
 mod unsynced;
@@ -34,15 +35,15 @@ use program::paced::{PacedWriter, Trouble};
 use tracing::warn;
 
 use append::State;
-use health::Health;
-use keeper::Requests;
+use health::LogHealth;
+use keeper::KeeperRequests;
 use log::Log;
-use sync::Progress;
+use sync::SyncProgress;
 use unsynced::UnsyncedFiles;
 
+pub use check_path::check_path;
 pub use metrics::LogMetrics;
 pub use recorder::{Commit, Recorder, Synced, Unrecorded};
-pub use regular::check_path;
 pub use rotated::Rotation;
 pub use sync::SyncPolicy;
 
@@ -75,9 +76,9 @@ pub struct Closer {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    health: Health,
-    progress: Progress,
-    requests: Requests,
+    health: LogHealth,
+    progress: SyncProgress,
+    requests: KeeperRequests,
     policy: SyncPolicy,
     stdout: PacedWriter,
     metrics: LogMetrics,
@@ -90,11 +91,11 @@ impl Shared {
         let log = Log::open(&options.path, options.rotation, UnsyncedFiles::new(is_synced))?;
         Ok(Self {
             state: Mutex::new(State::new(log)),
-            health: Health::new(),
-            progress: Progress::default(),
-            requests: Requests::default(),
+            health: LogHealth::new(),
+            progress: SyncProgress::default(),
+            requests: KeeperRequests::default(),
             policy: options.sync,
-            stdout: PacedWriter::start("stdout", copy, tell_stdout)?,
+            stdout: PacedWriter::start("stdout", copy, warn_stdout)?,
             metrics: LogMetrics::default(),
         })
     }
@@ -135,7 +136,7 @@ impl Journal {
         Recorder::new(Arc::clone(&self.0))
     }
 
-    /// Has the file opened anew if another program has renamed it (SIGHUP). Never blocks.
+    /// Makes the keeper open the file anew if another program has renamed it (SIGHUP). Never blocks.
     pub fn reopen(&self) {
         self.0.requests.reopen();
     }
@@ -171,8 +172,8 @@ impl Journal {
     }
 }
 
-/// Tells of trouble with the copy on stdout.
-fn tell_stdout(trouble: Trouble) {
+/// Warns of trouble with the copy on stdout.
+fn warn_stdout(trouble: Trouble) {
     match trouble {
         Trouble::LeftOut(lines) => {
             warn!("left {lines} lines out on stdout; the log file has them all");

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use tracing::warn;
 
-use super::regular;
+use super::check_path;
 use crate::throttle::{Throttle, warn_throttled};
 
 /// Most servers of one host that write beside each other in a folder.
@@ -62,10 +62,10 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     for _ in 0..MAX_RACES {
         // To open a device or a pipe can have effects, so the type is checked before, too.
         if let Ok(metadata) = fs::metadata(path) {
-            regular::check(metadata.file_type())?;
+            check_path::check_type(metadata.file_type())?;
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        regular::check(file.metadata()?.file_type())?;
+        check_path::check_type(file.metadata()?.file_type())?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),

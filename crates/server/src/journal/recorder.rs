@@ -37,7 +37,7 @@ pub struct Commit {
     pub recorded: usize,
     /// The recorded pings may be acknowledged once [`Synced::number`] has come to this number; at once
     /// if `None`.
-    pub awaits: Option<u64>,
+    pub sync_number: Option<u64>,
     /// Why the other pings are not in the file; `None` if all pings are.
     pub error: Option<Unrecorded>,
 }
@@ -157,10 +157,10 @@ mod tests {
             recorder.record(&ping("b"));
             assert_eq!(recorder.count(), 2);
             assert_eq!(std::fs::read_to_string(journal.path()).unwrap(), "");
-            let Commit { recorded, awaits, error } = recorder.commit();
+            let Commit { recorded, sync_number, error } = recorder.commit();
             assert_eq!((recorded, error), (2, None));
-            assert_eq!(awaits.is_some(), sync == SyncPolicy::Always);
-            if let Some(number) = awaits {
+            assert_eq!(sync_number.is_some(), sync == SyncPolicy::Always);
+            if let Some(number) = sync_number {
                 while recorder.synced() != (Synced { number, failed: None }) {
                     woken.recv().unwrap();
                 }

@@ -18,11 +18,11 @@ use super::file::LogFile;
 /// When the disk has to hold a line (`LOG_SYNC`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SyncPolicy {
-    /// Before its Pong goes out.
+    /// Before its Pong is sent.
     Always,
     /// About a second later.
     Everysec,
-    /// When the operating system sees fit.
+    /// Never by the server: the operating system decides.
     No,
 }
 
@@ -31,7 +31,7 @@ const SYNC_DELAY: Duration = Duration::from_secs(1);
 
 /// How far the disk is behind the files. Changes to the files are numbered.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(super) struct SyncProgress {
     /// Number of the last change to the files.
     changed: AtomicU64,
     /// Number of the last change that the disk holds.
@@ -41,23 +41,23 @@ pub(super) struct Progress {
     thread: OnceLock<Thread>,
     /// Whether the thread waits for a change.
     idle: AtomicBool,
-    /// Whether the next sync has to begin without a delay.
-    hurry: AtomicBool,
+    /// Whether the next sync has to begin without its delay.
+    is_urgent: AtomicBool,
     closing: AtomicBool,
 }
 
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
-impl fmt::Debug for Progress {
+impl fmt::Debug for SyncProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Progress")
+        f.debug_struct("SyncProgress")
             .field("changed", &self.changed)
             .field("synced", &self.synced)
             .finish_non_exhaustive()
     }
 }
 
-impl Progress {
+impl SyncProgress {
     /// Counts a change to the files, and returns its number. Only one thread may call this at a time.
     pub(super) fn note_change(&self) -> u64 {
         let number = self.changed.load(Ordering::Relaxed) + 1;
@@ -71,14 +71,14 @@ impl Progress {
         number
     }
 
-    /// Has the next sync begin now.
-    pub(super) fn hurry(&self) {
-        if !self.hurry.swap(true, Ordering::Relaxed) {
+    /// Makes the next sync begin now.
+    pub(super) fn request_sync(&self) {
+        if !self.is_urgent.swap(true, Ordering::Relaxed) {
             self.unpark();
         }
     }
 
-    /// Has the thread end once the disk holds every change.
+    /// Makes the thread end once the disk holds every change.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         self.unpark();
@@ -89,7 +89,7 @@ impl Progress {
         self.synced.load(Ordering::Acquire)
     }
 
-    /// Has `wake` called after each sync, and when one fails.
+    /// Adds a function that is called after each sync, and when one fails.
     pub(super) fn add_wake(&self, wake: impl Fn() + Send + Sync + 'static) {
         self.wakes.lock().push(Arc::new(wake));
     }
@@ -123,7 +123,7 @@ impl Progress {
 
     /// Waits until `deadline`, or until there is a reason to sync earlier.
     fn pause(&self, deadline: Instant) {
-        while !self.hurry.load(Ordering::Relaxed) && !self.is_closing() {
+        while !self.is_urgent.load(Ordering::Relaxed) && !self.is_closing() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -155,7 +155,7 @@ fn run(shared: &Shared) {
             progress.pause(Instant::now() + SYNC_DELAY);
         }
         let files = shared.with_log(|log| {
-            progress.hurry.store(false, Ordering::Relaxed);
+            progress.is_urgent.store(false, Ordering::Relaxed);
             taken = progress.changed.load(Ordering::Relaxed);
             let current = log.current().map(LogFile::file);
             log.unsynced_files().take(current)

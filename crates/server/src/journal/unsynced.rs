@@ -11,7 +11,8 @@ use rustix::fs::{Advice, fadvise};
 /// Most files that wait for their sync. Each costs a descriptor.
 const MAX_FILES: usize = 16;
 
-/// The files before the current one, and the folder that names the current one.
+/// Earlier log files that are not synced yet, and the folder, if its entry for the current file is
+/// not synced yet.
 #[derive(Debug, Default)]
 pub(super) struct UnsyncedFiles {
     /// Whether files are synced at all; `false` with `LOG_SYNC=no`.

@@ -39,7 +39,7 @@ pub struct Client {
 
 /// The counts of one name, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct ClientCounts {
     /// The beginning of the name.
     pub name: Arc<str>,
     /// Pings so far.
@@ -85,8 +85,8 @@ impl Clients {
 
     /// The counts of all remembered names.
     #[must_use]
-    pub fn known(&self) -> Vec<Known> {
-        self.listed.lock().values().map(|client| client.known()).collect()
+    pub fn counts(&self) -> Vec<ClientCounts> {
+        self.listed.lock().values().map(|client| client.counts()).collect()
     }
 
     /// The client of this name, listed anew if the name is not remembered.
@@ -124,8 +124,8 @@ impl Client {
         *self.name == *name && self.is_listed.load(Ordering::Relaxed)
     }
 
-    fn known(&self) -> Known {
-        Known {
+    fn counts(&self) -> ClientCounts {
+        ClientCounts {
             name: Arc::clone(&self.name),
             pings: self.pings.get(),
             last: Duration::from_millis(self.last.get()),
@@ -150,13 +150,13 @@ fn shown(name: &str) -> &str {
 }
 
 /// The clients of all workers, each name once, the one with the latest ping first.
-pub(super) fn merged<'a>(workers: impl IntoIterator<Item = &'a Clients>) -> Vec<Known> {
-    let mut names: HashMap<Arc<str>, Known> = HashMap::new();
-    for client in workers.into_iter().flat_map(Clients::known) {
+pub(super) fn merged<'a>(workers: impl IntoIterator<Item = &'a Clients>) -> Vec<ClientCounts> {
+    let mut names: HashMap<Arc<str>, ClientCounts> = HashMap::new();
+    for client in workers.into_iter().flat_map(Clients::counts) {
         match names.get_mut(&client.name) {
-            Some(known) => {
-                known.pings += client.pings;
-                known.last = known.last.max(client.last);
+            Some(counts) => {
+                counts.pings += client.pings;
+                counts.last = counts.last.max(client.last);
             }
             None => _ = names.insert(Arc::clone(&client.name), client),
         }
@@ -176,8 +176,8 @@ mod tests {
         clients.pinged(client, name);
     }
 
-    fn known(name: &str, pings: u64, millis: u64) -> Known {
-        Known { name: name.into(), pings, last: Duration::from_millis(millis) }
+    fn counts(name: &str, pings: u64, millis: u64) -> ClientCounts {
+        ClientCounts { name: name.into(), pings, last: Duration::from_millis(millis) }
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         ping(&workers[0], &mut second, "\"a\"", 1500);
         ping(&workers[1], &mut third, "a", 30);
         ping(&workers[1], &mut third, "b", 1500);
-        assert_eq!(merged(&workers), [known("a", 4, 1500), known("b", 1, 1500)]);
+        assert_eq!(merged(&workers), [counts("a", 4, 1500), counts("b", 1, 1500)]);
     }
 
     #[test]
@@ -202,9 +202,9 @@ mod tests {
             ping(&clients, &mut steady, &long, millis);
             ping(&clients, &mut None, &millis.to_string(), millis);
         }
-        let known = clients.known();
-        assert!(known.len() <= MAX_NAMES, "{}", known.len());
-        let steady = known.iter().find(|client| *client.name == *"é".repeat(MAX_NAME / 2));
+        let counts = clients.counts();
+        assert!(counts.len() <= MAX_NAMES, "{}", counts.len());
+        let steady = counts.iter().find(|client| *client.name == *"é".repeat(MAX_NAME / 2));
         assert_eq!(steady.unwrap().pings, 10 * MAX_NAMES as u64);
     }
 
@@ -216,14 +216,14 @@ mod tests {
         for name in 0..MAX_NAMES {
             ping(&clients, &mut None, &name.to_string(), 1);
         }
-        assert!(clients.known().iter().all(|client| &*client.name != "idle"));
+        assert!(clients.counts().iter().all(|client| &*client.name != "idle"));
         ping(&clients, &mut idle, "idle", 2);
-        assert_eq!(merged([&clients])[0], known("idle", 1, 2));
+        assert_eq!(merged([&clients])[0], counts("idle", 1, 2));
         for name in 0..MAX_NAMES {
             ping(&clients, &mut None, &name.to_string(), 3);
         }
         clients.set_now(clients.started + Duration::from_millis(4));
         clients.pinged_again(&mut idle);
-        assert_eq!(merged([&clients])[0], known("idle", 1, 4));
+        assert_eq!(merged([&clients])[0], counts("idle", 1, 4));
     }
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Clients, Errors, Known, Occupancy, clients};
+use super::{ClientCounts, Clients, Errors, clients};
 use crate::journal::Journal;
+use crate::occupancy::Occupancy;
 use crate::tally::Tally;
 
 /// The counts of a server.
@@ -105,7 +106,7 @@ impl Metrics {
 
     /// The clients of all workers by name, the one with the latest ping first.
     #[must_use]
-    pub fn clients(&self) -> Vec<Known> {
+    pub fn clients(&self) -> Vec<ClientCounts> {
         clients::merged(self.workers.iter().map(|worker| &worker.clients))
     }
 }

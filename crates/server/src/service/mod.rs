@@ -14,12 +14,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::observe::{Health, Metrics};
 use probe::Probes;
 use proto::frame::Opcode;
-use proto::ping::ERROR_PREFIX;
 use proto::{Ping, path};
 
 pub use status::Status;
@@ -239,11 +236,6 @@ impl Service {
             (Rule::Any(rule), message) => Ok(Answer::Reply(rule(message))),
         }
     }
-}
-
-/// A message of `/probe` as JSON.
-pub(crate) fn json(frame: &impl Serialize) -> String {
-    serde_json::to_string(frame).unwrap_or_else(|error| format!("{ERROR_PREFIX}{error}"))
 }
 
 /// A duration in seconds, cut to the millisecond.

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use super::{Answer, Reply, Service, State, seconds};
-use crate::observe::{Health, Known, Metrics};
+use crate::observe::{ClientCounts, Health, Metrics};
 
 pub(super) const ABOUT: &str = "a text, any, is answered with the server's state as JSON";
 
@@ -105,8 +105,8 @@ impl ServiceReport {
 }
 
 impl ClientReport {
-    fn new(client: Known, uptime: Duration) -> Self {
-        let Known { name, pings, last } = client;
+    fn new(client: ClientCounts, uptime: Duration) -> Self {
+        let ClientCounts { name, pings, last } = client;
         Self { name: String::from(&*name), pings, idle: seconds(uptime.saturating_sub(last)) }
     }
 }

@@ -1,5 +1,5 @@
 //! The loop of a worker. In each turn every connection with an event reads and serves its messages;
-//! then the pings of all are written to the log in one write, and the replies leave.
+//! then the pings of all are written to the log in one write, and the replies are sent.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -62,7 +62,7 @@ impl EventLoop {
         self.connections.begin_turn(now);
         for (token, readiness) in events.iter() {
             if token == INBOX {
-                self.take_inbox(now);
+                self.on_wake(now);
             } else {
                 self.connections.on_ready(token.into(), readiness, now);
             }
@@ -72,22 +72,23 @@ impl EventLoop {
         self.inbox.load.fetch_sub(self.connections.take_ended(), Ordering::Relaxed);
     }
 
-    fn take_inbox(&mut self, now: Instant) {
+    /// Takes the contents of the inbox, and sends the replies that waited for a sync of the log.
+    fn on_wake(&mut self, now: Instant) {
         let Contents { arrivals, is_stopping, is_closed } = self.inbox.take();
         for arrival in arrivals {
-            self.admit(arrival, now);
+            self.add_connection(arrival, now);
         }
         if is_stopping {
             self.connections.stop(now);
         }
         self.is_closed = is_closed;
-        self.connections.complete_synced(now);
+        self.connections.send_synced(now);
     }
 
-    fn admit(&mut self, arrival: Arrival, now: Instant) {
+    fn add_connection(&mut self, arrival: Arrival, now: Instant) {
         let poller = &self.poller;
         let watch = |socket: BorrowedFd<'_>, token| poller.add_socket(socket, token);
-        if let Err(error) = self.connections.admit(arrival, watch, now) {
+        if let Err(error) = self.connections.add(arrival, watch, now) {
             self.inbox.load.fetch_sub(1, Ordering::Relaxed);
             error!("cannot serve a connection: {error}");
         }

@@ -10,17 +10,18 @@ use parking_lot::Mutex;
 use proto::deflate::Params;
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::connection::PolledStream;
-use crate::observe::{Peer, Place};
+use crate::occupancy::Place;
+use crate::peer::Peer;
 use crate::service::Service;
 use crate::service::probe::Opened;
+use crate::stream::PolledStream;
 
 /// A connection that was upgraded, on its way to a worker.
 #[derive(Debug)]
 pub struct Arrival {
     /// The stream, with the handshakes of TLS and HTTP done.
     pub stream: Box<dyn PolledStream>,
-    /// Bytes that arrived behind the request.
+    /// Bytes that arrived after the request, in the same reads.
     pub read_buf: Vec<u8>,
     /// The service at the requested path.
     pub service: Service,
@@ -32,7 +33,7 @@ pub struct Arrival {
     pub place: Place,
     /// Whether the client is `server healthcheck`, whose events have the level debug.
     pub is_healthcheck: bool,
-    /// The hello of `/probe`; `None` at other paths.
+    /// The first message and the record of a connection of `/probe`; `None` at other paths.
     pub probe: Option<Box<Opened>>,
 }
 
@@ -82,7 +83,7 @@ impl Inbox {
         }
     }
 
-    /// Has the worker close its connections.
+    /// Makes the worker close its connections.
     pub fn stop(&self) {
         self.contents.lock().is_stopping = true;
         self.wake();
@@ -94,7 +95,7 @@ impl Inbox {
         self.wake();
     }
 
-    /// Has the worker look at its inbox and at the syncs of the log.
+    /// Makes the worker look at its inbox and at the syncs of the log.
     pub(super) fn wake(&self) {
         // A write fails if the counter is full; then an event is pending already.
         let _ = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::compression::Compression;
 use super::replies::Replies;
 use crate::journal::Recorder;
-use crate::observe::{Metrics, Throttle, WorkerMetrics};
+use crate::observe::{Metrics, WorkerMetrics};
 use crate::service;
+use crate::throttle::Throttle;
 
 /// The settings of connections.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +45,11 @@ pub(super) struct Context<'a> {
     /// When the turn began.
     pub(super) now: Instant,
     pub(super) shared: &'a Shared,
-    /// Where bytes are read into.
+    /// The buffer for reads from the socket.
     pub(super) buffer: &'a mut [u8],
     pub(super) compression: &'a mut Compression,
     /// Takes the lines of the pings of the turn.
     pub(super) recorder: &'a mut Recorder,
-    /// Takes the replies of the turn, which leave after the commit.
+    /// Takes the replies of the turn, which are sent after the commit.
     pub(super) replies: &'a mut Replies,
 }

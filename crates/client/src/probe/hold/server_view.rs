@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proto::probe::{By, Ended};
+use proto::probe::{Ended, EndedBy};
 
 use crate::probe::instances::shares::shown;
 
@@ -33,10 +33,10 @@ impl ServerViews {
         let Ok(Ended { seen, by, .. }) = serde_json::from_str(end) else { return };
         let side = match (by, &*seen) {
             (_, "open") => Side::Nobody,
-            (Some(By::Server), "close-1002") => Side::Broken,
-            (Some(By::Server), _) => Side::Server,
-            (Some(By::Peer), _) if !is_given_up => Side::Peer,
-            (Some(By::Peer) | None, _) => return,
+            (Some(EndedBy::Server), "close-1002") => Side::Broken,
+            (Some(EndedBy::Server), _) => Side::Server,
+            (Some(EndedBy::Peer), _) if !is_given_up => Side::Peer,
+            (Some(EndedBy::Peer) | None, _) => return,
         };
         let key = (side, seen.into_owned());
         if self.0.contains_key(&key) || self.0.len() < MOST {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::probe::{By, Ended};
+use proto::probe::{Ended, EndedBy};
 
 use super::super::link::Link;
 use crate::net::Endpoint;
@@ -19,7 +19,7 @@ const ASKED: usize = 3;
 pub(super) struct ServerView {
     /// `open`, `close-CODE`, `fin`, `rst` or `silence`.
     pub(super) seen: String,
-    pub(super) by: Option<By>,
+    pub(super) by: Option<EndedBy>,
     /// The address that connections come from, as the server sees it.
     pub(super) peer: String,
 }
@@ -70,7 +70,7 @@ impl ServerView {
             ("silence", _) => {
                 "The server gave the connection up, since nothing came over it".into()
             }
-            (seen, Some(By::Server)) => {
+            (seen, Some(EndedBy::Server)) => {
                 format!("The server itself closed the connection ({})", shown(seen))
             }
             (seen, _) if seen.starts_with("close-") => {
@@ -85,7 +85,7 @@ impl ServerView {
 
     /// Whether the server ended the connection.
     pub(super) fn is_by_server(&self) -> bool {
-        self.by == Some(By::Server) && self.seen != "open"
+        self.by == Some(EndedBy::Server) && self.seen != "open"
     }
 }
 
@@ -106,11 +106,11 @@ mod tests {
         for (seen, by, sentence) in [
             (
                 "fin",
-                Some(By::Peer),
+                Some(EndedBy::Peer),
                 "The server saw a FIN from 10.0.3.4 and sent no Close: something between cut the connection",
             ),
-            ("close-1001", Some(By::Server), "The server itself closed the connection (1001)"),
-            ("close-1000", Some(By::Peer), "The server got a Close (1000) from 10.0.3.4"),
+            ("close-1001", Some(EndedBy::Server), "The server itself closed the connection (1001)"),
+            ("close-1000", Some(EndedBy::Peer), "The server got a Close (1000) from 10.0.3.4"),
             (
                 "open",
                 None,
@@ -118,7 +118,7 @@ mod tests {
             ),
             (
                 "silence",
-                Some(By::Server),
+                Some(EndedBy::Server),
                 "The server gave the connection up, since nothing came over it",
             ),
         ] {

@@ -6,7 +6,7 @@ use super::*;
 /// The result of decoding: the messages, or the close code of an error.
 type Decoded = Result<Vec<Message<'static>>, u16>;
 
-/// tungstenite waits for more bytes.
+/// No message yet: tungstenite waits for more bytes.
 const NOTHING_YET: Decoded = Ok(Vec::new());
 
 fn result(outcome: Outcome) -> Decoded {

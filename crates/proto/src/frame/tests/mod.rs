@@ -113,7 +113,7 @@ fn a_whole_message_is_borrowed() {
     let mut decoder = Decoder::new(Role::Server, MAX);
     let mut input = &mut bytes[..];
     assert!(matches!(decoder.decode(&mut input), Ok(Some(Message::Text(Cow::Borrowed("text"))))));
-    assert!(!decoder.is_mid_message());
+    assert!(!decoder.has_partial());
     assert_eq!(decoder.buffered(), 0);
 }
 
@@ -181,5 +181,5 @@ fn an_announced_length_takes_no_memory() {
     let mut decoder = Decoder::new(Role::Server, usize::MAX);
     let mut bytes = vec![0x82, 0xff, 0, 0, 0x10, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5];
     assert_eq!(decoder.decode(&mut &mut bytes[..]), Ok(None));
-    assert!(decoder.is_mid_message() && decoder.buffered() < 100, "{}", decoder.buffered());
+    assert!(decoder.has_partial() && decoder.buffered() < 100, "{}", decoder.buffered());
 }

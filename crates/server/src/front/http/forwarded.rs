@@ -6,7 +6,7 @@ use std::str::FromStr;
 use hyper::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use crate::observe::Peer;
+use crate::peer::Peer;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

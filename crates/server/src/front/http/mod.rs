@@ -24,11 +24,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
-use crate::observe::{Cause, Errors, Health, Metrics, Peer, Place, Throttle, warn_throttled};
+use crate::observe::{Cause, Errors, Health, Metrics};
+use crate::occupancy::Place;
+use crate::peer::Peer;
 use crate::service::probe::{Opened, Opening};
 use crate::service::{self, Service};
+use crate::stream::PolledStream;
+use crate::throttle::{Throttle, warn_throttled};
 use crate::worker::Arrival;
-use crate::worker::connection::PolledStream;
 
 use capture::Captured;
 use reply::Reply;
@@ -40,14 +43,14 @@ pub use origin::Origins;
 /// Largest head of a request, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// What is needed to answer requests.
+/// Answers HTTP requests.
 #[derive(Debug)]
 pub struct Http {
-    /// Whether the server can do its work.
+    /// The state behind `/healthz`.
     pub health: Health,
-    /// What it counts.
+    /// The metrics of the server.
     pub metrics: Arc<Metrics>,
-    /// What the services remember.
+    /// The state of the services.
     pub services: Arc<service::State>,
     /// The service at `/` (`DEFAULT_SERVICE`).
     pub default_service: Service,
@@ -68,9 +71,9 @@ pub struct Http {
 /// A stream that was upgraded to WebSocket.
 #[derive(Debug)]
 pub struct Upgrade<S> {
-    /// The stream, behind what was read of it.
+    /// The stream; its next bytes follow `read_buf`.
     pub stream: S,
-    /// Bytes that arrived with the request.
+    /// Bytes that arrived after the request, in the same reads.
     pub read_buf: Vec<u8>,
     /// What the client asked for.
     pub request: UpgradeRequest,
@@ -86,6 +89,8 @@ pub struct UpgradeRequest {
     is_healthcheck: bool,
     /// What was agreed on, if the service shows it.
     agreed: Option<Agreed>,
+    /// The record of a connection of `/probe`; set after the reply, when the head of the request is
+    /// taken out of the stream.
     probe: Option<Box<Opened>>,
 }
 
@@ -145,7 +150,7 @@ impl Http {
         self.services.probes.as_ref().map(|_| capture::wanted(self.default_service.is_probe()))
     }
 
-    /// Takes note of a connection of `/probe`.
+    /// Records a connection of `/probe` and makes its first message.
     fn open_probe(
         &self,
         request: &UpgradeRequest,
@@ -160,7 +165,7 @@ impl Http {
         Some(Box::new(probes.open(&opening)))
     }
 
-    /// What went wrong so far.
+    /// The error counters.
     pub(super) fn errors(&self) -> &Errors {
         &self.metrics.errors
     }

@@ -1,6 +1,6 @@
 //! Which request gets which reply.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
@@ -12,8 +12,11 @@ use tracing::error;
 use super::reply::{self, Reply};
 use super::upgrade::{self, Agreed};
 use super::{Http, UpgradeRequest};
-use crate::observe::{Cause, Full, Peer, warn_throttled};
+use crate::observe::Cause;
+use crate::occupancy::Full;
+use crate::peer::Peer;
 use crate::service::Service;
+use crate::throttle::warn_throttled;
 
 /// Paths for plain HTTP alone.
 const HTTP_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
@@ -32,23 +35,28 @@ impl Http {
         request: &Request<Incoming>,
         address: SocketAddr,
     ) -> Result<(Reply, UpgradeRequest), Box<Reply>> {
-        let is_own = address.ip().is_loopback() || address.ip() == self.own;
         let peer = self.proxies.client(address, request.headers());
         let path = path(request);
         let service = self.service(path);
         let answered = match service {
             _ if !has_valid_host(request) => Err(refused(reply::bad_host().into())),
-            Some(service) if upgrade::is_wanted(request) => self.upgrade(request, service, peer),
+            Some(service) if upgrade::is_wanted(request) => {
+                self.upgrade(request, service, peer, address.ip())
+            }
             _ => return Err(self.plain(request.method(), path, service).into()),
         };
-        let (reply, mut upgrade) = answered.map_err(|(cause, reply)| {
+        answered.map_err(|(cause, reply)| {
             self.warn_refused(cause, &reply, peer);
             reply
-        })?;
+        })
+    }
+
+    /// Whether a request comes from `server healthcheck` on this machine.
+    fn is_healthcheck(&self, request: &Request<Incoming>, address: IpAddr, peer: Peer) -> bool {
+        let is_own = address.is_loopback() || address == self.own;
         let is_direct = matches!(peer, Peer::Direct(_));
         let agent = request.headers().get(header::USER_AGENT);
-        upgrade.is_healthcheck = is_own && is_direct && agent == Some(&Self::HEALTHCHECK_AGENT);
-        Ok((reply, upgrade))
+        is_own && is_direct && agent == Some(&Self::HEALTHCHECK_AGENT)
     }
 
     /// The service at a path, if there is one and the settings have it on.
@@ -64,6 +72,7 @@ impl Http {
         request: &Request<Incoming>,
         service: Service,
         peer: Peer,
+        address: IpAddr,
     ) -> Result<(Reply, UpgradeRequest), Refused> {
         let (reply, deflate) = upgrade::accept(request, self.compression).map_err(refused)?;
         if let Some(allowed) = &self.origins
@@ -71,16 +80,16 @@ impl Http {
         {
             return Err((Cause::Origin, reply::wrong_origin(origin, allowed).into()));
         }
-        let place = self.metrics.occupancy.enter(peer.ip()).map_err(|full| match full {
+        let place = self.metrics.occupancy.take_place(peer.ip()).map_err(|full| match full {
             Full::All(max) => (Cause::TooMany, reply::too_many(max).into()),
             Full::Address(max) => {
                 (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max).into())
             }
         })?;
         let agreed = service.is_probe().then(|| Agreed::of(&reply));
-        let (is_healthcheck, probe) = (false, None);
+        let is_healthcheck = self.is_healthcheck(request, address, peer);
         let request =
-            UpgradeRequest { service, deflate, peer, place, is_healthcheck, agreed, probe };
+            UpgradeRequest { service, deflate, peer, place, is_healthcheck, agreed, probe: None };
         Ok((reply, request))
     }
 

@@ -34,7 +34,7 @@ use folder::{AUTHORITY, Folder};
 use watcher::{Current, Watcher};
 
 pub use names::Names;
-pub use stream::Secure;
+pub use stream::TlsSocket;
 
 /// Where the certificate is, and what a new one is for.
 #[derive(Clone, Debug)]
@@ -68,7 +68,8 @@ impl Tls {
         let folder = Folder::open(&dir)?;
         let host = names::host_name(&host);
         let now = SystemTime::now();
-        let provisioned = provision::ensure(&folder, &names.with_usual(), host.as_deref(), now);
+        let provisioned =
+            provision::ensure_certificate(&folder, &names.with_usual(), host.as_deref(), now);
         let loaded = folder.revision();
         let provider = Arc::new(ring::default_provider());
         // If no certificate could be created, that is why there is none to load.

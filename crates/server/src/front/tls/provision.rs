@@ -28,7 +28,7 @@ enum Plan {
 ///
 /// # Errors
 /// What is wrong with the folder.
-pub(super) fn ensure(
+pub(super) fn ensure_certificate(
     folder: &Folder,
     names: &[String],
     host: Option<&str>,

@@ -6,20 +6,20 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use tokio_rustls::rustls::ServerConnection;
 
-use crate::worker::connection::{Socket, Stream};
+use crate::stream::{Socket, Stream};
 
 /// A connection over TLS, after its handshake.
 #[derive(Debug)]
-pub struct Secure {
+pub struct TlsSocket {
     tls: ServerConnection,
-    socket: Metered,
+    socket: TrackedSocket,
     /// Decrypted bytes that were not read yet.
     decrypted: usize,
 }
 
-/// A socket that records what the reads and writes of TLS records came to.
+/// A socket that records whether the last read drained it, and whether bytes were written.
 #[derive(Debug)]
-struct Metered {
+struct TrackedSocket {
     socket: Socket,
     /// The last read brought less than there was room for.
     drained: bool,
@@ -27,11 +27,11 @@ struct Metered {
     has_moved: bool,
 }
 
-impl Secure {
+impl TlsSocket {
     /// The stream of a connection whose handshake is over.
     #[must_use]
     pub fn new(socket: Socket, tls: ServerConnection) -> Self {
-        let socket = Metered { socket, drained: false, has_moved: false };
+        let socket = TrackedSocket { socket, drained: false, has_moved: false };
         Self { tls, socket, decrypted: 0 }
     }
 
@@ -53,7 +53,7 @@ impl Secure {
         let received = self.tls.read_tls(&mut self.socket)?;
         let state = self.tls.process_new_packets();
         // Sends what TLS answers: a key update, or an alert about an error. If that is not possible
-        // now, it goes out with the next write.
+        // now, the answer is sent with the next write.
         let _ = self.flush();
         let state = state.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         self.decrypted = state.plaintext_bytes_to_read();
@@ -61,13 +61,13 @@ impl Secure {
     }
 }
 
-impl AsFd for Secure {
+impl AsFd for TlsSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.socket.as_fd()
     }
 }
 
-impl Stream for Secure {
+impl Stream for TlsSocket {
     fn is_drained(&self, _read: usize, _room: usize) -> bool {
         self.decrypted == 0 && self.socket.drained
     }
@@ -85,7 +85,7 @@ impl Stream for Secure {
     }
 }
 
-impl Read for Secure {
+impl Read for TlsSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(buf) {
@@ -100,7 +100,7 @@ impl Read for Secure {
     }
 }
 
-impl Write for Secure {
+impl Write for TlsSocket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         // Encrypted bytes take memory until they are sent, so the earlier ones go first.
         self.flush()?;
@@ -117,7 +117,7 @@ impl Write for Secure {
     }
 }
 
-impl Read for Metered {
+impl Read for TrackedSocket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.socket.read(buf)?;
         self.drained = read < buf.len();
@@ -125,7 +125,7 @@ impl Read for Metered {
     }
 }
 
-impl Write for Metered {
+impl Write for TrackedSocket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let written = self.socket.write(buf)?;
         self.has_moved |= written > 0;

@@ -89,7 +89,7 @@ impl Watcher {
             return;
         }
         // No names: those were checked at the start, perhaps by another server with other names.
-        if let Err(cause) = provision::ensure(&self.folder, &[], None, now) {
+        if let Err(cause) = provision::ensure_certificate(&self.folder, &[], None, now) {
             warn!("the certificate is not renewed: {cause}");
         }
     }

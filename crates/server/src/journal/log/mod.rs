@@ -1,6 +1,7 @@
 //! The files of the log: lines go to the file that a reader finds at `LOG_FILE`, whatever other
 //! programs do to it. A full file is rotated, if `LOG_MAX_BYTES` is set.
 
+mod append;
 mod rotate;
 
 use std::io;
@@ -85,6 +86,15 @@ impl Log {
     /// Takes the oldest rotated file off the list if it is to be removed.
     pub(super) fn take_excess(&mut self) -> Option<PathBuf> {
         self.rotated.as_mut().and_then(RotatedFiles::take_oldest)
+    }
+
+    /// Bytes until the file is full.
+    fn room(&self) -> u64 {
+        self.full_at.saturating_sub(self.len())
+    }
+
+    fn len(&self) -> u64 {
+        self.current.as_ref().map_or(0, LogFile::len)
     }
 
     /// Opens the path anew if it does not lead to the current file any more, because another program

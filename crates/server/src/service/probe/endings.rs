@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use proto::probe::{By, Ended};
+use proto::probe::{Ended, EndedBy};
 
 use super::hello;
 use crate::service::seconds;
@@ -49,8 +49,8 @@ struct Open {
 
 #[derive(Clone, Copy, Debug)]
 struct End {
-    seen: Seen,
-    by: Option<By>,
+    seen: ObservedEnd,
+    by: Option<EndedBy>,
     age: Duration,
     silent: Duration,
     /// Unix time, in seconds.
@@ -59,7 +59,7 @@ struct End {
 
 /// What the server saw of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum ObservedEnd {
     /// A Close frame that began the closing handshake, with this code; 1005 if it had none (RFC 6455,
     /// section 7.1.5).
     Close(u16),
@@ -164,7 +164,7 @@ impl Tracked {
     }
 
     /// Notes that the connection has ended, or its closing handshake has begun.
-    pub fn end(&self, seen: Seen, by: Option<By>, now: Instant) {
+    pub fn end(&self, seen: ObservedEnd, by: Option<EndedBy>, now: Instant) {
         let (age, silent) = (self.open.age(now), self.open.silent(now));
         self.endings.known.lock().end(self.number, End { seen, by, age, silent, at: hello::now() });
     }
@@ -179,7 +179,7 @@ impl Drop for Tracked {
     }
 }
 
-impl Seen {
+impl ObservedEnd {
     fn text(self) -> Cow<'static, str> {
         match self {
             Self::Close(code) => format!("close-{code}").into(),
@@ -208,10 +208,10 @@ mod tests {
         let told = endings.look_up(&name, after(start, 10));
         assert_eq!((&*told.ended, &*told.seen, told.by), (&*name, "open", None));
         assert_eq!((told.age, told.silent, told.at), (Some(10.0), Some(7.0), None));
-        tracked.end(Seen::Close(1001), Some(By::Server), after(start, 20));
+        tracked.end(ObservedEnd::Close(1001), Some(EndedBy::Server), after(start, 20));
         drop(tracked);
         let told = endings.look_up(&name, after(start, 99));
-        assert_eq!((&*told.seen, told.by), ("close-1001", Some(By::Server)));
+        assert_eq!((&*told.seen, told.by), ("close-1001", Some(EndedBy::Server)));
         assert_eq!((told.age, told.silent), (Some(20.0), Some(17.0)));
         assert!(told.at.is_some());
     }
@@ -236,7 +236,7 @@ mod tests {
         let names: Vec<_> = (0..=MAX_ENDED)
             .map(|_| {
                 let tracked = Endings::open(&endings, now);
-                tracked.end(Seen::Fin, Some(By::Peer), now);
+                tracked.end(ObservedEnd::Fin, Some(EndedBy::Peer), now);
                 tracked.name()
             })
             .collect();

@@ -8,8 +8,8 @@ use proto::limits::PROBE_PING_AFTER;
 use proto::probe::{Arrived, Hello, VERSION};
 use proto::secret;
 
-use super::Probes;
-use crate::service::{json, seconds};
+use super::{Probes, json};
+use crate::service::seconds;
 
 /// A request for an upgrade, and what was agreed on.
 #[derive(Clone, Copy, Debug)]

@@ -7,16 +7,23 @@ mod hello;
 use std::sync::Arc;
 use std::time::Instant;
 
+use proto::ping::ERROR_PREFIX;
 use proto::probe::{Ended, Request};
+use serde::Serialize;
 
 use super::{Answer, State};
 
 use endings::Endings;
 
-pub use endings::{Seen, Tracked};
+pub use endings::{ObservedEnd, Tracked};
 pub use hello::Opening;
 
 pub(super) const ABOUT: &str = "the other half of the client's probes: how its request arrived, when its messages did, and how its connections ended";
+
+/// A message of `/probe` as JSON.
+pub(crate) fn json(frame: &impl Serialize) -> String {
+    serde_json::to_string(frame).unwrap_or_else(|error| format!("{ERROR_PREFIX}{error}"))
+}
 
 /// The connections of `/probe`, and what their hellos say of the server.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use proto::limits::{
 
 /// The obligations of a peer at present.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct Obligations {
     /// The message that the peer has to finish.
     pub(super) unfinished: Option<Unfinished>,
     /// Since when the peer has taken none of the bytes that wait for it.
@@ -84,20 +84,29 @@ impl Deadlines {
     }
 
     /// What is due by now, where a silent peer is pinged after `ping_after`.
-    pub(super) fn due(&self, now: Instant, pending: Pending, ping_after: Duration) -> Option<Due> {
-        self.all(pending, ping_after).find(|&(at, _)| at <= now).map(|(_, due)| due)
+    pub(super) fn due(
+        &self,
+        now: Instant,
+        obligations: Obligations,
+        ping_after: Duration,
+    ) -> Option<Due> {
+        self.all(obligations, ping_after).find(|&(at, _)| at <= now).map(|(_, due)| due)
     }
 
     /// When the next thing is due, where a silent peer is pinged after `ping_after`.
-    pub(super) fn next(&self, pending: Pending, ping_after: Duration) -> Option<Instant> {
-        self.all(pending, ping_after).map(|(at, _)| at).min()
+    pub(super) fn next(&self, obligations: Obligations, ping_after: Duration) -> Option<Instant> {
+        self.all(obligations, ping_after).map(|(at, _)| at).min()
     }
 
     /// All deadlines, the most urgent kind first.
-    fn all(&self, pending: Pending, ping_after: Duration) -> impl Iterator<Item = (Instant, Due)> {
+    fn all(
+        &self,
+        obligations: Obligations,
+        ping_after: Duration,
+    ) -> impl Iterator<Item = (Instant, Due)> {
         let all = [
-            pending.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
-            pending.unfinished.map(|message| (message.deadline(), Due::Unfinished)),
+            obligations.stuck_since.map(|since| (since + WRITE_TIMEOUT, Due::NotReading)),
+            obligations.unfinished.map(|message| (message.deadline(), Due::Unfinished)),
             Some(self.silence(ping_after)),
         ];
         all.into_iter().flatten()
@@ -118,10 +127,10 @@ impl Deadlines {
 mod tests {
     use super::*;
 
-    const NOTHING: Pending = Pending { unfinished: None, stuck_since: None };
+    const NOTHING: Obligations = Obligations { unfinished: None, stuck_since: None };
 
-    fn unfinished(since: Instant, arrived: usize) -> Pending {
-        Pending { unfinished: Some(Unfinished { since, arrived }), ..NOTHING }
+    fn unfinished(since: Instant, arrived: usize) -> Obligations {
+        Obligations { unfinished: Some(Unfinished { since, arrived }), ..NOTHING }
     }
 
     fn after(start: Instant, seconds: u64) -> Instant {
@@ -156,13 +165,13 @@ mod tests {
     fn a_message_has_to_end_however_often_its_peer_is_heard() {
         let start = Instant::now();
         let mut peer = Deadlines::new(start);
-        let pending = unfinished(start, 100);
+        let obligations = unfinished(start, 100);
         for second in 0..10 {
             peer.heard(after(start, second));
-            assert_eq!(peer.due(after(start, second), pending, PING_AFTER), None);
+            assert_eq!(peer.due(after(start, second), obligations, PING_AFTER), None);
         }
-        assert_eq!(peer.next(pending, PING_AFTER), Some(after(start, 10)));
-        assert_eq!(peer.due(after(start, 10), pending, PING_AFTER), Some(Due::Unfinished));
+        assert_eq!(peer.next(obligations, PING_AFTER), Some(after(start, 10)));
+        assert_eq!(peer.due(after(start, 10), obligations, PING_AFTER), Some(Due::Unfinished));
         assert_eq!(peer.due(after(start, 10), NOTHING, PING_AFTER), None);
     }
 
@@ -170,19 +179,19 @@ mod tests {
     fn a_long_message_has_time_as_long_as_it_arrives() {
         let start = Instant::now();
         let peer = Deadlines::new(start);
-        let pending = unfinished(start, 8 * 1024 * 1024);
-        assert_eq!(peer.due(after(start, 19), pending, PING_AFTER), None);
-        assert_eq!(peer.due(after(start, 137), pending, PING_AFTER), Some(Due::Ping));
-        assert_eq!(peer.due(after(start, 138), pending, PING_AFTER), Some(Due::Unfinished));
+        let obligations = unfinished(start, 8 * 1024 * 1024);
+        assert_eq!(peer.due(after(start, 19), obligations, PING_AFTER), None);
+        assert_eq!(peer.due(after(start, 137), obligations, PING_AFTER), Some(Due::Ping));
+        assert_eq!(peer.due(after(start, 138), obligations, PING_AFTER), Some(Due::Unfinished));
     }
 
     #[test]
     fn a_peer_has_to_read() {
         let start = Instant::now();
         let peer = Deadlines::new(start);
-        let pending = Pending { stuck_since: Some(start), ..NOTHING };
-        assert_eq!(peer.next(pending, PING_AFTER), Some(after(start, 5)));
-        assert_eq!(peer.due(after(start, 5), pending, PING_AFTER), Some(Due::NotReading));
+        let obligations = Obligations { stuck_since: Some(start), ..NOTHING };
+        assert_eq!(peer.next(obligations, PING_AFTER), Some(after(start, 5)));
+        assert_eq!(peer.due(after(start, 5), obligations, PING_AFTER), Some(Due::NotReading));
     }
 
     #[test]

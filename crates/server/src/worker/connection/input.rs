@@ -14,7 +14,8 @@ use super::{Ending, Readiness, Stream};
 pub(super) struct Input {
     /// The stream may hold bytes that no event will report.
     readable: bool,
-    /// The peer has ended its direction. Edge-triggered: read until EAGAIN or EOF.
+    /// The peer has ended its direction. epoll is edge-triggered, so the socket is read until EAGAIN
+    /// or EOF.
     hung_up: bool,
     /// Bytes that were read and not all served in their turn; the first `served` of them were.
     leftover: Vec<u8>,
@@ -101,7 +102,7 @@ impl Input {
 
     /// Notes whether a message is unfinished, and since when.
     pub(super) fn note_unfinished(&mut self, now: Instant) {
-        if self.decoder.is_mid_message() {
+        if self.decoder.has_partial() {
             self.unfinished_since.get_or_insert(now);
         } else {
             self.unfinished_since = None;

@@ -1,12 +1,13 @@
 //! One connection after its upgrade, as a state machine that is driven by calls and never waits.
 //! Time is an argument.
 //!
-//! The way of a ping, from top to bottom of this file: [`Connection::on_ready`] leads to `receive`,
+//! The path of a ping: [`Connection::on_ready`] leads to `receive`,
 //! which reads, decodes and serves the ping ([`serve`]); a ping that repeats the [`last_ping`] needs
 //! no parsing. Its line is then with the recorder and its reply with the turn, and the connection
-//! awaits the commit. [`Connection::complete`] gets the reply back, encoded, and sends it.
+//! awaits the commit. [`Connection::on_committed`] gets the reply back, encoded, and sends it.
 //!
-//! [`timer`] keeps the deadlines, and [`closing`] ends the connection.
+//! [`input`] and [`output`] hold the bytes from and to the peer. [`deadlines`] computes when the peer
+//! has to act, [`timer`] acts when a deadline has passed, and [`closing`] runs the closing handshake.
 
 mod closing;
 mod deadlines;
@@ -17,7 +18,7 @@ mod last_ping;
 mod output;
 mod probe;
 mod serve;
-mod stream;
+
 mod timer;
 
 use std::mem;
@@ -28,9 +29,10 @@ use proto::frame::{Opcode, encode, encode_deflated};
 use proto::limits::PING_AFTER;
 
 use super::turn::Context;
-use crate::observe::Peer;
+use crate::peer::Peer;
 use crate::service::Service;
 use crate::service::probe::Opened;
+use crate::stream::Stream;
 
 use closing::Closing;
 use deadlines::Deadlines;
@@ -40,8 +42,6 @@ use input::Input;
 use last_ping::LastPing;
 use output::Output;
 use probe::Probe;
-
-pub use stream::{PolledStream, Socket, Stream};
 
 /// Bytes of replies to one connection that may wait before the connection is not read any more.
 const MAX_WAITING: usize = 64 * 1024;
@@ -97,7 +97,7 @@ enum Next {
 
 impl Connection {
     /// A connection over a stream that was upgraded `now`; `read_buf` holds the bytes that arrived
-    /// behind the request.
+    /// after the request.
     pub(super) fn new(
         stream: Box<dyn Stream>,
         read_buf: Vec<u8>,
@@ -123,12 +123,12 @@ impl Connection {
     }
 
     /// Makes this a connection of `/probe`, if `probe` is not `None`.
-    pub(super) fn probing(mut self, probe: Option<Box<Opened>>) -> Self {
+    pub(super) fn with_probe(mut self, probe: Option<Box<Opened>>) -> Self {
         self.probe = probe.map(|probe| Box::new(Probe::new(*probe)));
         self
     }
 
-    /// Greets the client, if the service does, and serves bytes that arrived behind the request.
+    /// Greets the client, if the service does, and serves bytes that arrived after the request.
     pub(super) fn open(&mut self, cx: &mut Context<'_>) {
         let greeting = match &mut self.probe {
             Some(probe) => Some(probe.take_hello()),
@@ -143,7 +143,7 @@ impl Connection {
                 encode(&mut frame, Opcode::Text, greeting.as_bytes(), None);
             }
             if let Err(ending) = self.send(&frame, cx) {
-                return self.enter(Next::Close(ending), cx);
+                return self.enter_next(Next::Close(ending), cx);
             }
         }
         self.advance(cx);
@@ -189,14 +189,18 @@ impl Connection {
     }
 
     /// Sends the replies of a turn, encoded, after the log has answered.
-    pub(super) fn complete(&mut self, replies: &[u8], cx: &mut Context<'_>) {
-        let State::AwaitingCommit(next) = mem::replace(&mut self.state, State::Open) else {
-            return;
+    pub(super) fn on_committed(&mut self, replies: &[u8], cx: &mut Context<'_>) {
+        let next = match mem::replace(&mut self.state, State::Open) {
+            State::AwaitingCommit(next) => next,
+            other => {
+                self.state = other;
+                return;
+            }
         };
         self.input.restart_unfinished(cx.now);
         match (self.reply(replies, cx), next) {
             (Ok(()), Next::Open) => {}
-            (Ok(()), next) => self.enter(next, cx),
+            (Ok(()), next) => self.enter_next(next, cx),
             (Err(ending), _) => self.close(ending, cx),
         }
     }
@@ -220,7 +224,7 @@ impl Connection {
     }
 
     #[inline]
-    fn enter(&mut self, next: Next, cx: &mut Context<'_>) {
+    fn enter_next(&mut self, next: Next, cx: &mut Context<'_>) {
         match next {
             Next::Open => self.state = State::Open,
             Next::Finish(until) => self.state = State::Finishing(until),
@@ -264,7 +268,7 @@ impl Connection {
     /// is set. As a rule this is so after each ping, and nothing has to be scheduled.
     #[inline]
     pub(super) fn is_at_rest(&self, timer: Instant) -> bool {
-        let is_between_messages = !self.input.decoder.is_mid_message();
+        let is_between_messages = !self.input.decoder.has_partial();
         match &self.state {
             State::AwaitingCommit(_) => is_between_messages,
             State::Open => {

@@ -72,7 +72,7 @@ impl Output {
         Ok(taken)
     }
 
-    /// Has the stream send the bytes that it holds back, and notes whether any byte went out.
+    /// Makes the stream send the bytes that it holds back, and notes whether any byte was sent.
     fn note_progress(
         &mut self,
         stream: &mut dyn Stream,

@@ -1,4 +1,5 @@
-//! A connection of `/probe`: its requests, the schedule of messages to it, and its end.
+//! The half of `/probe` that needs the connection: its requests, the schedule of messages to it, and
+//! its end. [`crate::service::probe`] keeps the records of all its connections.
 
 use std::io::ErrorKind;
 use std::mem;
@@ -6,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use proto::frame::{Opcode, encode};
 use proto::limits::{PING_AFTER, PROBE_PING_AFTER};
-use proto::probe::{By, Pong, Pushed, Request, Schedule};
+use proto::probe::{EndedBy, Pong, Pushed, Request, Schedule};
 
 use super::{Connection, Ending, Refusal};
-use crate::service::json;
-use crate::service::probe::{Opened, Seen, Tracked};
+
+use crate::service::probe::{ObservedEnd, Opened, Tracked, json};
 use crate::worker::turn::Context;
 
 /// Stands for the code of a Close frame without one (RFC 6455, section 7.1.5).
@@ -88,7 +89,7 @@ impl Connection {
     /// Serves the request of a probe. Not inlined, so that the code of pings stays small.
     #[inline(never)]
     pub(super) fn serve_probe(&mut self, request: Request<'_>, cx: &mut Context<'_>) {
-        self.note_frame(cx.now);
+        self.note_probe_frame(cx.now);
         let (schedule, opcode) = match request {
             Request::Ping(number) => return self.reply_to_probe(&json(&pong(number, cx)), cx),
             Request::Ended(connection) => {
@@ -136,18 +137,18 @@ impl Connection {
         if self.probe.is_some() { PROBE_PING_AFTER } else { PING_AFTER }
     }
 
-    /// Notes a frame from a probe.
-    pub(super) fn note_frame(&self, now: Instant) {
+    /// Records when the last frame of a `/probe` client arrived.
+    pub(super) fn note_probe_frame(&self, now: Instant) {
         if let Some(probe) = &self.probe {
             probe.tracked.heard(now);
         }
     }
 
-    /// Notes how a probe ends.
+    /// Records how a connection of `/probe` ends.
     #[cold]
     pub(super) fn note_end(&mut self, ending: &Ending, now: Instant) {
         if let Some(probe) = self.probe.take() {
-            let (seen, by) = seen(ending);
+            let (seen, by) = observed_end(ending);
             probe.tracked.end(seen, by, now);
         }
     }
@@ -163,19 +164,21 @@ fn pong(number: u64, cx: &Context<'_>) -> Pong {
 }
 
 /// What the server saw of an end, and who ended the connection.
-fn seen(ending: &Ending) -> (Seen, Option<By>) {
+fn observed_end(ending: &Ending) -> (ObservedEnd, Option<EndedBy>) {
     match ending {
         Ending::Closed(code) => {
-            (Seen::Close(code.map_or(NO_STATUS, |code| code.0)), Some(By::Peer))
+            (ObservedEnd::Close(code.map_or(NO_STATUS, |code| code.0)), Some(EndedBy::Peer))
         }
-        Ending::Lost(None) => (Seen::Fin, Some(By::Peer)),
+        Ending::Lost(None) => (ObservedEnd::Fin, Some(EndedBy::Peer)),
         // The system gave up to send bytes that were never acknowledged.
-        Ending::Lost(Some(error)) if is_unanswered(error.kind()) => (Seen::Silence, None),
-        Ending::Lost(Some(_)) => (Seen::Rst, Some(By::Peer)),
-        Ending::NotReading | Ending::Refused(Refusal::Silent) => (Seen::Silence, Some(By::Server)),
+        Ending::Lost(Some(error)) if is_unanswered(error.kind()) => (ObservedEnd::Silence, None),
+        Ending::Lost(Some(_)) => (ObservedEnd::Rst, Some(EndedBy::Peer)),
+        Ending::NotReading | Ending::Refused(Refusal::Silent) => {
+            (ObservedEnd::Silence, Some(EndedBy::Server))
+        }
         Ending::Refused(_) | Ending::Undecodable(_) | Ending::Stopping => {
             let code = ending.close_frame().map_or(NO_STATUS, |(code, _)| code.0);
-            (Seen::Close(code), Some(By::Server))
+            (ObservedEnd::Close(code), Some(EndedBy::Server))
         }
     }
 }
@@ -198,20 +201,24 @@ mod tests {
 
     #[test]
     fn a_stream_that_broke_was_reset_unless_nothing_was_acknowledged() {
-        let lost = |kind: ErrorKind| seen(&Ending::Lost(Some(io::Error::from(kind))));
+        let lost = |kind: ErrorKind| observed_end(&Ending::Lost(Some(io::Error::from(kind))));
         for kind in [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::InvalidData] {
-            assert_eq!(lost(kind), (Seen::Rst, Some(By::Peer)), "{kind}");
+            assert_eq!(lost(kind), (ObservedEnd::Rst, Some(EndedBy::Peer)), "{kind}");
         }
         for kind in [ErrorKind::TimedOut, ErrorKind::HostUnreachable] {
-            assert_eq!(lost(kind), (Seen::Silence, None), "{kind}");
+            assert_eq!(lost(kind), (ObservedEnd::Silence, None), "{kind}");
         }
         let silent = Ending::Refused(Refusal::Silent);
         for ending in [silent, Ending::NotReading] {
-            assert_eq!(seen(&ending), (Seen::Silence, Some(By::Server)), "{ending}");
+            assert_eq!(
+                observed_end(&ending),
+                (ObservedEnd::Silence, Some(EndedBy::Server)),
+                "{ending}"
+            );
         }
         assert_eq!(
-            seen(&Ending::Refused(Refusal::Overload)),
-            (Seen::Close(1013), Some(By::Server))
+            observed_end(&Ending::Refused(Refusal::Overload)),
+            (ObservedEnd::Close(1013), Some(EndedBy::Server))
         );
     }
 }

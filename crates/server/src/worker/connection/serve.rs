@@ -9,8 +9,9 @@ use proto::ping::ERROR_PREFIX;
 use tracing::info;
 
 use super::{Connection, Ending, MAX_WAITING, Refusal};
-use crate::observe::{Cause, warn_throttled};
+use crate::observe::Cause;
 use crate::service::{Answer, Incoming, InvalidMessage, Reply};
+use crate::throttle::warn_throttled;
 use crate::worker::replies::Replies;
 use crate::worker::turn::Context;
 
@@ -177,9 +178,9 @@ impl Connection {
     }
 
     fn count_control_frame(&mut self, cx: &Context<'_>) -> Result<(), Ending> {
-        self.note_frame(cx.now);
+        self.note_probe_frame(cx.now);
         // The unfinished frame may have been this one.
-        if !self.input.decoder.is_mid_message() {
+        if !self.input.decoder.has_partial() {
             self.input.message_ended();
         }
         let is_allowed = self.deadlines.control_frame(cx.now);
@@ -221,7 +222,7 @@ impl Connection {
         warn_throttled!(cx.shared.invalid_messages, %peer, "invalid message: {shown}");
         let error = format!("{ERROR_PREFIX}{expected}");
         if self.probe.is_some() {
-            self.note_frame(cx.now);
+            self.note_probe_frame(cx.now);
             self.reply_to_probe(&error, cx);
         } else {
             self.push(&Reply::text(error), cx);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use proto::frame::{Opcode, encode};
 
-use super::deadlines::{Due, Pending};
+use super::deadlines::{Due, Obligations};
 use super::{Connection, Ending, Refusal, State};
 use crate::worker::turn::Context;
 
@@ -13,7 +13,7 @@ impl Connection {
     pub(in crate::worker) fn next_timer(&self) -> Option<Instant> {
         match &self.state {
             State::Open => {
-                let deadline = self.deadlines.next(self.pending(), self.ping_after());
+                let deadline = self.deadlines.next(self.obligations(), self.ping_after());
                 [deadline, self.delayed.next(), self.next_push()].into_iter().flatten().min()
             }
             State::Finishing(until) => Some(*until),
@@ -40,7 +40,7 @@ impl Connection {
         self.delayed.release(Some(cx.now), self.output.queue());
         self.flush(cx)?;
         self.push_due(cx)?;
-        match self.deadlines.due(cx.now, self.pending(), self.ping_after()) {
+        match self.deadlines.due(cx.now, self.obligations(), self.ping_after()) {
             Some(Due::Ping) => {
                 self.deadlines.pinged(cx.now);
                 let mut frame = Vec::new();
@@ -60,8 +60,8 @@ impl Connection {
     }
 
     /// The obligations of the peer. An unfinished message does not count while the peer is not read.
-    fn pending(&self) -> Pending {
-        Pending {
+    fn obligations(&self) -> Obligations {
+        Obligations {
             unfinished: self.input.unfinished().filter(|_| !self.is_backlogged()),
             stuck_since: self.output.stuck_since(),
         }

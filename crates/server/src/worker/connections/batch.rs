@@ -24,9 +24,9 @@ pub(super) struct Group {
 /// A batch that is written to the log and waits for its sync (`LOG_SYNC=always`).
 #[derive(Debug)]
 pub(super) struct UnsyncedBatch {
-    /// The batch may leave once [`Synced::number`](crate::journal::Synced::number) has come to
+    /// The replies may be sent once [`Synced::number`](crate::journal::Synced::number) has come to
     /// this number.
-    pub(super) number: u64,
+    pub(super) sync_number: u64,
     pub(super) batch: Batch,
     /// How many pings of the batch, from its first on, are in the file.
     pub(super) recorded: usize,

@@ -1,4 +1,5 @@
-//! The commit of a turn: its pings are written to the log in one write, then its replies leave.
+//! The commit of a turn: its pings are written to the log in one write, then its replies are
+//! sent.
 
 use std::mem;
 use std::time::Instant;
@@ -10,43 +11,49 @@ use super::{Connections, MAX_REPLIES};
 use crate::journal::{Commit, Synced, Unrecorded};
 
 impl Connections {
-    /// Writes the pings of the turn to the log. Then their replies leave; with `LOG_SYNC=always`,
-    /// only those that do not depend on the log.
+    /// Writes the pings of the turn to the log, then sends the replies. With `LOG_SYNC=always`, all
+    /// replies to a connection wait for the sync if any of them depends on the log; the replies to the
+    /// other connections are sent at once.
     pub fn commit(&mut self, now: Instant) {
         if self.batch.groups.is_empty() {
             return;
         }
         let mut batch = mem::take(&mut self.batch);
-        let Commit { recorded, awaits, error } = self.recorder.commit();
-        if let Some(number) = awaits {
+        let Commit { recorded, sync_number, error } = self.recorder.commit();
+        if let Some(sync_number) = sync_number {
             let (dependent, others) = batch.split();
-            self.complete(&others, 0, None, now);
-            self.unsynced.push_back(UnsyncedBatch { number, batch: dependent, recorded, error });
+            self.send_replies(&others, 0, None, now);
+            self.unsynced.push_back(UnsyncedBatch {
+                sync_number,
+                batch: dependent,
+                recorded,
+                error,
+            });
         } else {
-            self.complete(&batch, recorded, error.as_ref(), now);
+            self.send_replies(&batch, recorded, error.as_ref(), now);
         }
         batch.clear(MAX_REPLIES);
         self.batch = batch;
     }
 
-    /// Has the replies leave whose pings are synced by now.
-    pub fn complete_synced(&mut self, now: Instant) {
+    /// Sends the replies of batches that are synced (`LOG_SYNC=always`).
+    pub fn send_synced(&mut self, now: Instant) {
         if self.unsynced.is_empty() {
             return;
         }
         let Synced { number: synced, failed } = self.recorder.synced();
-        let is_over = |batch: &mut UnsyncedBatch| batch.number <= synced || failed.is_some();
+        let is_over = |batch: &mut UnsyncedBatch| batch.sync_number <= synced || failed.is_some();
         while let Some(unsynced) = self.unsynced.pop_front_if(is_over) {
-            let UnsyncedBatch { number, batch, recorded, error } = unsynced;
+            let UnsyncedBatch { sync_number, batch, recorded, error } = unsynced;
             let (recorded, error) =
-                if number <= synced { (recorded, error) } else { (0, failed.clone()) };
-            self.complete(&batch, recorded, error.as_ref(), now);
+                if sync_number <= synced { (recorded, error) } else { (0, failed.clone()) };
+            self.send_replies(&batch, recorded, error.as_ref(), now);
         }
     }
 
-    /// Encodes the replies of a batch, and has each connection send its own. The first `recorded`
+    /// Encodes the replies of a batch, and makes each connection send its own. The first `recorded`
     /// pings are recorded, the others are not because of `cause`.
-    fn complete(
+    fn send_replies(
         &mut self,
         batch: &Batch,
         mut recorded: usize,
@@ -58,7 +65,7 @@ impl Connections {
         for Group { key, replies } in &batch.groups {
             frames.clear();
             batch.replies.encode(replies.clone(), &mut recorded, &error, &mut frames);
-            self.with_connection(*key, now, |connection, cx| connection.complete(&frames, cx));
+            self.with_connection(*key, now, |connection, cx| connection.on_committed(&frames, cx));
         }
         frames.clear();
         frames.shrink_to(MAX_REPLIES);

@@ -15,14 +15,16 @@ use slotmap::SlotMap;
 use tracing::{debug, error, info};
 
 use super::compression::Compression;
-use super::connection::{Connection, Readiness, Stream};
+use super::connection::{Connection, Readiness};
 use super::inbox::Arrival;
 use super::key::Key;
 use super::timers::Timers;
 use super::turn::{Context, Shared};
 use super::unfinished::UnfinishedMessages;
 use crate::journal::Recorder;
-use crate::observe::{OpenConnection, Place};
+use crate::observe::OpenConnection;
+use crate::occupancy::Place;
+use crate::stream::Stream;
 use batch::{Batch, Group, UnsyncedBatch};
 
 /// Most bytes that are read from a connection in one turn.
@@ -111,11 +113,11 @@ impl Connections {
         self.timers.next()
     }
 
-    /// Takes a connection in; `watch` has epoll watch its socket with a token.
+    /// Adds a connection; `watch` makes epoll watch its socket with a token.
     ///
     /// # Errors
     /// When the socket cannot be watched.
-    pub fn admit(
+    pub fn add(
         &mut self,
         arrival: Arrival,
         watch: impl FnOnce(BorrowedFd<'_>, u64) -> io::Result<()>,
@@ -132,7 +134,7 @@ impl Connections {
             let stream: Box<dyn Stream> = stream;
             let connection =
                 Connection::new(stream, read_buf, service, deflate, peer, max_message, now);
-            let connection = Box::new(connection.probing(probe));
+            let connection = Box::new(connection.with_probe(probe));
             Ok::<_, io::Error>(Entry {
                 connection,
                 timer: None,
@@ -176,7 +178,7 @@ impl Connections {
         });
     }
 
-    /// Has the connections act whose timers have expired.
+    /// Makes the connections act whose timers have expired.
     pub fn on_timers(&mut self, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
             if let Some(entry) = self.entries.get_mut(key) {
@@ -197,7 +199,8 @@ impl Connections {
         }
     }
 
-    /// Has a connection act, then schedules its next call. A panic ends this connection alone.
+    /// Makes a connection act, then schedules its next call. A panic ends this connection alone.
+    /// Commits the turn early if its lines or replies have become large.
     fn with_connection(
         &mut self,
         key: Key,

@@ -46,7 +46,7 @@ impl Dir {
 
     fn provision_for(&self, names: &[&str]) -> Result<(), String> {
         let names: Vec<_> = names.iter().map(|&name| name.into()).collect();
-        provision::ensure(&self.folder, &names, Some("box"), self.now)
+        provision::ensure_certificate(&self.folder, &names, Some("box"), self.now)
     }
 
     fn provision(&self) -> Result<(), String> {

@@ -115,7 +115,8 @@ fn a_further_name_needs_a_further_authority() {
 fn another_host_name_needs_no_further_authority() {
     let dir = Dir::provisioned();
     let before = dir.files();
-    provision::ensure(&dir.folder, &NAMES.map(Into::into), Some("another"), dir.now).unwrap();
+    provision::ensure_certificate(&dir.folder, &NAMES.map(Into::into), Some("another"), dir.now)
+        .unwrap();
     assert_eq!(dir.files(), before);
 }
 

@@ -70,14 +70,14 @@ impl Occupancy {
     ///
     /// # Errors
     /// When there is none.
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
+    pub fn take_place(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
         let one_more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken
             .try_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| Full::All(self.max))?;
         let address = network(address);
         if let Some(places) = &self.per_address
-            && let Err(full) = places.enter(address)
+            && let Err(full) = places.take_place(address)
         {
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return Err(full);
@@ -97,7 +97,7 @@ pub fn network(address: IpAddr) -> IpAddr {
 }
 
 impl PerAddress {
-    fn enter(&self, address: IpAddr) -> Result<(), Full> {
+    fn take_place(&self, address: IpAddr) -> Result<(), Full> {
         let mut addresses = self.taken.lock();
         let taken = addresses.entry(address).or_default();
         if *taken >= self.max {
@@ -138,12 +138,12 @@ mod tests {
     #[test]
     fn a_place_is_taken_as_long_as_its_owner_lives() {
         let occupancy = Arc::new(Occupancy::new(2, None));
-        let first = occupancy.enter(A).unwrap();
-        let _second = occupancy.enter(A).unwrap();
-        assert_eq!(occupancy.enter(B).unwrap_err(), Full::All(2));
+        let first = occupancy.take_place(A).unwrap();
+        let _second = occupancy.take_place(A).unwrap();
+        assert_eq!(occupancy.take_place(B).unwrap_err(), Full::All(2));
         drop(first);
         assert_eq!(occupancy.taken(), 1);
-        assert!(occupancy.enter(B).is_ok());
+        assert!(occupancy.take_place(B).is_ok());
     }
 
     #[test]
@@ -154,23 +154,23 @@ mod tests {
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
 
         let occupancy = Arc::new(Occupancy::new(10, Some(1)));
-        let enter = |address: &str| occupancy.enter(address.parse().unwrap());
-        let place = enter("2001:db8::1").unwrap();
-        assert_eq!(enter("2001:db8::2").unwrap_err(), Full::Address(1));
-        assert!(enter("2001:db8:0:1::1").is_ok());
+        let take_place = |address: &str| occupancy.take_place(address.parse().unwrap());
+        let place = take_place("2001:db8::1").unwrap();
+        assert_eq!(take_place("2001:db8::2").unwrap_err(), Full::Address(1));
+        assert!(take_place("2001:db8:0:1::1").is_ok());
         drop(place);
-        assert!(enter("2001:db8::2").is_ok());
+        assert!(take_place("2001:db8::2").is_ok());
     }
 
     #[test]
     fn one_address_takes_no_more_than_its_share() {
         let occupancy = Arc::new(Occupancy::new(10, Some(2)));
-        let places = [occupancy.enter(A).unwrap(), occupancy.enter(A).unwrap()];
-        assert_eq!(occupancy.enter(A).unwrap_err(), Full::Address(2));
+        let places = [occupancy.take_place(A).unwrap(), occupancy.take_place(A).unwrap()];
+        assert_eq!(occupancy.take_place(A).unwrap_err(), Full::Address(2));
         assert_eq!(occupancy.taken(), 2);
-        assert!(occupancy.enter(B).is_ok());
+        assert!(occupancy.take_place(B).is_ok());
         drop(places);
-        assert!(occupancy.enter(A).is_ok());
+        assert!(occupancy.take_place(A).is_ok());
         assert!(occupancy.per_address.as_ref().unwrap().taken.lock().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 use tracing::warn;
 
 /// Notifies that the server is ready, and at the stop that it is stopping.
-pub(crate) async fn tell(mut stop: Stop) {
+pub(crate) async fn notify_states(mut stop: Stop) {
     notify(NotifyState::Ready);
     stop.wait().await;
     notify(NotifyState::Stopping);

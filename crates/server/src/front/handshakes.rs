@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::observe::network;
+use crate::occupancy::network;
 
 /// Handshakes that may be under way after their first byte. Each takes up to some 40 kB: the head
 /// of the request, and buffers of TLS.
@@ -19,7 +19,7 @@ const MAX_SPEAKING: usize = 1024;
 
 /// The handshakes of a server.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Admission(Arc<Shared>);
+pub(super) struct Handshakes(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -56,26 +56,26 @@ type Rank = (usize, Reverse<u64>, IpAddr);
 /// The place of a handshake under way; dropping it gives the place back.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    admission: Admission,
+    handshakes: Handshakes,
     address: IpAddr,
     number: u64,
 }
 
-impl Admission {
+impl Handshakes {
     /// How many handshakes have a socket.
     pub(super) fn open(&self) -> usize {
         self.0.state.lock().open
     }
 
-    /// Admits a handshake: `spawn` starts its task with the ticket.
-    pub(super) fn admit(&self, address: IpAddr, spawn: impl FnOnce(Ticket) -> AbortHandle) {
+    /// Starts a handshake: `start` spawns its task, which owns the ticket.
+    pub(super) fn spawn(&self, address: IpAddr, start: impl FnOnce(Ticket) -> AbortHandle) {
         let address = network(address);
-        // The task may end before `spawn` returns, but its ticket waits for the lock.
+        // The task may end before `start` returns, but its ticket waits for the lock.
         let mut state = self.0.state.lock();
         let number = state.next;
         state.next += 1;
         state.open += 1;
-        let task = spawn(Ticket { admission: self.clone(), address, number });
+        let task = start(Ticket { handshakes: self.clone(), address, number });
         state.silent.insert(address, number, task);
     }
 
@@ -106,8 +106,8 @@ impl Admission {
 
 impl Ticket {
     /// Notes that the first byte has arrived.
-    pub(super) fn speak(&self) {
-        let mut state = self.admission.0.state.lock();
+    pub(super) fn note_first_byte(&self) {
+        let mut state = self.handshakes.0.state.lock();
         if let Some(task) = state.silent.remove(self.address, self.number) {
             state.speaking.insert(self.address, self.number, task);
         }
@@ -119,12 +119,12 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.admission.0.state.lock();
+        let mut state = self.handshakes.0.state.lock();
         state.silent.remove(self.address, self.number);
         state.speaking.remove(self.address, self.number);
         state.open -= 1;
         drop(state);
-        self.admission.0.ended.notify_waiters();
+        self.handshakes.0.ended.notify_waiters();
     }
 }
 
@@ -175,13 +175,13 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    /// Admits a handshake that lasts, and that has spoken or not.
-    fn admit(admission: &Admission, last: u8, speaks: bool) -> JoinHandle<()> {
+    /// Starts a handshake that lasts, and that has spoken or not.
+    fn start(handshakes: &Handshakes, last: u8, speaks: bool) -> JoinHandle<()> {
         let mut handshake = None;
-        admission.admit(address(last), |ticket| {
+        handshakes.spawn(address(last), |ticket| {
             let task = spawn(async move {
                 if speaks {
-                    ticket.speak();
+                    ticket.note_first_byte();
                 }
                 pending::<()>().await;
             });
@@ -198,33 +198,33 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_silent_one_of_the_address_with_the_most_goes_first() {
-        let admission = Admission::default();
-        let honest = admit(&admission, 1, false);
-        let flood: Vec<_> = (0..5).map(|_| admit(&admission, 2, false)).collect();
-        let speaking: Vec<_> = (0..9).map(|_| admit(&admission, 3, true)).collect();
+        let handshakes = Handshakes::default();
+        let honest = start(&handshakes, 1, false);
+        let flood: Vec<_> = (0..5).map(|_| start(&handshakes, 2, false)).collect();
+        let speaking: Vec<_> = (0..9).map(|_| start(&handshakes, 3, true)).collect();
         settle().await;
-        assert_eq!(admission.open(), 15);
+        assert_eq!(handshakes.open(), 15);
         for (gone, left) in [(1, 14), (2, 13), (3, 12), (4, 11)] {
-            assert!(admission.evict().await);
+            assert!(handshakes.evict().await);
             let finished = flood.iter().take_while(|task| task.is_finished()).count();
-            assert_eq!((finished, admission.open()), (gone, left));
+            assert_eq!((finished, handshakes.open()), (gone, left));
         }
         assert!(!honest.is_finished() && !speaking.iter().any(JoinHandle::is_finished));
-        admission.abort_all();
+        handshakes.abort_all();
         settle().await;
         assert!(honest.is_finished() && speaking.iter().all(JoinHandle::is_finished));
-        assert_eq!(admission.open(), 0);
-        assert!(!admission.evict().await);
+        assert_eq!(handshakes.open(), 0);
+        assert!(!handshakes.evict().await);
     }
 
     #[tokio::test]
     async fn a_newcomer_stays_where_each_address_has_one() {
-        let admission = Admission::default();
-        let flood: Vec<_> = (1..5).map(|last| admit(&admission, last, false)).collect();
-        let newcomer = admit(&admission, 250, false);
+        let handshakes = Handshakes::default();
+        let flood: Vec<_> = (1..5).map(|last| start(&handshakes, last, false)).collect();
+        let newcomer = start(&handshakes, 250, false);
         settle().await;
         for task in &flood {
-            assert!(admission.evict().await);
+            assert!(handshakes.evict().await);
             assert!(task.is_finished());
         }
         assert!(!newcomer.is_finished());
@@ -232,22 +232,22 @@ mod tests {
 
     #[tokio::test]
     async fn an_evicted_handshake_counts_until_its_socket_is_closed() {
-        let admission = Admission::default();
-        let handshake = admit(&admission, 1, false);
+        let handshakes = Handshakes::default();
+        let handshake = start(&handshakes, 1, false);
         settle().await;
-        admission.abort_all();
-        assert_eq!((handshake.is_finished(), admission.open()), (false, 1));
-        assert!(admission.evict().await);
-        assert_eq!((handshake.is_finished(), admission.open()), (true, 0));
+        handshakes.abort_all();
+        assert_eq!((handshake.is_finished(), handshakes.open()), (false, 1));
+        assert!(handshakes.evict().await);
+        assert_eq!((handshake.is_finished(), handshakes.open()), (true, 0));
     }
 
     #[tokio::test]
     async fn speaking_handshakes_are_bounded_too() {
-        let admission = Admission::default();
-        let honest = admit(&admission, 1, true);
-        let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| admit(&admission, 2, true)).collect();
+        let handshakes = Handshakes::default();
+        let honest = start(&handshakes, 1, true);
+        let flood: Vec<_> = (0..MAX_SPEAKING + 5).map(|_| start(&handshakes, 2, true)).collect();
         settle().await;
-        assert_eq!(admission.open(), MAX_SPEAKING);
+        assert_eq!(handshakes.open(), MAX_SPEAKING);
         assert!(!honest.is_finished());
         assert!(flood[..6].iter().all(JoinHandle::is_finished));
     }

@@ -17,17 +17,18 @@ use tracing::debug;
 
 use super::http::{Http, Upgrade, UpgradeRequest};
 use super::maybe_tls::MaybeTls;
-use super::tls::Secure;
-use crate::observe::{Cause, Throttle, warn_throttled};
+use super::tls::TlsSocket;
+use crate::observe::Cause;
+use crate::stream::Socket;
+use crate::throttle::{Throttle, warn_throttled};
 use crate::worker::Arrival;
-use crate::worker::connection::Socket;
 
 /// The first byte of TLS: the type of a record of its handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// Takes connections from their first byte to their upgrade.
 #[derive(Debug)]
-pub struct Handshake {
+pub struct Handshaker {
     http: Http,
     /// Warnings about TLS handshakes that failed.
     failed: Throttle,
@@ -37,12 +38,12 @@ pub struct Handshake {
 
 /// What the first byte of a connection shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Greeting {
+pub(super) enum FirstByte {
     Tls,
     Other,
 }
 
-impl Handshake {
+impl Handshaker {
     /// Handshakes whose requests `http` answers.
     #[must_use]
     pub fn new(http: Http) -> Self {
@@ -50,19 +51,21 @@ impl Handshake {
     }
 
     /// Waits for the first byte, until [`HANDSHAKE_TIMEOUT`] after the connection was `accepted`.
-    pub(super) async fn greeting(
+    pub(super) async fn first_byte(
         &self,
         stream: &TcpStream,
         peer: SocketAddr,
         accepted: Instant,
-    ) -> Option<Greeting> {
-        let Ok(greeting) = timeout_at(accepted + HANDSHAKE_TIMEOUT, greeting(stream)).await else {
+    ) -> Option<FirstByte> {
+        let Ok(first_byte) =
+            timeout_at(accepted + HANDSHAKE_TIMEOUT, peek_first_byte(stream)).await
+        else {
             // Browsers open connections ahead of requests: nothing to warn of.
             self.http.errors().count(Cause::HandshakeTimeout);
             debug!(%peer, "nothing came within {HANDSHAKE_TIMEOUT:?}");
             return None;
         };
-        greeting
+        first_byte
     }
 
     /// Answers the one request that a connection may carry, until [`HANDSHAKE_TIMEOUT`] after it
@@ -71,24 +74,24 @@ impl Handshake {
     pub(super) async fn perform(
         &self,
         stream: TcpStream,
-        greeting: Greeting,
+        first_byte: FirstByte,
         acceptor: Option<TlsAcceptor>,
         peer: SocketAddr,
         accepted: Instant,
     ) -> Option<Arrival> {
         let deadline = accepted + HANDSHAKE_TIMEOUT;
         let is_secure = acceptor.is_some();
-        let stream = match (greeting, acceptor) {
-            (Greeting::Other, None) => MaybeTls::Plain(stream),
-            (Greeting::Tls, Some(acceptor)) => {
-                MaybeTls::Secure(Box::new(self.secure(stream, &acceptor, peer, deadline).await?))
-            }
-            (Greeting::Tls, None) => {
+        let stream = match (first_byte, acceptor) {
+            (FirstByte::Other, None) => MaybeTls::Plain(stream),
+            (FirstByte::Tls, Some(acceptor)) => MaybeTls::Secure(Box::new(
+                self.accept_tls(stream, &acceptor, peer, deadline).await?,
+            )),
+            (FirstByte::Tls, None) => {
                 warn_throttled!(self.wrong_port, %peer, "refused: it speaks TLS to a port that does not; wss:// is for TLS_LISTEN, with TLS_DIR set");
                 self.refuse(stream, TLS_TO_PLAIN, deadline).await;
                 return None;
             }
-            (Greeting::Other, Some(_)) => {
+            (FirstByte::Other, Some(_)) => {
                 warn_throttled!(self.wrong_port, %peer, "refused: it does not speak TLS to the port that does; ws:// is for LISTEN");
                 self.refuse(stream, PLAIN_TO_TLS, deadline).await;
                 return None;
@@ -97,13 +100,13 @@ impl Handshake {
         let Upgrade { stream, read_buf, request } =
             self.http.serve(stream, peer, is_secure, deadline).await?;
         let upgraded = match stream {
-            MaybeTls::Plain(stream) => plain(stream, read_buf, request),
-            MaybeTls::Secure(stream) => secure(*stream, read_buf, request),
+            MaybeTls::Plain(stream) => plain_arrival(stream, read_buf, request),
+            MaybeTls::Secure(stream) => tls_arrival(*stream, read_buf, request),
         };
         upgraded.inspect_err(|error| debug!(%peer, "lost after its upgrade: {error}")).ok()
     }
 
-    /// Answers whatever came with 400 and the reason, and hangs up so that it can be read.
+    /// Replies 400 with the reason, and closes in an order that lets the client read the reply.
     async fn refuse(&self, mut stream: TcpStream, why: &str, deadline: Instant) {
         self.http.errors().count(Cause::Tls);
         let reply = format!(
@@ -122,7 +125,7 @@ impl Handshake {
         }
     }
 
-    async fn secure(
+    async fn accept_tls(
         &self,
         stream: TcpStream,
         acceptor: &TlsAcceptor,
@@ -145,7 +148,7 @@ impl Handshake {
     }
 }
 
-/// Gives the core away after each step of a TLS handshake. A step computes for some 200 µs, and a
+/// Yields the core after each step of a TLS handshake. A step computes for some 200 µs, and a
 /// burst of handshakes keeps this thread running for as long as the scheduler lets it, some
 /// milliseconds; a worker on the same core waits for one step this way, not for the burst.
 async fn yielding<F: Future>(handshake: F) -> F::Output {
@@ -161,11 +164,11 @@ async fn yielding<F: Future>(handshake: F) -> F::Output {
 const TLS_TO_PLAIN: &str = "This port does not speak TLS: use ws:// or http://.\n";
 const PLAIN_TO_TLS: &str = "This port speaks TLS: use wss:// or https://.\n";
 
-async fn greeting(stream: &TcpStream) -> Option<Greeting> {
+async fn peek_first_byte(stream: &TcpStream) -> Option<FirstByte> {
     let mut first = [0];
     match stream.peek(&mut first).await {
-        Ok(1) if first[0] == TLS_HANDSHAKE => Some(Greeting::Tls),
-        Ok(1) => Some(Greeting::Other),
+        Ok(1) if first[0] == TLS_HANDSHAKE => Some(FirstByte::Tls),
+        Ok(1) => Some(FirstByte::Other),
         Ok(_) => None,
         Err(error) => {
             debug!("a connection ended before its first byte: {error}");
@@ -175,20 +178,24 @@ async fn greeting(stream: &TcpStream) -> Option<Greeting> {
 }
 
 /// A connection in the clear, as a worker takes it.
-fn plain(stream: TcpStream, read_buf: Vec<u8>, request: UpgradeRequest) -> io::Result<Arrival> {
+fn plain_arrival(
+    stream: TcpStream,
+    read_buf: Vec<u8>,
+    request: UpgradeRequest,
+) -> io::Result<Arrival> {
     let stream = Socket::new(stream.into_std()?);
     Ok(request.arrival(Box::new(stream), read_buf))
 }
 
 /// A connection over TLS, as a worker takes it. Bytes that were decrypted during the handshake
 /// cause no event any more, so they are read here.
-fn secure(
+fn tls_arrival(
     stream: TlsStream<TcpStream>,
     mut read_buf: Vec<u8>,
     request: UpgradeRequest,
 ) -> io::Result<Arrival> {
     let (stream, tls) = stream.into_inner();
-    let mut stream = Secure::new(Socket::new(stream.into_std()?), tls);
+    let mut stream = TlsSocket::new(Socket::new(stream.into_std()?), tls);
     stream.read_decrypted(&mut read_buf)?;
     Ok(request.arrival(Box::new(stream), read_buf))
 }

@@ -35,7 +35,7 @@ pub fn check_path(path: &Path) -> Result<(), &'static str> {
 
 /// # Errors
 /// When a file of this type cannot be a log.
-pub(super) fn check(file_type: FileType) -> io::Result<()> {
+pub(super) fn check_type(file_type: FileType) -> io::Result<()> {
     let refuse = |kind| Err(io::Error::other(format!("it is {kind}, not a regular file")));
     kind(file_type).map_or(Ok(()), refuse)
 }
