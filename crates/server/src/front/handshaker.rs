@@ -1,10 +1,7 @@
 //! From an accepted connection to a WebSocket: TLS where it is spoken, then HTTP.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::thread;
 
 use proto::limits::HANDSHAKE_TIMEOUT;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +12,7 @@ use tokio_rustls::rustls::{AlertDescription, Error};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
+use super::core_yield::CoreYield;
 use super::http::{Http, Upgrade, UpgradeRequest};
 use super::maybe_tls::MaybeTls;
 use super::tls::TlsSocket;
@@ -30,6 +28,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 #[derive(Debug)]
 pub struct Handshaker {
     http: Http,
+    core_yield: CoreYield,
     /// Warnings about TLS handshakes that failed.
     failed: Throttle,
     /// Warnings about TLS on the plain port, and the reverse.
@@ -47,7 +46,12 @@ impl Handshaker {
     /// Handshakes whose requests `http` answers.
     #[must_use]
     pub fn new(http: Http) -> Self {
-        Self { http, failed: Throttle::default(), wrong_port: Throttle::default() }
+        Self {
+            http,
+            core_yield: CoreYield::new(),
+            failed: Throttle::default(),
+            wrong_port: Throttle::default(),
+        }
     }
 
     /// Waits for the first byte, until [`HANDSHAKE_TIMEOUT`] after the connection was `accepted`.
@@ -132,7 +136,7 @@ impl Handshaker {
         peer: SocketAddr,
         deadline: Instant,
     ) -> Option<TlsStream<TcpStream>> {
-        match timeout_at(deadline, yielding(acceptor.accept(stream))).await {
+        match timeout_at(deadline, self.core_yield.between_steps(acceptor.accept(stream))).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 self.http.errors().count(Cause::Tls);
@@ -146,19 +150,6 @@ impl Handshaker {
             }
         }
     }
-}
-
-/// Yields the core after each step of a TLS handshake. A step computes for some 200 µs, and a
-/// burst of handshakes keeps this thread running for as long as the scheduler lets it, some
-/// milliseconds; a worker on the same core waits for one step this way, not for the burst.
-async fn yielding<F: Future>(handshake: F) -> F::Output {
-    let mut handshake = pin!(handshake);
-    poll_fn(|cx| {
-        let step = handshake.as_mut().poll(cx);
-        thread::yield_now();
-        step
-    })
-    .await
 }
 
 const TLS_TO_PLAIN: &str = "This port does not speak TLS: use ws:// or http://.\n";

@@ -2,6 +2,7 @@
 //! plain requests are answered. All of it is asynchronous and runs in one thread, so that it takes
 //! nothing from the workers. An upgraded connection is handed over to a worker, once.
 
+mod core_yield;
 pub mod handshaker;
 mod handshakes;
 pub mod http;
