@@ -114,7 +114,8 @@ impl Open<'_> {
         };
         let made = Instant::now() - age(&self.link);
         let silence = self.connection.asks_after.unwrap_or(plan.max);
-        let ask = (self.connection.kind == Kind::Silent).then(|| made + silence);
+        let is_silent = self.connection.kind == Kind::Silent;
+        let ask = is_silent.then(|| made + silence);
         let mut due = pause.map(|pause| Instant::now() + pause);
         let mut stage = self.shared.stage.clone();
         loop {
@@ -123,7 +124,7 @@ impl Open<'_> {
                 message = self.link.receive() => self.received(&message?),
                 () = at(ask) => return self.ask().await,
                 _ = stage.wait_for(|stage| *stage > Stage::Watching) => {
-                    return if self.connection.kind == Kind::Silent { Ok(()) } else { self.ask().await };
+                    return if is_silent { Ok(()) } else { self.ask().await };
                 }
                 () = at(due) => {
                     self.send_traffic().await?;
