@@ -1,4 +1,4 @@
-//! More than anyone can read: a server that floods, and a stdout that nobody reads.
+//! A server that sends faster than the client can print, and a stdout that nobody reads.
 
 use std::io::{Write, pipe};
 use std::net::TcpStream;
@@ -47,7 +47,7 @@ fn pings_keep_their_pace_in_a_flood_and_the_lines_are_throttled() {
         is_over.store(true, Ordering::Relaxed);
     });
     let time = start.elapsed();
-    // Each Pong stands behind what the buffers of the system hold of the flood.
+    // Each Pong arrives after the flood bytes that are already in the socket buffers.
     assert!(time < DEADLINE, "{PINGS} pings took {time:?}");
     client.signal(Signal::TERM);
     drain(stream);

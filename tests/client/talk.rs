@@ -444,7 +444,7 @@ mod piped {
             let mut peer = server.accept();
             let address = server.address();
             drop(server);
-            // A process that another test has just forked holds a copy of the listener for a moment.
+            // Another test's child process holds a copy of the listener between fork and exec.
             while TcpStream::connect(address).is_ok() {}
             peer.next();
             peer.say("one");

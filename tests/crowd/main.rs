@@ -1,5 +1,6 @@
 //! The probes with many connections, `client spread` and `client hold`: the real client and real
-//! servers, with something between them that balances, is reloaded, cuts or loses.
+//! servers, with a balancer or proxy between them that is reloaded, or that cuts or drops
+//! connections.
 
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::programs;
 use crate::support::process::Process;
 
-/// How long anything may take before a test gives up.
+/// Time limit of each wait.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The same for a probe that takes a whole machine.

@@ -14,12 +14,13 @@
 //! The path of a ping: [`ping::run`] connects ([`net::connect`]) and runs a session
 //! ([`ping::session`]), which sends a ping, waits for its reply, and pauses for `LAG_TIME`. The
 //! results go to the reporter ([`ping::reporter`]): lines on stdout ([`stdout`]), counts
-//! ([`ping::stats`]), and whether the server is up ([`ping::link`]). When the connection ends
-//! ([`net::ending`]), the next one is opened after a pause ([`backoff`]).
+//! ([`ping::stats`]), and whether the server is up ([`ping::server_state`]). When the connection
+//! ends ([`net::ending`]), the next one is opened after a pause ([`backoff`]).
 
 pub mod backoff;
 pub mod bench;
-mod connection;
+mod connection_report;
+mod format;
 mod mode;
 pub mod net;
 pub mod outage;
@@ -30,7 +31,6 @@ pub mod settings;
 pub mod stdout;
 pub mod talk;
 mod verdict;
-mod words;
 
 pub use mode::Mode;
 pub use settings::Settings;

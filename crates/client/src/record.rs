@@ -30,7 +30,7 @@ pub(crate) struct Verdict<'a, T> {
     pub(crate) fields: &'a T,
 }
 
-/// The line of an object of this type.
+/// Formats `fields` as one JSON line with type, schema number and time.
 ///
 /// # Errors
 /// If the fields cannot be serialized, which the types of this program rule out.
@@ -43,7 +43,7 @@ pub(crate) fn line(
     serde_json::to_string(&Record { r#type, schema: SCHEMA, at, fields }).map(|line| line + "\n")
 }
 
-/// The line of a verdict.
+/// Formats a verdict as one JSON line.
 ///
 /// # Errors
 /// If the fields cannot be serialized, which the types of this program rule out.

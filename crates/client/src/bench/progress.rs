@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::words::counted;
+use crate::format::counted;
 
 /// Interval between updates of the line.
 const PERIOD: Duration = Duration::from_secs(1);

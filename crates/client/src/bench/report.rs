@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::Options;
 use super::figures::{Figures, Times};
 use super::histogram::Histogram;
+use crate::format::counted;
 use crate::record;
-use crate::words::counted;
 
 /// All results of a load.
 #[derive(Debug, Serialize)]

@@ -16,11 +16,12 @@ pub enum Ending {
     Closed(Option<Close<'static>>),
     /// The stream ended without a Close frame; `None` for an orderly end.
     Lost(Option<io::Error>),
-    /// No Pong came within this time (`PONG_TIMEOUT`).
+    /// No Pong came, or a frame could not be sent, within this time (`PONG_TIMEOUT`).
     NoPong(Duration),
     /// The client closes the connection, with this code (RFC 6455, section 7.4.1) and reason.
     Refused(CloseCode, String),
-    /// The client stops.
+    /// The client itself is done: a stop signal, the reply to the last ping of `--count`, or the end
+    /// of a measurement.
     Stopped,
 }
 

@@ -1,4 +1,4 @@
-//! Why a connection could not be made.
+//! The error of a failed connection attempt: one line of text, `Retry-After` and redirect.
 
 use std::fmt;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl ConnectError {
         self
     }
 
-    /// Sets how far the connection came.
+    /// Sets the progress of the attempt to connect.
     pub(crate) fn at(mut self, progress: Progress) -> Self {
         self.details.progress = progress;
         self
@@ -54,7 +54,7 @@ impl ConnectError {
         &self.details.fault
     }
 
-    /// How far the connection came.
+    /// The progress of the attempt to connect, up to its failure.
     pub(crate) fn progress(&self) -> &Progress {
         &self.details.progress
     }

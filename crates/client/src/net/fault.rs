@@ -1,4 +1,4 @@
-//! Why a connection could not be made, as values that a program can evaluate.
+//! The kinds of failed connection attempts, and the step at which each failed.
 
 use std::time::Duration;
 

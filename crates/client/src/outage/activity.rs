@@ -15,9 +15,9 @@ pub struct Activity {
     survived: Duration,
 }
 
-/// The end of a connection.
+/// Age and silence of a connection when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct AgeAtEnd {
     /// Age of the connection.
     pub age: Duration,
     /// Time since the last frame from the server.
@@ -62,10 +62,10 @@ impl Activity {
         self.survived
     }
 
-    /// The state of the connection at its end.
+    /// Age and silence of the connection if it ends `now`.
     #[must_use]
-    pub fn cut(&self, now: Instant) -> Cut {
-        Cut {
+    pub fn cut(&self, now: Instant) -> AgeAtEnd {
+        AgeAtEnd {
             age: now.duration_since(self.made),
             silent_received: now.duration_since(self.received),
             silent_sent: now.duration_since(self.sent),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Outage;
-use super::activity::{Activity, Cut};
+use super::activity::{Activity, AgeAtEnd};
 use super::cause::{Cause, Ended, Observed, cause};
-use super::seen::Seen;
+use super::observed_end::ObservedEnd;
 
 /// Most outages kept in full; older outages remain only in the totals.
 pub const REMEMBERED: usize = 100;
@@ -63,7 +63,13 @@ impl History {
     }
 
     /// Records the end of a connection. Returns whether an outage began.
-    pub fn ended(&mut self, now: Instant, seen: Seen, reason: String, activity: &Activity) -> bool {
+    pub fn ended(
+        &mut self,
+        now: Instant,
+        seen: ObservedEnd,
+        reason: String,
+        activity: &Activity,
+    ) -> bool {
         self.made = None;
         self.survived = self.survived.max(activity.survived());
         let cut = activity.cut(now);
@@ -78,16 +84,22 @@ impl History {
 
     /// Records a failed attempt to connect. Returns whether an outage began.
     pub fn refused(&mut self, now: Instant, reason: String) -> bool {
-        self.begin(now, Seen::Refused, reason, None)
+        self.begin(now, ObservedEnd::Refused, reason, None)
     }
 
     /// Begins an outage, unless one is in progress.
-    fn begin(&mut self, now: Instant, seen: Seen, reason: String, cut: Option<Cut>) -> bool {
+    fn begin(
+        &mut self,
+        now: Instant,
+        seen: ObservedEnd,
+        reason: String,
+        cut: Option<AgeAtEnd>,
+    ) -> bool {
         if self.present.is_some() {
             return false;
         }
         let silent = match (seen, cut) {
-            (Seen::Silence, Some(cut)) => cut.silent_received,
+            (ObservedEnd::Silence, Some(cut)) => cut.silent_received,
             _ => Duration::ZERO,
         };
         self.present = Some(Outage {
@@ -195,10 +207,13 @@ mod tests {
         let start = Instant::now();
         let mut history = History::new(start);
         let activity = Activity::new(start);
-        history.ended(start + SECOND * 2, Seen::Fin, "gone".into(), &activity);
+        history.ended(start + SECOND * 2, ObservedEnd::Fin, "gone".into(), &activity);
         history.refused(start + SECOND * 3, "refused".into());
         let outage = history.answered(start + SECOND * 5).unwrap();
-        assert_eq!((outage.seen, outage.length, outage.is_over), (Seen::Fin, SECOND * 3, true));
+        assert_eq!(
+            (outage.seen, outage.length, outage.is_over),
+            (ObservedEnd::Fin, SECOND * 3, true)
+        );
         assert_eq!(history.answered(start + SECOND * 6), None);
         assert_eq!((history.count(), history.cuts(), history.total()), (1, 1, SECOND * 3));
         assert!((history.availability(start + SECOND * 6) - 0.5).abs() < 1e-9);
@@ -213,7 +228,7 @@ mod tests {
             history.connected(start);
             history.identified(instance);
             history.answered(start);
-            history.ended(start, Seen::Fin, "gone".into(), &Activity::new(start));
+            history.ended(start, ObservedEnd::Fin, "gone".into(), &Activity::new(start));
         }
         history.connected(start);
         history.answered(start);
@@ -231,7 +246,7 @@ mod tests {
         let mut activity = Activity::new(start);
         activity.received(start + SECOND);
         activity.asked(start + SECOND * 2);
-        history.ended(start + SECOND * 12, Seen::Silence, "no Pong".into(), &activity);
+        history.ended(start + SECOND * 12, ObservedEnd::Silence, "no Pong".into(), &activity);
         let outage = history.stopped(start + SECOND * 21).unwrap();
         assert_eq!((outage.began, outage.length), (start + SECOND, SECOND * 20));
         assert!(!outage.is_over);
@@ -252,7 +267,7 @@ mod tests {
         let start = Instant::now();
         let mut history = History::new(start);
         for _ in 0..REMEMBERED * 3 {
-            history.ended(start, Seen::Fin, String::new(), &Activity::new(start));
+            history.ended(start, ObservedEnd::Fin, String::new(), &Activity::new(start));
             history.answered(start);
         }
         assert_eq!((history.past().len(), history.ends.len()), (REMEMBERED, REMEMBERED));

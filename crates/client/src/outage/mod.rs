@@ -1,27 +1,27 @@
 //! Outages of a server: when and how each began, and the likely cause.
 //!
-//! [`activity`] tracks the age and silence of a connection, [`seen`] classifies its end,
+//! [`activity`] tracks the age and silence of a connection, [`observed_end`] classifies its end,
 //! [`history`] keeps the outages, and [`mod@cause`] infers the common cause of all ends.
 
 pub mod activity;
 pub mod cause;
 pub mod history;
+pub mod observed_end;
 mod report;
-pub mod seen;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use activity::Cut;
-use seen::Seen;
+use activity::AgeAtEnd;
+use observed_end::ObservedEnd;
 
 /// A time in which the server was unavailable: from the end of a connection, or the first failed
 /// attempt to connect, to the next reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// How the outage began.
-    pub seen: Seen,
+    pub seen: ObservedEnd,
     /// How the outage began, as text.
     pub reason: String,
     /// When the outage began. A silence begins with the last frame received.
@@ -29,7 +29,7 @@ pub struct Outage {
     /// Length of the outage.
     pub length: Duration,
     /// The connection whose end began the outage, if any.
-    pub cut: Option<Cut>,
+    pub cut: Option<AgeAtEnd>,
     /// The instance that answered before, if the server names its instance.
     pub before: Option<String>,
     /// The instance that answered after.

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::Outage;
 use super::cause::Cause;
 use super::history::History;
-use super::seen::Seen;
+use super::observed_end::ObservedEnd;
+use crate::format::seconds;
 use crate::record;
-use crate::words::seconds;
 
 /// Most outages listed in the statistics.
 const SHOWN: usize = 10;
@@ -20,7 +20,7 @@ const SHOWN: usize = 10;
 /// The JSON fields of an outage.
 #[derive(Debug, Serialize)]
 pub(crate) struct Fields<'a> {
-    seen: Seen,
+    seen: ObservedEnd,
     code: Option<u16>,
     reason: &'a str,
     length: f64,
@@ -38,7 +38,7 @@ pub(crate) struct Fields<'a> {
 impl Outage {
     /// The outage as a JSON object.
     pub(crate) fn fields(&self) -> Fields<'_> {
-        let cut = |time: fn(&super::activity::Cut) -> Duration| {
+        let cut = |time: fn(&super::activity::AgeAtEnd) -> Duration| {
             self.cut.as_ref().map(|cut| record::seconds(time(cut)))
         };
         Fields {

@@ -8,31 +8,38 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::kind::Choice;
 
-/// After this time without a Pong, an unknown server is probed with a Ping frame as well; after
-/// half of `PONG_TIMEOUT`, if that is sooner.
-const PROBE_AFTER: Duration = Duration::from_secs(2);
+/// After this time without a reply, or half of `PONG_TIMEOUT` if that is sooner, an unknown server
+/// gets a Ping frame in addition to the message.
+const PING_FRAME_AFTER: Duration = Duration::from_secs(2);
 
 /// A ping that waits for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Awaited {
     pub(super) sent: Instant,
-    /// Payload of the Ping frame, or of the probing Ping frame.
+    /// Payload of the Ping frame, which is the ping itself or is sent in addition to the message.
     pub(super) payload: [u8; 8],
-    /// When to send a probing Ping frame after the message.
-    pub(super) probe_at: Option<Instant>,
-    /// Whether the server has answered the probing Ping frame.
-    pub(super) lives: bool,
+    /// When to send the additional Ping frame.
+    pub(super) ping_frame_at: Option<Instant>,
+    /// Whether the server has answered the additional Ping frame.
+    pub(super) answered_ping_frame: bool,
     /// Whether a text was received that is neither `Pong!` nor an error.
     pub(super) has_other: bool,
 }
 
 impl Awaited {
-    /// A ping sent now. If the kind of pings is not settled, a probing Ping frame follows in time
-    /// to be answered.
-    pub(super) fn begin(choice: Choice, patience: Duration) -> Self {
+    /// A ping sent now. If the kind of pings is not settled, an additional Ping frame follows in
+    /// time to be answered.
+    pub(super) fn begin(choice: Choice, pong_timeout: Duration) -> Self {
         let sent = Instant::now();
-        let probe_at = (!choice.is_settled).then(|| sent + PROBE_AFTER.min(patience / 2));
-        Self { sent, payload: rand::random(), probe_at, lives: false, has_other: false }
+        let ping_frame_at =
+            (!choice.is_settled).then(|| sent + PING_FRAME_AFTER.min(pong_timeout / 2));
+        Self {
+            sent,
+            payload: rand::random(),
+            ping_frame_at,
+            answered_ping_frame: false,
+            has_other: false,
+        }
     }
 
     /// The number of this ping at `/probe`, which a number of JavaScript can hold.

@@ -42,7 +42,7 @@ pub enum Unfit {
 pub(super) enum Meaning {
     Pong,
     /// The answer of `/probe`.
-    Probed(Pong),
+    TimedPong(Pong),
     Error,
     Echo,
     Other,
@@ -77,7 +77,7 @@ impl Meaning {
     /// The meaning of a text, after the request `sent` with this number.
     pub(super) fn of_probe(text: &str, sent: &str, number: u64) -> Self {
         match serde_json::from_str::<Pong>(text) {
-            Ok(pong) if pong.pong == number => Self::Probed(pong),
+            Ok(pong) if pong.pong == number => Self::TimedPong(pong),
             _ if text.starts_with(ERROR_PREFIX) => Self::Error,
             _ if text.contains(sent) => Self::Echo,
             _ => Self::Other,
@@ -104,7 +104,7 @@ mod tests {
         let sent = r#"{"ping":7}"#;
         let pong = Pong { pong: 7, arrived: 1, left: 2 };
         for (text, meaning) in [
-            (r#"{"pong":7,"arrived":1,"left":2}"#, Meaning::Probed(pong)),
+            (r#"{"pong":7,"arrived":1,"left":2}"#, Meaning::TimedPong(pong)),
             (r#"{"pong":8,"arrived":1,"left":2}"#, Meaning::Other),
             ("Pong!", Meaning::Other),
             ("Error: no", Meaning::Error),

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::throttle::Throttle;
+use crate::format::counted;
 use crate::record;
 use crate::stdout::{self, Output};
-use crate::words::counted;
 use proto::escape;
 
 /// The format of each reply.

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 
 use super::figures::Times;
 use super::limits::Limits;
+use crate::format::{counted, seconds};
 use crate::stdout::Output;
-use crate::words::{counted, seconds};
 
 /// Interval between updates of the line.
 const PERIOD: Duration = Duration::from_millis(200);

@@ -8,7 +8,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 
 /// Upper bounds of the histogram buckets of round trips, in seconds.
 const BUCKETS: [f64; 15] = [
@@ -84,10 +84,10 @@ impl Metrics {
     }
 
     /// Counts the beginning of an outage.
-    pub(super) fn outage(&self, seen: Seen) {
+    pub(super) fn outage(&self, seen: ObservedEnd) {
         let Some(counts) = &self.0 else { return };
         let label = match seen {
-            Seen::Close(code) if !KNOWN_CODES.contains(&code) => "close-other".into(),
+            ObservedEnd::Close(code) if !KNOWN_CODES.contains(&code) => "close-other".into(),
             seen => seen.to_string(),
         };
         counts.outages.with_label_values(&[label]).inc();
@@ -137,8 +137,8 @@ mod tests {
         let metrics = Metrics::start().unwrap();
         metrics.ping(Some(Duration::from_micros(200)));
         metrics.ping(None);
-        metrics.outage(Seen::Close(1001));
-        metrics.outage(Seen::Close(4321));
+        metrics.outage(ObservedEnd::Close(1001));
+        metrics.outage(ObservedEnd::Close(4321));
         metrics.up(true);
         metrics.connection([("tcp", Some(Duration::from_millis(5))); 6]);
         let text = metrics.text().unwrap();

@@ -3,7 +3,7 @@
 //! [`session`] pings over one connection, [`kind`] chooses the kind of pings,
 //! [`backoff`](crate::backoff) is the pause before the next connection, [`limits`] ends a run by
 //! count or deadline. [`reporter`] counts ([`stats`]), logs changes of the server's state
-//! ([`link`]), and feeds the outputs: [`lines`] on stdout, the [`live`] line of a terminal,
+//! ([`server_state`]), and feeds the outputs: [`lines`] on stdout, the [`live`] line of a terminal,
 //! [`metrics`]. [`figures`] holds the results of a run, and [`verdict`] judges them, with the
 //! conditions of `--fail-if` ([`condition`]). Where the server tells its clock, `delays` has the time
 //! within it.
@@ -16,10 +16,10 @@ pub mod figures;
 pub mod kind;
 pub mod limits;
 pub mod lines;
-pub mod link;
 mod live;
 mod metrics;
 pub mod reporter;
+pub mod server_state;
 pub mod session;
 pub mod stats;
 pub mod throttle;
@@ -64,7 +64,7 @@ pub struct Options {
     /// Time between a reply and the next ping (`LAG_TIME`).
     pub lag: Duration,
     /// Time that a reply may take (`PONG_TIMEOUT`).
-    pub patience: Duration,
+    pub pong_timeout: Duration,
     /// Format of each reply on stdout; `None` chooses by whether stdout is a terminal.
     pub style: Option<Style>,
     /// Limits after which the run ends.
@@ -81,7 +81,7 @@ impl Options {
     fn pings(&self) -> Pings {
         let name = self.client_name.as_str().into();
         let text = Ping { client_name: name, message: PING.into() }.to_json().into();
-        Pings { text, lag: self.lag, patience: self.patience }
+        Pings { text, lag: self.lag, pong_timeout: self.pong_timeout }
     }
 
     /// Whether the URL is that of `/probe`.
@@ -230,10 +230,11 @@ where
             ending = session.run(&mut self.reporter) => ending,
         };
         self.choice = session.choice();
-        if !matches!(ending, Ending::Stopped)
-            && self.reporter.lost_connection(&ending, session.activity())
-        {
-            self.backoff.held(made.elapsed());
+        if !matches!(ending, Ending::Stopped) {
+            let was_up = self.reporter.lost_connection(&ending, session.activity());
+            if was_up {
+                self.backoff.held(made.elapsed());
+            }
         }
         session.close(&ending, &mut self.reporter).await;
         None

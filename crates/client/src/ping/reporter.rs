@@ -11,21 +11,21 @@ use super::figures::Figures;
 use super::kind::Unfit;
 use super::limits::Limits;
 use super::lines::{Lines, Style};
-use super::link::{Link, Up};
 use super::live::Live;
 use super::metrics::Metrics;
+use super::server_state::{ServerState, Up};
 use super::stats::Stats;
 use super::verdict::Judgement;
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
+use crate::format::{counted, seconds};
 use crate::net::ending::Ending;
 use crate::net::{ConnectError, Endpoint, Phases};
 use crate::outage::Outage;
 use crate::outage::activity::Activity;
 use crate::outage::history::History;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 use crate::record;
 use crate::stdout::{Output, Writer};
-use crate::words::{counted, seconds};
 
 /// The reporter of all connections of a client.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ pub struct Reporter {
     stats: Stats,
     delays: Delays,
     history: History,
-    link: Link,
+    server_state: ServerState,
     /// The current connection, until its first reply.
-    connection: Option<Connection>,
+    connection: Option<ConnectionReport>,
     limits: Limits,
     /// Failed attempts to connect.
     failed: u64,
@@ -72,7 +72,7 @@ impl Reporter {
             stats,
             delays: Delays::default(),
             history: History::new(started),
-            link: Link::default(),
+            server_state: ServerState::default(),
             connection: None,
             limits,
             failed: 0,
@@ -83,7 +83,7 @@ impl Reporter {
     /// Reports an opened connection.
     pub fn connected(&mut self, address: String, phases: Phases) {
         self.history.connected(Instant::now());
-        self.connection = Some(Connection::new(address, phases));
+        self.connection = Some(ConnectionReport::new(address, phases));
         self.delays.connected();
     }
 
@@ -95,8 +95,8 @@ impl Reporter {
         }
     }
 
-    /// Reports a ping that `/probe` answered.
-    pub(super) fn probed(&mut self, timed: Timed) {
+    /// Reports a ping answered by `/probe`, with the times of the server.
+    pub(super) fn received_timed(&mut self, timed: Timed) {
         self.delays.add(timed);
         let server = timed.in_server();
         let text = format!("Pong, {:.3} ms in the server", server.as_secs_f64() * 1e3);
@@ -155,7 +155,7 @@ impl Reporter {
         if let Some(outage) = self.history.answered(Instant::now()) {
             self.record_outage(&outage);
         }
-        let event = match self.link.pong(Instant::now()) {
+        let event = match self.server_state.pong(Instant::now()) {
             Some(Up::First(None)) => format!("connected to {}", self.url),
             Some(Up::First(Some(tried))) => {
                 format!("connected to {} after {}", self.url, seconds(tried))
@@ -199,7 +199,7 @@ impl Reporter {
     pub fn connect_failed(&mut self, error: &ConnectError) {
         self.failed += 1;
         if self.history.refused(Instant::now(), error.to_string()) {
-            self.note_outage(Seen::Refused);
+            self.note_outage(ObservedEnd::Refused);
         }
         let event = format!("cannot connect to {}: {error}", self.url);
         let next = match error.retry_after() {
@@ -215,12 +215,12 @@ impl Reporter {
     /// connection.
     pub fn lost_connection(&mut self, ending: &Ending, activity: &Activity) -> bool {
         self.note_connection(false);
-        if let Some(seen) = Seen::of(ending)
+        if let Some(seen) = ObservedEnd::of(ending)
             && self.history.ended(Instant::now(), seen, ending.to_string(), activity)
         {
             self.note_outage(seen);
         }
-        let was_up = self.link.is_up();
+        let was_up = self.server_state.is_up();
         let event = format!("lost the connection to {}: {ending}", self.url);
         self.lost(&event, self.next_try());
         was_up
@@ -238,7 +238,7 @@ impl Reporter {
     }
 
     /// Shows the outage that has just begun.
-    fn note_outage(&self, seen: Seen) {
+    fn note_outage(&self, seen: ObservedEnd) {
         if let Some(outage) = self.history.present() {
             self.live.down(&outage.reason);
             self.metrics.outage(seen);
@@ -252,7 +252,7 @@ impl Reporter {
             "" => event.to_owned(),
             next => format!("{}; {next}", event.trim_end_matches('.')),
         };
-        if self.link.lost(Instant::now()) {
+        if self.server_state.lost(Instant::now()) {
             warn!("{event}");
         } else {
             debug!("{event}");

@@ -15,10 +15,10 @@ use super::awaited::{Awaited, Received};
 use super::delays::Timed;
 use super::kind::{Choice, Kind, Meaning, Unfit};
 use super::reporter::Reporter;
+use crate::format::bytes;
 use crate::net::closing;
 use crate::net::ending::Ending;
 use crate::outage::activity::Activity;
-use crate::words::bytes;
 
 /// Longest wait for room on stdout before the next ping, in addition to the lag. A slow reader
 /// slows the pings down; a blocked reader loses lines.
@@ -35,7 +35,7 @@ pub struct Pings {
     /// Time between a reply and the next ping (`LAG_TIME`).
     pub lag: Duration,
     /// Time that a reply may take (`PONG_TIMEOUT`).
-    pub patience: Duration,
+    pub pong_timeout: Duration,
 }
 
 /// A connection after its upgrade.
@@ -66,8 +66,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         &self.activity
     }
 
-    /// Pings until the connection ends, or the last ping has its reply. After dropping this future
-    /// early, a caller can still call [`Self::close`].
+    /// Pings until the connection ends, or the last ping of the run has its reply
+    /// ([`Ending::Stopped`]). After dropping this future early, a caller can still call
+    /// [`Self::close`].
     pub async fn run(&mut self, reporter: &mut Reporter) -> Ending {
         loop {
             if let Err(ending) = self.ping(reporter).await {
@@ -76,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if reporter.is_complete() {
                 return Ending::Stopped;
             }
-            if let Err(ending) = self.rest(reporter).await {
+            if let Err(ending) = self.wait_lag(reporter).await {
                 return ending;
             }
         }
@@ -84,9 +85,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Sends a ping and waits for its answer.
     async fn ping(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
-        let awaited = Awaited::begin(self.choice, self.pings.patience);
+        let awaited = Awaited::begin(self.choice, self.pings.pong_timeout);
         self.awaited = Some(awaited);
-        let deadline = awaited.sent + self.pings.patience;
+        let deadline = awaited.sent + self.pings.pong_timeout;
         self.send(match self.choice.kind {
             Kind::Message => Message::Text(self.pings.text.clone()),
             Kind::Probe => Message::text(awaited.request()),
@@ -94,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         })
         .await?;
         while let Some(awaited) = self.awaited {
-            let until = awaited.probe_at.unwrap_or(deadline).min(deadline);
+            let until = awaited.ping_frame_at.unwrap_or(deadline).min(deadline);
             let received = timeout_at(until, self.receive()).await;
             // `timeout_at` does not fire while a frame is always ready to read, hence this check.
             if Instant::now() >= deadline {
@@ -103,25 +104,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             if let Ok(received) = received {
                 self.take(received?, reporter);
             }
-            self.send_probe().await?;
+            self.send_ping_frame().await?;
         }
         Ok(())
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Ending> {
-        let patience = self.pings.patience;
+        let pong_timeout = self.pings.pong_timeout;
         self.activity.asked(Instant::now());
-        timeout(patience, self.socket.send(message))
+        timeout(pong_timeout, self.socket.send(message))
             .await
-            .map_err(|_| Ending::NoPong(patience))?
+            .map_err(|_| Ending::NoPong(pong_timeout))?
             .map_err(Ending::of)
     }
 
-    /// Sends the probing Ping frame, if it is due.
-    async fn send_probe(&mut self) -> Result<(), Ending> {
+    /// Sends the additional Ping frame, if it is due.
+    async fn send_ping_frame(&mut self) -> Result<(), Ending> {
         match &mut self.awaited {
-            Some(awaited) if awaited.probe_at.is_some_and(|at| at <= Instant::now()) => {
-                awaited.probe_at = None;
+            Some(awaited) if awaited.ping_frame_at.is_some_and(|at| at <= Instant::now()) => {
+                awaited.ping_frame_at = None;
                 let frame = awaited.frame();
                 self.send(frame).await
             }
@@ -132,12 +133,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Handles a reply that is overdue.
     fn give_up(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         match self.awaited {
-            Some(Awaited { lives: true, has_other, .. }) if self.choice.kind != Kind::Frame => {
+            Some(Awaited { answered_ping_frame: true, has_other, .. })
+                if self.choice.kind != Kind::Frame =>
+            {
                 let unfit = if has_other { Unfit::OtherText } else { Unfit::Nothing };
                 self.switch(unfit, reporter);
                 Ok(())
             }
-            _ => Err(Ending::NoPong(self.pings.patience)),
+            _ => Err(Ending::NoPong(self.pings.pong_timeout)),
         }
     }
 
@@ -173,8 +176,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.choice.is_settled = true;
                 self.awaited = None;
             }
-            Meaning::Probed(pong) => {
-                probed(awaited, pong, reporter);
+            Meaning::TimedPong(pong) => {
+                report_timed(awaited, pong, reporter);
                 self.choice.is_settled = true;
                 self.awaited = None;
             }
@@ -189,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Meaning::Echo | Meaning::Other => {
                 reporter.unsolicited(text);
                 awaited.has_other = true;
-                if awaited.lives {
+                if awaited.answered_ping_frame {
                     self.switch(Unfit::OtherText, reporter);
                 }
             }
@@ -209,13 +212,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             Kind::Message | Kind::Probe if awaited.has_other => {
                 self.switch(Unfit::OtherText, reporter);
             }
-            Kind::Message | Kind::Probe => awaited.lives = true,
+            Kind::Message | Kind::Probe => awaited.answered_ping_frame = true,
         }
     }
 
     /// Waits for the lag between two pings, and for room on stdout. Reads the socket meanwhile, so
     /// that Ping frames are answered and the end of the connection is detected at once.
-    async fn rest(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
+    async fn wait_lag(&mut self, reporter: &mut Reporter) -> Result<(), Ending> {
         self.read_until(Instant::now() + self.pings.lag, reporter).await?;
         let output = reporter.output();
         let held_up = Instant::now() + STALL;
@@ -297,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 (Kind::Message | Kind::Probe, Message::Text(text)) => {
                     match meaning(&text, choice.kind, &ping, &pings) {
                         Meaning::Pong => reporter.received(&text, time),
-                        Meaning::Probed(pong) => probed(&ping, pong, reporter),
+                        Meaning::TimedPong(pong) => report_timed(&ping, pong, reporter),
                         _ => return,
                     }
                 }
@@ -320,9 +323,9 @@ fn meaning(text: &str, kind: Kind, awaited: &Awaited, pings: &Pings) -> Meaning 
     }
 }
 
-/// Reports the answer of `/probe`.
-fn probed(awaited: &Awaited, Pong { arrived, left, .. }: Pong, reporter: &mut Reporter) {
-    reporter.probed(Timed { sent: awaited.sent, received: Instant::now(), arrived, left });
+/// Reports a reply of `/probe`, which has the times of the server.
+fn report_timed(awaited: &Awaited, Pong { arrived, left, .. }: Pong, reporter: &mut Reporter) {
+    reporter.received_timed(Timed { sent: awaited.sent, received: Instant::now(), arrived, left });
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::{CreationError, Histogram};
 
 use super::figures::Times;
-use crate::words::{counted, percent};
+use crate::format::{counted, percent};
 
 /// Significant digits of a round trip in the histogram. The histogram's memory does not depend on
 /// the number of pings.

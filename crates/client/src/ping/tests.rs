@@ -27,7 +27,7 @@ where
         endpoint: endpoint(),
         client_name: "Client-100".into(),
         lag,
-        patience: Duration::from_secs(10),
+        pong_timeout: Duration::from_secs(10),
         style: Some(Style::Plain),
         limits: Limits::default(),
         with_frames: false,

@@ -9,7 +9,7 @@ use proto::probe::MAX_INSTANCE;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
-use super::instances::{By, Evidence};
+use super::instances::{Evidence, NameSource};
 use super::link::Link;
 use crate::net::ending::Ending;
 use crate::net::route::Route;
@@ -106,7 +106,7 @@ pub(crate) fn evidence(link: &Link) -> Evidence {
 /// How long to wait for a first message that names the instance; `None` where none is needed:
 /// `by` is known and is no message, or the hello names the instance (`has_hello`).
 pub(crate) fn message_wait(
-    by: Option<&By>,
+    by: Option<&NameSource>,
     has_hello: bool,
     patience: Duration,
 ) -> Option<Duration> {

@@ -4,7 +4,7 @@
 //! connections [`spread`] over servers, which of them [`hold`] through a rollout, and whether a
 //! server passes a [`check`] against RFC 6455. Most share one kind of connection ([`link`]);
 //! `spread` and `hold` open many of them (`connector`), count those that fail (`refusals`), and
-//! tell the [`instances`] of a server apart. All print through `report`.
+//! tell the [`instances`] of a server apart. All print through `output`.
 
 pub mod check;
 mod connector;
@@ -13,7 +13,7 @@ pub mod hold;
 pub mod idle;
 pub mod instances;
 mod link;
+mod output;
 mod refusals;
-mod report;
 pub mod spread;
 pub mod why;

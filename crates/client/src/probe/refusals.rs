@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::words::counted;
+use crate::format::counted;
 
 /// Most causes that are counted apart: a server could invent one for each connection.
 const MOST: usize = 16;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::crowd::{self, SourceArgs, connections, duration};
+use super::many_connections::{self, SourceArgs, connections, duration};
 use crate::bench::Options;
 use crate::net::Endpoint;
 
@@ -62,7 +62,7 @@ impl BenchArgs {
         patience: Duration,
         json: bool,
     ) -> Result<Options, String> {
-        crowd::check(self.connections, 0)?;
+        many_connections::check(self.connections, 0)?;
         Ok(Options {
             endpoint,
             client_name,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::crowd::{SourceArgs, check, connections, duration};
+use super::many_connections::{SourceArgs, check, connections, duration};
 use crate::net::Endpoint;
 use crate::probe::hold::Options;
-use crate::probe::instances::By;
+use crate::probe::instances::NameSource;
 
 /// The arguments of `client hold`.
 #[derive(Args, Clone, Debug)]
@@ -35,8 +35,8 @@ pub(super) struct HoldArgs {
     /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
     /// of the first message where PATTERN has a *, as in `message:[*]`
     /// [default: the hello of /probe, the greeting of /ws, or a header that names one]
-    #[arg(long, value_name = "WHAT", value_parser = str::parse::<By>)]
-    by: Option<By>,
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<NameSource>)]
+    by: Option<NameSource>,
 
     #[command(flatten)]
     source: SourceArgs,

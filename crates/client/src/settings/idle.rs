@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::crowd::duration;
+use super::many_connections::duration;
 use crate::net::Endpoint;
 use crate::probe::idle::Options;
 

@@ -61,7 +61,7 @@ impl PingArgs {
         &self,
         endpoint: Endpoint,
         client_name: String,
-        patience: Duration,
+        pong_timeout: Duration,
         is_json: bool,
     ) -> Options {
         let style = if is_json {
@@ -75,7 +75,7 @@ impl PingArgs {
             endpoint,
             client_name,
             lag: self.interval.unwrap_or(self.lag_time),
-            patience: self.wait.unwrap_or(patience),
+            pong_timeout: self.wait.unwrap_or(pong_timeout),
             style,
             limits: Limits { count: self.count, deadline: self.deadline },
             with_frames: self.protocol_ping,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::crowd::{address, check, connections};
+use super::many_connections::{address, check, connections};
 use crate::net::Endpoint;
-use crate::probe::instances::By;
+use crate::probe::instances::NameSource;
 use crate::probe::spread::Options;
 
 /// The arguments of `client spread`.
@@ -24,8 +24,8 @@ pub(super) struct SpreadArgs {
     /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
     /// of the first message where PATTERN has a *, as in `message:[*]`
     /// [default: the hello of /probe, the greeting of /ws, or whatever differs]
-    #[arg(long, value_name = "WHAT", value_parser = str::parse::<By>)]
-    by: Option<By>,
+    #[arg(long, value_name = "WHAT", value_parser = str::parse::<NameSource>)]
+    by: Option<NameSource>,
 
     /// Fewest servers that have to answer for a good verdict
     #[arg(long, value_name = "NUMBER", default_value = "2", value_parser = connections)]

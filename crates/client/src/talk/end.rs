@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use crate::format::seconds;
 use crate::net::ending::Ending;
 use crate::net::url::ServerUrl;
 use crate::stdout;
-use crate::words::seconds;
 
 static STOPPED: Ending = Ending::Stopped;
 

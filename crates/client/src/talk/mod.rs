@@ -24,7 +24,7 @@ use tokio::select;
 use tokio::time::sleep;
 use tracing::debug;
 
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
 use crate::net::url::ServerUrl;
 use crate::net::{self, Connected, Endpoint};
 use crate::stdout::unwritable;
@@ -148,7 +148,7 @@ impl Talk {
         let connected = connected.map_err(|cause| End::NotConnected(cause.to_string()))?;
         let Connected { socket, address, phases } = connected;
         let url = self.endpoint.url.to_string();
-        let connection = Connection::new(address.to_string(), phases);
+        let connection = ConnectionReport::new(address.to_string(), phases);
         self.screen.record("connection", &connection.fields(&url, None)).await;
         Ok(Conversation::new(socket, self.screen.clone()))
     }

@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::counts::Counts;
 use super::terminal::{self, Terminal};
+use crate::format::{bytes, counted};
 use crate::record;
 use crate::stdout::{self, Output, Writer};
-use crate::words::{bytes, counted};
 
 /// How a frame is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

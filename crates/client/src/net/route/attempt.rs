@@ -11,12 +11,12 @@ use tracing::debug;
 use super::eyeballs::{self, Failure, race};
 use super::tunnel::Tunnel;
 use super::{FirstHost, Route};
+use crate::format::seconds;
 use crate::net::error::ConnectError;
 use crate::net::fault::{Fault, Progress};
 use crate::net::phases::{Address, Phases};
 use crate::net::proxy::Target;
 use crate::net::stream::Stream;
-use crate::words::seconds;
 
 /// One attempt to make a connection.
 pub(super) struct Attempt<'a, F, L> {

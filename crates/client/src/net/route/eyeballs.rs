@@ -8,7 +8,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::select;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::words::seconds;
+use crate::format::seconds;
 
 /// Head start of an attempt over the next one: the "Connection Attempt Delay" (section 5).
 const DELAY: Duration = Duration::from_millis(250);

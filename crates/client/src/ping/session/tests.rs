@@ -40,7 +40,7 @@ async fn pair() -> (Client, Server) {
     let (near, far) = tokio::io::duplex(4096);
     let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
     let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-    let pings = Pings { text: "ping".into(), lag: LAG, patience: PATIENCE };
+    let pings = Pings { text: "ping".into(), lag: LAG, pong_timeout: PATIENCE };
     let (writes, lines) = Writes::channel();
     let (output, _writer) = Output::start(writes).unwrap();
     let endpoint = Endpoint::new("ws://server".parse().unwrap());

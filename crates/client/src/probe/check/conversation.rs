@@ -53,19 +53,19 @@ impl Conversation {
         let (patience, bytes) = (self.patience, &sent.to_bytes());
         match expected {
             Expected::Accepted(text, between) => {
-                let wrapping = self.wrapping().await;
+                let affixes = self.echo_affixes().await;
                 self.send(bytes).await;
                 if let Some(payload) = between {
                     self.until_pong(payload, patience).await;
                 }
-                self.goes_on().await;
-                if let Some((before, after)) = wrapping {
-                    self.comes_back(&format!("{before}{text}{after}")).await;
+                self.check_still_answers().await;
+                if let Some((before, after)) = affixes {
+                    self.check_echoed(&format!("{before}{text}{after}")).await;
                 }
             }
             Expected::Held => {
                 self.send(bytes).await;
-                self.goes_on().await;
+                self.check_still_answers().await;
             }
             Expected::Pong(payload) | Expected::Unmasked(payload) => {
                 match sent {
@@ -103,7 +103,7 @@ impl Conversation {
     async fn fail(&mut self, bytes: &[u8]) {
         self.send(bytes).await;
         self.until(self.pause, |_| false).await;
-        self.goes_on().await;
+        self.check_still_answers().await;
     }
 
     async fn send(&mut self, bytes: &[u8]) {
@@ -119,24 +119,24 @@ impl Conversation {
     }
 
     /// What the service puts before and after the texts that it echoes, if it does.
-    async fn wrapping(&mut self) -> Option<(String, String)> {
+    async fn echo_affixes(&mut self) -> Option<(String, String)> {
         let mut probe = Vec::new();
         encode(&mut probe, Opcode::Text, PROBE.as_bytes(), Some(mask()));
         self.send(&probe).await;
-        let mut wrapping = None;
+        let mut affixes = None;
         self.until(self.pause, |message| {
             if let Message::Text(text) = message {
                 let parts = text.split_once(PROBE);
-                wrapping = parts.map(|(before, after)| (before.to_owned(), after.to_owned()));
+                affixes = parts.map(|(before, after)| (before.to_owned(), after.to_owned()));
             }
-            wrapping.is_some()
+            affixes.is_some()
         })
         .await;
-        wrapping
+        affixes
     }
 
     /// Records whether the server answers a further Ping.
-    async fn goes_on(&mut self) {
+    async fn check_still_answers(&mut self) {
         if self.response.ending.is_none() {
             let mut ping = Vec::new();
             encode(&mut ping, Opcode::Ping, NEXT, Some(mask()));
@@ -146,7 +146,7 @@ impl Conversation {
     }
 
     /// Records whether the text came, or comes within the time.
-    async fn comes_back(&mut self, expected: &str) {
+    async fn check_echoed(&mut self, expected: &str) {
         let is_it =
             |message: &Message<'_>| matches!(message, Message::Text(text) if text == expected);
         let mut came_back = self.response.texts.iter().any(|text| text == expected);

@@ -7,11 +7,11 @@ use proto::frame::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Outcome::{self, Failed, Passed, Warned};
-use super::list::{Due, Expected, Failure, Part};
+use super::list::{Expected, ExpectedAnswer, Failure, Part};
 use super::request::{Head, Request};
+use crate::format::seconds;
 use crate::net::ending::Ending;
 use crate::net::upgrade::shortened;
-use crate::words::seconds;
 
 /// Most Pong frames, and most texts, that are kept.
 const KEPT: usize = 64;
@@ -94,13 +94,13 @@ pub(super) fn part(part: Part, request: &Request, head: &Head) -> Evaluation {
 }
 
 /// Evaluates the answer to a changed request.
-pub(super) fn answer(due: Due, head: &Head) -> Evaluation {
+pub(super) fn answer(expected: ExpectedAnswer, head: &Head) -> Evaluation {
     let is_refused = matches!(head.status, 400..=499 | 501 | 505);
     let mut came = shortened(&head.line);
-    let outcome = match (due, head.status) {
-        (Due::Upgrade, 101) => Passed,
-        (Due::Upgrade, _) | (_, 101) => Failed,
-        (Due::Versions, _) => {
+    let outcome = match (expected, head.status) {
+        (ExpectedAnswer::Upgrade, 101) => Passed,
+        (ExpectedAnswer::Upgrade, _) | (_, 101) => Failed,
+        (ExpectedAnswer::Versions, _) => {
             let name = "Sec-WebSocket-Version";
             came = format!("{came} with {}", head.shown(name));
             match (head.elements(name).any(|version| version == "13"), is_refused) {
@@ -110,8 +110,8 @@ pub(super) fn answer(due: Due, head: &Head) -> Evaluation {
             }
         }
         _ if is_refused => Passed,
-        (Due::NoUpgrade, 200..=399) => Passed,
-        (Due::Refusal, 200..=299) => Failed,
+        (ExpectedAnswer::NoUpgrade, 200..=399) => Passed,
+        (ExpectedAnswer::Refusal, 200..=299) => Failed,
         _ => Warned,
     };
     (outcome, came)

@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::select;
 use tokio::time::Instant;
 
-use super::report::{Printer, Report};
+use super::output::{Printer, ProbeOutput};
 use crate::net::ending::Ending;
 use crate::net::socket::Socket;
 use crate::net::{self, ConnectError, Endpoint};
@@ -66,15 +66,15 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let ill_formed = if options.well_formed { &[] } else { ILL_FORMED };
     let checks: Vec<_> = WELL_FORMED.iter().chain(ill_formed).collect();
-    let mut report = Report::open(options.json)?;
-    let mut tally = Tally::new(report.printer(), checks.len());
+    let mut output = ProbeOutput::open(options.json)?;
+    let mut tally = Tally::new(output.printer(), checks.len());
     let unreached = select! {
         result = run_all(&options, &checks, &mut tally) => result.err(),
-        () = report.over(&mut stop) => None,
+        () = output.over(&mut stop) => None,
     };
     let unreached =
         unreached.map(|error| format!("cannot connect to {}: {error}", options.endpoint.url));
-    report.finish(tally.finding(unreached)).await
+    output.finish(tally.finding(unreached)).await
 }
 
 /// Carries out all checks.

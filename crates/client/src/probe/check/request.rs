@@ -6,8 +6,8 @@ use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::sleep;
 
+use crate::format::header_name;
 use crate::net::upgrade::{HttpRequest, shortened};
-use crate::words::header_name;
 
 /// Most bytes of an answer's head.
 const MAX_HEAD: usize = 64 * 1024;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::list::Check;
 use super::{Outcome, Printer};
-use crate::probe::report::Finding;
+use crate::probe::output::Finding;
 
 /// Counts the checks and prints them.
 #[derive(Debug)]
@@ -17,14 +17,14 @@ pub(super) struct Tally {
     is_colored: bool,
     /// Number of checks in all.
     all: usize,
-    done: Vec<Done>,
+    done: Vec<FinishedCheck>,
     /// Checks that were done before their predecessors, by their place in the list.
-    early: BTreeMap<usize, Done>,
+    early: BTreeMap<usize, FinishedCheck>,
 }
 
-/// A check that is done.
+/// A finished check: the fields of its record in JSON, and the rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Done {
+pub(super) struct FinishedCheck {
     id: &'static str,
     section: &'static str,
     outcome: Outcome,
@@ -35,11 +35,11 @@ pub(super) struct Done {
 
 /// The fields of the verdict.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Sum {
+pub(super) struct VerdictFields {
     passed: usize,
     warned: usize,
     failed: usize,
-    checks: Vec<Done>,
+    checks: Vec<FinishedCheck>,
 }
 
 impl Tally {
@@ -63,7 +63,7 @@ impl Tally {
         detail: String,
     ) {
         let Check { id, section, rule, .. } = *check;
-        self.early.insert(number, Done { id, section, outcome, detail, rule });
+        self.early.insert(number, FinishedCheck { id, section, outcome, detail, rule });
         while let Some(done) = self.early.remove(&self.done.len()) {
             self.printer.line(&done.line(self.is_colored)).await;
             self.printer.record("check", &done).await;
@@ -73,20 +73,20 @@ impl Tally {
     }
 
     /// The verdict; `unreached` is why the server could not be reached.
-    pub(super) fn finding(self, unreached: Option<String>) -> Finding<Sum> {
+    pub(super) fn finding(self, unreached: Option<String>) -> Finding<VerdictFields> {
         let Self { all, done, early, .. } = self;
-        let sum = Sum::of(done.into_iter().chain(early.into_values()).collect());
-        let ok = match (sum.failed, &unreached) {
+        let fields = VerdictFields::of(done.into_iter().chain(early.into_values()).collect());
+        let ok = match (fields.failed, &unreached) {
             (_, Some(_)) => None,
-            (0, None) if sum.checks.len() < all => None,
+            (0, None) if fields.checks.len() < all => None,
             (failed, None) => Some(failed == 0),
         };
-        let text = unreached.unwrap_or_else(|| sum.summary(all));
-        Finding { probe: "check", ok, text, fields: sum }
+        let text = unreached.unwrap_or_else(|| fields.summary(all));
+        Finding { probe: "check", ok, text, fields }
     }
 }
 
-impl Done {
+impl FinishedCheck {
     /// The line for a person. Unless the check passed, a second line tells what was sent and came.
     fn line(&self, is_colored: bool) -> String {
         let Self { id, section, outcome, detail, rule } = self;
@@ -107,8 +107,8 @@ impl Done {
     }
 }
 
-impl Sum {
-    fn of(checks: Vec<Done>) -> Self {
+impl VerdictFields {
+    fn of(checks: Vec<FinishedCheck>) -> Self {
         let count = |outcome| checks.iter().filter(|done| done.outcome == outcome).count();
         Self {
             passed: count(Outcome::Passed),

@@ -10,13 +10,13 @@ use super::conversation::Conversation;
 use super::evaluate::{self, Evaluation};
 use super::list::{Case, Check, Expected, Sent};
 use super::request::{Answer, Change, Head, Request};
+use crate::format::seconds;
 use crate::net::ConnectError;
 use crate::net::ending::Ending;
 use crate::net::route::Route;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::net::upgrade::shortened;
-use crate::words::seconds;
 
 /// Bytes that are shown of an answer that is no HTTP.
 const SHOWN: usize = 64;

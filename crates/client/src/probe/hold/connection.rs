@@ -13,7 +13,7 @@ use super::shared::{Made, Shared};
 use crate::backoff::Backoff;
 use crate::net::ending::Ending;
 use crate::outage::Outage;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 
 /// Time after which a reply counts as late.
 const STALL: Duration = Duration::from_secs(1);
@@ -177,7 +177,7 @@ impl HeldConnection {
         let Some(Made { link, instance, .. }) = self.made.take() else { return };
         let mut stats = self.shared.stats.borrow_mut();
         let reason = ending.to_string();
-        match Seen::of(&ending) {
+        match ObservedEnd::of(&ending) {
             Some(seen) if self.is_held => {
                 let cut = link.activity().cut(now);
                 stats.survived(link.activity().survived());
@@ -185,7 +185,7 @@ impl HeldConnection {
                 stats.lost(at, seen, cut, instance.as_ref(), !self.was_lost);
                 self.was_lost = true;
                 let silent =
-                    if seen == Seen::Silence { cut.silent_received } else { Duration::ZERO };
+                    if seen == ObservedEnd::Silence { cut.silent_received } else { Duration::ZERO };
                 let began = now.checked_sub(silent).unwrap_or(now);
                 let (length, is_over) = (Duration::ZERO, false);
                 let (before, after) = (instance.as_deref().map(str::to_owned), None);
@@ -215,7 +215,7 @@ impl HeldConnection {
             if self.is_held {
                 let mut stats = self.shared.stats.borrow_mut();
                 stats.survived(link.activity().survived());
-                stats.outlived(link.activity().cut(now).age);
+                stats.record_survivor(link.activity().cut(now).age);
             }
             link.close(&Ending::Stopped).await;
         }

@@ -22,8 +22,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use program::stop::{self, Stop};
 use tokio::select;
 
-use super::instances::By;
-use super::report::Report;
+use super::instances::NameSource;
+use super::output::ProbeOutput;
 use crate::net::Endpoint;
 use crate::net::source::Sources;
 use crate::verdict::Verdict;
@@ -42,7 +42,7 @@ pub struct Options {
     /// Connections to hold.
     pub connections: u64,
     /// What names the instance that answers; `None` finds that out.
-    pub by: Option<By>,
+    pub by: Option<NameSource>,
     /// Local addresses to connect from.
     pub sources: Sources,
     /// Time after which the probe ends.
@@ -59,13 +59,13 @@ pub struct Options {
 /// Why the client itself cannot do it.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
-    let mut report = Report::open(options.json)?;
-    let shared = Rc::new(Shared::new(options, report.printer()));
+    let mut output = ProbeOutput::open(options.json)?;
+    let shared = Rc::new(Shared::new(options, output.printer()));
     let (stopper, ending) = stop::channel();
     let mut connections = FuturesUnordered::new();
     let first = select! {
         first = shared.first() => first,
-        () = report.over(&mut stop) => None,
+        () = output.over(&mut stop) => None,
     };
     if let mut first @ Some(_) = first {
         for number in 0..shared.options.connections {
@@ -74,7 +74,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
         }
         select! {
             biased;
-            () = report.over(&mut stop) => {}
+            () = output.over(&mut stop) => {}
             () = watch::watch(&shared) => {}
             () = new_connections::open_each_second(&shared) => {}
             () = drive(&mut connections) => {}
@@ -84,7 +84,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     stopper.stop();
     drive(&mut connections).await;
     let finding = verdict::finding(&shared.stats.borrow(), &shared.options);
-    report.finish(finding).await
+    output.finish(finding).await
 }
 
 /// Polls all connections until they have ended.

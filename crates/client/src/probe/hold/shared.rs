@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep};
 use super::Options;
 use super::stats::Stats;
 use crate::backoff::Backoff;
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
 use crate::net::ConnectError;
 use crate::probe::connector::{Connector, evidence, first_message, message_wait};
-use crate::probe::instances::{By, Evidence, Instance, certain};
+use crate::probe::instances::{Evidence, Instance, NameSource, certain};
 use crate::probe::link::Link;
-use crate::probe::report::Printer;
+use crate::probe::output::Printer;
 
 /// Time between two pings of a connection.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ const FRESH: Duration = Duration::from_millis(20);
 /// A connection that has just been opened.
 pub(super) struct Made {
     pub(super) link: Link,
-    pub(super) connection: Connection,
+    pub(super) connection: ConnectionReport,
     pub(super) instance: Option<Instance>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Shared {
     pub(super) stats: RefCell<Stats>,
     pub(super) started: Instant,
     /// What names the instances, once that is known.
-    by: OnceCell<Option<By>>,
+    by: OnceCell<Option<NameSource>>,
     connector: Connector,
     opening: Semaphore,
 }
@@ -104,7 +104,7 @@ impl Shared {
         let mut link = self.connector.connect(number, patience).await?;
         let mut evidence = evidence(&link);
         let by = self.by.get().and_then(Option::as_ref);
-        if by.is_some_and(By::is_message) {
+        if by.is_some_and(NameSource::is_message) {
             evidence.message = first_message(&mut link, Instant::now() + patience).await;
         }
         Ok(Made::new(link, &evidence, by))
@@ -123,11 +123,15 @@ impl Shared {
 }
 
 impl Made {
-    fn new(mut link: Link, evidence: &Evidence, by: Option<&By>) -> Self {
+    fn new(mut link: Link, evidence: &Evidence, by: Option<&NameSource>) -> Self {
         let instance = by.and_then(|by| evidence.instance(by));
         // Saves memory: the headers keep the whole read buffer of hyper.
         link.agreed.headers = HeaderMap::new();
-        Self { connection: Connection::new(link.address.to_string(), link.phases), link, instance }
+        Self {
+            connection: ConnectionReport::new(link.address.to_string(), link.phases),
+            link,
+            instance,
+        }
     }
 }
 

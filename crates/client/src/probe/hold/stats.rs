@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::cause::{End, LossCause, cause};
 use super::server_view::ServerViews;
-use crate::outage::activity::Cut;
+use crate::outage::activity::AgeAtEnd;
 use crate::outage::cause::Ended;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 use crate::probe::instances::chi_square::SIGNIFICANT;
 use crate::probe::instances::shares::Shares;
-use crate::probe::instances::{By, Instance};
+use crate::probe::instances::{Instance, NameSource};
 use crate::probe::refusals::Refusals;
 
 /// Most losses, gaps and instances that are kept: the latest.
@@ -27,7 +27,7 @@ pub(super) struct Stats {
     /// How long the probe took.
     pub(super) elapsed: Duration,
     /// What names the instances.
-    pub(super) by: Option<By>,
+    pub(super) by: Option<NameSource>,
     /// Connections to hold.
     pub(super) asked: u64,
     /// Connections that were tried at least once.
@@ -45,7 +45,7 @@ pub(super) struct Stats {
     /// Connections that were lost at least once.
     pub(super) lost: u64,
     /// Losses, by how each was seen.
-    pub(super) seen: BTreeMap<Seen, u64>,
+    pub(super) seen: BTreeMap<ObservedEnd, u64>,
     /// Losses, by instance.
     pub(super) lost_from: Shares,
     /// Gaps that ended with a reply over a new connection.
@@ -100,7 +100,7 @@ impl Stats {
         self.ever += u64::from(is_first);
         if let Some(instance) = instance {
             self.shares.add(instance);
-            self.know(instance);
+            self.add_instance(instance);
         }
         if let Some(gap) = gap {
             self.back += 1;
@@ -113,8 +113,8 @@ impl Stats {
     pub(super) fn lost(
         &mut self,
         at: Duration,
-        seen: Seen,
-        cut: Cut,
+        seen: ObservedEnd,
+        cut: AgeAtEnd,
         instance: Option<&Instance>,
         is_first: bool,
     ) {
@@ -158,7 +158,7 @@ impl Stats {
     /// Records the instance of a further connection.
     pub(super) fn new_connection(&mut self, instance: Option<Instance>) {
         let Some(instance) = instance else { return };
-        if self.know(&instance) {
+        if self.add_instance(&instance) {
             self.changed = Some(Instant::now());
         }
         push(&mut self.new_connections, instance, NEW_CONNECTIONS);
@@ -176,7 +176,7 @@ impl Stats {
     }
 
     /// Records the age of a connection that was not lost.
-    pub(super) fn outlived(&mut self, age: Duration) {
+    pub(super) fn record_survivor(&mut self, age: Duration) {
         self.oldest = self.oldest.max(age);
     }
 
@@ -204,7 +204,7 @@ impl Stats {
     }
 
     /// Remembers an instance; returns whether it is new.
-    fn know(&mut self, instance: &Instance) -> bool {
+    fn add_instance(&mut self, instance: &Instance) -> bool {
         self.known.len() < REMEMBERED && self.known.insert(instance.clone())
     }
 
@@ -233,7 +233,7 @@ impl Stats {
     /// The instances of the connections at the end, and those that further connections alone went to.
     pub(super) fn after(&self) -> Shares {
         let mut after = self.shares.clone();
-        self.new_connections.iter().for_each(|instance| after.know(instance));
+        self.new_connections.iter().for_each(|instance| after.add_instance(instance));
         after
     }
 
@@ -264,15 +264,15 @@ pub(super) mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// The end of a busy connection.
-    pub(in super::super) fn cut(age: Duration) -> Cut {
+    pub(in super::super) fn cut(age: Duration) -> AgeAtEnd {
         let silent = Duration::from_millis(300);
-        Cut { age, silent_received: silent, silent_sent: silent, silent }
+        AgeAtEnd { age, silent_received: silent, silent_sent: silent, silent }
     }
 
     /// Held connections; each letter names the instance of one.
     pub(in super::super) fn stats(names: &str) -> Stats {
         let mut stats = Stats::new(names.len() as u64);
-        stats.by = Some(By::Hello);
+        stats.by = Some(NameSource::Hello);
         for name in names.chars() {
             stats.tried();
             stats.joined(Some(&name.to_string().into()), true, None);
@@ -281,7 +281,7 @@ pub(super) mod tests {
     }
 
     /// Loses a connection to this instance, at this time in seconds.
-    pub(in super::super) fn lose(stats: &mut Stats, name: &str, at: f64, seen: Seen) {
+    pub(in super::super) fn lose(stats: &mut Stats, name: &str, at: f64, seen: ObservedEnd) {
         let at = Duration::from_secs_f64(at);
         stats.lost(at, seen, cut(at), Some(&name.into()), true);
     }
@@ -290,8 +290,8 @@ pub(super) mod tests {
     fn what_is_lost_and_made_again_is_counted() {
         let mut stats = stats("aabb");
         assert!(stats.is_opened());
-        lose(&mut stats, "a", 5.0, Seen::Fin);
-        lose(&mut stats, "a", 5.1, Seen::Close(1001));
+        lose(&mut stats, "a", 5.0, ObservedEnd::Fin);
+        lose(&mut stats, "a", 5.1, ObservedEnd::Close(1001));
         assert_eq!((stats.held, stats.lost, stats.losses()), (2, 2, 2));
         assert_eq!(stats.before.as_ref().map(Shares::words).as_deref(), Some("a 2, b 2"));
         assert_eq!((stats.shares.words(), stats.lost_from.words()), ("b 2".into(), "a 2".into()));
@@ -319,7 +319,7 @@ pub(super) mod tests {
     fn a_server_that_is_gone_takes_no_part_in_the_load() {
         let mut stats = stats("ab");
         stats.new_connection(Some("a".into()));
-        lose(&mut stats, "a", 5.0, Seen::Rst);
+        lose(&mut stats, "a", 5.0, ObservedEnd::Rst);
         stats.joined(Some(&"b".into()), false, Some(SECOND));
         assert_eq!(stats.after().words(), "b 2");
     }
@@ -343,7 +343,7 @@ pub(super) mod tests {
         let mut stats = stats("a");
         for number in 0..REMEMBERED + 10 {
             let instance: Instance = number.to_string().into();
-            stats.lost(Duration::ZERO, Seen::Fin, cut(SECOND), None, false);
+            stats.lost(Duration::ZERO, ObservedEnd::Fin, cut(SECOND), None, false);
             stats.joined(Some(&instance), false, Some(SECOND));
             stats.shares.remove(&instance);
         }

@@ -8,13 +8,13 @@ use serde::Serialize;
 use super::Options;
 use super::cause::LossCause;
 use super::stats::Stats;
+use crate::format::{counted, plural, seconds};
 use crate::outage::cause::Cause;
-use crate::outage::seen::Seen;
-use crate::probe::instances::By;
+use crate::outage::observed_end::ObservedEnd;
+use crate::probe::instances::NameSource;
 use crate::probe::instances::shares::{Shares, probability, shown};
-use crate::probe::report::{Finding, joined};
+use crate::probe::output::{Finding, joined};
 use crate::record;
-use crate::words::{counted, plural, seconds};
 
 /// Fewest new connections that show which servers still answer.
 const FEWEST_NEW: u64 = 5;
@@ -43,15 +43,15 @@ pub(super) struct Fields {
 }
 
 /// How a connection ended, as part of a sentence.
-pub(super) fn ended(seen: Seen) -> String {
+pub(super) fn ended(seen: ObservedEnd) -> String {
     match seen {
-        Seen::Close(1001) => "drained (Close 1001)".into(),
-        Seen::Close(1005) => "closed (Close without a code)".into(),
-        Seen::Close(code) => format!("closed (Close {code})"),
-        Seen::Fin => "cut (FIN without a Close)".into(),
-        Seen::Rst => "reset (RST)".into(),
-        Seen::Silence => "given up (no reply)".into(),
-        Seen::Refused => "refused".into(),
+        ObservedEnd::Close(1001) => "drained (Close 1001)".into(),
+        ObservedEnd::Close(1005) => "closed (Close without a code)".into(),
+        ObservedEnd::Close(code) => format!("closed (Close {code})"),
+        ObservedEnd::Fin => "cut (FIN without a Close)".into(),
+        ObservedEnd::Rst => "reset (RST)".into(),
+        ObservedEnd::Silence => "given up (no reply)".into(),
+        ObservedEnd::Refused => "refused".into(),
     }
 }
 
@@ -136,7 +136,7 @@ impl Summary<'_> {
         if stats.losses() == 0 {
             return format!("none of {ever} was lost in {elapsed}");
         }
-        let word = |(seen, count): (&Seen, &u64)| format!("{count} {}", ended(*seen));
+        let word = |(seen, count): (&ObservedEnd, &u64)| format!("{count} {}", ended(*seen));
         let how: Vec<_> = stats.seen.iter().map(word).collect();
         let times = match stats.losses() {
             losses if losses > stats.lost => format!(" ({losses} times in all)"),
@@ -174,7 +174,7 @@ impl Summary<'_> {
             _ => format!("They were connections to {}", lost.words()),
         };
         // Only at /probe an instance has another name after a restart.
-        if stats.by != Some(By::Hello) || stats.newly_made() < FEWEST_NEW {
+        if stats.by != Some(NameSource::Hello) || stats.newly_made() < FEWEST_NEW {
             return Some(which);
         }
         let still = names.iter().filter(|(name, _)| after.has(name)).count();

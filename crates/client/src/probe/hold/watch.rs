@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use super::shared::Shared;
 use super::stats::Stats;
 use super::verdict::ended;
-use crate::outage::seen::Seen;
+use crate::format::{counted, seconds};
+use crate::outage::observed_end::ObservedEnd;
 use crate::probe::instances::shares::Shares;
-use crate::words::{counted, seconds};
 
 /// Time from one report to the next.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ struct Sample {
     #[serde(skip)]
     back: u64,
     #[serde(skip)]
-    seen: BTreeMap<Seen, u64>,
+    seen: BTreeMap<ObservedEnd, u64>,
 }
 
 /// Reports until the time limit, or the quiet time without a change, is over.
@@ -42,8 +42,8 @@ pub(super) async fn watch(shared: &Shared) {
         let sample = Sample::of(&shared.stats.borrow());
         if sample != last {
             let stamp = Local::now().format("%d-%m-%Y %H:%M:%S");
-            let news = sample.news(&last, shared.options.connections);
-            shared.printer.line(&format!("[{stamp}] {news}")).await;
+            let changes = sample.changes_since(&last, shared.options.connections);
+            shared.printer.line(&format!("[{stamp}] {changes}")).await;
             shared.printer.record("sample", &sample).await;
         }
         last = sample;
@@ -77,10 +77,10 @@ impl Sample {
     }
 
     /// The changes since the report `before`.
-    fn news(&self, before: &Self, asked: u64) -> String {
+    fn changes_since(&self, before: &Self, asked: u64) -> String {
         let mut parts = Vec::new();
         if self.lost > before.lost {
-            let new = |(seen, count): (&Seen, &u64)| {
+            let new = |(seen, count): (&ObservedEnd, &u64)| {
                 let new = count - before.seen.get(seen).copied().unwrap_or_default();
                 (new > 0).then(|| format!("{new} {}", ended(*seen)))
             };
@@ -136,7 +136,7 @@ mod tests {
         let even = shares(&[("a", 250), ("b", 250)]);
         let start = Sample { held: 500, shares: even, ..Sample::default() };
         assert_eq!(
-            start.news(&Sample::default(), 500),
+            start.changes_since(&Sample::default(), 500),
             "500 of 500 connections held (a 250, b 250)"
         );
         let lost = Sample {
@@ -145,17 +145,19 @@ mod tests {
             back: 1,
             refused: 3,
             shares: shares(&[("b", 251)]),
-            seen: [(Seen::Fin, 249), (Seen::Close(1001), 1)].into(),
+            seen: [(ObservedEnd::Fin, 249), (ObservedEnd::Close(1001), 1)].into(),
             ..start.clone()
         };
         assert_eq!(
-            lost.news(&start, 500),
+            lost.changes_since(&start, 500),
             "1 drained (Close 1001), 249 cut (FIN without a Close); 3 refusals; 1 back; 251 of 500 connections held (b 251)"
         );
         let waiting = Sample { waiting: 7, ..lost.clone() };
         assert!(
-            waiting.news(&lost, 500).starts_with("7 without a reply for over a second; 251 of")
+            waiting
+                .changes_since(&lost, 500)
+                .starts_with("7 without a reply for over a second; 251 of")
         );
-        assert!(lost.news(&waiting, 500).starts_with("0 without a reply"));
+        assert!(lost.changes_since(&waiting, 500).starts_with("0 without a reply"));
     }
 }

@@ -7,11 +7,11 @@ use proto::frame::Opcode;
 use tokio::time::Instant;
 
 use super::super::link::{Link, within};
-use super::super::report::Printer;
+use super::super::output::Printer;
 use super::Options;
-use super::lane::message;
+use super::connection::message;
 use super::plan::Plan;
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
 use crate::net::ending::Ending;
 
 /// Time in which a server closes a connection whose message it does not accept.
@@ -37,7 +37,7 @@ pub(super) async fn discover(options: &Options, printer: &Printer) -> Result<Cap
     let mut link = Link::open(endpoint, *patience).await.map_err(|error| {
         format!("cannot connect to {}: {error}; client why looks closer", endpoint.url)
     })?;
-    let mut connection = Connection::new(link.address.to_string(), link.phases);
+    let mut connection = ConnectionReport::new(link.address.to_string(), link.phases);
     connection.instance = link.hello().map(|hello| hello.instance.into_owned());
     let is_probe = connection.instance.is_some();
     let answer = link.ping(*patience).await;

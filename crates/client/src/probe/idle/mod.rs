@@ -1,16 +1,16 @@
 //! After how long without traffic a connection is cut, and what keeps it alive.
 //!
 //! A first connection finds out what the server can do ([`capabilities`]). Then connections with
-//! different traffic ([`kind`]) are open side by side ([`plan`], [`lane`]), and with them a ladder:
-//! silent connections of which each asks, with one ping, after another length of silence. What is
-//! observed of each ([`observed`], [`observations`]) is interpreted by pure functions
+//! different traffic ([`kind`]) are open side by side ([`plan`], [`connection`]), and with them
+//! silent connections of which each asks, with one ping, after another length of silence. The
+//! observations of each ([`observed`], [`observations`]) are interpreted by pure functions
 //! ([`mod@infer`]), which also decide when the probe is over ([`progress`]). The server may know how
 //! connections ended ([`server_view`]). The result is a [`verdict`].
 
 mod capabilities;
+mod connection;
 mod infer;
 mod kind;
-mod lane;
 mod observations;
 mod observed;
 mod plan;
@@ -28,15 +28,15 @@ use tokio::select;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::report::{Finding, Printer, Report};
+use super::output::{Finding, Printer, ProbeOutput};
 use crate::net::Endpoint;
 use crate::verdict::Verdict;
 use capabilities::{Capabilities, discover};
+use connection::{Shared, Stage};
 use infer::{Inference, infer};
-use lane::{Shared, Stage};
 use observations::Observations;
 use observed::Observed;
-use plan::Lane;
+use plan::PlannedConnection;
 use progress::{Next, Progress, next};
 use server_view::ServerView;
 use verdict::{Case, Fields, finding};
@@ -69,22 +69,22 @@ pub struct Options {
 /// Why the client itself cannot do it.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
-    let mut report = Report::open(options.json)?;
-    let printer = report.printer();
+    let mut output = ProbeOutput::open(options.json)?;
+    let printer = output.printer();
     let server = select! {
         server = discover(&options, &printer) => server,
-        () = report.over(&mut stop) => Err("stopped before anything could be measured".into()),
+        () = output.over(&mut stop) => Err("stopped before anything could be measured".into()),
     };
     let finding = match server {
         Ok(server) => {
             let observations = &Observations::new();
             let (options, server, printer) = (&options, &server, &printer);
             let run = Run { options, server, observations, printer };
-            run.measure(&mut report, &mut stop).await
+            run.measure(&mut output, &mut stop).await
         }
         Err(text) => Finding { probe: NAME, ok: None, text, fields: Fields::default() },
     };
-    report.finish(finding).await
+    output.finish(finding).await
 }
 
 /// A run of the probe against a server that could be reached.
@@ -97,14 +97,14 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Opens all connections, and waits for what becomes of them.
-    async fn measure(&self, report: &mut Report, stop: &mut Stop) -> Finding<Fields> {
+    async fn measure(&self, output: &mut ProbeOutput, stop: &mut Stop) -> Finding<Fields> {
         let Self { options, server, observations, printer } = self;
         printer.line(&show::beginning(&options.endpoint.url, &server.plan)).await;
         let (server_view, is_stopped) = select! {
             server_view = self.observe() => (server_view, false),
-            () = report.over(stop) => (None, true),
+            () = output.over(stop) => (None, true),
         };
-        let (all, now) = (observations.lanes().clone(), observations.now());
+        let (all, now) = (observations.connections().clone(), observations.now());
         let found = infer(&all, now);
         for line in show::table(&all, now) {
             printer.line(&line).await;
@@ -133,12 +133,13 @@ impl Run<'_> {
             observations,
             stage: current,
         };
-        let open = |lane| lane::run(shared.clone(), lane);
-        let mut lanes: FuturesUnordered<_> = server.plan.lanes().into_iter().map(open).collect();
-        self.observe_until_clear(&mut lanes, open).await;
+        let open = |connection| connection::run(shared.clone(), connection);
+        let mut connections: FuturesUnordered<_> =
+            server.plan.connections().into_iter().map(open).collect();
+        self.observe_until_clear(&mut connections, open).await;
         stage.send_replace(Stage::Asking);
-        while observations.lanes().iter().any(Observed::is_open) {
-            self.next_end(&mut lanes).await;
+        while observations.connections().iter().any(Observed::is_open) {
+            self.next_end(&mut connections).await;
         }
         let server_view = match server.plan.is_probe {
             true => self.ask_server().await,
@@ -146,8 +147,8 @@ impl Run<'_> {
         };
         stage.send_replace(Stage::Closing);
         let closing = async {
-            while !lanes.is_empty() {
-                self.next_end(&mut lanes).await;
+            while !connections.is_empty() {
+                self.next_end(&mut connections).await;
             }
         };
         // Connections still open after that are dropped without a closing handshake.
@@ -159,29 +160,29 @@ impl Run<'_> {
     /// longer would show nothing new.
     async fn observe_until_clear<L: Future<Output = Option<usize>>>(
         &self,
-        lanes: &mut FuturesUnordered<L>,
-        open: impl Fn(Lane) -> L,
+        connections: &mut FuturesUnordered<L>,
+        open: impl Fn(PlannedConnection) -> L,
     ) {
         let Self { observations, printer, .. } = self;
         let plan = &self.server.plan;
         let (mut is_refined, mut is_told) = (false, false);
         loop {
-            self.next_end(lanes).await;
+            self.next_end(connections).await;
             let now = observations.now();
-            let is_opening = observations.tried() < plan.lanes().len();
-            let found = infer(&observations.lanes(), now);
-            printer.live(show::live(&observations.lanes(), &found, plan, now));
+            let is_opening = observations.tried() < plan.connections().len();
+            let found = infer(&observations.connections(), now);
+            printer.live(show::live(&observations.connections(), &found, plan, now));
             if !is_told && let Some(line) = show::server_pings(&found) {
                 printer.line(&line).await;
                 is_told = true;
             }
             let progress = Progress { now, is_opening, is_refined };
-            let next = next(&found, &observations.lanes(), plan, progress);
+            let next = next(&found, &observations.connections(), plan, progress);
             match next {
                 Next::Wait => {}
                 Next::Refine(further) => {
                     is_refined = true;
-                    lanes.extend(further.into_iter().map(&open));
+                    connections.extend(further.into_iter().map(&open));
                 }
                 Next::Finish => return,
             }
@@ -189,9 +190,12 @@ impl Run<'_> {
     }
 
     /// Waits for the end of a connection and prints it, but no longer than a [`TICK`].
-    async fn next_end(&self, lanes: &mut FuturesUnordered<impl Future<Output = Option<usize>>>) {
-        match timeout(TICK, lanes.next()).await {
-            Ok(Some(Some(lane))) => show::record(self.printer, self.observations, lane).await,
+    async fn next_end(
+        &self,
+        connections: &mut FuturesUnordered<impl Future<Output = Option<usize>>>,
+    ) {
+        match timeout(TICK, connections.next()).await {
+            Ok(Some(Some(index))) => show::record(self.printer, self.observations, index).await,
             // All connections have ended.
             Ok(None) => sleep(TICK).await,
             Ok(Some(None)) | Err(_) => {}
@@ -201,15 +205,15 @@ impl Run<'_> {
     /// Asks the server how the connections behind the verdict ended.
     async fn ask_server(&self) -> Option<ServerView> {
         let Self { options, observations, .. } = self;
-        let lanes = match infer(&observations.lanes(), observations.now()) {
-            Inference { idle: Some(idle), .. } => idle.lanes,
-            Inference { lifetime: Some(lifetime), .. } => lifetime.lanes,
-            Inference { instant: Some(instant), .. } => instant.lanes,
+        let connections = match infer(&observations.connections(), observations.now()) {
+            Inference { idle: Some(idle), .. } => idle.connections,
+            Inference { lifetime: Some(lifetime), .. } => lifetime.connections,
+            Inference { instant: Some(instant), .. } => instant.connections,
             Inference { .. } => return None,
         };
         let numbers: Vec<_> = {
-            let all = observations.lanes();
-            lanes.iter().filter_map(|&lane| all[lane].number.clone()).collect()
+            let all = observations.connections();
+            connections.iter().filter_map(|&index| all[index].number.clone()).collect()
         };
         server_view::ask(&options.endpoint, options.patience, &numbers).await
     }

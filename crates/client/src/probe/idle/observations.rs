@@ -11,7 +11,7 @@ use super::observed::Observed;
 #[derive(Debug)]
 pub(super) struct Observations {
     start: Instant,
-    lanes: RefCell<Vec<Observed>>,
+    connections: RefCell<Vec<Observed>>,
     /// Why connections could not be opened.
     failures: RefCell<Vec<String>>,
 }
@@ -19,7 +19,11 @@ pub(super) struct Observations {
 impl Observations {
     /// No observations yet, of a probe that starts now.
     pub(super) fn new() -> Self {
-        Self { start: Instant::now(), lanes: RefCell::default(), failures: RefCell::default() }
+        Self {
+            start: Instant::now(),
+            connections: RefCell::default(),
+            failures: RefCell::default(),
+        }
     }
 
     /// The time from the start of the probe.
@@ -33,21 +37,21 @@ impl Observations {
     }
 
     /// The connections that were opened.
-    pub(super) fn lanes(&self) -> Ref<'_, Vec<Observed>> {
-        self.lanes.borrow()
+    pub(super) fn connections(&self) -> Ref<'_, Vec<Observed>> {
+        self.connections.borrow()
     }
 
-    /// Records a new connection; returns its number.
-    pub(super) fn add(&self, lane: Observed) -> usize {
-        let mut lanes = self.lanes.borrow_mut();
-        lanes.push(lane);
-        lanes.len() - 1
+    /// Records a new connection; returns its index.
+    pub(super) fn add(&self, observed: Observed) -> usize {
+        let mut connections = self.connections.borrow_mut();
+        connections.push(observed);
+        connections.len() - 1
     }
 
     /// Changes the observations of a connection.
-    pub(super) fn update(&self, lane: usize, change: impl FnOnce(&mut Observed)) {
-        if let Some(lane) = self.lanes.borrow_mut().get_mut(lane) {
-            change(lane);
+    pub(super) fn update(&self, index: usize, change: impl FnOnce(&mut Observed)) {
+        if let Some(observed) = self.connections.borrow_mut().get_mut(index) {
+            change(observed);
         }
     }
 
@@ -58,7 +62,7 @@ impl Observations {
 
     /// Number of connections that were opened or could not be.
     pub(super) fn tried(&self) -> usize {
-        self.lanes().len() + self.failures.borrow().len()
+        self.connections().len() + self.failures.borrow().len()
     }
 
     /// Number of connections that could not be opened, and why not the last one.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::kind::Kind;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 
 /// The observations of a connection so far. Times count from the start of the probe, ages from the
 /// opening handshake of the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
     pub(super) kind: Kind,
-    /// The silence after which the connection asks, if it is one of the ladder.
+    /// The silence after which the connection asks once, if it tests that silence.
     pub(super) asks_after: Option<Duration>,
     /// When the connection was opened.
     pub(super) opened: Duration,
@@ -36,7 +36,7 @@ pub(super) struct End {
     pub(super) age: Duration,
     /// Time without traffic before the end.
     pub(super) silent: Duration,
-    pub(super) seen: Seen,
+    pub(super) seen: ObservedEnd,
     pub(super) reason: String,
     /// The reason in the Close frame of the server, without control characters; empty without one.
     pub(super) said: String,

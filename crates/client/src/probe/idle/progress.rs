@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::infer::Inference;
 use super::kind::Kind;
 use super::observed::Observed;
-use super::plan::{Lane, Plan, refinement};
+use super::plan::{Plan, PlannedConnection, refinement};
 
 /// What the probe does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Next {
     /// Waits.
     Wait,
     /// Opens further connections.
-    Refine(Vec<Lane>),
+    Refine(Vec<PlannedConnection>),
     /// Ends.
     Finish,
 }
@@ -35,31 +35,35 @@ pub(super) fn next(found: &Inference, all: &[Observed], plan: &Plan, progress: P
     if is_opening {
         return Next::Wait;
     }
-    let is_searched = |lane: &Observed| lane.kind == Kind::Silent && lane.is_open();
+    let is_searched = |observed: &Observed| observed.kind == Kind::Silent && observed.is_open();
     let is_settled = |time: Duration| {
         let until = time + plan.settle(time);
-        let others = all.iter().filter(|lane| lane.kind != Kind::Silent);
-        others.clone().all(|lane| !lane.is_open() || lane.age(now) >= until)
+        let others = all.iter().filter(|observed| observed.kind != Kind::Silent);
+        others.clone().all(|observed| !observed.is_open() || observed.age(now) >= until)
     };
     match &found.idle {
         Some(idle) if idle.is_dropped && !is_refined => {
             match refinement(idle.low, idle.high, now) {
-                lanes if lanes.is_empty() => finish_if(is_settled(idle.high)),
-                lanes => Next::Refine(lanes),
+                connections if connections.is_empty() => finish_if(is_settled(idle.high)),
+                connections => Next::Refine(connections),
             }
         }
-        // Longer rungs of the ladder can add nothing any more.
+        // Longer silences can add nothing any more.
         Some(idle) if idle.is_dropped => {
-            let is_within =
-                |lane: &Observed| lane.asks_after.is_some_and(|silence| silence < idle.high);
-            let is_searching = all.iter().any(|lane| is_searched(lane) && is_within(lane));
+            let is_within = |observed: &Observed| {
+                observed.asks_after.is_some_and(|silence| silence < idle.high)
+            };
+            let is_searching =
+                all.iter().any(|observed| is_searched(observed) && is_within(observed));
             finish_if(!is_searching && is_settled(idle.high))
         }
         Some(idle) => finish_if(is_settled(idle.high)),
         None if all.iter().any(is_searched) => Next::Wait,
         None if found.instant.is_some() => Next::Finish,
         None => {
-            let cut = all.iter().filter(|lane| lane.kind == Kind::Silent && lane.end.is_some());
+            let cut = all
+                .iter()
+                .filter(|observed| observed.kind == Kind::Silent && observed.end.is_some());
             finish_if(cut.filter_map(Observed::quiet).max().is_none_or(is_settled))
         }
     }

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::super::report::Printer;
+use super::super::output::Printer;
 use super::infer::Inference;
 use super::kind::Kind;
 use super::observations::Observations;
 use super::observed::{End, Observed};
 use super::plan::Plan;
+use crate::format::{counted, seconds};
 use crate::net::url::ServerUrl;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 use crate::record;
-use crate::words::{counted, seconds};
 
 /// The fields of a connection in JSON. Times are in seconds.
 #[derive(Debug, Serialize)]
 struct Fields<'a> {
     lane: Kind,
-    /// The silence after which the connection asks, if it is one of the ladder.
+    /// The silence after which the connection asks once, if it tests that silence.
     asks_after: Option<f64>,
     /// The number that `/probe` gave the connection.
     connection: Option<&'a str>,
@@ -27,7 +27,7 @@ struct Fields<'a> {
     /// The silence after which the server answered, of a connection without traffic.
     answered: Option<f64>,
     /// How the connection ended; `None` if it held.
-    seen: Option<Seen>,
+    seen: Option<ObservedEnd>,
     reason: Option<&'a str>,
     /// Time without traffic before the end.
     silent: Option<f64>,
@@ -37,35 +37,35 @@ struct Fields<'a> {
 }
 
 /// Prints the record of a connection that has ended.
-pub(super) async fn record(printer: &Printer, observations: &Observations, lane: usize) {
-    let Some(lane) = observations.lanes().get(lane).cloned() else { return };
-    let end = lane.end.as_ref();
-    let is_quiet = !lane.kind.is_talking();
+pub(super) async fn record(printer: &Printer, observations: &Observations, index: usize) {
+    let Some(connection) = observations.connections().get(index).cloned() else { return };
+    let end = connection.end.as_ref();
+    let is_quiet = !connection.kind.is_talking();
     let fields = Fields {
-        lane: lane.kind,
-        asks_after: lane.asks_after.map(record::seconds),
-        connection: lane.number.as_ref().map(|(number, _)| number.as_str()),
-        age: record::seconds(lane.age(observations.now())),
-        answered: lane.answered.filter(|_| is_quiet).map(record::seconds),
+        lane: connection.kind,
+        asks_after: connection.asks_after.map(record::seconds),
+        connection: connection.number.as_ref().map(|(number, _)| number.as_str()),
+        age: record::seconds(connection.age(observations.now())),
+        answered: connection.answered.filter(|_| is_quiet).map(record::seconds),
         seen: end.map(|end| end.seen),
         reason: end.map(|end| end.reason.as_str()),
         silent: end.filter(|_| is_quiet).map(|end| record::seconds(end.silent)),
-        server_pings: lane.pings.count(),
-        server_messages: lane.messages.count(),
+        server_pings: connection.pings.count(),
+        server_messages: connection.messages.count(),
     };
     printer.record("lane", &fields).await;
 }
 
 /// The first line.
 pub(super) fn beginning(url: &ServerUrl, plan: &Plan) -> String {
-    let lanes = plan.lanes();
-    let ladder = lanes.iter().filter(|lane| lane.asks_after.is_some()).count();
-    let own = counted((lanes.len() - ladder) as u64, "connection");
+    let connections = plan.connections();
+    let asking = connections.iter().filter(|connection| connection.asks_after.is_some()).count();
+    let own = counted((connections.len() - asking) as u64, "connection");
     let max = seconds(plan.max);
-    match ladder {
+    match asking {
         0 => format!("{url}: {own} side by side, looking for timeouts up to {max}"),
         _ => format!(
-            "{url}: {own} side by side and {ladder} that ask once, looking for timeouts up to {max}"
+            "{url}: {own} side by side and {asking} that ask once, looking for timeouts up to {max}"
         ),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn server_pings(found: &Inference) -> Option<String> {
 
 /// The status line.
 pub(super) fn live(all: &[Observed], found: &Inference, plan: &Plan, now: Duration) -> String {
-    let open = all.iter().filter(|lane| lane.is_open()).count();
+    let open = all.iter().filter(|observed| observed.is_open()).count();
     let open = format!("{open} of {} open", counted(all.len() as u64, "connection"));
     match &found.idle {
         Some(idle) => {
@@ -103,16 +103,18 @@ pub(super) fn live(all: &[Observed], found: &Inference, plan: &Plan, now: Durati
 /// The connections, one line per kind.
 pub(super) fn table(all: &[Observed], now: Duration) -> Vec<String> {
     let row = |kind: Kind| {
-        let lanes: Vec<_> = all.iter().filter(|lane| lane.kind == kind).collect();
-        (!lanes.is_empty()).then(|| format!("  {:<15} {}", kind.name(), outcomes(&lanes, now)))
+        let connections: Vec<_> = all.iter().filter(|observed| observed.kind == kind).collect();
+        (!connections.is_empty())
+            .then(|| format!("  {:<15} {}", kind.name(), outcomes(&connections, now)))
     };
     Kind::ALL.into_iter().filter_map(row).collect()
 }
 
 /// `2 held for 10.0 s`, or `13 cut after 5.0 to 5.1 s (fin), 4 answered after 1.0 to 4.0 s`.
-fn outcomes(lanes: &[&Observed], now: Duration) -> String {
-    let is_silent = lanes.iter().all(|lane| lane.kind == Kind::Silent);
-    let mut ends: Vec<_> = lanes.iter().filter_map(|lane| lane.end.as_ref()).collect();
+fn outcomes(connections: &[&Observed], now: Duration) -> String {
+    let is_silent = connections.iter().all(|observed| observed.kind == Kind::Silent);
+    let mut ends: Vec<_> =
+        connections.iter().filter_map(|observed| observed.end.as_ref()).collect();
     ends.sort_by_key(|end| (end.is_asked, end.seen));
     let same = ends.chunk_by(|one, other| (one.is_asked, one.seen) == (other.is_asked, other.seen));
     let mut parts: Vec<_> = same
@@ -122,13 +124,13 @@ fn outcomes(lanes: &[&Observed], now: Duration) -> String {
             format!("{} ({})", spanned(what, "after", same.iter().map(time)), same[0].seen)
         })
         .collect();
-    let held = || lanes.iter().filter(|lane| lane.end.is_none());
-    let answered: Vec<_> = held().filter_map(|lane| lane.answered).collect();
+    let held = || connections.iter().filter(|observed| observed.end.is_none());
+    let answered: Vec<_> = held().filter_map(|observed| observed.answered).collect();
     if is_silent && !answered.is_empty() {
         parts.push(spanned("answered", "after", answered.into_iter()));
     }
-    let open = held().filter(|lane| !is_silent || lane.answered.is_none());
-    let ages: Vec<_> = open.map(|lane| lane.age(now)).collect();
+    let open = held().filter(|observed| !is_silent || observed.answered.is_none());
+    let ages: Vec<_> = open.map(|observed| observed.age(now)).collect();
     if !ages.is_empty() {
         parts.push(spanned("held", "for", ages.into_iter()));
     }

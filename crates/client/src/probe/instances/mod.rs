@@ -6,5 +6,5 @@ mod naming;
 pub mod pattern;
 pub(super) mod shares;
 
-pub use naming::By;
+pub use naming::NameSource;
 pub(crate) use naming::{Evidence, Instance, certain, choose};

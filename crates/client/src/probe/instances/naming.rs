@@ -41,7 +41,7 @@ const UNRELATED: [&str; 7] =
 
 /// What names the instance that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum NameSource {
     /// The hello of `/probe`.
     Hello,
     /// `[HOSTNAME] hello :)`, the first message of `/ws`.
@@ -54,7 +54,7 @@ pub enum By {
     Message(Pattern),
 }
 
-impl By {
+impl NameSource {
     /// Whether the first message of the server contains the name.
     pub(crate) fn is_message(&self) -> bool {
         matches!(self, Self::Greeting | Self::Message(_))
@@ -72,7 +72,7 @@ impl By {
     }
 }
 
-impl FromStr for By {
+impl FromStr for NameSource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -88,7 +88,7 @@ impl FromStr for By {
     }
 }
 
-impl fmt::Display for By {
+impl fmt::Display for NameSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hello => f.write_str("hello"),
@@ -113,15 +113,15 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     /// The name of the instance.
-    pub(crate) fn instance(&self, by: &By) -> Option<Instance> {
+    pub(crate) fn instance(&self, by: &NameSource) -> Option<Instance> {
         let name = match by {
-            By::Hello => self.hello.clone(),
-            By::Greeting => greeting(self.message.as_deref()?).map(Into::into),
-            By::Header(name) => self.header(name),
-            By::Cookie(name) => {
+            NameSource::Hello => self.hello.clone(),
+            NameSource::Greeting => greeting(self.message.as_deref()?).map(Into::into),
+            NameSource::Header(name) => self.header(name),
+            NameSource::Cookie(name) => {
                 self.cookies().find(|cookie| cookie.0 == *name).map(|(_, value)| value.into())
             }
-            By::Message(pattern) => pattern.find(self.message.as_deref()?).map(Into::into),
+            NameSource::Message(pattern) => pattern.find(self.message.as_deref()?).map(Into::into),
         };
         name.map(|name| name.chars().take(LONGEST).collect::<String>().into())
     }
@@ -145,29 +145,29 @@ fn greeting(message: &str) -> Option<&str> {
 }
 
 /// What names the instance, as far as a single answer shows.
-pub(crate) fn certain(evidence: &Evidence) -> Option<By> {
+pub(crate) fn certain(evidence: &Evidence) -> Option<NameSource> {
     if evidence.hello.is_some() {
-        return Some(By::Hello);
+        return Some(NameSource::Hello);
     }
     if evidence.message.as_deref().and_then(greeting).is_some() {
-        return Some(By::Greeting);
+        return Some(NameSource::Greeting);
     }
-    evidence.headers.keys().find(|name| names_instance(name)).cloned().map(By::Header)
+    evidence.headers.keys().find(|name| names_instance(name)).cloned().map(NameSource::Header)
 }
 
 /// What names the instance in these answers: the hello, the greeting, or a header, a cookie or a first
 /// message that takes a few values again and again.
-pub(crate) fn choose(answers: &[Evidence]) -> Option<By> {
+pub(crate) fn choose(answers: &[Evidence]) -> Option<NameSource> {
     let first = answers.first()?;
-    let message = By::Message(Pattern::whole());
+    let message = NameSource::Message(Pattern::whole());
     let certain = certain(first);
-    if let Some(By::Hello | By::Greeting) = certain {
+    if let Some(NameSource::Hello | NameSource::Greeting) = certain {
         return certain;
     }
     let headers = || first.headers.keys().filter(|name| !is_unrelated(name)).cloned();
     let (naming, others): (Vec<_>, Vec<_>) = headers().partition(names_instance);
-    let cookies = first.cookies().map(|(name, _)| By::Cookie(name.into()));
-    let candidates = naming.into_iter().chain(others).map(By::Header).chain(cookies);
+    let cookies = first.cookies().map(|(name, _)| NameSource::Cookie(name.into()));
+    let candidates = naming.into_iter().chain(others).map(NameSource::Header).chain(cookies);
     candidates.chain([message]).find(|by| takes_few_values(answers, by)).or(certain)
 }
 
@@ -181,7 +181,7 @@ fn is_unrelated(name: &HeaderName) -> bool {
 
 /// Whether each answer has a value, and there are several values, but far fewer than answers: a value
 /// that is different in most answers identifies the visitor.
-fn takes_few_values(answers: &[Evidence], by: &By) -> bool {
+fn takes_few_values(answers: &[Evidence], by: &NameSource) -> bool {
     let values: Option<BTreeSet<_>> = answers.iter().map(|answer| answer.instance(by)).collect();
     let Some(values) = values else { return false };
     answers.len() >= FEWEST && (2..=answers.len() / 4).contains(&values.len())
@@ -256,13 +256,16 @@ mod tests {
     #[test]
     fn a_choice_is_read_as_it_is_written() {
         for text in ["header:x-served-by", "cookie:SRV", "message:[*]", "message:a:*"] {
-            assert_eq!(text.parse::<By>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<NameSource>().unwrap().to_string(), text);
         }
-        assert_eq!("header:X-Served-By".parse::<By>().unwrap().to_string(), "header:x-served-by");
+        assert_eq!(
+            "header:X-Served-By".parse::<NameSource>().unwrap().to_string(),
+            "header:x-served-by"
+        );
         for wrong in
             ["", "header", "header:", "header:a b", "cookie:", "message:x", "hello", "ip:x"]
         {
-            assert!(wrong.parse::<By>().is_err(), "{wrong}");
+            assert!(wrong.parse::<NameSource>().is_err(), "{wrong}");
         }
     }
 
@@ -277,8 +280,8 @@ mod tests {
             "[web-2] hello :) type a message",
         );
         for (by, name) in [
-            (By::Hello, None),
-            (By::Greeting, Some("web-2")),
+            (NameSource::Hello, None),
+            (NameSource::Greeting, Some("web-2")),
             ("header:X-Served-By".parse().unwrap(), Some("web-1")),
             ("header:X-Other".parse().unwrap(), None),
             ("cookie:SRV".parse().unwrap(), Some("s=2")),

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::Instance;
 use super::chi_square;
-use crate::words::{counted, percent};
+use crate::format::{counted, percent};
 
 /// Most instances that are shown to a person.
 const SHOWN: usize = 20;
@@ -58,7 +58,7 @@ impl Shares {
     }
 
     /// Adds an instance, without a connection if it is new.
-    pub(crate) fn know(&mut self, instance: &Instance) {
+    pub(crate) fn add_instance(&mut self, instance: &Instance) {
         self.0.entry(instance.clone()).or_default();
     }
 
@@ -139,7 +139,7 @@ pub(in crate::probe) mod tests {
     pub(in crate::probe) fn shares(counts: &[(&str, usize)]) -> Shares {
         let instances = counts.iter().map(|&(name, count)| vec![Instance::from(name); count]);
         let mut shares: Shares = instances.flatten().collect();
-        counts.iter().for_each(|&(name, _)| shares.know(&name.into()));
+        counts.iter().for_each(|&(name, _)| shares.add_instance(&name.into()));
         shares
     }
 

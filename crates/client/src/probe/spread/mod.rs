@@ -15,8 +15,8 @@ use std::time::Duration;
 use program::stop::Stop;
 use tokio::select;
 
-use super::instances::By;
-use super::report::Report;
+use super::instances::NameSource;
+use super::output::ProbeOutput;
 use crate::net::Endpoint;
 use crate::verdict::Verdict;
 use survey::Survey;
@@ -33,7 +33,7 @@ pub struct Options {
     /// Connections to open.
     pub connections: u64,
     /// What names the instance that answers; `None` finds that out.
-    pub by: Option<By>,
+    pub by: Option<NameSource>,
     /// Fewest servers that have to answer.
     pub expect: u64,
     /// Local addresses to connect from, to find out whether the balancer goes by them. Connections
@@ -47,13 +47,13 @@ pub struct Options {
 /// Why the client itself cannot do it.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
-    let mut report = Report::open(options.json)?;
+    let mut output = ProbeOutput::open(options.json)?;
     let is_json = options.json;
-    let mut survey = Survey::new(options, report.printer());
+    let mut survey = Survey::new(options, output.printer());
     select! {
         () = survey.run() => {}
-        () = report.over(&mut stop) => {}
+        () = output.over(&mut stop) => {}
     }
     let observed = survey.finish().await;
-    report.finish(verdict::finding(&observed, is_json)).await
+    output.finish(verdict::finding(&observed, is_json)).await
 }

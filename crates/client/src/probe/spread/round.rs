@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::net::ConnectError;
 use crate::net::ending::Ending;
 use crate::probe::connector::{Connector, evidence, first_message, message_wait};
-use crate::probe::instances::{By, Evidence, Instance};
+use crate::probe::instances::{Evidence, Instance, NameSource};
 use crate::probe::link::Link;
 
 /// Connections that are being opened at the same time.
@@ -25,7 +25,7 @@ pub(super) struct Held {
 
 impl Held {
     /// The instance that answered, if it is known.
-    pub(super) fn instance(&self, by: Option<&By>) -> Option<Instance> {
+    pub(super) fn instance(&self, by: Option<&NameSource>) -> Option<Instance> {
         self.evidence.instance(by?)
     }
 }
@@ -70,7 +70,7 @@ pub(super) async fn open(
 }
 
 /// Reads the first messages, if they may name the instances.
-pub(super) async fn read_messages(held: &mut [Held], by: Option<&By>, patience: Duration) {
+pub(super) async fn read_messages(held: &mut [Held], by: Option<&NameSource>, patience: Duration) {
     let have_hello = held.iter().all(|held| held.evidence.hello.is_some());
     let Some(wait) = message_wait(by, have_hello, patience) else { return };
     let until = Instant::now() + wait;

@@ -10,13 +10,13 @@ use super::Options;
 use super::round::{Attempt, Held, IN_FLIGHT, close, open, read_messages};
 use super::sticky::KeyedConnections;
 use super::verdict::{ByAddress, Observed};
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
+use crate::format::counted;
 use crate::net::Address;
 use crate::net::source::Sources;
 use crate::probe::connector::Connector;
 use crate::probe::instances::choose;
-use crate::probe::report::Printer;
-use crate::words::counted;
+use crate::probe::output::Printer;
 
 /// About how many connections present cookies.
 const WITH_COOKIES: usize = 32;
@@ -221,7 +221,7 @@ impl Survey {
         let url = self.options.endpoint.url.to_string();
         for held in &self.held {
             let Held { link, at, .. } = held;
-            let mut connection = Connection::new(link.address.to_string(), link.phases);
+            let mut connection = ConnectionReport::new(link.address.to_string(), link.phases);
             let instance = held.instance(self.observed.by.as_ref());
             connection.instance = instance.as_deref().map(str::to_owned);
             let fields = connection.fields(&url, None);

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::sticky::KeyedConnections;
-use crate::probe::instances::By;
+use crate::format::{counted, percent, plural};
+use crate::probe::instances::NameSource;
 use crate::probe::instances::chi_square::{FEWEST_EACH, SIGNIFICANT};
 use crate::probe::instances::shares::{Shares, probability, shown};
+use crate::probe::output::{Finding, joined};
 use crate::probe::refusals::Refusals;
-use crate::probe::report::{Finding, joined};
-use crate::words::{counted, percent, plural};
 
 /// What was observed of the connections.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Observed {
     /// Whether all connections were tried.
     pub(super) is_whole: bool,
     /// What names the instances.
-    pub(super) by: Option<By>,
+    pub(super) by: Option<NameSource>,
     /// The instances of the first round.
     pub(super) shares: Shares,
     /// Whether the answers set cookies.
@@ -110,7 +110,7 @@ impl Observed {
     fn all(&self) -> Shares {
         let mut all = self.shares.clone();
         for keyed in self.by_cookie.iter().chain(self.with_addresses()) {
-            keyed.groups.iter().flatten().for_each(|instance| all.know(instance));
+            keyed.groups.iter().flatten().for_each(|instance| all.add_instance(instance));
         }
         all
     }
@@ -147,7 +147,7 @@ impl Observed {
         let total = self.shares.total();
         let connections = counted(total, "connection");
         let servers = counted(self.shares.instances() as u64, "server");
-        let by = self.by.as_ref().map(By::words).unwrap_or_default();
+        let by = self.by.as_ref().map(NameSource::words).unwrap_or_default();
         let sorted = self.shares.sorted();
         let (Some(most), Some(fewest)) = (sorted.first(), sorted.last()) else {
             return String::new();
@@ -169,7 +169,7 @@ impl Observed {
             ),
             Pattern::One => {
                 let hint = match self.by {
-                    Some(By::Greeting) => {
+                    Some(NameSource::Greeting) => {
                         " (servers with the same host name look like one there; /probe tells them apart)"
                     }
                     _ => "",

@@ -3,10 +3,10 @@
 use hyper::header::{HeaderMap, HeaderValue, LOCATION, VIA};
 use program::redacted;
 
+use crate::format::header_name;
 use crate::net::fault::Refusal;
 use crate::net::upgrade::shortened;
 use crate::probe::diagnosis::Intermediary;
-use crate::words::header_name;
 
 /// Headers that are shown, beside `Location`. The first [`NAMING`] of them name who answered.
 const SHOWN: [&str; 7] = [

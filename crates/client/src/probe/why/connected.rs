@@ -10,14 +10,14 @@ use super::diagnose::Diagnosis;
 use super::trials::{Compression, Largest, Outcome, Trials};
 use super::verdict::{Fields, Fit, Limits, either};
 use super::{MAX_SIZE, NAME, Options, Reporter, answer};
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
 use crate::net::ending::Ending;
 use crate::net::fault::Progress;
 use crate::net::upgrade::shortened;
 use crate::net::{ConnectError, Opened};
 use crate::probe::diagnosis::row;
 use crate::probe::link::Link;
-use crate::probe::report::Finding;
+use crate::probe::output::Finding;
 
 /// Longest wait for the hello of a server at `/probe`.
 const HELLO: Duration = Duration::from_secs(3);
@@ -74,7 +74,7 @@ pub(super) async fn probe(
         proxy: None,
     };
     let headers = opened.agreed.headers.clone();
-    let mut connection = Connection::new(opened.address.to_string(), opened.phases);
+    let mut connection = ConnectionReport::new(opened.address.to_string(), opened.phases);
     let patience = options.patience.min(HELLO);
     let link = Link::over(opened, &options.endpoint.url, patience).await;
     connection.instance =

@@ -21,8 +21,8 @@ use std::time::Duration;
 use program::stop::Stop;
 use tokio::select;
 
-use super::report::{Finding, Printer, Report};
-use crate::connection::Connection;
+use super::output::{Finding, Printer, ProbeOutput};
+use crate::connection_report::ConnectionReport;
 use crate::net::fault::Progress;
 use crate::net::tls::Session;
 use crate::net::{self, Endpoint};
@@ -50,11 +50,11 @@ pub struct Options {
 /// # Errors
 /// Why the client itself cannot do it.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
-    let mut report = Report::open(options.json)?;
-    let reporter = Reporter { printer: report.printer(), options: &options };
+    let mut output = ProbeOutput::open(options.json)?;
+    let reporter = Reporter { printer: output.printer(), options: &options };
     let finding = select! {
         finding = Box::pin(probe(&options, &reporter)) => finding,
-        () = report.over(&mut stop) => Finding {
+        () = output.over(&mut stop) => Finding {
             probe: NAME,
             ok: None,
             text: "stopped before that was found out".into(),
@@ -63,7 +63,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     };
     reporter.printer.live(String::new());
     reporter.line("").await;
-    report.finish(finding).await
+    output.finish(finding).await
 }
 
 const NAME: &str = "why";
@@ -90,7 +90,12 @@ impl Reporter<'_> {
     }
 
     /// Prints where the connection leads, and the phases until it was open or failed.
-    async fn connection(&self, connection: &Connection, progress: &Progress, has_failed: bool) {
+    async fn connection(
+        &self,
+        connection: &ConnectionReport,
+        progress: &Progress,
+        has_failed: bool,
+    ) {
         let endpoint = &self.options.endpoint;
         let url = endpoint.url.to_string();
         self.printer.record("connection", &connection.fields(&url, None)).await;

@@ -5,13 +5,13 @@ use hyper::header::{HeaderValue, ORIGIN};
 use super::diagnose::{Case, Diagnosis, diagnose};
 use super::verdict::{Fields, Fit, either};
 use super::{NAME, Options, Reporter, answer};
-use crate::connection::Connection;
+use crate::connection_report::ConnectionReport;
 use crate::net::ending::Ending;
 use crate::net::fault::{Fault, Refusal};
 use crate::net::upgrade::{is_http2, shortened};
 use crate::net::{self, ConnectError, Endpoint};
 use crate::probe::link::Link;
-use crate::probe::report::Finding;
+use crate::probe::output::Finding;
 
 /// Statuses for which the answer to a request without the upgrade helps.
 const COMPARED: [u16; 5] = [200, 400, 404, 426, 505];
@@ -27,7 +27,7 @@ pub(super) async fn probe(
     let progress = error.progress();
     let address =
         progress.address.as_ref().map_or_else(|| "no address".into(), ToString::to_string);
-    reporter.connection(&Connection::new(address, progress.phases), progress, true).await;
+    reporter.connection(&ConnectionReport::new(address, progress.phases), progress, true).await;
     let answer = answer_of(error.fault());
     match (answer, error.fault()) {
         (Some(answer), _) => reporter.titled("answer", &answer::lines(answer)).await,

@@ -51,25 +51,25 @@ fn each_part_of_the_answer_is_judged_alone() {
 #[test]
 fn a_request_gets_the_answer_that_it_is_due() {
     for (due, line, headers, outcome) in [
-        (Due::Upgrade, "101 x", "", Passed),
-        (Due::Upgrade, "400 x", "", Failed),
-        (Due::Refusal, "400 x", "", Passed),
-        (Due::Refusal, "101 x", "", Failed),
-        (Due::Refusal, "200 OK", "", Failed),
-        (Due::Refusal, "500 x", "", Warned),
-        (Due::Refusal, "302 x", "", Warned),
+        (ExpectedAnswer::Upgrade, "101 x", "", Passed),
+        (ExpectedAnswer::Upgrade, "400 x", "", Failed),
+        (ExpectedAnswer::Refusal, "400 x", "", Passed),
+        (ExpectedAnswer::Refusal, "101 x", "", Failed),
+        (ExpectedAnswer::Refusal, "200 OK", "", Failed),
+        (ExpectedAnswer::Refusal, "500 x", "", Warned),
+        (ExpectedAnswer::Refusal, "302 x", "", Warned),
         // An ordinary request may be served, or not.
-        (Due::NoUpgrade, "200 OK", "", Passed),
-        (Due::NoUpgrade, "405 x", "", Passed),
-        (Due::NoUpgrade, "505 x", "", Passed),
-        (Due::NoUpgrade, "503 x", "", Warned),
-        (Due::NoUpgrade, "101 x", "", Failed),
-        (Due::Versions, "426 x", "Sec-WebSocket-Version: 13", Passed),
-        (Due::Versions, "400 x", "Sec-WebSocket-Version: 8, 13", Passed),
-        (Due::Versions, "426 x", "", Failed),
-        (Due::Versions, "426 x", "Sec-WebSocket-Version: 8", Failed),
-        (Due::Versions, "200 x", "Sec-WebSocket-Version: 13", Warned),
-        (Due::Versions, "101 x", "Sec-WebSocket-Version: 13", Failed),
+        (ExpectedAnswer::NoUpgrade, "200 OK", "", Passed),
+        (ExpectedAnswer::NoUpgrade, "405 x", "", Passed),
+        (ExpectedAnswer::NoUpgrade, "505 x", "", Passed),
+        (ExpectedAnswer::NoUpgrade, "503 x", "", Warned),
+        (ExpectedAnswer::NoUpgrade, "101 x", "", Failed),
+        (ExpectedAnswer::Versions, "426 x", "Sec-WebSocket-Version: 13", Passed),
+        (ExpectedAnswer::Versions, "400 x", "Sec-WebSocket-Version: 8, 13", Passed),
+        (ExpectedAnswer::Versions, "426 x", "", Failed),
+        (ExpectedAnswer::Versions, "426 x", "Sec-WebSocket-Version: 8", Failed),
+        (ExpectedAnswer::Versions, "200 x", "Sec-WebSocket-Version: 13", Warned),
+        (ExpectedAnswer::Versions, "101 x", "Sec-WebSocket-Version: 13", Failed),
     ] {
         let head = head(&format!("HTTP/1.1 {line}"), headers);
         assert_eq!(answer(due, &head).0, outcome, "{due:?} {line} {headers}");

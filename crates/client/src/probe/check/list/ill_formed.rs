@@ -1,6 +1,6 @@
 //! Checks that break RFC 6455, which a server has to refuse.
 
-use super::{Case, Check, Due, Expected, Failure, Sent, check, frames};
+use super::{Case, Check, Expected, ExpectedAnswer, Failure, Sent, check, frames};
 use crate::probe::check::Outcome::{Failed, Passed, Warned};
 use crate::probe::check::request::Change;
 
@@ -48,8 +48,13 @@ const fn close(id: &'static str, rule: &'static str, sent: Frames) -> Check {
     check(id, "7.4.1", rule, frames(sent, PROTOCOL))
 }
 
-const fn refused(id: &'static str, rule: &'static str, change: Change, due: Due) -> Check {
-    check(id, "4.2.1", rule, Case::Request(change, due))
+const fn refused(
+    id: &'static str,
+    rule: &'static str,
+    change: Change,
+    expected: ExpectedAnswer,
+) -> Check {
+    check(id, "4.2.1", rule, Case::Request(change, expected))
 }
 
 /// The checks, in the order of the report.
@@ -59,45 +64,50 @@ pub(in super::super) const ILL_FORMED: &[Check] = &[
         "no-key",
         "a request without Sec-WebSocket-Key is refused",
         Change::Without("Sec-WebSocket-Key"),
-        Due::Refusal,
+        ExpectedAnswer::Refusal,
     ),
     refused(
         "key-short",
         "a key of less than 16 bytes is refused",
         Change::Value("Sec-WebSocket-Key", "c2hvcnQ="),
-        Due::Refusal,
+        ExpectedAnswer::Refusal,
     ),
     refused(
         "key-not-base64",
         "a key that is not base64 is refused",
         Change::Value("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!=="),
-        Due::Refusal,
+        ExpectedAnswer::Refusal,
     ),
     refused(
         "no-version",
         "a request without Sec-WebSocket-Version is refused",
         Change::Without("Sec-WebSocket-Version"),
-        Due::Refusal,
+        ExpectedAnswer::Refusal,
     ),
-    refused("no-host", "a request without Host is refused", Change::Without("Host"), Due::Refusal),
+    refused(
+        "no-host",
+        "a request without Host is refused",
+        Change::Without("Host"),
+        ExpectedAnswer::Refusal,
+    ),
     refused(
         "other-upgrade",
         "Upgrade: h2c is not upgraded to WebSocket",
         Change::Value("Upgrade", "h2c"),
-        Due::NoUpgrade,
+        ExpectedAnswer::NoUpgrade,
     ),
     refused(
         "no-connection",
         "a request without Connection: Upgrade is not upgraded",
         Change::Value("Connection", "keep-alive"),
-        Due::NoUpgrade,
+        ExpectedAnswer::NoUpgrade,
     ),
-    refused("post", "a POST is not upgraded", Change::Method("POST"), Due::NoUpgrade),
+    refused("post", "a POST is not upgraded", Change::Method("POST"), ExpectedAnswer::NoUpgrade),
     refused(
         "http-1.0",
         "a request in HTTP/1.0 is not upgraded",
         Change::Http("HTTP/1.0"),
-        Due::NoUpgrade,
+        ExpectedAnswer::NoUpgrade,
     ),
     // Frames whose header breaks a rule.
     header("rsv1", "a frame with RSV1 set fails the connection", &[(0xc1, b"rsv1")]),

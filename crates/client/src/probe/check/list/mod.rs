@@ -29,7 +29,7 @@ pub(super) enum Case {
     /// The usual request; one part of the answer is checked.
     Answer(Part),
     /// A changed request.
-    Request(Change, Due),
+    Request(Change, ExpectedAnswer),
     /// Frames after the upgrade.
     Frames(Sent, Expected),
 }
@@ -47,7 +47,7 @@ pub(super) enum Part {
 
 /// The expected answer to a changed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum ExpectedAnswer {
     /// The upgrade.
     Upgrade,
     /// An error (RFC 6455, section 4.2.1).

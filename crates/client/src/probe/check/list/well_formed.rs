@@ -1,6 +1,6 @@
 //! Checks that keep RFC 6455, as every client may.
 
-use super::{Case, Check, Due, Expected, Part, Sent, check, frames};
+use super::{Case, Check, Expected, ExpectedAnswer, Part, Sent, check, frames};
 use crate::probe::check::request::Change;
 
 /// The payload of the longest control frame.
@@ -28,19 +28,19 @@ pub(in super::super) const WELL_FORMED: &[Check] = &[
         "version",
         "4.4",
         "another version is refused with the header Sec-WebSocket-Version",
-        Case::Request(Change::Value("Sec-WebSocket-Version", "99"), Due::Versions),
+        Case::Request(Change::Value("Sec-WebSocket-Version", "99"), ExpectedAnswer::Versions),
     ),
     check(
         "spelling",
         "4.2.1",
         "names of headers and their tokens have no case, Connection is a list",
-        Case::Request(Change::Spelling, Due::Upgrade),
+        Case::Request(Change::Spelling, ExpectedAnswer::Upgrade),
     ),
     check(
         "request-in-pieces",
         "4.2.1",
         "a request that arrives byte by byte is served",
-        Case::Request(Change::Pieces, Due::Upgrade),
+        Case::Request(Change::Pieces, ExpectedAnswer::Upgrade),
     ),
     // Control frames.
     check(

@@ -9,7 +9,7 @@ fn judged(stats: &Stats, max_gap: Option<u64>) -> (Option<bool>, String) {
 }
 
 /// Two servers with fifty connections each; those of the first end within half a second.
-fn drained(seen: Seen) -> Stats {
+fn drained(seen: ObservedEnd) -> Stats {
     let mut stats = stats(&"ab".repeat(50));
     for number in 0..50 {
         lose(&mut stats, "a", 60.0 + f64::from(number) / 100.0, seen);
@@ -37,7 +37,7 @@ fn connections_that_held_are_good() {
 
 #[test]
 fn a_server_that_stops_is_told() {
-    let mut stats = drained(Seen::Close(1001));
+    let mut stats = drained(ObservedEnd::Close(1001));
     stats.new_connection(Some("b".into()));
     back(&mut stats, "b");
     let (ok, text) = judged(&stats, None);
@@ -62,7 +62,7 @@ fn a_server_that_stops_is_told() {
 fn a_proxy_that_is_reloaded_is_told_apart_from_servers_that_stop() {
     let mut stats = stats(&"ab".repeat(50));
     for number in 0..100 {
-        lose(&mut stats, ["a", "b"][number % 2], 60.0 + number as f64 / 1000.0, Seen::Fin);
+        lose(&mut stats, ["a", "b"][number % 2], 60.0 + number as f64 / 1000.0, ObservedEnd::Fin);
     }
     back(&mut stats, "a");
     back(&mut stats, "b");
@@ -79,7 +79,7 @@ fn a_proxy_that_is_reloaded_is_told_apart_from_servers_that_stop() {
 
 #[test]
 fn a_server_without_connections_makes_the_load_uneven() {
-    let mut stats = drained(Seen::Fin);
+    let mut stats = drained(ObservedEnd::Fin);
     back(&mut stats, "b");
     stats.new_connection(Some("c".into()));
     let (_, text) = judged(&stats, None);
@@ -88,8 +88,8 @@ fn a_server_without_connections_makes_the_load_uneven() {
 
 #[test]
 fn names_that_stay_through_a_restart_tell_nothing_about_it() {
-    let mut stats = drained(Seen::Fin);
-    stats.by = Some(By::Greeting);
+    let mut stats = drained(ObservedEnd::Fin);
+    stats.by = Some(NameSource::Greeting);
     back(&mut stats, "a");
     let text = judged(&stats, None).1;
     assert!(
@@ -101,7 +101,7 @@ fn names_that_stay_through_a_restart_tell_nothing_about_it() {
 #[test]
 fn one_lost_connection_is_no_pattern() {
     let mut stats = stats("aabb");
-    lose(&mut stats, "a", 5.0, Seen::Rst);
+    lose(&mut stats, "a", 5.0, ObservedEnd::Rst);
     stats.joined(Some(&"a".into()), false, Some(SECOND));
     let text = judged(&stats, None).1;
     assert!(text.starts_with("1 of 4 connections was lost in 0.0 s: 1 reset (RST). All"), "{text}");
@@ -128,7 +128,7 @@ fn late_replies_count_for_the_longest_gap() {
 
 #[test]
 fn connections_that_do_not_come_back_are_told() {
-    let mut stats = drained(Seen::Silence);
+    let mut stats = drained(ObservedEnd::Silence);
     (0..50).for_each(|_| stats.unfinished(SECOND * 70));
     stats.refuse("Connection refused".into(), true);
     let (ok, text) = judged(&stats, Some(100));

@@ -27,7 +27,7 @@ pub(super) fn earliest(time: Duration) -> Duration {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) times: Vec<Duration>,
-    pub(super) lanes: Vec<usize>,
+    pub(super) connections: Vec<usize>,
 }
 
 impl Group {
@@ -54,14 +54,14 @@ pub(super) fn groups(times: impl Iterator<Item = (Duration, usize)>) -> Vec<Grou
     let mut times: Vec<_> = times.collect();
     times.sort_unstable();
     let mut groups: Vec<Group> = Vec::new();
-    for (time, lane) in times {
+    for (time, index) in times {
         let is_near = |group: &&mut Group| earliest(time) <= group.high();
         match groups.last_mut().filter(is_near) {
             Some(group) => {
                 group.times.push(time);
-                group.lanes.push(lane);
+                group.connections.push(index);
             }
-            None => groups.push(Group { times: vec![time], lanes: vec![lane] }),
+            None => groups.push(Group { times: vec![time], connections: vec![index] }),
         }
     }
     groups

@@ -6,17 +6,18 @@
 
 mod group;
 mod instant;
-mod ladder;
 mod lifetime;
+mod threshold;
 mod traffic;
 
 use std::time::Duration;
 
 use super::kind::Kind;
 use super::observed::Observed;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 use group::{Group, groups, latest, median, slack};
 pub(super) use instant::Instant;
+use threshold::threshold;
 
 /// Fewest ends that make a pattern: one may be chance.
 const FEWEST: usize = 2;
@@ -52,11 +53,11 @@ pub(super) struct Idle {
     pub(super) low: Duration,
     /// The longest silence before a cut; if dropped, the shortest without an answer.
     pub(super) high: Duration,
-    pub(super) seen: Seen,
+    pub(super) seen: ObservedEnd,
     /// Whether connections were dropped silently: they seemed open until the client asked.
     pub(super) is_dropped: bool,
     /// Connections that were cut.
-    pub(super) lanes: Vec<usize>,
+    pub(super) connections: Vec<usize>,
     /// The shortest and the longest silence of other connections that were cut later.
     pub(super) later: Option<(Duration, Duration)>,
     /// Silent connections that reached the timeout.
@@ -67,20 +68,22 @@ pub(super) struct Idle {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime {
     pub(super) time: Duration,
-    pub(super) seen: Seen,
+    pub(super) seen: ObservedEnd,
     /// Connections that were cut.
-    pub(super) lanes: Vec<usize>,
+    pub(super) connections: Vec<usize>,
 }
 
 /// Interprets the observations at `now`, a time from the start of the probe.
 pub(super) fn infer(all: &[Observed], now: Duration) -> Inference {
     let view = View { all, now, instant: instant::instant(all) };
     let mut found = Inference {
-        server_pings: view.pace(|lane| lane.pings.interval()),
-        server_messages: view.pace(|lane| lane.messages.interval()),
-        answered: second(view.silent().filter_map(|lane| all[lane].answered)),
+        server_pings: view.pace(|observed| observed.pings.interval()),
+        server_messages: view.pace(|observed| observed.messages.interval()),
+        answered: second(view.silent().filter_map(|index| all[index].answered)),
         open: second(
-            view.silent().filter(|&lane| all[lane].end.is_none()).map(|lane| all[lane].age(now)),
+            view.silent()
+                .filter(|&index| all[index].end.is_none())
+                .map(|index| all[index].age(now)),
         ),
         ..Inference::default()
     };
@@ -90,7 +93,7 @@ pub(super) fn infer(all: &[Observed], now: Duration) -> Inference {
     };
     found.lifetime = view.lifetime(found.idle.as_ref());
     view.find_traffic(&mut found);
-    found.lost = (0..all.len()).filter(|&lane| view.is_lost(lane, &found)).collect();
+    found.lost = (0..all.len()).filter(|&index| view.is_lost(index, &found)).collect();
     found.instant = view.instant;
     found
 }
@@ -103,29 +106,29 @@ struct View<'a> {
 
 impl View<'_> {
     /// Whether a connection ended at the common instant.
-    fn is_at_instant(&self, lane: usize) -> bool {
-        self.instant.as_ref().is_some_and(|instant| instant.lanes.contains(&lane))
+    fn is_at_instant(&self, index: usize) -> bool {
+        self.instant.as_ref().is_some_and(|instant| instant.connections.contains(&index))
     }
 
-    fn lanes(&self) -> impl Iterator<Item = usize> {
+    fn connections(&self) -> impl Iterator<Item = usize> {
         0..self.all.len()
     }
 
     fn silent(&self) -> impl Iterator<Item = usize> {
-        self.lanes().filter(|&lane| self.all[lane].kind == Kind::Silent)
+        self.connections().filter(|&index| self.all[index].kind == Kind::Silent)
     }
 
     fn talking(&self) -> impl Iterator<Item = usize> {
-        self.lanes().filter(|&lane| self.all[lane].kind.is_talking())
+        self.connections().filter(|&index| self.all[index].kind.is_talking())
     }
 
-    fn age(&self, lane: usize) -> Duration {
-        self.all[lane].age(self.now)
+    fn age(&self, index: usize) -> Duration {
+        self.all[index].age(self.now)
     }
 
     /// The pause between frames that the server sends by itself, if at least two connections show it.
     fn pace(&self, of: fn(&Observed) -> Option<Duration>) -> Option<Duration> {
-        let mut paces: Vec<_> = self.silent().filter_map(|lane| of(&self.all[lane])).collect();
+        let mut paces: Vec<_> = self.silent().filter_map(|index| of(&self.all[index])).collect();
         paces.sort_unstable();
         (paces.len() >= FEWEST).then(|| median(&paces))
     }
@@ -133,14 +136,16 @@ impl View<'_> {
     /// The shortest silence after which silent connections were cut: three that are a fifth of those
     /// that reached it, or two that are half of those. `None` if no connection with traffic survived.
     fn find_cut(&self) -> Option<Idle> {
-        let cut = |lane: usize| {
-            self.all[lane].cut()?;
-            Some((self.all[lane].quiet()?, lane))
+        let cut = |index: usize| {
+            self.all[index].cut()?;
+            Some((self.all[index].quiet()?, index))
         };
-        let ends = self.silent().filter(|&lane| !self.is_at_instant(lane)).filter_map(cut);
+        let ends = self.silent().filter(|&index| !self.is_at_instant(index)).filter_map(cut);
         let reached = |group: &Group| {
-            let is_beyond = |lane: usize| self.age(lane) > latest(group.high());
-            self.silent().filter(|&lane| group.lanes.contains(&lane) || is_beyond(lane)).count()
+            let is_beyond = |index: usize| self.age(index) > latest(group.high());
+            self.silent()
+                .filter(|&index| group.connections.contains(&index) || is_beyond(index))
+                .count()
         };
         let is_pattern = |group: &Group| match group.len() {
             0..FEWEST => false,
@@ -150,45 +155,46 @@ impl View<'_> {
         let mut groups = groups(ends).into_iter().skip_while(|group| !is_pattern(group));
         let group = groups.next()?;
         let later: Vec<_> = groups.flat_map(|group| group.times).collect();
-        let is_survived = self.talking().any(|lane| self.age(lane) > latest(group.high()));
+        let is_survived = self.talking().any(|index| self.age(index) > latest(group.high()));
         is_survived.then(|| Idle {
             time: group.median(),
             low: group.low(),
             high: group.high(),
-            seen: common_seen(self.all, &group.lanes),
+            seen: common_seen(self.all, &group.connections),
             is_dropped: false,
             later: later.first().copied().zip(later.last().copied()),
             of: reached(&group),
-            lanes: group.lanes,
+            connections: group.connections,
         })
     }
 
     /// A timeout that drops connections silently.
     fn find_drop(&self) -> Option<Idle> {
-        let found = ladder::threshold(self.all, |lane| self.is_at_instant(lane))?;
-        let asked = |lane: usize| self.all[lane].end.as_ref().is_some_and(|end| end.is_asked);
+        let found = threshold(self.all, |index| self.is_at_instant(index))?;
+        let asked = |index: usize| self.all[index].end.as_ref().is_some_and(|end| end.is_asked);
         let reached =
-            self.silent().filter(|&lane| asked(lane) || self.all[lane].answered.is_some());
+            self.silent().filter(|&index| asked(index) || self.all[index].answered.is_some());
         let beyond =
-            |lane: &usize| self.all[*lane].answered.is_none_or(|time| time > found.answered);
+            |index: &usize| self.all[*index].answered.is_none_or(|time| time > found.answered);
         Some(Idle {
             time: (found.answered + found.unanswered) / 2,
             low: found.answered,
             high: found.unanswered,
-            seen: common_seen(self.all, &found.lanes),
+            seen: common_seen(self.all, &found.connections),
             is_dropped: true,
             later: None,
             of: reached.filter(beyond).count(),
-            lanes: found.lanes,
+            connections: found.connections,
         })
     }
 
     fn find_traffic(&self, found: &mut Inference) {
         let Some(idle) = &found.idle else { return };
-        let is_capped = |lane| found.lifetime.as_ref().is_some_and(|cap| cap.lanes.contains(&lane));
-        let is_excluded = |lane| self.is_at_instant(lane) || is_capped(lane);
+        let is_capped =
+            |index| found.lifetime.as_ref().is_some_and(|cap| cap.connections.contains(&index));
+        let is_excluded = |index| self.is_at_instant(index) || is_capped(index);
         for kind in Kind::ALL {
-            let is_there = self.all.iter().any(|lane| lane.kind == kind);
+            let is_there = self.all.iter().any(|observed| observed.kind == kind);
             let is_kept = match kind {
                 Kind::Busy => None,
                 Kind::Silent => Some(false),
@@ -202,27 +208,27 @@ impl View<'_> {
         }
     }
 
-    fn is_lost(&self, lane: usize, found: &Inference) -> bool {
-        let Observed { kind, end: Some(end), .. } = &self.all[lane] else { return false };
+    fn is_lost(&self, index: usize, found: &Inference) -> bool {
+        let Observed { kind, end: Some(end), .. } = &self.all[index] else { return false };
         let is_idle = found.idle.as_ref().is_some_and(|idle| {
-            // A connection of the ladder may ask at the very moment of the cut.
+            // A connection that asks once may do so at the very moment of the cut.
             let is_near = end.silent.abs_diff(idle.time) <= slack(idle.time);
             let is_later = idle.later.is_some() && end.silent > idle.high;
-            idle.lanes.contains(&lane) || (*kind == Kind::Silent && (is_near || is_later))
+            idle.connections.contains(&index) || (*kind == Kind::Silent && (is_near || is_later))
         });
-        let is_capped = found.lifetime.as_ref().is_some_and(|cap| cap.lanes.contains(&lane));
+        let is_capped = found.lifetime.as_ref().is_some_and(|cap| cap.connections.contains(&index));
         let is_not_kept = *kind != Kind::Silent && found.not_kept.contains(kind);
-        !(is_idle || is_capped || is_not_kept || self.is_at_instant(lane))
+        !(is_idle || is_capped || is_not_kept || self.is_at_instant(index))
     }
 }
 
 /// How most of these connections ended.
-fn common_seen(all: &[Observed], lanes: &[usize]) -> Seen {
-    let seen = lanes.iter().filter_map(|&lane| Some(all[lane].end.as_ref()?.seen));
+fn common_seen(all: &[Observed], connections: &[usize]) -> ObservedEnd {
+    let seen = connections.iter().filter_map(|&index| Some(all[index].end.as_ref()?.seen));
     let mut seen: Vec<_> = seen.collect();
     seen.sort_unstable();
     let counted = seen.chunk_by(|one, other| one == other);
-    counted.max_by_key(|same| same.len()).map_or(Seen::Silence, |same| same[0])
+    counted.max_by_key(|same| same.len()).map_or(ObservedEnd::Silence, |same| same[0])
 }
 
 /// The second longest time.

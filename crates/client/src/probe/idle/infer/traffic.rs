@@ -16,19 +16,19 @@ pub(super) fn is_kept(
     is_excluded: impl Fn(usize) -> bool,
     now: Duration,
 ) -> Option<bool> {
-    let lanes = || (0..all.len()).filter(|&lane| all[lane].kind == kind);
+    let connections = || (0..all.len()).filter(|&index| all[index].kind == kind);
     let beyond = latest(idle.high);
-    let holds = |lane: usize| {
-        let is_there = all[lane].end.is_none() || is_excluded(lane);
+    let holds = |index: usize| {
+        let is_there = all[index].end.is_none() || is_excluded(index);
         // Where connections are dropped, only a frame from the server proves that one is alive.
-        let age = if idle.is_dropped { all[lane].heard } else { all[lane].age(now) };
+        let age = if idle.is_dropped { all[index].heard } else { all[index].age(now) };
         is_there && age > beyond
     };
-    if lanes().any(holds) {
+    if connections().any(holds) {
         return Some(true);
     }
-    let ended = lanes().filter(|&lane| !is_excluded(lane));
-    let ended: Vec<_> = ended.filter_map(|lane| all[lane].end.as_ref()).collect();
+    let ended = connections().filter(|&index| !is_excluded(index));
+    let ended: Vec<_> = ended.filter_map(|index| all[index].end.as_ref()).collect();
     let is_late = |age: Duration| age >= earliest(idle.low);
     let at_timeout = ended.iter().any(|end| is_late(end.age) && end.age <= beyond);
     // Cut at another timeout than the silent ones.

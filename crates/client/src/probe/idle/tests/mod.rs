@@ -3,7 +3,7 @@
 mod network;
 
 use super::kind::Kind;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 use network::{CALM, Hits, Network, Outcome};
 
 /// Checks an idle timeout, in seconds, to within half a second or a hundredth.
@@ -19,7 +19,7 @@ fn assert_idle(what: &str, network: &Network, expected: f64) -> Outcome {
 
 #[test]
 fn idle_timeouts_are_found_wherever_they_are() {
-    for seen in [Seen::Fin, Seen::Rst, Seen::Close(1001)] {
+    for seen in [ObservedEnd::Fin, ObservedEnd::Rst, ObservedEnd::Close(1001)] {
         for idle in [5.0, 7.3, 19.0] {
             let network = Network { idle: Some(idle), seen, ..CALM };
             let outcome = assert_idle("up to 20 s", &network, idle);
@@ -38,7 +38,7 @@ fn idle_timeouts_are_found_wherever_they_are() {
 
 #[test]
 fn silent_drops_are_found_by_asking() {
-    for seen in [Seen::Silence, Seen::Rst] {
+    for seen in [ObservedEnd::Silence, ObservedEnd::Rst] {
         for (max, idle) in [
             (20.0, 5.2),
             (20.0, 19.6),
@@ -124,9 +124,11 @@ fn many_connections_lost_without_a_pattern_leave_the_question_open() {
 
 #[test]
 fn a_cap_on_the_lifetime_is_no_idle_timeout() {
-    for (lifetime, max, seen) in
-        [(7.0, 20.0, Seen::Fin), (30.0, 360.0, Seen::Close(1001)), (300.0, 360.0, Seen::Rst)]
-    {
+    for (lifetime, max, seen) in [
+        (7.0, 20.0, ObservedEnd::Fin),
+        (30.0, 360.0, ObservedEnd::Close(1001)),
+        (300.0, 360.0, ObservedEnd::Rst),
+    ] {
         let outcome = Network { lifetime: Some(lifetime), max, seen, ..CALM }.probe();
         let text = outcome.assert_ok(Some(false));
         let found = outcome.assert_lifetime(lifetime, 0.5);
@@ -138,7 +140,7 @@ fn a_cap_on_the_lifetime_is_no_idle_timeout() {
 #[test]
 fn a_cap_that_drops_silently_is_found() {
     for (lifetime, max) in [(7.0, 20.0), (4.0, 8.0), (60.0, 360.0)] {
-        let seen = Seen::Silence;
+        let seen = ObservedEnd::Silence;
         let outcome =
             Network { max, seen, is_dropped: true, lifetime: Some(lifetime), ..CALM }.probe();
         let text = &outcome.finding.text;
@@ -152,7 +154,8 @@ fn a_cap_that_drops_silently_is_found() {
 fn a_network_that_stands_still_has_no_timeout() {
     for (at, max) in [(7.0, 20.0), (3.0, 8.0), (100.0, 360.0)] {
         let instant = Some((at, (|_| true) as Hits));
-        let network = Network { max, seen: Seen::Silence, is_dropped: true, instant, ..CALM };
+        let network =
+            Network { max, seen: ObservedEnd::Silence, is_dropped: true, instant, ..CALM };
         let outcome = network.probe();
         let text = outcome.assert_ok(None);
         assert_eq!((&outcome.found.idle, &outcome.found.lifetime), (&None, &None), "{text}");
@@ -171,7 +174,9 @@ fn a_timeout_and_a_cap_are_both_found() {
 
 #[test]
 fn all_at_one_instant_is_neither() {
-    for (seen, max) in [(Seen::Fin, 20.0), (Seen::Close(1001), 360.0), (Seen::Rst, 4.0)] {
+    for (seen, max) in
+        [(ObservedEnd::Fin, 20.0), (ObservedEnd::Close(1001), 360.0), (ObservedEnd::Rst, 4.0)]
+    {
         let instant = Some((max / 3.0, (|_| true) as Hits));
         let outcome = Network { max, seen, instant, ..CALM }.probe();
         let text = outcome.assert_ok(None);

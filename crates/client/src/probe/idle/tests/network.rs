@@ -6,11 +6,11 @@ use super::super::capabilities::Capabilities;
 use super::super::infer::{Idle, Inference, infer};
 use super::super::kind::Kind;
 use super::super::observed::{End, Observed};
-use super::super::plan::{Lane, Plan};
+use super::super::plan::{Plan, PlannedConnection};
 use super::super::progress::{Next, Progress, next};
 use super::super::verdict::{Case, Fields, finding};
-use crate::outage::seen::Seen;
-use crate::probe::report::Finding;
+use crate::outage::observed_end::ObservedEnd;
+use crate::probe::output::Finding;
 
 /// Longest wait for an answer.
 const PATIENCE: f64 = 3.0;
@@ -25,7 +25,7 @@ pub(super) struct Network {
     pub(super) is_probe: bool,
     /// The idle timeout, and how a cut is seen.
     pub(super) idle: Option<f64>,
-    pub(super) seen: Seen,
+    pub(super) seen: ObservedEnd,
     /// Whether connections are dropped silently.
     pub(super) is_dropped: bool,
     /// Kinds of traffic that the proxy counts.
@@ -49,7 +49,7 @@ pub(super) const CALM: Network = Network {
     max: 20.0,
     is_probe: false,
     idle: None,
-    seen: Seen::Fin,
+    seen: ObservedEnd::Fin,
     is_dropped: false,
     counts: Kind::is_talking,
     lifetime: None,
@@ -88,7 +88,7 @@ impl Outcome {
 
     /// Checks a cap on the lifetime, in seconds.
     #[track_caller]
-    pub(super) fn assert_lifetime(&self, lifetime: f64, error: f64) -> Seen {
+    pub(super) fn assert_lifetime(&self, lifetime: f64, error: f64) -> ObservedEnd {
         let text = &self.finding.text;
         let found = self.found.lifetime.as_ref().unwrap_or_else(|| panic!("{text}"));
         assert!((found.time.as_secs_f64() - lifetime).abs() < error, "{text}");
@@ -120,25 +120,25 @@ impl Network {
     /// Probes the network.
     pub(super) fn probe(&self) -> Outcome {
         let plan = self.plan();
-        let (mut lanes, mut is_refined) = (plan.lanes(), false);
+        let (mut connections, mut is_refined) = (plan.connections(), false);
         let mut now = 0.0;
         let finished = loop {
-            let all = self.look(&lanes, now, None);
-            let is_opening = lanes.iter().any(|lane| lane.start > seconds(now));
+            let all = self.look(&connections, now, None);
+            let is_opening = connections.iter().any(|connection| connection.start > seconds(now));
             let progress = Progress { now: seconds(now), is_opening, is_refined };
             match next(&infer(&all, seconds(now)), &all, &plan, progress) {
                 Next::Wait => now += 0.1,
                 Next::Refine(further) => {
                     assert!(!is_refined, "refined twice");
                     is_refined = true;
-                    lanes.extend(further);
+                    connections.extend(further);
                 }
                 Next::Finish => break now,
             }
             assert!(now < self.max * 4.0 + 60.0, "no end");
         };
         let now = finished + PATIENCE;
-        let all = self.look(&lanes, now, Some(finished));
+        let all = self.look(&connections, now, Some(finished));
         let found = infer(&all, seconds(now));
         let server = Capabilities { plan, answered_by: None, no_messages: None };
         let finding = finding(&Case {
@@ -154,24 +154,38 @@ impl Network {
     }
 
     /// The observations at a time, and after the probe asked at another.
-    fn look(&self, lanes: &[Lane], now: f64, finished: Option<f64>) -> Vec<Observed> {
-        let opened = lanes.iter().enumerate().filter(|(_, lane)| lane.start <= seconds(now));
-        opened.map(|(number, lane)| self.observe(number, lane, now, finished)).collect()
+    fn look(
+        &self,
+        connections: &[PlannedConnection],
+        now: f64,
+        finished: Option<f64>,
+    ) -> Vec<Observed> {
+        let opened = connections
+            .iter()
+            .enumerate()
+            .filter(|(_, connection)| connection.start <= seconds(now));
+        opened.map(|(number, connection)| self.observe(number, connection, now, finished)).collect()
     }
 
-    fn observe(&self, number: usize, lane: &Lane, now: f64, finished: Option<f64>) -> Observed {
-        let opened = lane.start.as_secs_f64() + noise(number) * self.jitter;
-        let mut seen = Observed::new(lane.kind, lane.asks_after, seconds(opened));
-        let (age, over) = (now - opened, self.over(number, lane.kind, opened));
-        let asks = match lane.kind {
-            Kind::Silent => lane.asks_after.map_or(self.max, |silence| silence.as_secs_f64()),
+    fn observe(
+        &self,
+        number: usize,
+        connection: &PlannedConnection,
+        now: f64,
+        finished: Option<f64>,
+    ) -> Observed {
+        let opened = connection.start.as_secs_f64() + noise(number) * self.jitter;
+        let mut seen = Observed::new(connection.kind, connection.asks_after, seconds(opened));
+        let (age, over) = (now - opened, self.over(number, connection.kind, opened));
+        let asks = match connection.kind {
+            Kind::Silent => connection.asks_after.map_or(self.max, |silence| silence.as_secs_f64()),
             _ => finished.map_or(f64::INFINITY, |finished| finished - opened),
         };
         let stays = finished.is_some_and(|finished| finished - opened < asks);
         let alive = age.min(over).min(asks);
         let pause = self.plan().interval().as_secs_f64();
         let last = |pause: f64| (alive / pause).floor() * pause;
-        seen.heard = seconds(match lane.kind {
+        seen.heard = seconds(match connection.kind {
             Kind::Silent | Kind::TcpKeepalive | Kind::UnaskedPong => 0.0,
             Kind::Busy => last(pause / 5.0),
             _ => last(pause),
@@ -185,11 +199,12 @@ impl Network {
             seen.end = Some(self.end(&seen, over, over, false));
         } else if over <= asks
             && self.is_dropped
-            && lane.kind.is_answered()
+            && connection.kind.is_answered()
             && age >= over + PATIENCE
         {
             let last = seen.heard.as_secs_f64();
-            seen.end = Some(End { seen: Seen::Silence, ..self.end(&seen, last, over, false) });
+            seen.end =
+                Some(End { seen: ObservedEnd::Silence, ..self.end(&seen, last, over, false) });
         } else if over <= asks && self.is_dropped && age >= asks + PATIENCE && !stays {
             seen.end = Some(self.end(&seen, asks, asks, true));
         } else if over > asks && age >= asks {
@@ -200,8 +215,8 @@ impl Network {
         seen
     }
 
-    fn end(&self, lane: &Observed, age: f64, silent: f64, is_asked: bool) -> End {
-        let last = lane.pings.last().as_secs_f64();
+    fn end(&self, connection: &Observed, age: f64, silent: f64, is_asked: bool) -> End {
+        let last = connection.pings.last().as_secs_f64();
         let silent = seconds(silent - last);
         End {
             age: seconds(age),
@@ -214,7 +229,7 @@ impl Network {
     }
 
     fn is_lost(&self, number: usize) -> Option<f64> {
-        self.lost.iter().find(|(lane, _)| *lane == number).map(|(_, age)| *age)
+        self.lost.iter().find(|(connection, _)| *connection == number).map(|(_, age)| *age)
     }
 
     /// The age at which a connection is over.

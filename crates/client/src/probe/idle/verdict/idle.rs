@@ -7,10 +7,10 @@ use super::super::kind::Kind;
 use super::super::server_view::ServerView;
 use super::words::{common_ending, listed, range, suggested_pause};
 use super::{Case, Fields, Verdict, fitting, share};
-use crate::outage::seen::Seen;
+use crate::format::seconds;
+use crate::outage::observed_end::ObservedEnd;
 use crate::probe::diagnosis;
 use crate::record;
-use crate::words::seconds;
 
 /// Programs that the answer to the upgrade may name, each with its settings of the idle timeout.
 const SETTINGS: [(&str, &str); 5] = [
@@ -31,14 +31,14 @@ pub(super) fn verdict(case: &Case<'_>, idle: &Idle, fields: Fields) -> Verdict {
         let age = seconds(lifetime.time);
         sentences.push(format!(
             "Beside that, a connection is cut at an age of {age}, however busy ({})",
-            common_ending(all, &lifetime.lanes, lifetime.seen)
+            common_ending(all, &lifetime.connections, lifetime.seen)
         ));
     }
     if let Some(instant) = &found.instant {
         sentences.push(format!(
             "After {} {} connections ended at one instant, busy or not, as a reload does",
             seconds(instant.at),
-            instant.lanes.len()
+            instant.connections.len()
         ));
     }
     sentences.extend(server_view.map(ServerView::sentence));
@@ -67,9 +67,9 @@ pub(super) fn verdict(case: &Case<'_>, idle: &Idle, fields: Fields) -> Verdict {
 
 /// `cut after 5.0 s without traffic (FIN, no Close; all 12 silent connections)`.
 fn cut(case: &Case<'_>, idle: &Idle) -> String {
-    let count = share(idle.lanes.len(), idle.of, "silent connection");
-    let how = common_ending(case.all, &idle.lanes, idle.seen);
-    let others = match (idle.of - idle.lanes.len(), idle.later) {
+    let count = share(idle.connections.len(), idle.of, "silent connection");
+    let how = common_ending(case.all, &idle.connections, idle.seen);
+    let others = match (idle.of - idle.connections.len(), idle.later) {
         (0, _) => String::new(),
         (_, Some((low, high))) => format!("; others after {}", range(low, low, high)),
         (_, None) => "; the others hold longer, so not all ways there have this timeout".into(),
@@ -81,7 +81,7 @@ fn cut(case: &Case<'_>, idle: &Idle) -> String {
     let half = seconds((idle.high - idle.low) / 2);
     let (time, low, high) = (seconds(idle.time), seconds(idle.low), seconds(idle.high));
     let then = match idle.seen {
-        Seen::Silence => "what is sent then gets no answer".to_owned(),
+        ObservedEnd::Silence => "what is sent then gets no answer".to_owned(),
         _ => format!("what is sent then is answered with the end ({how})"),
     };
     let before = match idle.low.is_zero() {
@@ -125,10 +125,10 @@ fn traffic(case: &Case<'_>, pause: Option<Duration>) -> Vec<String> {
 fn where_to_look(idle: &Idle, answered_by: Option<&str>) -> String {
     let time = range(idle.low, idle.time, idle.high);
     match idle.seen {
-        Seen::Close(4000..) => format!(
+        ObservedEnd::Close(4000..) => format!(
             "The code is one of an application's own (RFC 6455, section 7.4.2), so the timeout of {time} is most likely that of the server"
         ),
-        Seen::Close(_) => format!(
+        ObservedEnd::Close(_) => format!(
             "A Close comes from the server or from a proxy that speaks WebSocket: look for a timeout of {time} there"
         ),
         _ if idle.is_dropped => "Fits no default that is known here: firewalls, NAT and balancers below HTTP drop connections like that".into(),

@@ -14,11 +14,11 @@ use super::infer::Inference;
 use super::kind::Kind;
 use super::observed::Observed;
 use super::server_view::ServerView;
-use crate::outage::seen::Seen;
+use crate::format::counted;
+use crate::outage::observed_end::ObservedEnd;
 use crate::probe::diagnosis::{self, Limit};
-use crate::probe::report::Finding;
+use crate::probe::output::Finding;
 use crate::record::seconds;
-use crate::words::counted;
 use words::{ending, limit, sentence};
 
 /// What the verdict is based on.
@@ -49,7 +49,7 @@ struct Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Fields {
     idle_timeout: Option<f64>,
-    cut_by: Option<Seen>,
+    cut_by: Option<ObservedEnd>,
     kept_by: Vec<Kind>,
     not_kept_by: Vec<Kind>,
     suggest_ping: Option<f64>,

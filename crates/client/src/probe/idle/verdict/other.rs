@@ -7,10 +7,10 @@ use super::super::kind::Kind;
 use super::super::server_view::ServerView;
 use super::words::{common_ending, limit};
 use super::{Case, Fields, Verdict, fitting, share};
-use crate::outage::seen::Seen;
+use crate::format::{counted, seconds};
+use crate::outage::observed_end::ObservedEnd;
 use crate::probe::diagnosis;
 use crate::record;
-use crate::words::{counted, seconds};
 
 /// Fewest connections lost without a pattern that rule a verdict out, if they are also at least one
 /// in [`LOST_SHARE`].
@@ -22,11 +22,11 @@ const LOST_SHARE: usize = 8;
 /// A cap on the age of a connection.
 pub(super) fn lifetime(case: &Case<'_>, lifetime: &Lifetime, fields: Fields) -> Verdict {
     let age = seconds(lifetime.time);
-    let count = share(lifetime.lanes.len(), reached(case, lifetime.time), "connection");
+    let count = share(lifetime.connections.len(), reached(case, lifetime.time), "connection");
     let (fits, names) = fitting(case, diagnosis::Kind::Lifetime, lifetime.time, false);
     let mut sentences = vec![format!(
         "cut at an age of {age}, busy or silent ({}; {count}): a cap on the lifetime, not an idle timeout. No ping helps: raise the cap, or connect again before it",
-        common_ending(case.all, &lifetime.lanes, lifetime.seen)
+        common_ending(case.all, &lifetime.connections, lifetime.seen)
     )];
     sentences.extend(case.server_view.map(ServerView::sentence));
     sentences.extend(fits);
@@ -42,18 +42,20 @@ pub(super) fn lifetime(case: &Case<'_>, lifetime: &Lifetime, fields: Fields) -> 
 /// Number of connections that reached this age.
 fn reached(case: &Case<'_>, age: Duration) -> usize {
     let early = age.mul_f64(0.95).saturating_sub(Duration::from_millis(200));
-    case.all.iter().filter(|lane| lane.age(case.now) >= early).count()
+    case.all.iter().filter(|observed| observed.age(case.now) >= early).count()
 }
 
 /// Many ends at one instant.
 pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Verdict {
     let Case { found, all, server, .. } = case;
-    let there = all.iter().filter(|lane| lane.was_open(instant.at));
-    let count = share(instant.lanes.len(), there.count(), "connection");
-    let how = common_ending(all, &instant.lanes, instant.seen);
+    let there = all.iter().filter(|observed| observed.was_open(instant.at));
+    let count = share(instant.connections.len(), there.count(), "connection");
+    let how = common_ending(all, &instant.connections, instant.seen);
     let at = seconds(instant.at);
     let cause = match instant.seen {
-        Seen::Silence => "the server or something between stands still, or the network is gone",
+        ObservedEnd::Silence => {
+            "the server or something between stands still, or the network is gone"
+        }
         _ => "a reload, a restart or a failover",
     };
     let mut sentences = vec![format!(
@@ -75,7 +77,7 @@ pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Ver
 pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Verdict {
     let Case { found, all, server, is_stopped, .. } = case;
     let max = limit(server.plan.max);
-    let silent = || all.iter().filter(|lane| lane.kind == Kind::Silent);
+    let silent = || all.iter().filter(|observed| observed.kind == Kind::Silent);
     let held = found.answered >= server.plan.max.mul_f64(0.99);
     let lost = found.lost.len();
     let text = match () {
@@ -96,8 +98,8 @@ pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Verdict {
             "cannot tell: no connection was cut within {max}, but the server answers no ping, so a connection that was dropped without a word looks the same"
         ),
         () if held => {
-            let count =
-                silent().filter(|lane| lane.asks_after.is_none() && lane.answered.is_some());
+            let count = silent()
+                .filter(|observed| observed.asks_after.is_none() && observed.answered.is_some());
             let count = counted(count.count() as u64, "silent connection");
             let answered = seconds(found.answered);
             let text = format!(

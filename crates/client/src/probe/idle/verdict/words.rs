@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use super::super::kind::Kind;
 use super::super::observed::{End, Observed};
-use crate::outage::seen::Seen;
-use crate::words::seconds;
+use crate::format::seconds;
+use crate::outage::observed_end::ObservedEnd;
 
 /// How a connection ended, `FIN, no Close`.
 pub(super) fn ending(end: &End) -> String {
     match end.seen {
-        Seen::Close(code) if end.said.is_empty() => format!("Close {code}"),
-        Seen::Close(code) => format!("Close {code}, \"{}\"", end.said),
-        Seen::Fin => "FIN, no Close".into(),
-        Seen::Rst => "RST, no Close".into(),
-        Seen::Silence => "no answer".into(),
-        Seen::Refused => "refused".into(),
+        ObservedEnd::Close(code) if end.said.is_empty() => format!("Close {code}"),
+        ObservedEnd::Close(code) => format!("Close {code}, \"{}\"", end.said),
+        ObservedEnd::Fin => "FIN, no Close".into(),
+        ObservedEnd::Rst => "RST, no Close".into(),
+        ObservedEnd::Silence => "no answer".into(),
+        ObservedEnd::Refused => "refused".into(),
     }
 }
 
 /// How these connections ended, of which most were `seen` to end alike.
-pub(super) fn common_ending(all: &[Observed], lanes: &[usize], seen: Seen) -> String {
-    let mut ends = lanes.iter().filter_map(|&lane| all[lane].end.as_ref());
+pub(super) fn common_ending(all: &[Observed], connections: &[usize], seen: ObservedEnd) -> String {
+    let mut ends = connections.iter().filter_map(|&index| all[index].end.as_ref());
     ends.find(|end| end.seen == seen).map(ending).unwrap_or_default()
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let end = End {
             age: Duration::ZERO,
             silent: Duration::ZERO,
-            seen: Seen::Close(4000),
+            seen: ObservedEnd::Close(4000),
             reason: String::new(),
             said: r"\u001b[2J".into(),
             is_asked: false,

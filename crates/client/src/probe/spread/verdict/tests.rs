@@ -9,7 +9,7 @@ fn finding(observed: &Observed) -> Finding<Fields> {
 /// Observations of a first round with these connections to each instance.
 fn observed(counts: &[(&str, usize)]) -> Observed {
     let shares = shares(counts);
-    let (answered, by) = (shares.total(), Some(By::Hello));
+    let (answered, by) = (shares.total(), Some(NameSource::Hello));
     let (asked, expect, is_whole) = (answered, 2, true);
     Observed { asked, answered, is_whole, by, shares, expect, ..Observed::default() }
 }

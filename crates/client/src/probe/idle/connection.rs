@@ -15,10 +15,10 @@ use super::super::link::{Link, within};
 use super::kind::Kind;
 use super::observations::Observations;
 use super::observed::{End, Observed};
-use super::plan::{Lane, Plan};
+use super::plan::{Plan, PlannedConnection};
 use crate::net::Endpoint;
 use crate::net::ending::Ending;
-use crate::outage::seen::Seen;
+use crate::outage::observed_end::ObservedEnd;
 
 /// Number of the first message to `/probe`: far from the numbers that a [`Link`] uses.
 const FIRST_NUMBER: u64 = 1 << 32;
@@ -50,11 +50,11 @@ pub(super) enum Stage {
 }
 
 /// Opens a connection when it is due, and runs it to its end. Returns its index in the observations.
-pub(super) async fn run(shared: Shared<'_>, lane: Lane) -> Option<usize> {
+pub(super) async fn run(shared: Shared<'_>, connection: PlannedConnection) -> Option<usize> {
     let observations = shared.observations;
     let mut stage = shared.stage.clone();
     select! {
-        () = sleep_until(observations.at(lane.start)) => {}
+        () = sleep_until(observations.at(connection.start)) => {}
         _ = stage.wait_for(|stage| *stage > Stage::Watching) => return None,
     }
     let patience = if shared.plan.is_probe { shared.patience } else { Duration::ZERO };
@@ -66,16 +66,17 @@ pub(super) async fn run(shared: Shared<'_>, lane: Lane) -> Option<usize> {
         }
     };
     let opened = observations.now().saturating_sub(age(&link));
-    let mut observed = Observed::new(lane.kind, lane.asks_after, opened);
+    let mut observed = Observed::new(connection.kind, connection.asks_after, opened);
     observed.number = link.hello().map(|hello| (hello.connection.into(), hello.instance.into()));
     let index = observations.add(observed);
-    let mut open = Open { shared, lane, index, link, sent: 0 };
+    let mut open = Open { shared, connection, index, link, sent: 0 };
     match open.run().await {
         Ok(()) => {
             let done = age(&open.link);
-            observations.update(index, |lane| lane.done = Some(done));
+            observations.update(index, |observed| observed.done = Some(done));
             // A dead connection stays open until the server was asked how it sees the connection.
-            if observations.lanes().get(index).is_some_and(|lane| lane.end.is_some()) {
+            if observations.connections().get(index).is_some_and(|observed| observed.end.is_some())
+            {
                 let _ = stage.wait_for(|stage| *stage == Stage::Closing).await;
             }
             open.link.close(&Ending::Stopped).await;
@@ -93,7 +94,7 @@ fn age(link: &Link) -> Duration {
 /// An open connection.
 struct Open<'a> {
     shared: Shared<'a>,
-    lane: Lane,
+    connection: PlannedConnection,
     /// The index in the observations.
     index: usize,
     link: Link,
@@ -106,14 +107,15 @@ impl Open<'_> {
     async fn run(&mut self) -> Result<(), Ending> {
         let Shared { plan, patience, .. } = self.shared;
         within(patience, self.begin()).await?;
-        let pause = match self.lane.kind {
+        let pause = match self.connection.kind {
             Kind::Silent | Kind::TcpKeepalive | Kind::ServerPing | Kind::ServerMessage => None,
             Kind::Busy => Some(plan.interval() / 5),
             Kind::ProtocolPing | Kind::Message | Kind::UnaskedPong => Some(plan.interval()),
         };
         let made = Instant::now() - age(&self.link);
-        let silence = self.lane.asks_after.unwrap_or(plan.max);
-        let ask = (self.lane.kind == Kind::Silent).then(|| made + silence);
+        let silence = self.connection.asks_after.unwrap_or(plan.max);
+        let is_silent = self.connection.kind == Kind::Silent;
+        let ask = is_silent.then(|| made + silence);
         let mut due = pause.map(|pause| Instant::now() + pause);
         let mut stage = self.shared.stage.clone();
         loop {
@@ -122,7 +124,7 @@ impl Open<'_> {
                 message = self.link.receive() => self.received(&message?),
                 () = at(ask) => return self.ask().await,
                 _ = stage.wait_for(|stage| *stage > Stage::Watching) => {
-                    return if self.lane.kind == Kind::Silent { Ok(()) } else { self.ask().await };
+                    return if is_silent { Ok(()) } else { self.ask().await };
                 }
                 () = at(due) => {
                     self.send_traffic().await?;
@@ -137,7 +139,7 @@ impl Open<'_> {
         let interval = self.shared.plan.interval();
         let every = interval.as_secs_f64().max(MIN_EVERY);
         let schedule = Schedule { every, times: MAX_TIMES };
-        match self.lane.kind {
+        match self.connection.kind {
             Kind::TcpKeepalive => self.keep_alive(interval).map_err(Ending::of_io),
             Kind::ServerPing => self.link.request(&Request::Pings(schedule)).await,
             Kind::ServerMessage => self.link.request(&Request::Push(schedule)).await,
@@ -160,13 +162,13 @@ impl Open<'_> {
         let age = age(&self.link);
         let is_opening = age <= self.shared.plan.interval();
         // On these connections, a message may be an answer.
-        let is_asking = matches!(self.lane.kind, Kind::Message | Kind::Busy);
-        self.shared.observations.update(self.index, |lane| {
-            lane.heard = age;
+        let is_asking = matches!(self.connection.kind, Kind::Message | Kind::Busy);
+        self.shared.observations.update(self.index, |observed| {
+            observed.heard = age;
             match message {
-                Message::Ping(_) => lane.pings.came(age),
+                Message::Ping(_) => observed.pings.came(age),
                 Message::Text(_) | Message::Binary(_) if !(is_opening || is_asking) => {
-                    lane.messages.came(age);
+                    observed.messages.came(age);
                 }
                 _ => {}
             }
@@ -177,7 +179,7 @@ impl Open<'_> {
     async fn send_traffic(&mut self) -> Result<(), Ending> {
         let patience = self.shared.patience;
         let silent = self.link.activity().cut(Instant::now()).silent_received;
-        if self.shared.plan.answers && self.lane.kind.is_answered() && silent > patience {
+        if self.shared.plan.answers && self.connection.kind.is_answered() && silent > patience {
             return Err(Ending::NoPong(patience));
         }
         self.sent += 1;
@@ -186,7 +188,7 @@ impl Open<'_> {
 
     async fn send_frames(&mut self) -> Result<(), Ending> {
         let payload = self.sent.to_be_bytes();
-        match self.lane.kind {
+        match self.connection.kind {
             Kind::ProtocolPing => self.link.send(Opcode::Ping, &payload).await,
             Kind::UnaskedPong => self.link.send(Opcode::Pong, &payload).await,
             Kind::Message => self.send_message().await,
@@ -214,9 +216,9 @@ impl Open<'_> {
         let age = age(&self.link);
         let silent = self.link.activity().cut(Instant::now()).silent;
         match self.link.ping(self.shared.patience).await {
-            Ok(_) => self.shared.observations.update(self.index, |lane| {
-                lane.heard = lane.heard.max(age);
-                lane.answered = Some(silent);
+            Ok(_) => self.shared.observations.update(self.index, |observed| {
+                observed.heard = observed.heard.max(age);
+                observed.answered = Some(silent);
             }),
             Err(ending) => self.ended(&ending, Some((age, silent))),
         }
@@ -226,12 +228,12 @@ impl Open<'_> {
     /// Records the end of the connection. `asked` is age and silence at the ping that showed it.
     fn ended(&self, ending: &Ending, asked: Option<(Duration, Duration)>) {
         let cut = self.link.activity().cut(Instant::now());
-        let seen = Seen::of(ending).unwrap_or(Seen::Silence);
+        let seen = ObservedEnd::of(ending).unwrap_or(ObservedEnd::Silence);
         // Without a ping of the client, the kernel noticed the silence (TCP keepalive).
-        let is_probed = seen == Seen::Silence && !self.lane.kind.is_answered();
+        let is_probed = seen == ObservedEnd::Silence && !self.connection.kind.is_answered();
         let (age, silent) = match asked {
             Some(asked) => asked,
-            None if seen == Seen::Silence && !is_probed => {
+            None if seen == ObservedEnd::Silence && !is_probed => {
                 (cut.age.saturating_sub(cut.silent_received), cut.silent)
             }
             None => (cut.age, cut.silent),
@@ -243,7 +245,7 @@ impl Open<'_> {
         };
         let reason = ending.to_string();
         let end = End { age, silent, seen, reason, said, is_asked };
-        self.shared.observations.update(self.index, |lane| lane.end = Some(end));
+        self.shared.observations.update(self.index, |observed| observed.end = Some(end));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The report of a connection: at once, or after the first reply.
+//! What is reported of a connection, at once or after the first reply.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::net::Phases;
 use crate::record::seconds;
 
-/// An open connection without a reply yet.
+/// Address, phases and instance of a connection, as reported.
 #[derive(Clone, Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ConnectionReport {
     pub(crate) address: String,
     pub(crate) phases: Phases,
     /// The instance of the server, if the server names its instance.
@@ -36,7 +36,7 @@ fn as_map<S: Serializer>(
     serializer.collect_map(phases.iter().map(|(name, time)| (name, time.map(seconds))))
 }
 
-impl Connection {
+impl ConnectionReport {
     /// A connection opened now.
     pub(crate) fn new(address: String, phases: Phases) -> Self {
         let (made, at) = (Instant::now(), SystemTime::now());

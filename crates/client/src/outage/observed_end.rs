@@ -12,7 +12,7 @@ const NO_CODE: u16 = 1005;
 
 /// How a connection ended, or why none was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Seen {
+pub enum ObservedEnd {
     /// A Close frame with this code, from the server, or from the client to a server that breaks
     /// the protocol.
     Close(u16),
@@ -26,7 +26,7 @@ pub enum Seen {
     Refused,
 }
 
-impl Seen {
+impl ObservedEnd {
     /// The classification of `ending`; `None` if the client itself stopped.
     #[must_use]
     pub fn of(ending: &Ending) -> Option<Self> {
@@ -62,7 +62,7 @@ fn is_silence(error: &io::Error) -> bool {
     )
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for ObservedEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Close(code) => write!(f, "close-{code}"),
@@ -74,7 +74,7 @@ impl fmt::Display for Seen {
     }
 }
 
-impl Serialize for Seen {
+impl Serialize for ObservedEnd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -101,8 +101,8 @@ mod tests {
             (io(io::ErrorKind::HostUnreachable), "silence"),
             (Ending::NoPong(Duration::from_secs(1)), "silence"),
         ] {
-            assert_eq!(Seen::of(&ending).unwrap().to_string(), seen, "{ending:?}");
+            assert_eq!(ObservedEnd::of(&ending).unwrap().to_string(), seen, "{ending:?}");
         }
-        assert_eq!(Seen::of(&Ending::Stopped), None);
+        assert_eq!(ObservedEnd::of(&Ending::Stopped), None);
     }
 }

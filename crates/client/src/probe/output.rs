@@ -17,9 +17,9 @@ use crate::verdict::Verdict;
 /// Longest wait for a slow reader of stdout to take the verdict.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Stdout of a probe.
+/// The output of a probe on stdout.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct ProbeOutput {
     printer: Printer,
     writer: Writer,
     /// Why stdout cannot be written, once that is known.
@@ -38,7 +38,7 @@ pub(super) struct Finding<T> {
     pub(super) fields: T,
 }
 
-impl Report {
+impl ProbeOutput {
     /// Opens stdout.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// The state of the server.
 #[derive(Debug, Default)]
-pub struct Link {
+pub struct ServerState {
     is_up: bool,
     /// When the server went down, if it is known to be down.
     lost_at: Option<Instant>,
@@ -26,7 +26,7 @@ pub enum Up {
     Again(Duration),
 }
 
-impl Link {
+impl ServerState {
     /// Whether the server is up.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -70,24 +70,24 @@ mod tests {
     #[test]
     fn each_change_is_reported_once() {
         let at = times();
-        let mut link = Link::default();
-        assert_eq!(link.pong(at(0)), Some(Up::First(None)));
-        assert_eq!(link.pong(at(1)), None);
+        let mut state = ServerState::default();
+        assert_eq!(state.pong(at(0)), Some(Up::First(None)));
+        assert_eq!(state.pong(at(1)), None);
         for _ in 0..2 {
-            assert!(link.is_up());
-            assert!(link.lost(at(2)));
-            assert!(!link.lost(at(3)) && !link.is_up());
-            assert_eq!(link.pong(at(5)), Some(Up::Again(Duration::from_secs(3))));
-            assert_eq!(link.pong(at(6)), None);
+            assert!(state.is_up());
+            assert!(state.lost(at(2)));
+            assert!(!state.lost(at(3)) && !state.is_up());
+            assert_eq!(state.pong(at(5)), Some(Up::Again(Duration::from_secs(3))));
+            assert_eq!(state.pong(at(6)), None);
         }
     }
 
     #[test]
     fn a_server_that_starts_late_is_up_for_the_first_time() {
         let at = times();
-        let mut link = Link::default();
-        assert!(link.lost(at(0)));
-        assert!(!link.lost(at(1)));
-        assert_eq!(link.pong(at(2)), Some(Up::First(Some(Duration::from_secs(2)))));
+        let mut state = ServerState::default();
+        assert!(state.lost(at(0)));
+        assert!(!state.lost(at(1)));
+        assert_eq!(state.pong(at(2)), Some(Up::First(Some(Duration::from_secs(2)))));
     }
 }
