@@ -3,19 +3,17 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
-/// Longest yield after which the core is shared with workers only, whose turns are short. A longer
-/// one has gone to a thread that uses up its time slice, some milliseconds.
-const SHORT: Duration = Duration::from_millis(1);
+/// After a yield, the front keeps the core for at least this many times as long as the yield took. A
+/// worker with few pings gives the core back at once. A thread that computes without a pause uses its
+/// whole time slice, some milliseconds: with a yield after each step, handshakes would take far too
+/// long beside such threads.
+const KEPT: u32 = 4;
 
-/// Time without yields after a long one: on a busy machine the front would lose a time slice with
-/// each yield, and handshakes would take too long.
-const BACKOFF: Duration = Duration::from_millis(100);
-
-/// Yields the core, unless other threads take it for long.
+/// Yields the core for a bounded share of the time.
 #[derive(Debug)]
 pub(super) struct CoreYield {
     /// No yield before this time.
@@ -47,8 +45,6 @@ impl CoreYield {
         }
         thread::yield_now();
         let now = Instant::now();
-        if now - begun > SHORT {
-            *self.not_before.lock() = now + BACKOFF;
-        }
+        *self.not_before.lock() = now + KEPT * (now - begun);
     }
 }
