@@ -7,6 +7,7 @@ use std::process::{ChildStdin, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -373,6 +374,7 @@ mod piped {
     fn a_reader_of_stdout_that_has_enough_ends_it_quietly() {
         let (server, url) = Fake::start();
         let (mut reader, stdout) = pipe().unwrap();
+        let writer = stdout.try_clone().unwrap();
         let (client, mut stdin) = talk_into(stdout, &url, &[]);
         let mut peer = server.accept();
         stdin.write_all(b"1\n").unwrap();
@@ -380,6 +382,10 @@ mod piped {
         peer.say("one");
         reader.read_exact(&mut [0; 4]).unwrap();
         drop(reader);
+        // Between fork and exec, the child process of another test holds a copy of the reader.
+        let mut polled = [PollFd::new(&writer, PollFlags::empty())];
+        poll(&mut polled, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).unwrap();
+        assert!(polled[0].revents().contains(PollFlags::ERR), "the pipe has a reader");
         peer.say("two");
         assert_eq!(peer.closed().code, CloseCode::Normal);
         assert_eq!(printed(client), [""; 0]);

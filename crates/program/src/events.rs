@@ -14,7 +14,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::clock::Clock;
-use crate::paced::{PacedWriter, Trouble, standard_error};
+use crate::paced::{PacedWriter, Trouble};
+use crate::standard_streams::standard_error;
 
 /// Longest wait for the last events to be written. A reader that takes nothing is given up sooner.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! What makes the server and the client well-behaved programs.
 //!
 //! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
-//! ([`events`]), output whose reader may be slow ([`paced`]), completions and manual pages
-//! ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
+//! ([`events`]), output whose reader may be slow ([`paced`], [`standard_streams`]), completions and
+//! manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
 //! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
 //! here knows what the programs do.
 
@@ -17,6 +17,7 @@ mod redacted;
 pub mod runtime;
 pub mod settings;
 pub mod signals;
+pub mod standard_streams;
 pub mod stop;
 pub mod values;
 pub mod zone;

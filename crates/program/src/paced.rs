@@ -7,11 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Stat, fstat};
-use rustix::pipe::fcntl_setpipe_size;
-
 /// Bytes that may wait for the reader.
-const CAPACITY: usize = 1 << 20;
+pub const CAPACITY: usize = 1 << 20;
 
 /// Waiting bytes that cut the pause between two writes short.
 const FLUSH_THRESHOLD: usize = CAPACITY / 4;
@@ -35,52 +32,6 @@ const STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Pause before a write to a non-blocking output that had no room.
 const RETRY: Duration = Duration::from_millis(1);
-
-/// Held during a write if stdout and stderr are one file (`2>&1`): a pipe takes a long write in
-/// parts, and the parts of two writes would mix in the middle of lines.
-static SHARED_OUTPUT: Mutex<()> = Mutex::new(());
-
-/// Stdout or stderr. If both are one file (`2>&1`), a write waits for the other stream's write.
-#[derive(Debug)]
-pub struct StandardStream<W> {
-    out: W,
-    is_shared: bool,
-}
-
-/// Stdout. A pipe gets room for as much as may wait, if the system allows that: otherwise writer and
-/// reader would take turns, many times a write.
-#[must_use]
-pub fn standard_output() -> StandardStream<io::Stdout> {
-    let out = io::stdout();
-    let _ = fcntl_setpipe_size(&out, CAPACITY);
-    StandardStream { out, is_shared: is_output_shared() }
-}
-
-/// Stderr.
-#[must_use]
-pub fn standard_error() -> StandardStream<io::Stderr> {
-    StandardStream { out: io::stderr(), is_shared: is_output_shared() }
-}
-
-/// Whether stdout and stderr are the same file.
-fn is_output_shared() -> bool {
-    let file = |stat: Stat| (stat.st_dev, stat.st_ino);
-    match (fstat(io::stdout()), fstat(io::stderr())) {
-        (Ok(stdout), Ok(stderr)) => file(stdout) == file(stderr),
-        _ => false,
-    }
-}
-
-impl<W: Write> Write for StandardStream<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _lock = self.is_shared.then(|| SHARED_OUTPUT.lock());
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-}
 
 /// Lines on their way to an output, written by a thread of its own.
 #[derive(Clone, Debug)]

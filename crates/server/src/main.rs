@@ -5,8 +5,8 @@ mod signal;
 
 use std::process::ExitCode;
 
-use program::paced::standard_output;
 use program::signals::{EarlyExit, Signals};
+use program::standard_streams::standard_output;
 use program::{events, exit, runtime, settings, stop};
 use server::settings::Command;
 use server::{Failure, Server, Settings, healthcheck};

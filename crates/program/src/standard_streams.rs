@@ -1,0 +1,55 @@
+//! Stdout and stderr, for threads that write at the same time.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use rustix::fs::{Stat, fstat};
+use rustix::pipe::fcntl_setpipe_size;
+
+use crate::paced::CAPACITY;
+
+/// Held during a write if stdout and stderr are one file (`2>&1`): a pipe takes a long write in
+/// parts, and the parts of two writes would mix in the middle of lines.
+static SHARED_OUTPUT: Mutex<()> = Mutex::new(());
+
+/// Stdout or stderr. If both are one file (`2>&1`), a write waits for the other stream's write.
+#[derive(Debug)]
+pub struct StandardStream<W> {
+    out: W,
+    is_shared: bool,
+}
+
+/// Stdout. A pipe gets room for as much as may wait, if the system allows that: otherwise writer and
+/// reader would take turns, many times a write.
+#[must_use]
+pub fn standard_output() -> StandardStream<io::Stdout> {
+    let out = io::stdout();
+    let _ = fcntl_setpipe_size(&out, CAPACITY);
+    StandardStream { out, is_shared: is_output_shared() }
+}
+
+/// Stderr.
+#[must_use]
+pub fn standard_error() -> StandardStream<io::Stderr> {
+    StandardStream { out: io::stderr(), is_shared: is_output_shared() }
+}
+
+/// Whether stdout and stderr are the same file.
+fn is_output_shared() -> bool {
+    let file = |stat: Stat| (stat.st_dev, stat.st_ino);
+    match (fstat(io::stdout()), fstat(io::stderr())) {
+        (Ok(stdout), Ok(stderr)) => file(stdout) == file(stderr),
+        _ => false,
+    }
+}
+
+impl<W: Write> Write for StandardStream<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _lock = self.is_shared.then(|| SHARED_OUTPUT.lock());
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
