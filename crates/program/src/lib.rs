@@ -2,9 +2,9 @@
 //!
 //! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
 //! ([`events`]), output whose reader may be slow ([`paced`], [`standard_streams`]), completions and
-//! manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that follows
-//! ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]). Nothing
-//! here knows what the programs do.
+//! manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that
+//! follows ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]).
+//! Nothing here knows what the programs do.
 
 mod clock;
 pub mod descriptors;

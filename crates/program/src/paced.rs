@@ -132,7 +132,8 @@ impl PacedWriter {
     }
 
     /// Waits for the end of the thread, as long as the reader takes something now and then, and at
-    /// most until `deadline`. Returns how many lines were not written by then.
+    /// most until `deadline`. Returns how many lines were not written by then, but for those that a
+    /// [`Trouble::LeftOut`] has told of.
     pub fn wait(&self, deadline: Instant) -> usize {
         let mut state = self.state();
         let mut last = (state.taken, Instant::now());
@@ -143,7 +144,7 @@ impl PacedWriter {
             }
             let until = deadline.min(last.1 + STALL_TIMEOUT);
             if now >= until {
-                return state.waiting_lines + state.writing_lines;
+                return state.waiting_lines + state.writing_lines + state.left_out;
             }
             let waited = self.0.changed.wait_timeout(state, until - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -313,9 +314,11 @@ mod tests {
         let out = start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
         out.push(b"one\n", 1);
         starts.recv().unwrap();
+        let line = [b"x".repeat(CAPACITY - 1), b"\n".to_vec()].concat();
+        (0..3).for_each(|_| out.push(&line, 1));
         let begun = Instant::now();
         out.close();
-        assert_eq!(out.wait(begun + Duration::from_secs(3600)), 1);
+        assert_eq!(out.wait(begun + Duration::from_secs(3600)), 4);
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 
