@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -16,6 +17,9 @@ use crate::support::UPGRADE;
 
 /// The longest that an attacker waits for a server before it checks whether the flood is over.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// The longest that the listening socket of a server that is gone may stay open.
+const LISTENER_CLOSES: Duration = Duration::from_millis(500);
 
 /// An attacker.
 #[derive(Debug)]
@@ -44,9 +48,17 @@ impl Attacker {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Whether the server was killed, or stops.
+    /// Whether the server was killed, or stops. Linux may close the connections of a killed process
+    /// before its listening socket, so this waits a little for the latter.
     pub(super) fn server_is_gone(&self) -> bool {
-        TcpStream::connect(self.server).is_err()
+        let deadline = Instant::now() + LISTENER_CLOSES;
+        while Instant::now() < deadline {
+            if TcpStream::connect(self.server).is_err() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
     }
 
     /// A connection from one of eight addresses, which are not those of the bystanders.
