@@ -42,7 +42,8 @@ fn the_page_can_be_opened_and_the_output_says_where() {
     let published = project.address("server", 8765);
     assert!((8765..=8774).contains(&published.port()), "{published}");
     eventually("the page", || {
-        get(published, "/").contains("<title>WebSocket ping/pong</title>").then_some(())
+        let reply = get(published, "/").ok()?;
+        reply.contains("<title>WebSocket ping/pong</title>").then_some(())
     });
     // Further servers get ports of their own.
     project.compose(&["up", "-d", "--scale", "server=3", "server"]);

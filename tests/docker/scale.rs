@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use crate::python::python;
 
 use super::project::{AnonymousVolumes, Project, bash, docker, inspect, logs, wait_for};
-use super::visitor::{Visitor, Visitors, assert_recorded, get, wait_for_hosts};
+use super::visitor::{Visitor, Visitors, assert_recorded, get, wait_for_hosts, wait_until_healthy};
 
 const BACKEND: &str = "ws-backend";
 
@@ -26,7 +26,9 @@ const IMPATIENT: &str = "services:
 #[track_caller]
 fn start(project: &Project) -> SocketAddr {
     project.compose(&["up", "-d", "nginx", BACKEND]);
-    project.address("nginx", 8080)
+    let nginx = project.address("nginx", 8080);
+    wait_until_healthy(nginx);
+    nginx
 }
 
 fn scale(project: &Project, replicas: usize) {
@@ -77,10 +79,10 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
     for total in 1..=9 {
         assert_eq!(ask("/total", "1"), format!("Server records total={total}"));
     }
-    let healthy = get(nginx, "/healthz");
+    let healthy = get(nginx, "/healthz").unwrap();
     assert!(healthy.starts_with("HTTP/1.1 200 OK") && healthy.ends_with("\r\n\r\nok\n"));
-    assert!(get(nginx, "/metrics").contains("websockets_"));
-    assert!(get(nginx, "/nowhere").starts_with("HTTP/1.1 404 "));
+    assert!(get(nginx, "/metrics").unwrap().contains("websockets_"));
+    assert!(get(nginx, "/nowhere").unwrap().starts_with("HTTP/1.1 404 "));
 
     let told: String = project.containers(BACKEND).iter().map(|name| logs(name).1).collect();
     let peers: Vec<_> =

@@ -100,15 +100,24 @@ pub(crate) fn wait_for_hosts(address: SocketAddr, count: usize) -> BTreeSet<Stri
 }
 
 /// The reply of HTTP to a plain GET, its head included.
-#[track_caller]
-pub(crate) fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+///
+/// Docker accepts connections to a published port before the container listens, and resets them.
+pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(request.as_bytes())?;
     let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
+/// Waits until the container behind a published port answers HTTP, and is healthy.
+#[track_caller]
+pub(crate) fn wait_until_healthy(address: SocketAddr) {
+    eventually(&format!("{address} is healthy"), || {
+        get(address, "/healthz").ok()?.starts_with("HTTP/1.1 200 ").then_some(())
+    });
 }
 
 /// Clients that ping until they are stopped, each with a text of its own in every ping. They
