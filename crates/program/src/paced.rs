@@ -133,7 +133,7 @@ impl PacedWriter {
 
     /// Waits for the end of the thread, as long as the reader takes something now and then, and at
     /// most until `deadline`. Returns how many lines were not written by then, but for those that a
-    /// [`Trouble::LeftOut`] has told of.
+    /// [`Trouble::LeftOut`] or a [`Trouble::Closed`] has told of.
     pub fn wait(&self, deadline: Instant) -> usize {
         let mut state = self.state();
         let mut last = (state.taken, Instant::now());
@@ -149,7 +149,7 @@ impl PacedWriter {
             let waited = self.0.changed.wait_timeout(state, until - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        0
+        state.left_out
     }
 
     fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
@@ -169,6 +169,7 @@ impl PacedWriter {
                 Ok(()) if left_out > 0 => tell(Trouble::LeftOut(left_out)),
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     tell(Trouble::Closed(error));
+                    self.state().left_out = 0;
                     break;
                 }
                 Err(error) if !is_failing => tell(Trouble::Failed(error)),
@@ -381,12 +382,19 @@ mod tests {
 
     #[test]
     fn a_failed_write_costs_its_lines_and_no_others() {
-        for (failures, shown, expected) in [
-            (vec![(1, ErrorKind::WouldBlock), (1, ErrorKind::Interrupted)], "one\ntwo\n", &[][..]),
-            (vec![(0, ErrorKind::StorageFull)], "two\n", &["no storage space", "left out 1"]),
-            (vec![(2, ErrorKind::StorageFull)], "on\ntwo\n", &["no storage space", "left out 1"]),
-            (vec![(0, ErrorKind::StorageFull); 2], "", &["no storage space"]),
-            (vec![(0, ErrorKind::BrokenPipe)], "", &["closed"]),
+        let full = ErrorKind::StorageFull;
+        for (failures, shown, expected, lost) in [
+            (
+                vec![(1, ErrorKind::WouldBlock), (1, ErrorKind::Interrupted)],
+                "one\ntwo\n",
+                &[][..],
+                0,
+            ),
+            (vec![(0, full)], "two\n", &["no storage space", "left out 1"], 0),
+            (vec![(2, full)], "on\ntwo\n", &["no storage space", "left out 1"], 0),
+            (vec![(4, full)], "one\n", &["no storage space"], 1),
+            (vec![(0, full); 2], "", &["no storage space"], 2),
+            (vec![(0, ErrorKind::BrokenPipe)], "", &["closed"], 0),
         ] {
             let (tell, told) = channel();
             let tell = move |trouble| {
@@ -409,7 +417,7 @@ mod tests {
                 }
             }
             out.close();
-            out.wait(Instant::now() + Duration::from_secs(10));
+            assert_eq!(out.wait(Instant::now() + Duration::from_secs(10)), lost);
             assert_eq!(String::from_utf8_lossy(&got.lock().unwrap()), shown);
             drop(out);
             assert_eq!(told.iter().collect::<Vec<_>>(), expected);
