@@ -53,3 +53,41 @@ impl<W: Write> Write for StandardStream<W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{PipeReader, Read};
+    use std::thread;
+    use std::time::Duration;
+
+    /// Reads with pauses, so that the pipe is full whenever something is written.
+    fn read_slowly(mut reader: PipeReader) -> Vec<u8> {
+        let (mut got, mut buffer) = (Vec::new(), [0; 16 << 10]);
+        while let len @ 1.. = reader.read(&mut buffer).unwrap() {
+            got.extend_from_slice(&buffer[..len]);
+            thread::sleep(Duration::from_millis(1));
+        }
+        got
+    }
+
+    #[test]
+    fn two_streams_into_one_pipe_do_not_mix_their_lines() {
+        let (reader, writer) = io::pipe().unwrap();
+        let writers = [b'o', b'e'].map(|letter| {
+            let out = writer.try_clone().unwrap();
+            thread::spawn(move || {
+                let lines = [&[letter; 996][..], b"\n"].concat().repeat(300);
+                StandardStream { out, is_shared: true }.write_all(&lines).unwrap();
+            })
+        });
+        drop(writer);
+        let got = read_slowly(reader);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        let lines: Vec<_> = got.split_inclusive(|&byte| byte == b'\n').collect();
+        assert_eq!(lines.len(), 600);
+        for line in lines {
+            assert!(line.len() == 997 && line[..996].iter().all(|byte| *byte == line[0]));
+        }
+    }
+}

@@ -40,11 +40,41 @@ impl CoreYield {
 
     fn yield_core(&self) {
         let begun = Instant::now();
-        if begun < *self.not_before.lock() {
-            return;
+        if self.is_due(begun) {
+            thread::yield_now();
+            self.record(begun, Instant::now());
         }
-        thread::yield_now();
-        let now = Instant::now();
-        *self.not_before.lock() = now + KEPT * (now - begun);
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now >= *self.not_before.lock()
+    }
+
+    fn record(&self, begun: Instant, ended: Instant) {
+        *self.not_before.lock() = ended + KEPT * (ended - begun);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn yields_take_at_most_a_fifth_of_the_time() {
+        let core_yield = CoreYield::new();
+        let mut now = Instant::now();
+        let (mut kept, mut yielded) = (Duration::ZERO, Duration::ZERO);
+        let step = Duration::from_micros(200);
+        // A worker that sleeps at once, one that has something to do, one that uses its time slice.
+        for taken in [1, 50, 3_000].map(Duration::from_micros).into_iter().cycle().take(3_000) {
+            (now, kept) = (now + step, kept + step);
+            if core_yield.is_due(now) {
+                core_yield.record(now, now + taken);
+                (now, yielded) = (now + taken, yielded + taken);
+            }
+        }
+        assert!(yielded <= (kept + yielded) / 5 + Duration::from_micros(3_000), "{yielded:?}");
+        assert!(yielded >= (kept + yielded) / 10, "{yielded:?} of {:?}", kept + yielded);
     }
 }
