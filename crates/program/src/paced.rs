@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ const PACE: Duration = Duration::from_millis(20);
 /// Writes that follow each other without a pause after a quiet time: a few lines are shown at once.
 const UNPACED_WRITES: u32 = 16;
 
-/// Bytes of one write. A write to a pipe returns when all of its bytes have room, so a smaller write
-/// shows sooner that a slow reader goes on.
+/// Bytes of one write, but for a longer line. A write to a pipe returns when all of its bytes have
+/// room, so a smaller write shows sooner that a slow reader goes on.
 const CHUNK: usize = 64 << 10;
 
 /// Bytes of one write after [`PacedWriter::close`].
@@ -52,6 +52,8 @@ pub enum Trouble {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// The lines that the thread is writing; it holds the lock for reading meanwhile.
+    writing: RwLock<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +61,10 @@ struct State {
     waiting: Vec<u8>,
     /// Lines in `waiting`.
     waiting_lines: usize,
-    /// Lines that the thread is writing.
+    /// Lines in [`Shared::writing`].
     writing_lines: usize,
+    /// Bytes of [`Shared::writing`] that the reader has taken.
+    written: usize,
     /// Bytes that the reader has taken so far.
     taken: u64,
     /// Lines that were left out and are not reported yet.
@@ -133,7 +137,7 @@ impl PacedWriter {
 
     /// Waits for the end of the thread, as long as the reader takes something now and then, and at
     /// most until `deadline`. Returns how many lines were not written by then, but for those that a
-    /// [`Trouble::LeftOut`] has told of.
+    /// [`Trouble::LeftOut`] has told of; 0 if the reader is gone.
     pub fn wait(&self, deadline: Instant) -> usize {
         let mut state = self.state();
         let mut last = (state.taken, Instant::now());
@@ -144,31 +148,38 @@ impl PacedWriter {
             }
             let until = deadline.min(last.1 + STALL_TIMEOUT);
             if now >= until {
-                return state.waiting_lines + state.writing_lines + state.left_out;
+                return state.waiting_lines + self.unwritten_lines(&state) + state.left_out;
             }
             let waited = self.0.changed.wait_timeout(state, until - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        0
+        state.left_out
+    }
+
+    /// How many of the lines that the thread is writing the reader has not taken.
+    fn unwritten_lines(&self, state: &State) -> usize {
+        let lines = self.0.writing.read().unwrap_or_else(PoisonError::into_inner);
+        // A torn line that is ended first is no line of its own.
+        count_lines(&lines[state.written..]).min(state.writing_lines)
     }
 
     fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
-        let mut lines = Vec::new();
         let mut is_failing = false;
         // The last line on the output has no end.
         let mut is_torn = false;
-        while let Some(left_out) = self.take(&mut lines) {
-            if is_torn {
-                lines.insert(0, b'\n');
-            }
+        let mut has_reader = true;
+        while let Some(left_out) = self.take(is_torn) {
+            let lines = self.0.writing.read().unwrap_or_else(PoisonError::into_inner);
             let (written, result) = self.write(&mut out, &lines);
             is_torn = lines[..written].last().map_or(is_torn, |&last| last != b'\n');
-            self.finish_write(&lines[written..], left_out);
+            drop(lines);
             let has_failed = result.is_err();
+            self.finish_write(left_out, has_failed);
             match result {
                 Ok(()) if left_out > 0 => tell(Trouble::LeftOut(left_out)),
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     tell(Trouble::Closed(error));
+                    has_reader = false;
                     break;
                 }
                 Err(error) if !is_failing => tell(Trouble::Failed(error)),
@@ -179,6 +190,10 @@ impl PacedWriter {
         let mut state = self.state();
         state.closed = true;
         state.waiting = Vec::new();
+        if !has_reader {
+            // Later lines are not counted, so that a number would say too little.
+            state.left_out = 0;
+        }
         self.0.changed.notify_all();
     }
 
@@ -191,7 +206,9 @@ impl PacedWriter {
                 Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
                 Ok(len) => {
                     written += len;
-                    self.state().taken += len as u64;
+                    let mut state = self.state();
+                    state.written = written;
+                    state.taken += len as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Another program can make a pipe or terminal non-blocking for all its users.
@@ -199,24 +216,29 @@ impl PacedWriter {
                 Err(error) => return (written, Err(error)),
             }
         }
-        (written, out.flush())
-    }
-
-    /// Counts the lines of `rest`, which a failed write left, as left out, and `left_out` as not
-    /// reported yet in that case.
-    fn finish_write(&self, rest: &[u8], left_out: usize) {
-        let mut state = self.state();
-        let lost = rest.iter().filter(|&&byte| byte == b'\n').count().min(state.writing_lines);
-        state.writing_lines = 0;
-        if !rest.is_empty() {
-            state.left_out += left_out + lost;
-            state.left_out_in_all += lost as u64;
+        loop {
+            match out.flush() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+                result => return (written, result),
+            }
         }
     }
 
-    /// Waits for lines and puts them into `lines`. Returns how many were left out behind them,
-    /// or `None` at the end.
-    fn take(&self, lines: &mut Vec<u8>) -> Option<usize> {
+    /// Notes that a write has ended. If it has failed, the lines that it left count as left out, and
+    /// `left_out` as not reported yet.
+    fn finish_write(&self, left_out: usize, has_failed: bool) {
+        let mut state = self.state();
+        if has_failed {
+            let lost = self.unwritten_lines(&state);
+            state.left_out += left_out + lost;
+            state.left_out_in_all += lost as u64;
+        }
+        state.writing_lines = 0;
+    }
+
+    /// Waits for lines, and makes them those that are written next. `is_torn`: an earlier line has to
+    /// be ended first. Returns how many lines were left out behind them, or `None` at the end.
+    fn take(&self, is_torn: bool) -> Option<usize> {
         let mut state = self.state();
         state.writes = state.writes.saturating_add(1);
         if state.writes > UNPACED_WRITES && !state.closing && state.waiting.len() < FLUSH_THRESHOLD
@@ -234,19 +256,32 @@ impl PacedWriter {
         if begun.elapsed() > PACE {
             state.writes = 0;
         }
+        if state.waiting.is_empty() {
+            return None;
+        }
+        let mut lines = self.0.writing.write().unwrap_or_else(PoisonError::into_inner);
         lines.clear();
-        mem::swap(lines, &mut state.waiting);
+        mem::swap(&mut *lines, &mut state.waiting);
+        if is_torn {
+            lines.insert(0, b'\n');
+        }
         state.writing_lines = mem::take(&mut state.waiting_lines);
-        (!lines.is_empty()).then(|| mem::take(&mut state.left_out))
+        state.written = 0;
+        Some(mem::take(&mut state.left_out))
     }
 }
 
-/// As many whole lines from the start of `lines` as have room in `size` bytes, or the first bytes of
-/// a line that is longer.
+/// As many whole lines from the start of `lines` as have room in `size` bytes, or the first line if
+/// it is longer: between two writes another thread may write to the same output.
 fn first_lines(lines: &[u8], size: usize) -> &[u8] {
-    let first = &lines[..lines.len().min(size)];
-    let end = first.iter().rposition(|&byte| byte == b'\n').map_or(first.len(), |last| last + 1);
-    &first[..end]
+    let is_end = |&byte: &u8| byte == b'\n';
+    let last = lines[..lines.len().min(size)].iter().rposition(is_end);
+    let last = last.or_else(|| lines.iter().position(is_end));
+    &lines[..last.map_or(lines.len(), |last| last + 1)]
+}
+
+fn count_lines(lines: &[u8]) -> usize {
+    lines.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 #[cfg(test)]
@@ -323,6 +358,24 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_was_taken_does_not_count_as_left_out_at_the_end() {
+        let (started, starts) = channel();
+        let (go, may_go) = channel();
+        let out = start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
+        out.push(b"one\n", 1);
+        starts.recv().unwrap();
+        // Each line takes a write of its own.
+        let line = [b"x".repeat(CHUNK - 1), b"\n".to_vec()].concat();
+        (0..3).for_each(|_| out.push(&line, 1));
+        for _ in 0..2 {
+            go.send(()).unwrap();
+            starts.recv().unwrap();
+        }
+        out.close();
+        assert_eq!(out.wait(Instant::now() + Duration::from_secs(3600)), 2);
+    }
+
+    #[test]
     fn a_slow_reader_gets_everything_at_the_end() {
         let (mut reader, writer) = io::pipe().unwrap();
         let out = start(writer).unwrap();
@@ -381,12 +434,22 @@ mod tests {
 
     #[test]
     fn a_failed_write_costs_its_lines_and_no_others() {
-        for (failures, shown, expected) in [
-            (vec![(1, ErrorKind::WouldBlock), (1, ErrorKind::Interrupted)], "one\ntwo\n", &[][..]),
-            (vec![(0, ErrorKind::StorageFull)], "two\n", &["no storage space", "left out 1"]),
-            (vec![(2, ErrorKind::StorageFull)], "on\ntwo\n", &["no storage space", "left out 1"]),
-            (vec![(0, ErrorKind::StorageFull); 2], "", &["no storage space"]),
-            (vec![(0, ErrorKind::BrokenPipe)], "", &["closed"]),
+        for (failures, shown, expected, untold) in [
+            (
+                vec![(1, ErrorKind::WouldBlock), (1, ErrorKind::Interrupted)],
+                "one\ntwo\n",
+                &[][..],
+                0,
+            ),
+            (vec![(0, ErrorKind::StorageFull)], "two\n", &["no storage space", "left out 1"], 0),
+            (
+                vec![(2, ErrorKind::StorageFull)],
+                "on\ntwo\n",
+                &["no storage space", "left out 1"],
+                0,
+            ),
+            (vec![(0, ErrorKind::StorageFull); 2], "", &["no storage space"], 2),
+            (vec![(0, ErrorKind::BrokenPipe)], "", &["closed"], 0),
         ] {
             let (tell, told) = channel();
             let tell = move |trouble| {
@@ -409,10 +472,61 @@ mod tests {
                 }
             }
             out.close();
-            out.wait(Instant::now() + Duration::from_secs(10));
+            assert_eq!(out.wait(Instant::now() + Duration::from_secs(10)), untold);
             assert_eq!(String::from_utf8_lossy(&got.lock().unwrap()), shown);
             drop(out);
             assert_eq!(told.iter().collect::<Vec<_>>(), expected);
+        }
+    }
+
+    /// A buffer above a non-blocking pipe that has room only after some tries.
+    struct Buffered {
+        tries: usize,
+        buffer: Vec<u8>,
+        got: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Buffered {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.buffer.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.tries -= 1;
+            if self.tries > 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.got.lock().unwrap().append(&mut self.buffer);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_cannot_be_flushed_at_once_is_no_trouble() {
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let (tell, told) = channel();
+        let tell = move |trouble| tell.send(trouble).unwrap();
+        let out = Buffered { tries: 3, buffer: Vec::new(), got: Arc::clone(&got) };
+        let out = PacedWriter::start("output", out, tell).unwrap();
+        out.push(b"one\n", 1);
+        out.close();
+        assert_eq!(out.wait(Instant::now() + Duration::from_secs(10)), 0);
+        assert_eq!(*got.lock().unwrap(), b"one\n");
+        drop(out);
+        assert_eq!(told.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_write_is_of_whole_lines_however_long_they_are() {
+        for (lines, size, first) in [
+            ("one\ntwo\nthree\n", 9, "one\ntwo\n"),
+            ("one\ntwo\n", 4, "one\n"),
+            ("long line\ntwo\n", 4, "long line\n"),
+            ("long line\n", 4, "long line\n"),
+            ("no end", 4, "no end"),
+        ] {
+            assert_eq!(first_lines(lines.as_bytes(), size), first.as_bytes(), "{lines:?} {size}");
         }
     }
 }
