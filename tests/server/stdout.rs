@@ -104,7 +104,7 @@ fn a_server_continues_after_the_reader_of_stdout_has_ended() {
     for _ in 0..100 {
         assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
     }
-    server.event("stdout shows no more lines");
+    server.event("stdout cannot be written: Broken pipe");
     assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
     assert_eq!(server.log().lines().len(), 101);
 }

@@ -20,8 +20,8 @@ const PACE: Duration = Duration::from_millis(20);
 /// Writes that follow each other without a pause after a quiet time: a few lines are shown at once.
 const UNPACED_WRITES: u32 = 16;
 
-/// Bytes of one write. A write to a pipe returns when all of its bytes have room, so a smaller write
-/// shows sooner that a slow reader goes on.
+/// Bytes of one write, but for a longer line. A write to a pipe returns when all of its bytes have
+/// room, so a smaller write shows sooner that a slow reader goes on.
 const CHUNK: usize = 64 << 10;
 
 /// Bytes of one write after [`PacedWriter::close`].
@@ -42,10 +42,9 @@ pub struct PacedWriter(Arc<Shared>);
 pub enum Trouble {
     /// As many lines were left out behind those written last.
     LeftOut(usize),
-    /// A write failed. Lines are left out until a write succeeds again.
+    /// A write failed: the disk is full, say, or the reader of a pipe is gone. Lines are left out until
+    /// a write succeeds again.
     Failed(io::Error),
-    /// The reader is gone: no further line is written.
-    Closed(io::Error),
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +58,10 @@ struct State {
     waiting: Vec<u8>,
     /// Lines in `waiting`.
     waiting_lines: usize,
-    /// Lines that the thread is writing.
+    /// Lines that the thread is writing, but for those that are written.
     writing_lines: usize,
+    /// The output ends within a line, of which a failed write has left the rest.
+    is_torn: bool,
     /// Bytes that the reader has taken so far.
     taken: u64,
     /// Lines that were left out and are not reported yet.
@@ -133,7 +134,7 @@ impl PacedWriter {
 
     /// Waits for the end of the thread, as long as the reader takes something now and then, and at
     /// most until `deadline`. Returns how many lines were not written by then, but for those that a
-    /// [`Trouble::LeftOut`] or a [`Trouble::Closed`] has told of.
+    /// [`Trouble::LeftOut`] has told of.
     pub fn wait(&self, deadline: Instant) -> usize {
         let mut state = self.state();
         let mut last = (state.taken, Instant::now());
@@ -155,31 +156,22 @@ impl PacedWriter {
     fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
         let mut lines = Vec::new();
         let mut is_failing = false;
-        // The last line on the output has no end.
-        let mut is_torn = false;
         while let Some(left_out) = self.take(&mut lines) {
-            if is_torn {
-                lines.insert(0, b'\n');
-            }
             let (written, result) = self.write(&mut out, &lines);
-            is_torn = lines[..written].last().map_or(is_torn, |&last| last != b'\n');
-            self.finish_write(&lines[written..], left_out);
             let has_failed = result.is_err();
             match result {
                 Ok(()) if left_out > 0 => tell(Trouble::LeftOut(left_out)),
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                    tell(Trouble::Closed(error));
-                    self.state().left_out = 0;
-                    break;
+                Ok(()) => {}
+                Err(error) => {
+                    self.leave_out_rest(left_out, &lines[..written]);
+                    if !is_failing {
+                        tell(Trouble::Failed(error));
+                    }
                 }
-                Err(error) if !is_failing => tell(Trouble::Failed(error)),
-                _ => {}
             }
             is_failing = has_failed;
         }
-        let mut state = self.state();
-        state.closed = true;
-        state.waiting = Vec::new();
+        self.state().closed = true;
         self.0.changed.notify_all();
     }
 
@@ -188,31 +180,35 @@ impl PacedWriter {
         let mut written = 0;
         while written < lines.len() {
             let size = if self.state().closing { LAST_CHUNK } else { CHUNK };
-            match out.write(first_lines(&lines[written..], size)) {
+            let chunk = first_lines(&lines[written..], size);
+            match retry(|| out.write(chunk)) {
                 Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
                 Ok(len) => {
                     written += len;
-                    self.state().taken += len as u64;
+                    self.count_written(&chunk[..len]);
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Another program can make a pipe or terminal non-blocking for all its users.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
                 Err(error) => return (written, Err(error)),
             }
         }
-        (written, out.flush())
+        (written, retry(|| out.flush()))
     }
 
-    /// Counts the lines of `rest`, which a failed write left, as left out, and `left_out` as not
-    /// reported yet in that case.
-    fn finish_write(&self, rest: &[u8], left_out: usize) {
+    fn count_written(&self, bytes: &[u8]) {
         let mut state = self.state();
-        let lost = rest.iter().filter(|&&byte| byte == b'\n').count().min(state.writing_lines);
-        state.writing_lines = 0;
-        if !rest.is_empty() {
-            state.left_out += left_out + lost;
-            state.left_out_in_all += lost as u64;
-        }
+        state.taken += bytes.len() as u64;
+        // The torn line was counted when the rest of the line was left out.
+        let ends = count_lines(bytes) - usize::from(mem::take(&mut state.is_torn));
+        state.writing_lines = state.writing_lines.saturating_sub(ends);
+    }
+
+    /// Counts the lines that a failed write left behind `written` as left out, and `left_out` as not
+    /// reported yet.
+    fn leave_out_rest(&self, left_out: usize, written: &[u8]) {
+        let mut state = self.state();
+        let lost = mem::take(&mut state.writing_lines);
+        state.left_out += left_out + lost;
+        state.left_out_in_all += lost as u64;
+        state.is_torn |= written.last().is_some_and(|&last| last != b'\n');
     }
 
     /// Waits for lines and puts them into `lines`. Returns how many were left out behind them,
@@ -237,17 +233,40 @@ impl PacedWriter {
         }
         lines.clear();
         mem::swap(lines, &mut state.waiting);
+        if lines.is_empty() {
+            return None;
+        }
+        if state.is_torn {
+            lines.insert(0, b'\n');
+        }
         state.writing_lines = mem::take(&mut state.waiting_lines);
-        (!lines.is_empty()).then(|| mem::take(&mut state.left_out))
+        Some(mem::take(&mut state.left_out))
     }
 }
 
-/// As many whole lines from the start of `lines` as have room in `size` bytes, or the first bytes of
-/// a line that is longer.
+/// Calls until the call is neither interrupted nor would block. Another program can make a pipe or a
+/// terminal non-blocking for all its users.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+            result => return result,
+        }
+    }
+}
+
+/// As many whole lines from the start of `lines` as have room in `size` bytes, or the first line if
+/// it is longer: between two writes another thread may write to the same output.
 fn first_lines(lines: &[u8], size: usize) -> &[u8] {
-    let first = &lines[..lines.len().min(size)];
-    let end = first.iter().rposition(|&byte| byte == b'\n').map_or(first.len(), |last| last + 1);
-    &first[..end]
+    let is_end = |&byte: &u8| byte == b'\n';
+    let last = lines[..lines.len().min(size)].iter().rposition(is_end);
+    let last = last.or_else(|| lines.iter().position(is_end));
+    &lines[..last.map_or(lines.len(), |last| last + 1)]
+}
+
+fn count_lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 #[cfg(test)]
@@ -324,6 +343,24 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_was_taken_does_not_count_as_left_out_at_the_end() {
+        let (started, starts) = channel();
+        let (go, may_go) = channel();
+        let out = start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
+        out.push(b"one\n", 1);
+        starts.recv().unwrap();
+        // Each line takes a write of its own.
+        let line = [b"x".repeat(CHUNK - 1), b"\n".to_vec()].concat();
+        (0..3).for_each(|_| out.push(&line, 1));
+        for _ in 0..2 {
+            go.send(()).unwrap();
+            starts.recv().unwrap();
+        }
+        out.close();
+        assert_eq!(out.wait(Instant::now() + Duration::from_secs(3600)), 2);
+    }
+
+    #[test]
     fn a_slow_reader_gets_everything_at_the_end() {
         let (mut reader, writer) = io::pipe().unwrap();
         let out = start(writer).unwrap();
@@ -382,26 +419,20 @@ mod tests {
 
     #[test]
     fn a_failed_write_costs_its_lines_and_no_others() {
-        let full = ErrorKind::StorageFull;
+        use ErrorKind::{BrokenPipe, Interrupted, StorageFull, WouldBlock};
         for (failures, shown, expected, lost) in [
-            (
-                vec![(1, ErrorKind::WouldBlock), (1, ErrorKind::Interrupted)],
-                "one\ntwo\n",
-                &[][..],
-                0,
-            ),
-            (vec![(0, full)], "two\n", &["no storage space", "left out 1"], 0),
-            (vec![(2, full)], "on\ntwo\n", &["no storage space", "left out 1"], 0),
-            (vec![(4, full)], "one\n", &["no storage space"], 1),
-            (vec![(0, full); 2], "", &["no storage space"], 2),
-            (vec![(0, ErrorKind::BrokenPipe)], "", &["closed"], 0),
+            (vec![(1, WouldBlock), (1, Interrupted)], "one\ntwo\n", &[][..], 0),
+            (vec![(0, StorageFull)], "two\n", &["no storage space", "left out 1"], 0),
+            (vec![(2, StorageFull)], "on\ntwo\n", &["no storage space", "left out 1"], 0),
+            (vec![(4, StorageFull)], "one\n", &["no storage space"], 1),
+            (vec![(0, StorageFull); 2], "", &["no storage space"], 2),
+            (vec![(0, BrokenPipe)], "two\n", &["broken pipe", "left out 1"], 0),
         ] {
             let (tell, told) = channel();
             let tell = move |trouble| {
                 let text = match trouble {
                     Trouble::LeftOut(lines) => format!("left out {lines}"),
                     Trouble::Failed(error) => error.to_string(),
-                    Trouble::Closed(_) => "closed".into(),
                 };
                 tell.send(text).unwrap();
             };
@@ -410,8 +441,7 @@ mod tests {
             let out = PacedWriter::start("output", out, tell).unwrap();
             for line in ["one\n", "two\n"] {
                 out.push(line.as_bytes(), 1);
-                let is_done =
-                    |state: &State| state.closed || (state.idle && state.waiting.is_empty());
+                let is_done = |state: &State| state.idle && state.waiting.is_empty();
                 while !is_done(&out.state()) {
                     thread::yield_now();
                 }
@@ -421,6 +451,56 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&got.lock().unwrap()), shown);
             drop(out);
             assert_eq!(told.iter().collect::<Vec<_>>(), expected);
+        }
+    }
+    /// A buffer above a non-blocking pipe that has room only after some tries.
+    struct Buffered {
+        tries: usize,
+        buffer: Vec<u8>,
+        got: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Buffered {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.buffer.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.tries -= 1;
+            if self.tries > 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            self.got.lock().unwrap().append(&mut self.buffer);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_cannot_be_flushed_at_once_is_no_trouble() {
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let (tell, told) = channel();
+        let tell = move |trouble| tell.send(trouble).unwrap();
+        let out = Buffered { tries: 3, buffer: Vec::new(), got: Arc::clone(&got) };
+        let out = PacedWriter::start("output", out, tell).unwrap();
+        out.push(b"one\n", 1);
+        out.close();
+        assert_eq!(out.wait(Instant::now() + Duration::from_secs(10)), 0);
+        assert_eq!(*got.lock().unwrap(), b"one\n");
+        drop(out);
+        assert_eq!(told.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_write_is_of_whole_lines_however_long_they_are() {
+        for (lines, size, first) in [
+            ("one\ntwo\nthree\n", 9, "one\ntwo\n"),
+            ("one\ntwo\n", 4, "one\n"),
+            ("long line\ntwo\n", 4, "long line\n"),
+            ("long line\n", 4, "long line\n"),
+            ("no end", 4, "no end"),
+        ] {
+            assert_eq!(first_lines(lines.as_bytes(), size), first.as_bytes(), "{lines:?} {size}");
         }
     }
 }

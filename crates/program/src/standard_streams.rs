@@ -1,8 +1,8 @@
 //! Stdout and stderr, for threads that write at the same time.
 
 use std::io::{self, Write};
-use std::sync::Mutex;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{Stat, fstat};
 use rustix::pipe::fcntl_setpipe_size;
 
@@ -45,8 +45,15 @@ fn is_output_shared() -> bool {
 
 impl<W: Write> Write for StandardStream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let _lock = self.is_shared.then(|| SHARED_OUTPUT.lock());
-        self.out.write(bytes)
+        if !self.is_shared {
+            return self.out.write(bytes);
+        }
+        let lock = SHARED_OUTPUT.lock();
+        let written = self.out.write(bytes);
+        // Otherwise a stream with many lines, and a slow reader, would hardly let the other one
+        // write: this thread would have the lock again before the other thread is awake.
+        MutexGuard::unlock_fair(lock);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -58,8 +65,45 @@ impl<W: Write> Write for StandardStream<W> {
 mod tests {
     use super::*;
     use std::io::{PipeReader, Read};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
     use std::time::Duration;
+
+    /// An output with a slow reader, which counts the writes.
+    struct Slow<'a>(&'a AtomicUsize);
+
+    impl Write for Slow<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(1));
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stream_with_many_lines_lets_the_other_one_write() {
+        const FEW: usize = 20;
+        const MANY: usize = 500 * FEW;
+        let (busy, quiet) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let is_over = AtomicBool::new(false);
+        let stream = |count| StandardStream { out: Slow(count), is_shared: true };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut busy = stream(&busy);
+                let lines = (0..MANY).take_while(|_| !is_over.load(Ordering::SeqCst));
+                lines.for_each(|_| busy.write_all(b"many\n").unwrap());
+            });
+            let mut quiet = stream(&quiet);
+            (0..FEW).for_each(|_| quiet.write_all(b"few\n").unwrap());
+            is_over.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(quiet.load(Ordering::SeqCst), FEW);
+        assert!(busy.load(Ordering::SeqCst) < MANY);
+    }
 
     /// Reads with pauses, so that the pipe is full whenever something is written.
     fn read_slowly(mut reader: PipeReader) -> Vec<u8> {

@@ -181,9 +181,6 @@ fn warn_stdout(trouble: Trouble) {
         Trouble::Failed(error) => {
             warn!("stdout cannot be written: {error}; the log file has all lines");
         }
-        Trouble::Closed(error) => {
-            warn!("stdout shows no more lines: {error}; the log file has them all");
-        }
     }
 }
 

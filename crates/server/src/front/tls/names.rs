@@ -51,7 +51,7 @@ pub(super) fn host_name(text: &str) -> Option<String> {
 }
 
 /// A name or address in the form that certificates have; `None` if it is neither.
-fn normalized(text: &str) -> Option<String> {
+pub(super) fn normalized(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_string());
     }

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::authority::{self, DAY};
 use super::folder::{AUTHORITY, CERTIFICATE, Folder, ISSUED, KEY};
 use super::issued::{Entry, Issued};
+use super::names::normalized;
 use super::{advice, legacy};
 
 /// Most names in a certificate.
@@ -126,10 +127,11 @@ fn issue(
         return Err(format!("this server did not create {AUTHORITY}: move it elsewhere"));
     }
     // Servers that share a folder may want different names: without those of the certificate before,
-    // each would replace the certificate of the other.
-    let former = former.current(now).map(|(_, entry)| entry.details.names.clone());
-    let host_name = host.map(str::to_owned);
-    let names = union(names.iter().cloned().chain(host_name).chain(former.unwrap_or_default()));
+    // each would replace the certificate of the other. One name that is not normalized makes clients
+    // refuse the whole certificate; earlier versions let such names in.
+    let former = former.current(now).map(|(_, entry)| entry.details.names.as_slice());
+    let former = former.unwrap_or_default().iter().filter_map(|name| normalized(name));
+    let names = union(names.iter().cloned().chain(host.map(str::to_owned)).chain(former));
     // The key stays: other servers may read it beside the old certificate or the new one.
     let key = if old_key.is_empty() { KeyPair::generate() } else { KeyPair::from_pem(&old_key) };
     let key = key.map_err(failed)?;

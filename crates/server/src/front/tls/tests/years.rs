@@ -112,6 +112,18 @@ fn a_further_name_needs_a_further_authority() {
 }
 
 #[test]
+fn names_that_clients_refuse_are_not_taken_over() {
+    let dir = Dir::new();
+    dir.provision_for(&["localhost", "example.org.", "*.com"]).unwrap();
+    assert!(!dir.is_accepted(&dir.read(AUTHORITY), "localhost"));
+    dir.provision_for(&["localhost", "example.com"]).unwrap();
+    assert_eq!(dir.names(), ["localhost", "example.com", "box", "example.org"]);
+    for name in ["localhost", "example.com", "example.org"] {
+        assert!(dir.is_accepted(&dir.read(AUTHORITY), name), "{name}");
+    }
+}
+
+#[test]
 fn another_host_name_needs_no_further_authority() {
     let dir = Dir::provisioned();
     let before = dir.files();
