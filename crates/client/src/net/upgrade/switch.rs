@@ -90,8 +90,9 @@ pub(super) fn check(
     }
     // 2. "If the response lacks an |Upgrade| header field or [it] contains a value that is not an
     // ASCII case-insensitive match for the value "websocket" ..."
-    if !headers.contains_key(UPGRADE)
-        || !tokens(headers, UPGRADE).iter().all(|token| token.eq_ignore_ascii_case("websocket"))
+    let upgrades = tokens(headers, UPGRADE);
+    if upgrades.is_empty()
+        || !upgrades.iter().all(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
     {
         return Err(Fault::NoUpgrade(header_text(headers, UPGRADE)));
     }
@@ -153,8 +154,9 @@ fn tokens(headers: &HeaderMap, name: impl AsHeaderName) -> Vec<String> {
         .collect()
 }
 
-fn header_text(headers: &HeaderMap, name: impl AsHeaderName + Clone) -> Option<String> {
-    headers.contains_key(name.clone()).then(|| values(headers, name))
+/// All values of a header, safe to print; `None` if there are none.
+fn header_text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<String> {
+    Some(values(headers, name)).filter(|text| !text.is_empty())
 }
 
 /// All values of a header, safe to print.
@@ -222,6 +224,8 @@ mod tests {
     fn every_rule_is_checked() {
         for (name, values, expected) in [
             ("upgrade", &[][..], "the answer has no Upgrade: websocket"),
+            ("upgrade", &[""], "the answer has no Upgrade: websocket"),
+            ("upgrade", &[",", ""], "the answer has no Upgrade: websocket"),
             ("upgrade", &["h2c"], "the answer has Upgrade: h2c in place of Upgrade: websocket"),
             (
                 "upgrade",
@@ -229,6 +233,7 @@ mod tests {
                 "the answer has Upgrade: websocket, h2c in place of Upgrade: websocket",
             ),
             ("connection", &[], "the answer has no Connection: Upgrade"),
+            ("connection", &[""], "the answer has no Connection: Upgrade"),
             (
                 "connection",
                 &["keep-alive"],

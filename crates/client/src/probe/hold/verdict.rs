@@ -95,14 +95,14 @@ impl Summary<'_> {
         if stats.ever == 0 {
             return (stats.refused.total() > 0).then_some(false);
         }
-        if let Some(most) = self.max_gap {
-            let longest = stats.worst_gap.unwrap_or_default().max(stats.longest_stall);
-            return Some(longest <= most && stats.not_back == 0 && stats.waiting == 0);
-        }
-        match (stats.losses(), stats.is_opened()) {
-            (0, true) => Some(stats.ever == stats.asked),
-            (0, false) => None,
-            _ => Some(false),
+        let has_held = match self.max_gap {
+            Some(most) => self.longest_gap() <= most && !self.has_open_gap(),
+            None => stats.losses() == 0,
+        };
+        match (has_held, stats.is_opened()) {
+            (true, true) => Some(stats.ever == stats.asked),
+            (true, false) => None,
+            (false, _) => Some(false),
         }
     }
 
@@ -293,10 +293,21 @@ impl Summary<'_> {
 
     fn max_gap(&self) -> Option<String> {
         let most = self.max_gap?;
-        Some(match self.is_ok()? {
-            true => format!("No gap was longer than {} (--max-gap)", gap(most)),
-            false => format!("That is longer than {} (--max-gap)", gap(most)),
-        })
+        match self.longest_gap() > most {
+            true => Some(format!("That is longer than {} (--max-gap)", gap(most))),
+            false if self.has_open_gap() => None,
+            false => Some(format!("No gap was longer than {} (--max-gap)", gap(most))),
+        }
+    }
+
+    /// The longest time without a reply, of connections that were lost and of those that held.
+    fn longest_gap(&self) -> Duration {
+        self.stats.worst_gap.unwrap_or_default().max(self.stats.longest_stall)
+    }
+
+    /// Whether connections were without a reply at the end.
+    fn has_open_gap(&self) -> bool {
+        self.stats.not_back > 0 || self.stats.waiting > 0
     }
 }
 

@@ -123,7 +123,7 @@ impl Open<'_> {
                 biased;
                 message = self.link.receive() => self.received(&message?),
                 () = at(ask) => return self.ask().await,
-                _ = stage.wait_for(|stage| *stage > Stage::Watching) => {
+                () = watched(&mut stage) => {
                     return if is_silent { Ok(()) } else { self.ask().await };
                 }
                 () = at(due) => {
@@ -252,6 +252,11 @@ impl Open<'_> {
 /// The message of a client to a server that does not speak `/probe`.
 pub(super) fn message() -> String {
     Ping { client_name: "client idle".into(), message: PING.into() }.to_json()
+}
+
+/// Waits until the connections are no longer watched. The stage is not locked afterwards.
+async fn watched(stage: &mut watch::Receiver<Stage>) {
+    let _ = stage.wait_for(|stage| *stage > Stage::Watching).await;
 }
 
 async fn at(instant: Option<Instant>) {

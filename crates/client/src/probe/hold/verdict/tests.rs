@@ -140,6 +140,8 @@ fn connections_that_do_not_come_back_are_told() {
     ] {
         assert!(text.contains(said), "{said:?} in {text}");
     }
+    assert!(!text.contains("--max-gap"), "no gap is longer, and some go on: {text}");
+    assert!(judged(&stats, Some(60)).1.contains("That is longer than 60.0 s (--max-gap)"));
 }
 
 #[test]
@@ -152,11 +154,16 @@ fn without_connections_there_is_little_to_tell() {
     assert_eq!(text, "no connection could be made. 1 refusal of new connections (1 time: full).");
     stats.tried();
     stats.joined(None, true, None);
-    let (ok, text) = judged(&stats, None);
-    assert_eq!(ok, None);
-    assert!(text.contains("That is before all 3 were made"), "{text}");
+    for max_gap in [None, Some(9)] {
+        let (ok, text) = judged(&stats, max_gap);
+        assert_eq!(ok, None);
+        assert!(text.contains("That is before all 3 were made"), "{text}");
+    }
     (0..2).for_each(|_| stats.tried());
-    let (ok, text) = judged(&stats, None);
-    assert_eq!(ok, Some(false));
-    assert!(text.contains("2 of 3 connections could never be made"), "{text}");
+    for max_gap in [None, Some(9)] {
+        let (ok, text) = judged(&stats, max_gap);
+        assert_eq!(ok, Some(false));
+        assert!(text.contains("2 of 3 connections could never be made"), "{text}");
+        assert!(!text.contains("That is longer"), "{text}");
+    }
 }
