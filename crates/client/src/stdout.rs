@@ -4,7 +4,6 @@
 //! else. On a terminal the same thread keeps a live line below the others, and also writes the
 //! events, to keep events and lines in order.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::thread;
@@ -22,9 +21,6 @@ const QUEUE: usize = 64;
 
 /// Longest wait for a slow reader at the end.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Pause before the next write to a non-blocking stdout without room.
-const RETRY: Duration = Duration::from_millis(10);
 
 /// Moves to the beginning of the line and empties it (ECMA-48, CR and EL).
 const ERASE: &str = "\r\x1b[K";
@@ -46,14 +42,6 @@ enum Item {
 /// The result of the writer thread.
 #[derive(Debug)]
 pub struct Writer(oneshot::Receiver<io::Result<()>>);
-
-/// Stdout itself, without the buffer of [`io::stdout`].
-///
-/// # Errors
-/// If the process has no free file descriptor.
-pub fn open() -> io::Result<File> {
-    io::stdout().as_fd().try_clone_to_owned().map(File::from)
-}
 
 /// Whether stdout and stderr are the same terminal, so that their lines could get out of order.
 #[must_use]
@@ -77,7 +65,7 @@ impl Output {
             while result.is_ok()
                 && let Some(text) = waiting.blocking_recv().and_then(|item| item.text(&mut live))
             {
-                result = write_all(&mut out, text.as_bytes());
+                result = out.write_all(text.as_bytes());
             }
             drop(waiting);
             let _ = end.send(result.and_then(|()| out.flush()));
@@ -154,21 +142,6 @@ impl Output {
         drop(self);
         writer.0.await.unwrap_or(Ok(()))
     }
-}
-
-/// Writes all bytes, and waits for room where stdout is non-blocking: another program can make a pipe
-/// or a terminal non-blocking for all its users.
-fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match out.write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(RETRY),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 impl Item {
@@ -305,36 +278,6 @@ pub(crate) mod tests {
         assert_eq!(writer.failed().await.kind(), io::ErrorKind::BrokenPipe);
         // Printing after the failure must not block forever.
         output.print("two\n".into()).await;
-    }
-
-    /// A non-blocking stdout that has room for one byte before every other write.
-    struct NonBlocking {
-        has_room: bool,
-        writes: Writes,
-    }
-
-    impl Write for NonBlocking {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.has_room = !self.has_room;
-            match self.has_room {
-                true => self.writes.write(&bytes[..1]),
-                false => Err(io::ErrorKind::WouldBlock.into()),
-            }
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[tokio::test]
-    async fn a_non_blocking_stdout_without_room_is_waited_for() {
-        let (writes, written) = Writes::channel();
-        let (output, writer) = Output::start(NonBlocking { has_room: true, writes }).unwrap();
-        output.print("one\n".into()).await;
-        output.print("two\n".into()).await;
-        output.complete(writer).await.unwrap();
-        assert_eq!(written.iter().collect::<String>(), "one\ntwo\n");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use clap_mangen::Man;
 
 use crate::exit;
 use crate::settings::subcommand_names;
+use crate::standard_streams::standard_output;
 
 /// Subcommands by which a program prints its own documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -34,7 +35,7 @@ impl Documentation {
             Ok(text) => text,
             Err(cause) => return exit::misused(cause),
         };
-        match io::stdout().write_all(&text) {
+        match standard_output().write_all(&text) {
             // A broken pipe is no failure: the reader has read enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 exit::failed(format!("cannot write to stdout: {error}"))

@@ -30,9 +30,6 @@ const LAST_CHUNK: usize = 4 << 10;
 /// Time that a reader may take nothing before [`PacedWriter::wait`] leaves out the waiting lines.
 const STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Pause before a write to a non-blocking output that had no room.
-const RETRY: Duration = Duration::from_millis(1);
-
 /// Lines on their way to an output, written by a thread of its own.
 #[derive(Clone, Debug)]
 pub struct PacedWriter(Arc<Shared>);
@@ -181,16 +178,17 @@ impl PacedWriter {
         while written < lines.len() {
             let size = if self.state().closing { LAST_CHUNK } else { CHUNK };
             let chunk = first_lines(&lines[written..], size);
-            match retry(|| out.write(chunk)) {
+            match out.write(chunk) {
                 Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
                 Ok(len) => {
                     written += len;
                     self.count_written(&chunk[..len]);
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return (written, Err(error)),
             }
         }
-        (written, retry(|| out.flush()))
+        (written, out.flush())
     }
 
     fn count_written(&self, bytes: &[u8]) {
@@ -241,18 +239,6 @@ impl PacedWriter {
         }
         state.writing_lines = mem::take(&mut state.waiting_lines);
         Some(mem::take(&mut state.left_out))
-    }
-}
-
-/// Calls until the call is neither interrupted nor would block. Another program can make a pipe or a
-/// terminal non-blocking for all its users.
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
-            result => return result,
-        }
     }
 }
 
@@ -419,9 +405,9 @@ mod tests {
 
     #[test]
     fn a_failed_write_costs_its_lines_and_no_others() {
-        use ErrorKind::{BrokenPipe, Interrupted, StorageFull, WouldBlock};
+        use ErrorKind::{BrokenPipe, Interrupted, StorageFull};
         for (failures, shown, expected, lost) in [
-            (vec![(1, WouldBlock), (1, Interrupted)], "one\ntwo\n", &[][..], 0),
+            (vec![(1, Interrupted)], "one\ntwo\n", &[][..], 0),
             (vec![(0, StorageFull)], "two\n", &["no storage space", "left out 1"], 0),
             (vec![(2, StorageFull)], "on\ntwo\n", &["no storage space", "left out 1"], 0),
             (vec![(4, StorageFull)], "one\n", &["no storage space"], 1),
@@ -453,44 +439,6 @@ mod tests {
             assert_eq!(told.iter().collect::<Vec<_>>(), expected);
         }
     }
-    /// A buffer above a non-blocking pipe that has room only after some tries.
-    struct Buffered {
-        tries: usize,
-        buffer: Vec<u8>,
-        got: Arc<Mutex<Vec<u8>>>,
-    }
-
-    impl Write for Buffered {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.buffer.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.tries -= 1;
-            if self.tries > 0 {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            self.got.lock().unwrap().append(&mut self.buffer);
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_buffer_that_cannot_be_flushed_at_once_is_no_trouble() {
-        let got = Arc::new(Mutex::new(Vec::new()));
-        let (tell, told) = channel();
-        let tell = move |trouble| tell.send(trouble).unwrap();
-        let out = Buffered { tries: 3, buffer: Vec::new(), got: Arc::clone(&got) };
-        let out = PacedWriter::start("output", out, tell).unwrap();
-        out.push(b"one\n", 1);
-        out.close();
-        assert_eq!(out.wait(Instant::now() + Duration::from_secs(10)), 0);
-        assert_eq!(*got.lock().unwrap(), b"one\n");
-        drop(out);
-        assert_eq!(told.iter().count(), 0);
-    }
-
     #[test]
     fn a_write_is_of_whole_lines_however_long_they_are() {
         for (lines, size, first) in [

@@ -1,37 +1,39 @@
 //! Stdout and stderr, for threads that write at the same time.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use parking_lot::{Mutex, MutexGuard};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Stat, fstat};
+use rustix::io::Errno;
 use rustix::pipe::fcntl_setpipe_size;
-
-use crate::paced::CAPACITY;
 
 /// Held during a write if stdout and stderr are one file (`2>&1`): a pipe takes a long write in
 /// parts, and the parts of two writes would mix in the middle of lines.
 static SHARED_OUTPUT: Mutex<()> = Mutex::new(());
 
-/// Stdout or stderr. If both are one file (`2>&1`), a write waits for the other stream's write.
+/// Stdout or stderr, without a buffer.
+///
+/// A write returns when all bytes are written, also if another program has made the pipe or terminal
+/// non-blocking for all its users. If both streams are one file (`2>&1`), a write waits for the other
+/// stream's write.
 #[derive(Debug)]
-pub struct StandardStream<W> {
-    out: W,
+pub struct StandardStream<F> {
+    file: F,
     is_shared: bool,
 }
 
-/// Stdout. A pipe gets room for as much as may wait, if the system allows that: otherwise writer and
-/// reader would take turns, many times a write.
+/// Stdout.
 #[must_use]
 pub fn standard_output() -> StandardStream<io::Stdout> {
-    let out = io::stdout();
-    let _ = fcntl_setpipe_size(&out, CAPACITY);
-    StandardStream { out, is_shared: is_output_shared() }
+    StandardStream { file: io::stdout(), is_shared: is_output_shared() }
 }
 
 /// Stderr.
 #[must_use]
 pub fn standard_error() -> StandardStream<io::Stderr> {
-    StandardStream { out: io::stderr(), is_shared: is_output_shared() }
+    StandardStream { file: io::stderr(), is_shared: is_output_shared() }
 }
 
 /// Whether stdout and stderr are the same file.
@@ -43,66 +45,69 @@ fn is_output_shared() -> bool {
     }
 }
 
-impl<W: Write> Write for StandardStream<W> {
+impl<F: AsFd> StandardStream<F> {
+    /// Gives a pipe room for `size` bytes, if the system allows that. Where more is written at once
+    /// than there is room for, writer and reader take turns.
+    #[must_use]
+    pub fn with_pipe_size(self, size: usize) -> Self {
+        let _ = fcntl_setpipe_size(&self.file, size);
+        self
+    }
+
+    fn write_blocking(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match rustix::io::write(&self.file, &bytes[written..]) {
+                Ok(0) => break,
+                Ok(len) => written += len,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait_for_room()?,
+                Err(error) if written == 0 => return Err(error.into()),
+                // The next write tells the error again.
+                Err(_) => break,
+            }
+        }
+        Ok(written)
+    }
+
+    fn wait_for_room(&self) -> io::Result<()> {
+        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl<F: AsFd> Write for StandardStream<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.is_shared {
-            return self.out.write(bytes);
+            return self.write_blocking(bytes);
         }
         let lock = SHARED_OUTPUT.lock();
-        let written = self.out.write(bytes);
-        // Otherwise a stream with many lines, and a slow reader, would hardly let the other one
+        let written = self.write_blocking(bytes);
+        // Otherwise a stream with many lines, and a slow reader, would hardly let the other stream
         // write: this thread would have the lock again before the other thread is awake.
         MutexGuard::unlock_fair(lock);
         written
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{PipeReader, Read};
+    use std::io::{PipeReader, PipeWriter, Read};
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
     use std::time::Duration;
 
-    /// An output with a slow reader, which counts the writes.
-    struct Slow<'a>(&'a AtomicUsize);
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-    impl Write for Slow<'_> {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(1));
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_stream_with_many_lines_lets_the_other_one_write() {
-        const FEW: usize = 20;
-        const MANY: usize = 500 * FEW;
-        let (busy, quiet) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let is_over = AtomicBool::new(false);
-        let stream = |count| StandardStream { out: Slow(count), is_shared: true };
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut busy = stream(&busy);
-                let lines = (0..MANY).take_while(|_| !is_over.load(Ordering::SeqCst));
-                lines.for_each(|_| busy.write_all(b"many\n").unwrap());
-            });
-            let mut quiet = stream(&quiet);
-            (0..FEW).for_each(|_| quiet.write_all(b"few\n").unwrap());
-            is_over.store(true, Ordering::SeqCst);
-        });
-        assert_eq!(quiet.load(Ordering::SeqCst), FEW);
-        assert!(busy.load(Ordering::SeqCst) < MANY);
+    fn shared(pipe: &PipeWriter) -> StandardStream<PipeWriter> {
+        StandardStream { file: pipe.try_clone().unwrap(), is_shared: true }
     }
 
     /// Reads with pauses, so that the pipe is full whenever something is written.
@@ -115,23 +120,56 @@ mod tests {
         got
     }
 
+    fn lines(letter: u8, count: usize) -> Vec<u8> {
+        [&[letter; 996][..], b"\n"].concat().repeat(count)
+    }
+
     #[test]
     fn two_streams_into_one_pipe_do_not_mix_their_lines() {
-        let (reader, writer) = io::pipe().unwrap();
-        let writers = [b'o', b'e'].map(|letter| {
-            let out = writer.try_clone().unwrap();
-            thread::spawn(move || {
-                let lines = [&[letter; 996][..], b"\n"].concat().repeat(300);
-                StandardStream { out, is_shared: true }.write_all(&lines).unwrap();
-            })
-        });
-        drop(writer);
-        let got = read_slowly(reader);
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
-        let lines: Vec<_> = got.split_inclusive(|&byte| byte == b'\n').collect();
-        assert_eq!(lines.len(), 600);
-        for line in lines {
-            assert!(line.len() == 997 && line[..996].iter().all(|byte| *byte == line[0]));
+        for flags in [OFlags::empty(), OFlags::NONBLOCK] {
+            let (reader, pipe) = io::pipe().unwrap();
+            fcntl_setfl(&pipe, fcntl_getfl(&pipe).unwrap() | flags).unwrap();
+            let writers = [b'o', b'e'].map(|letter| {
+                let mut out = shared(&pipe);
+                thread::spawn(move || {
+                    let lines = lines(letter, 300);
+                    assert_eq!(out.write(&lines).unwrap(), lines.len());
+                })
+            });
+            drop(pipe);
+            let got = read_slowly(reader);
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            let lines: Vec<_> = got.split_inclusive(|&byte| byte == b'\n').collect();
+            assert_eq!(lines.len(), 600);
+            for line in lines {
+                assert!(line.len() == 997 && line[..996].iter().all(|byte| *byte == line[0]));
+            }
         }
+    }
+
+    #[test]
+    fn a_stream_with_many_lines_lets_the_other_one_write() {
+        const FEW: usize = 20;
+        const MANY: usize = 500 * FEW;
+        let (reader, pipe) = io::pipe().unwrap();
+        let (mut busy, mut quiet) = (shared(&pipe), shared(&pipe));
+        drop(pipe);
+        let is_over = AtomicBool::new(false);
+        let written = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| read_slowly(reader));
+            scope.spawn(|| {
+                let lines = lines(b'o', 16);
+                while !is_over.load(Ordering::SeqCst) && written.load(Ordering::SeqCst) < MANY {
+                    busy.write_all(&lines).unwrap();
+                    written.fetch_add(1, Ordering::SeqCst);
+                }
+                drop(busy);
+            });
+            (0..FEW).for_each(|_| quiet.write_all(b"few\n").unwrap());
+            is_over.store(true, Ordering::SeqCst);
+            drop(quiet);
+        });
+        assert!(written.into_inner() < MANY);
     }
 }

@@ -5,6 +5,7 @@ mod signal;
 
 use std::process::ExitCode;
 
+use program::paced::CAPACITY;
 use program::signals::{EarlyExit, Signals};
 use program::standard_streams::standard_output;
 use program::{events, exit, runtime, settings, stop};
@@ -60,7 +61,7 @@ async fn serve(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     let _events = events::init(settings.rust_log.clone()).map_err(Failure::Run)?;
     let signals = ServerSignals::catch(early).map_err(Failure::Run)?;
     settings.without_effect().into_iter().for_each(|warning| warn!("{warning}"));
-    let server = Server::start(settings, standard_output())?;
+    let server = Server::start(settings, standard_output().with_pipe_size(CAPACITY))?;
     let (stopper, stop) = stop::channel();
     tokio::spawn(service_manager::notify_states(stop.clone()));
     tokio::spawn(signals.handle(stopper, server.on_sighup()));

@@ -22,6 +22,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use program::standard_streams::standard_output;
 use program::stop::Stop;
 use proto::Ping;
 use proto::limits::CLOSE_TIMEOUT;
@@ -165,10 +166,7 @@ async fn plan(options: &Options) -> Result<Plan, String> {
 /// Prints from a blocking thread, with a time limit for a stuck reader of stdout.
 async fn print(text: String) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(5);
-    let write = task::spawn_blocking(move || {
-        let mut stdout = io::stdout();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
-    });
+    let write = task::spawn_blocking(move || standard_output().write_all(text.as_bytes()));
     let written = timeout(PATIENCE, write)
         .await
         .map_err(|_| format!("nobody read stdout for {PATIENCE:?}"))?;

@@ -30,6 +30,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use program::events;
+use program::standard_streams::standard_output;
 use program::stop::Stop;
 use proto::Ping;
 use proto::path;
@@ -114,7 +115,7 @@ impl Options {
 /// # Errors
 /// If stdout cannot be written, or the metrics cannot be served.
 pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
-    let (output, writer) = stdout::open().and_then(Output::start).map_err(unwritable)?;
+    let (output, writer) = Output::start(standard_output()).map_err(unwritable)?;
     if stdout::is_shared_terminal() {
         let output = output.clone();
         events::redirect(move |event| output.try_print(event.to_owned()));

@@ -6,12 +6,13 @@ use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
 
+use program::standard_streams::standard_output;
 use program::stop::Stop;
 use serde::Serialize;
 use tokio::select;
 
 use crate::record;
-use crate::stdout::{self, Output, Writer};
+use crate::stdout::{self, Output, Writer, unwritable};
 use crate::verdict::Verdict;
 
 /// Longest wait for a slow reader of stdout to take the verdict.
@@ -44,9 +45,7 @@ impl ProbeOutput {
     /// # Errors
     /// Why stdout cannot be used.
     pub(super) fn open(is_json: bool) -> Result<Self, String> {
-        let start = || Output::start(stdout::open()?);
-        let (output, writer) =
-            start().map_err(|error| format!("cannot write to stdout: {error}"))?;
+        let (output, writer) = Output::start(standard_output()).map_err(unwritable)?;
         let is_smart = env::var_os("TERM").as_deref() != Some(OsStr::new("dumb"));
         let is_live = !is_json && is_smart && io::stdout().is_terminal();
         let printer = Printer { output, is_json, is_live };

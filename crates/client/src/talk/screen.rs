@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use program::standard_streams::standard_output;
 use proto::escape;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use super::counts::Counts;
 use super::terminal::{self, Terminal};
 use crate::format::{bytes, counted};
 use crate::record;
-use crate::stdout::{self, Output, Writer};
+use crate::stdout::{Output, Writer};
 
 /// How a frame is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Screen {
     /// The screen of this process, and its writer thread.
     ///
     /// # Errors
-    /// If no descriptor is free, or the thread cannot be spawned.
+    /// If the thread cannot be spawned.
     pub(super) fn open(terminal: Option<&Terminal>, is_json: bool) -> io::Result<(Self, Writer)> {
         let style = match io::stdout().is_terminal() {
             _ if is_json => Style::Json,
@@ -61,7 +62,7 @@ impl Screen {
         let above = terminal.filter(|_| is_shown).and_then(Terminal::printer);
         let (stdout, writer) = match above {
             Some(above) => Output::start(above)?,
-            None => Output::start(stdout::open()?)?,
+            None => Output::start(standard_output())?,
         };
         Ok((Self::new(stdout, style), writer))
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use program::standard_streams::{standard_error, standard_output};
 use proto::limits::MAX_MESSAGE;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::config::Behavior;
@@ -112,7 +113,10 @@ impl Drop for Terminal {
 
 /// The stream of this process that is connected to the terminal.
 pub(super) fn output() -> Box<dyn Write> {
-    if io::stdout().is_terminal() { Box::new(io::stdout()) } else { Box::new(io::stderr()) }
+    match io::stdout().is_terminal() {
+        true => Box::new(standard_output()),
+        false => Box::new(standard_error()),
+    }
 }
 
 /// The line for one result of the editor; `None` at the end of input.
@@ -155,7 +159,7 @@ impl<P: ExternalPrinter> Write for Above<P> {
                 Ok(bytes.len())
             }
             // The editor has ended, so no line is being edited.
-            Err(_) => io::stdout().write(bytes),
+            Err(_) => standard_output().write(bytes),
         }
     }
 

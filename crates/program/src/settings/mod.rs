@@ -7,13 +7,14 @@
 mod explain;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::iter;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Arg, Command, Error, Parser};
 
+use crate::standard_streams::standard_output;
 use crate::{exit, zone};
 use explain::{explain, name};
 
@@ -102,7 +103,7 @@ fn report<S: Parser>(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A failed write means that the reader of stdout has left, having read enough.
-            let _ = write!(io::stdout(), "{error}");
+            let _ = write!(standard_output(), "{error}");
             ExitCode::SUCCESS
         }
         _ => exit::misused(explain(error, &S::command())),
