@@ -165,16 +165,22 @@ impl Browser {
     /// The value of an expression; of a promise, the value that it resolves to.
     #[track_caller]
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
+        self.try_eval(expression).unwrap()
+    }
+
+    /// [`Self::eval`], unless the browser does not answer.
+    #[track_caller]
+    fn try_eval(&mut self, expression: &str) -> Result<Value, String> {
         let params = json!({
             "expression": expression,
             "returnByValue": true,
             "awaitPromise": true,
             "userGesture": true,
         });
-        let mut result = self.call("Runtime.evaluate", params);
+        let mut result = self.chromium.call(Some(&self.session), "Runtime.evaluate", params)?;
         let thrown = result.get("exceptionDetails");
         assert_eq!(thrown, None, "{expression}");
-        result["result"]["value"].take()
+        Ok(result["result"]["value"].take())
     }
 
     /// Waits until an expression is truthy, and returns its value.
@@ -186,7 +192,12 @@ impl Browser {
             Value::Number(number) => number.as_f64() != Some(0.0),
             _ => true,
         };
-        eventually(expression, || Some(self.eval(expression)).filter(is_true))
+        eventually(expression, || match self.try_eval(expression) {
+            Ok(value) => Some(value).filter(is_true),
+            // While one page takes the place of another, there is none that could answer.
+            Err(error) if ["navigated", "context"].iter().any(|part| error.contains(part)) => None,
+            Err(error) => panic!("{expression}: {error}"),
+        })
     }
 
     /// The text of the only element that a selector finds.

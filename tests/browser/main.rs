@@ -10,6 +10,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../stalls.rs"]
+mod stalls;
+
 mod browser;
 mod coming_from;
 mod devtools;

@@ -134,10 +134,10 @@ fn a_ping_that_nobody_answers_counts_as_lost() {
     let server = TestServer::start();
     let fake = FakeServer::start(be_silent);
     let mut browser = Browser::start();
-    // The page waits 0.3 s in place of the 10 s.
+    // The page waits 2 s in place of the 10 s.
     browser.run_first(
         "const wait = setTimeout;
-         window.setTimeout = (act, ms) => wait(act, ms === 10000 ? 300 : ms);",
+         window.setTimeout = (act, ms) => wait(act, ms === 10000 ? 2000 : ms);",
     );
     browser.open(&format!("http://{}/", server.address()));
     browser.fill("#port", &fake.address.port().to_string());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::browser::Browser;
 use crate::fake::FakeServer;
+use crate::stalls::patiently;
 use crate::support::TestServer;
 
 /// Which connections a middle cuts.
@@ -137,66 +138,76 @@ fn the_hello_is_shown_readably_when_a_person_connects() {
 #[test]
 #[ignore = "needs Chromium"]
 fn where_nothing_cuts_the_verdict_says_so() {
-    let (server, mut browser) = Browser::with_server();
-    let verdict = ask(&mut browser, server.address(), "1");
-    assert_eq!(verdict, "Nothing cuts a silent connection within 1 s.");
-    let lanes = browser.cells("lanes");
-    assert_eq!(lanes.len(), 5);
-    assert!(
-        lanes.iter().all(|cells| cells.len() == 3 && cells[1].starts_with("held ")),
-        "{lanes:?}"
-    );
-    browser.wait_for_text("#idle-state", "Done");
-    assert_eq!(browser.complaints(), [""; 0]);
+    patiently(|| {
+        let (server, mut browser) = Browser::with_server();
+        let verdict = ask(&mut browser, server.address(), "1");
+        assert_eq!(verdict, "Nothing cuts a silent connection within 1 s.");
+        let lanes = browser.cells("lanes");
+        assert_eq!(lanes.len(), 5);
+        assert!(
+            lanes.iter().all(|cells| cells.len() == 3 && cells[1].starts_with("held ")),
+            "{lanes:?}"
+        );
+        browser.wait_for_text("#idle-state", "Done");
+        assert_eq!(browser.complaints(), [""; 0]);
+    });
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn an_idle_timeout_is_found_with_what_keeps_the_connection() {
-    let (server, mut browser) = Browser::with_server();
-    let cut = Cut::Idle(Duration::from_secs(3));
-    let address = middle(server.address(), cut);
-    let seconds = "A silent connection is cut after 3.";
-    // A page that a busy machine holds up measures too little.
-    let mut verdict = ask(&mut browser, address, "5");
-    for _ in 0..2 {
-        if !verdict.starts_with(seconds) {
-            verdict = ask(&mut browser, address, "5");
+    patiently(|| {
+        let (server, mut browser) = Browser::with_server();
+        let cut = Cut::Idle(Duration::from_secs(3));
+        let address = middle(server.address(), cut);
+        let seconds = "A silent connection is cut after 3.";
+        // A page that a busy machine holds up measures too little.
+        let mut verdict = ask(&mut browser, address, "5");
+        for _ in 0..2 {
+            if !verdict.starts_with(seconds) {
+                verdict = ask(&mut browser, address, "5");
+            }
         }
-    }
-    assert!(verdict.starts_with(seconds), "{verdict}");
-    let keeps = "What keeps it: messages from here, messages with answers, messages from the server, Ping frames from the server; send something every 1.";
-    assert!(verdict.contains(keeps), "{verdict}");
-    assert_eq!(browser.cells("lanes")[0][2], "fin");
+        assert!(verdict.starts_with(seconds), "{verdict}");
+        let keeps = "What keeps it: messages from here, messages with answers, messages from the server, Ping frames from the server; send something every 1.";
+        assert!(verdict.contains(keeps), "{verdict}");
+        assert_eq!(browser.cells("lanes")[0][2], "fin");
+    });
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn a_timeout_that_only_the_server_resets_is_told_from_one_that_both_do() {
-    let (server, mut browser) = Browser::with_server();
-    let cut = Cut::IdleServer(Duration::from_secs(3));
-    let verdict = ask(&mut browser, middle(server.address(), cut), "5");
-    assert!(verdict.contains("What keeps it: messages with answers, messages"), "{verdict}");
-    assert!(verdict.ends_with(" What does not: messages from here."), "{verdict}");
+    patiently(|| {
+        let (server, mut browser) = Browser::with_server();
+        let cut = Cut::IdleServer(Duration::from_secs(3));
+        let verdict = ask(&mut browser, middle(server.address(), cut), "5");
+        assert!(verdict.contains("What keeps it: messages with answers, messages"), "{verdict}");
+        assert!(verdict.ends_with(" What does not: messages from here."), "{verdict}");
+    });
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn a_bound_on_the_lifetime_is_no_idle_timeout() {
-    let (server, mut browser) = Browser::with_server();
-    let cut = Cut::Old(Duration::from_secs(2));
-    let verdict = ask(&mut browser, middle(server.address(), cut), "5");
-    assert!(verdict.starts_with("Every connection was cut after "), "{verdict}");
+    patiently(|| {
+        let (server, mut browser) = Browser::with_server();
+        let cut = Cut::Old(Duration::from_secs(2));
+        let verdict = ask(&mut browser, middle(server.address(), cut), "5");
+        assert!(verdict.starts_with("Every connection was cut after "), "{verdict}");
+    });
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn a_middle_that_drops_without_a_word_is_noticed() {
-    let (server, mut browser) = Browser::with_server();
-    let cut = Cut::Blackhole(Duration::from_secs(3));
-    let verdict = ask(&mut browser, middle(server.address(), cut), "5");
-    assert!(verdict.starts_with("A silent connection is dead within 5."), "{verdict}");
-    assert_eq!(browser.cells("lanes")[0][2], "open");
+    patiently(|| {
+        let (server, mut browser) = Browser::with_server();
+        let cut = Cut::Blackhole(Duration::from_secs(3));
+        let verdict = ask(&mut browser, middle(server.address(), cut), "5");
+        assert!(verdict.starts_with("A silent connection is dead within 5."), "{verdict}");
+        assert_eq!(browser.cells("lanes")[0][2], "open");
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::client::{Client, command, misused};
 use crate::fake::{Fake, PONG, Peer, Port, drain, read_frame};
 use crate::real_server::{RealServer, logged};
 use crate::secure::Secure;
+use crate::stalls::patiently;
 use crate::terminal::{CTRL_C, Terminal};
 
 /// A duration that no test waits for.
@@ -74,32 +75,37 @@ fn each_ping_that_is_counted_is_in_the_log() {
 
 #[test]
 fn a_rate_is_kept() {
-    let server = RealServer::start(&[]);
-    let args = ["--connections", "7", "--in-flight", "100", "--rate", "333", "--duration", "1s"];
-    let (figures, status, _) = figures(&mut start(&server.url(), &args));
-    assert_eq!(status, Some(0), "{figures}");
-    // A machine that is too busy just before the end leaves the last ones unsent, and says so.
-    let count = |name| figures["pings"][name].as_u64().unwrap();
-    assert_eq!((count("received"), count("lost")), (count("sent"), 0), "{figures}");
-    assert_eq!(count("received") + count("unsent"), 333, "{figures}");
-    assert!(count("received") > 150, "{figures}");
-    assert_eq!(figures["corrected_for_coordinated_omission"], true);
+    patiently(|| {
+        let server = RealServer::start(&[]);
+        let args =
+            ["--connections", "7", "--in-flight", "100", "--rate", "333", "--duration", "1s"];
+        let (figures, status, _) = figures(&mut start(&server.url(), &args));
+        assert_eq!(status, Some(0), "{figures}");
+        // A machine that is too busy just before the end leaves the last ones unsent, and says so.
+        let count = |name| figures["pings"][name].as_u64().unwrap();
+        assert_eq!((count("received"), count("lost")), (count("sent"), 0), "{figures}");
+        assert_eq!(count("received") + count("unsent"), 333, "{figures}");
+        assert!(count("received") > 150, "{figures}");
+        assert_eq!(figures["corrected_for_coordinated_omission"], true);
+    });
 }
 
 #[test]
 fn the_text_tells_the_same() {
-    let server = RealServer::start(&[]);
-    let args = ["--connections", "2", "--rate", "50", "--duration", "200ms"];
-    let output = command(&[]).args(["bench", &server.url()]).args(args).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines[0], format!("--- {} bench ---", server.url()));
-    assert_eq!(lines[1], "connections: 2 asked, 2 made, 0 failed, 0 lost");
-    assert!(lines[2].starts_with("connect time min/avg/p50/p99/max = "), "{text}");
-    assert!(lines[3].starts_with("pings: 10 sent, 10 received in 0."), "{text}");
-    assert!(lines[4].starts_with("round trip min/avg/p50/p90/p99/p99.9/max = "), "{text}");
-    assert!(lines[5].starts_with("at 50 pings a second; each round trip counts from when"));
-    assert_eq!((output.stderr, output.status.code()), (vec![], Some(0)));
+    patiently(|| {
+        let server = RealServer::start(&[]);
+        let args = ["--connections", "2", "--rate", "50", "--duration", "200ms"];
+        let output = command(&[]).args(["bench", &server.url()]).args(args).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], format!("--- {} bench ---", server.url()));
+        assert_eq!(lines[1], "connections: 2 asked, 2 made, 0 failed, 0 lost");
+        assert!(lines[2].starts_with("connect time min/avg/p50/p99/max = "), "{text}");
+        assert!(lines[3].starts_with("pings: 10 sent, 10 received in 0."), "{text}");
+        assert!(lines[4].starts_with("round trip min/avg/p50/p90/p99/p99.9/max = "), "{text}");
+        assert!(lines[5].starts_with("at 50 pings a second; each round trip counts from when"));
+        assert_eq!((output.stderr, output.status.code()), (vec![], Some(0)));
+    });
 }
 
 #[test]
@@ -212,7 +218,7 @@ fn connections_that_are_lost_are_made_again_and_what_was_lost_is_counted() {
     drop(first);
     second.close(1001, "the server stops");
     // The gap, in which tries find nobody.
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_secs(4));
     let server = port.listen();
     let peers = [server.accept(), server.accept()];
     let serving = peers.map(|mut peer| {
@@ -236,7 +242,7 @@ fn connections_that_are_lost_are_made_again_and_what_was_lost_is_counted() {
 fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
     let port = Port::reserve();
     let server = port.listen();
-    let args = ["--connections", "1", "--rate", "20", "--duration", "6s", "--in-flight", "9"];
+    let args = ["--connections", "1", "--rate", "20", "--duration", "15s", "--in-flight", "9"];
     let mut client = start(&port.url(), &args);
     let mut peer = server.accept();
     peer.pong();
@@ -250,9 +256,9 @@ fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
     let number = |name: &str| figures["pings"][name].as_u64().unwrap();
     assert_eq!(figures["connections"]["made_again"], 1, "{figures}");
     assert!(number("unsent") >= 10, "{figures}");
-    assert_eq!(number("sent") + number("unsent"), 120, "{figures}");
+    assert_eq!(number("sent") + number("unsent"), 300, "{figures}");
     // What was due in the gap is not made up for in a burst.
-    assert!(number("received") < 110, "{figures}");
+    assert!(number("received") < 290, "{figures}");
 }
 
 #[test]
@@ -303,7 +309,7 @@ fn errors_of_the_server_are_counted_by_what_they_say() {
 fn a_reply_that_takes_too_long_is_a_timeout() {
     let (server, url) = Fake::start();
     let args = ["--connections", "1", "--duration", ENDLESS, "--no-reconnect"];
-    let mut client = start(&url, &[&args[..], &["--pong-timeout", "0.2"]].concat());
+    let mut client = start(&url, &[&args[..], &["--pong-timeout", "4"]].concat());
     let mut peer = server.accept();
     peer.pong();
     peer.ping();
@@ -351,8 +357,9 @@ fn a_terminal_shows_what_goes_on() {
     let mut peer = server.accept();
     peer.pong();
     peer.ping();
-    let first = "1 of 1 connection, 1 pings a second, 1 received";
-    terminal.shows(&[first]);
+    // A busy machine makes the second longer, and the rate less.
+    let first = |rate: u32| format!("1 of 1 connection, {rate} pings a second, 1 received");
+    terminal.shows_lines(|lines| (0..=1).any(|rate| lines == [first(rate)]));
     terminal.keys(CTRL_C);
     assert_eq!(peer.closed().code, CloseCode::Normal);
     terminal.ends_with(0);

@@ -11,6 +11,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use crate::client::{KillOnDrop, Lines, json, next, seconds};
 use crate::fake::{Fake, PONG, read_frame};
+use crate::stalls::patiently;
 
 /// How much the times of client and capture may differ on a busy machine, in seconds.
 const APART: f64 = 0.3;
@@ -133,24 +134,27 @@ fn answer(server: &Fake, is_slow: bool) -> TcpStream {
 #[test]
 #[ignore = "needs tcpdump and root"]
 fn a_packet_capture_shows_the_same_outages() {
-    let (server, url) = Fake::start();
-    let capture = Capture::start(server.address().port());
-    let client = json(&url, &["-i", "0.2", "-W", "3"]);
-    let ended = answer(&server, false);
-    drop(ended);
-    let reset = answer(&server, true);
-    set_socket_linger(reset.as_fd(), Some(Duration::ZERO)).unwrap();
-    drop(reset);
-    let _silent = answer(&server, true);
-    let _last = answer(&server, true);
-    let told = [(); 3].map(|()| next(&client, "outage"));
-    let connections = capture.end(4);
-    for ((pair, told), seen) in connections.windows(2).zip(&told).zip(["fin", "rst", "silence"]) {
-        let shown = outage(&pair[0], &pair[1]);
-        assert_eq!((shown.seen, told["seen"].as_str()), (seen, Some(seen)), "{shown:?} {told}");
-        let begun = seconds(told, "at") - shown.begun;
-        let length = seconds(told, "length") - (shown.ended - shown.begun);
-        assert!(begun.abs() < APART && length.abs() < APART, "{shown:?} {told}");
-        assert!(seconds(told, "length") >= 1.0, "{told}");
-    }
+    patiently(|| {
+        let (server, url) = Fake::start();
+        let capture = Capture::start(server.address().port());
+        let client = json(&url, &["-i", "0.2", "-W", "8"]);
+        let ended = answer(&server, false);
+        drop(ended);
+        let reset = answer(&server, true);
+        set_socket_linger(reset.as_fd(), Some(Duration::ZERO)).unwrap();
+        drop(reset);
+        let _silent = answer(&server, true);
+        let _last = answer(&server, true);
+        let told = [(); 3].map(|()| next(&client, "outage"));
+        let connections = capture.end(4);
+        for ((pair, told), seen) in connections.windows(2).zip(&told).zip(["fin", "rst", "silence"])
+        {
+            let shown = outage(&pair[0], &pair[1]);
+            assert_eq!((shown.seen, told["seen"].as_str()), (seen, Some(seen)), "{shown:?} {told}");
+            let begun = seconds(told, "at") - shown.begun;
+            let length = seconds(told, "length") - (shown.ended - shown.begun);
+            assert!(begun.abs() < APART && length.abs() < APART, "{shown:?} {told}");
+            assert!(seconds(told, "length") >= 1.0, "{told}");
+        }
+    });
 }

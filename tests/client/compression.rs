@@ -3,9 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Output;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::DEADLINE;
 use crate::client::{Client, command, run_with_input};
 use crate::fake::{Fake, drain, read_frame, switching};
 use crate::handshake::cause;
@@ -39,6 +42,16 @@ fn metric(server: &RealServer, name: &str) -> f64 {
     line.trim().parse().unwrap()
 }
 
+/// Waits for a figure, which follows the reply.
+#[track_caller]
+fn wait_for_metric(server: &RealServer, name: &str, is_so: impl Fn(f64) -> bool) {
+    let begun = Instant::now();
+    while !is_so(metric(server, name)) {
+        assert!(begun.elapsed() < DEADLINE, "{name} is {}", metric(server, name));
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 const RECEIVED: &str = r#"websockets_uncompressed_bytes_total{direction="received"}"#;
 const SENT: &str = r#"websockets_uncompressed_bytes_total{direction="sent"}"#;
 
@@ -51,7 +64,7 @@ fn pings_are_compressed_where_the_server_agrees() {
         assert_eq!(client.stdout.next_reply(), "Pong!");
     }
     let ping = r#"{"client_name": "Client-300", "message": "Ping!"}"#.len() as f64;
-    assert!(metric(&server, RECEIVED) >= 3.0 * ping);
+    wait_for_metric(&server, RECEIVED, |bytes| bytes >= 3.0 * ping);
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url()));
     let statistics = client.stop(Signal::TERM);
     assert!(statistics[1].contains(" 0 lost (0%), "), "{statistics:?}");
@@ -78,8 +91,9 @@ fn lines_are_compressed_and_so_are_their_replies() {
     assert!(stderr.trim_end().ends_with(COMPRESSED), "{stderr}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("short\n{long}\n\n"));
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(metric(&server, RECEIVED), ("short".len() + long.len()) as f64);
-    assert_eq!(metric(&server, SENT), long.len() as f64);
+    let (received, sent) = (("short".len() + long.len()) as f64, long.len() as f64);
+    wait_for_metric(&server, RECEIVED, |bytes| bytes == received);
+    wait_for_metric(&server, SENT, |bytes| bytes == sent);
 }
 
 #[test]
@@ -91,7 +105,7 @@ fn a_load_is_compressed() {
     // Told once, not for each connection.
     assert_eq!(stderr.matches(COMPRESSED).count(), 1, "{stderr}");
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert!(metric(&server, RECEIVED) > 0.0);
+    wait_for_metric(&server, RECEIVED, |bytes| bytes > 0.0);
     assert!(logged(&server) >= 20);
 }
 

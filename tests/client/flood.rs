@@ -52,6 +52,7 @@ fn pings_keep_their_pace_in_a_flood_and_the_lines_are_throttled() {
     client.signal(Signal::TERM);
     drain(stream);
     let lines = client.stdout.rest();
+    let time = start.elapsed();
     let noise = lines.iter().filter(|line| line.ends_with("Received from server: noise")).count();
     assert!(noise as u64 <= 10 * (time.as_secs() + 3), "{noise} lines in {time:?}");
     let pongs = lines.iter().filter(|line| line.ends_with("Received from server: Pong!")).count();
@@ -70,13 +71,15 @@ fn a_stdout_that_nobody_reads_does_not_keep_the_socket_unread() {
     let mut peer = server.accept();
     peer.pong();
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {url}"));
-    // Both the pipe and the queue of lines are full when no further ping comes at once.
+    // Both the pipe and the queue of lines are full when no further ping comes at once; a single one
+    // may be late for another reason.
     let long = "x".repeat(60_000);
     (0..5).for_each(|_| peer.say(&long));
-    let mut pinged = Instant::now();
-    while pinged.elapsed() < Duration::from_millis(900) {
-        pinged = Instant::now();
+    let mut late = 0;
+    while late < 3 {
+        let begun = Instant::now();
         peer.pong();
+        late = if begun.elapsed() < Duration::from_millis(900) { 0 } else { late + 1 };
     }
     // Pings go on, and so does everything else on the connection.
     for number in 0..3 {

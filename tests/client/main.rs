@@ -9,6 +9,8 @@ mod middle;
 mod network;
 #[path = "../python.rs"]
 mod python;
+#[path = "../stalls.rs"]
+mod stalls;
 #[path = "../websocat.rs"]
 mod websocat;
 

@@ -116,7 +116,8 @@ fn a_reload_cuts_as_the_middle_is_told_to() {
                 assert_seen(kind, &outage);
                 // However busy: a second after the reload.
                 assert!(seconds(&outage, "age") >= 0.9, "{kind:?}: {outage}");
-                assert!(seconds(&outage, "silent_received") < 0.9, "{kind:?}: {outage}");
+                // As a busy connection, not after the minute without traffic.
+                assert!(seconds(&outage, "silent_received") < 20.0, "{kind:?}: {outage}");
             }
         }
         let outages = u64::from(kind != Kind::Apache);
@@ -170,7 +171,7 @@ fn a_middle_that_drops_the_upgrade_is_told_as_such() {
     for kind in Kind::ALL {
         let (_server, middle) = behind_middle(kind, &[], Builder::without_upgrade);
         let url = format!("http://{}", middle.address());
-        let output = command(&[]).args([&url, "-w", "1"]).output().unwrap();
+        let output = command(&[]).args([&url, "-c", "2"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{kind:?}: {output:?}");
         let told = String::from_utf8(output.stderr).unwrap();
         // 200 is for the server's page, which is for requests without an upgrade.

@@ -23,7 +23,7 @@ fn answer(server: &Fake) -> TcpStream {
 #[test]
 fn the_end_of_each_connection_is_told_as_it_was_seen() {
     let (server, url) = Fake::start();
-    let client = json(&url, &["-i", "0.05", "-W", "0.5"]);
+    let client = json(&url, &["-i", "0.05", "-W", "5"]);
     // A FIN without a Close frame.
     let stream = answer(&server);
     stream.shutdown(Shutdown::Write).unwrap();
@@ -38,10 +38,10 @@ fn the_end_of_each_connection_is_told_as_it_was_seen() {
     let _last = answer(&server);
     let outage = next(&client, "outage");
     assert_eq!(outage["seen"], "silence");
-    assert_eq!(outage["reason"], "no Pong within 500ms");
+    assert_eq!(outage["reason"], "no Pong within 5s");
     // From the last sign of life on.
-    assert!(seconds(&outage, "length") >= 0.5, "{outage}");
-    assert!(seconds(&outage, "silent_received") >= 0.5, "{outage}");
+    assert!(seconds(&outage, "length") >= 5.0, "{outage}");
+    assert!(seconds(&outage, "silent_received") >= 5.0, "{outage}");
     assert!(seconds(&outage, "age") >= seconds(&outage, "silent_received"), "{outage}");
     drop(silent);
 }
@@ -119,15 +119,15 @@ fn the_statistics_show_each_outage_and_the_availability() {
 #[ignore = "needs Python with websockets"]
 fn a_stopped_process_is_silence_and_its_return_ends_the_outage() {
     let server = PythonServer::start("0");
-    let client = json(&server.url, &["-i", "0.1", "-W", "1"]);
+    let client = json(&server.url, &["-i", "0.1", "-W", "5"]);
     next(&client, "reply");
     server.process.signal(Signal::STOP);
     let stopped = Instant::now();
     assert_eq!(client.stderr.next_event(), format!("INFO connected to {}", server.url));
-    assert!(client.stderr.next_event().contains("no Pong within 1s"));
+    assert!(client.stderr.next_event().contains("no Pong within 5s"));
     server.process.signal(Signal::CONT);
     let outage = next(&client, "outage");
     assert_eq!((&outage["seen"], &outage["over"]), (&"silence".into(), &true.into()));
     let length = seconds(&outage, "length");
-    assert!((1.0..=stopped.elapsed().as_secs_f64() + 0.2).contains(&length), "{outage}");
+    assert!((5.0..=stopped.elapsed().as_secs_f64() + 0.2).contains(&length), "{outage}");
 }

@@ -144,7 +144,7 @@ fn an_echo_is_told_and_never_counted_as_a_pong() {
 
 #[test]
 fn a_server_that_answers_nothing_is_told_as_such() {
-    let (output, url) = run(&["-c", "1", "-W", "0.4"], |server| {
+    let (output, url) = run(&["-c", "1", "-W", "8"], |server| {
         let mut peer = server.accept();
         peer.ping();
         answer_frames(peer);
@@ -177,12 +177,12 @@ fn the_deadline_ends_the_run_and_a_ping_without_a_reply_is_lost() {
         assert!(peer.next().is_close());
         peer.finish();
     };
-    let (output, _) = run(&["-w", "0.5"], serve);
+    let (output, _) = run(&["-w", "4"], serve);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let shown = lines(&output).join("\n");
     assert!(shown.contains("\n2 sent, 1 received, 1 lost (50%), "), "{shown}");
     // As in ping, too few replies by then are a failure.
-    let (output, _) = run(&["-w", "0.5", "-c", "9"], serve);
+    let (output, _) = run(&["-w", "4", "-c", "9"], serve);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(told(&output).ends_with("error: 1 of 9 pings answered in time\n"), "{output:?}");
 }

@@ -193,7 +193,7 @@ fn the_report_of_a_load_test_is_a_verdict() {
             }
         }
     });
-    let args = ["bench", &url, "--json", "--connections", "1", "--duration", "1s", "--rate", "50"];
+    let args = ["bench", &url, "--json", "--connections", "1", "--duration", "8s", "--rate", "50"];
     let output = command(&[]).args(args).output().unwrap();
     serving.join().unwrap();
     let objects = checked(&output.stdout);
@@ -226,7 +226,7 @@ fn a_talk_has_an_object_for_each_frame_and_a_verdict() {
             peer.send(tokio_tungstenite::tungstenite::Message::binary(vec![1, 2, 3]));
             peer.read_to_close();
         });
-        let mut command = command(&[("PONG_TIMEOUT", "1")]);
+        let mut command = command(&[("PONG_TIMEOUT", "4")]);
         let output = run_with_input(command.args(["talk", &url, "--json"]), &"x\n".repeat(lines));
         serving.join().unwrap();
         let objects = checked(&output.stdout);
@@ -274,7 +274,7 @@ fn the_spread_of_connections_has_an_object_for_each_and_a_verdict() {
 
 #[test]
 fn held_connections_have_samples_outages_and_a_verdict() {
-    let args = ["hold", "-n", "5", "--until-quiet", "2s"];
+    let args = ["hold", "-n", "5", "--until-quiet", "8s"];
     let (status, objects) = probed(&args, Some(5));
     assert_eq!(status, Some(1));
     let outages = of_type(&objects, "outage");

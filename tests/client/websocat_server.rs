@@ -61,7 +61,7 @@ fn a_websocat_that_returns_what_it_gets_is_told_and_measured() {
 fn a_websocat_that_prints_what_it_gets_is_told_and_measured() {
     let mut server = Websocat::start(&["-s", "ADDRESS"]);
     let printed = Lines::of("stdout", server.process.0.stdout.take().unwrap());
-    let output = server.pinged(&["-W", "0.5"]);
+    let output = server.pinged(&["-W", "8"]);
     assert_three_answers(&output);
     let warning = String::from_utf8_lossy(&output.stderr);
     let expected = " answers Ping frames, but nothing to the message \"Ping!\"; ";

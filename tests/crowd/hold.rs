@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::balancer::{Balancer, Policy};
 use crate::network::{Cut, Network};
 use crate::probe::{Outcome, Probe};
-use crate::support::TestServer;
+use crate::stalls::patiently;
+use crate::support::{TestServer, own_address};
 use crate::{programs, two_servers};
 
 /// Two servers behind a balancer, and a probe that holds connections to both.
@@ -23,6 +24,9 @@ struct Scene {
 }
 
 const CONNECTIONS: u64 = 40;
+
+/// Longer than a machine that stalls may keep a connection from coming back.
+const QUIET: &str = "8s";
 
 impl Scene {
     fn begin(args: &[&str]) -> Self {
@@ -69,7 +73,7 @@ fn seconds(outcome: &Outcome, name: &str) -> f64 {
 
 #[test]
 fn nothing_happens() {
-    let outcome = Scene::begin(&["--for", "4s"]).probe.wait();
+    let outcome = Scene::begin(&["--for", "12s"]).probe.wait();
     assert_eq!(outcome.status, Some(0));
     outcome.assert(&[
         ("ok", true.into()),
@@ -87,7 +91,7 @@ fn nothing_happens() {
 
 #[test]
 fn a_server_that_stops_drains_its_connections() {
-    let mut scene = Scene::begin(&["--until-quiet", "2s"]);
+    let mut scene = Scene::begin(&["--until-quiet", QUIET]);
     scene.servers[0].stop();
     let outcome = scene.probe.wait();
     assert_eq!(outcome.status, Some(1));
@@ -98,7 +102,7 @@ fn a_server_that_stops_drains_its_connections() {
 
 #[test]
 fn a_server_that_is_killed_cuts_its_connections() {
-    let mut scene = Scene::begin(&["--until-quiet", "2s", "--max-gap", "60s"]);
+    let mut scene = Scene::begin(&["--until-quiet", QUIET, "--max-gap", "60s"]);
     scene.servers[0].kill();
     let outcome = scene.probe.wait();
     assert_eq!(outcome.status, Some(0), "{}", outcome.text());
@@ -124,7 +128,7 @@ fn a_server_that_freezes_is_given_up_and_takes_newcomers_when_it_thaws() {
 
 #[test]
 fn a_server_that_freezes_for_a_moment_loses_nothing_and_is_told() {
-    let scene = Scene::begin(&["--max-gap", "1ms"]);
+    let scene = Scene::begin(&["--max-gap", "1ms", "--pong-timeout", "60"]);
     scene.servers[0].signal(Signal::STOP);
     scene.probe.until("connections wait", |object| object["waiting"].as_u64() > Some(9));
     scene.servers[0].signal(Signal::CONT);
@@ -139,7 +143,7 @@ fn a_server_that_freezes_for_a_moment_loses_nothing_and_is_told() {
 
 #[test]
 fn a_middle_that_cuts_all_is_told_apart_from_servers_that_stop() {
-    let scene = Scene::begin(&["--until-quiet", "2s"]);
+    let scene = Scene::begin(&["--until-quiet", QUIET]);
     scene.balancer.cut();
     let outcome = scene.probe.wait();
     assert_eq!(outcome.status, Some(1));
@@ -154,14 +158,16 @@ fn a_middle_that_cuts_all_is_told_apart_from_servers_that_stop() {
 
 #[test]
 fn a_limit_of_the_lifetime_is_told_apart_from_an_instant() {
-    let server = TestServer::start();
-    let balancer = Balancer::limiting(&[server.address()], Duration::from_secs(4));
-    let probe = Probe::start(&["hold", &balancer.url("/probe"), "-n", "40"]);
-    probe.until("two generations end", |object| object["lost"].as_u64() >= Some(80));
-    let outcome = probe.interrupt();
-    outcome.assert(&[("cause", "lifetime".into()), ("lost", 40.into())]);
-    assert!(outcome.verdict()["losses"].as_u64() >= Some(80), "{}", outcome.verdict());
-    outcome.assert_says(&["a limit of the lifetime"]);
+    patiently(|| {
+        let server = TestServer::start();
+        let balancer = Balancer::limiting(&[server.address()], Duration::from_secs(4));
+        let probe = Probe::start(&["hold", &balancer.url("/probe"), "-n", "40"]);
+        probe.until("two generations end", |object| object["lost"].as_u64() >= Some(80));
+        let outcome = probe.interrupt();
+        outcome.assert(&[("cause", "lifetime".into()), ("lost", 40.into())]);
+        assert!(outcome.verdict()["losses"].as_u64() >= Some(80), "{}", outcome.verdict());
+        outcome.assert_says(&["a limit of the lifetime"]);
+    });
 }
 
 #[test]
@@ -170,9 +176,10 @@ fn one_server_after_the_other_is_a_rolling_update() {
     let mut replaced = Vec::new();
     for server in &mut scene.servers {
         let address = server.address();
+        let losses = scene.probe.losses();
         server.stop();
         replaced.push(restarted(server, address));
-        scene.probe.until("they are gone", |object| object["held"].as_u64() < Some(CONNECTIONS));
+        scene.probe.until("they are gone", |object| object["lost"].as_u64() > Some(losses));
         scene.probe.holds(CONNECTIONS);
         // The connections to the next server are to be lost at another instant.
         thread::sleep(Duration::from_secs(2));
@@ -190,7 +197,7 @@ fn restarted(server: &TestServer, address: SocketAddr) -> TestServer {
 
 #[test]
 fn a_server_that_is_not_there_is_told_at_once() {
-    let address = TestServer::start().address();
+    let address = own_address();
     let outcome = Probe::run(&["hold", &format!("ws://{address}/probe")]);
     assert_eq!(outcome.status, Some(1));
     outcome.assert(&[("connections", 0.into()), ("refused", 3.into()), ("ok", false.into())]);
@@ -241,6 +248,7 @@ fn a_reader_of_stdout_that_leaves_ends_the_probe() {
 fn a_full_server_refuses_some() {
     let server = TestServer::builder().env("MAX_CONNECTIONS", "20").start();
     let probe = Probe::start(&["hold", &format!("ws://{}/probe", server.address()), "-n", "30"]);
+    probe.until("ten are refused", |object| object["refused"].as_u64() >= Some(10));
     probe.holds(20);
     let outcome = probe.interrupt();
     assert_eq!(outcome.status, Some(1));
@@ -249,17 +257,20 @@ fn a_full_server_refuses_some() {
 }
 
 /// The bound is on the share of a core that a probe takes: 15% for the debug build, with 5% as the
-/// goal for a release build.
+/// goal for a release build. A machine may be too slow for that; the server, which does the same work
+/// at the other end, shows how slow.
 #[test]
 fn five_hundred_connections_are_cheap() {
     let server = TestServer::start();
     let probe = Probe::start(&["hold", &format!("ws://{}/probe", server.address())]);
     probe.holds(500);
-    let (before, begun) = (probe.cpu(), std::time::Instant::now());
+    let (before, begun) = ([probe.cpu(), server.cpu()], std::time::Instant::now());
     thread::sleep(Duration::from_secs(5));
-    let share = (probe.cpu() - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    let [own, of_server] = [probe.cpu() - before[0], server.cpu() - before[1]];
+    let share = own.as_secs_f64() / begun.elapsed().as_secs_f64();
     assert_eq!(probe.interrupt().status, Some(0));
-    assert!(share < 0.15, "{:.1}% of a core", share * 100.0);
+    let is_cheap = share < 0.15 || own < 10 * of_server;
+    assert!(is_cheap, "{:.1}% of a core, {own:?} beside {of_server:?}", share * 100.0);
 }
 
 #[test]
@@ -283,7 +294,7 @@ fn a_network_that_is_cut_and_heals_is_silence() {
     let network = Network::lay();
     let server = TestServer::builder().env("LISTEN", "0.0.0.0:0").start();
     let url = format!("ws://{}:{}/probe", network.here(), server.address().port());
-    let args = ["hold", &url, "-n", "40", "--pong-timeout", "3"];
+    let args = ["hold", &url, "-n", "40", "--pong-timeout", "8"];
     let probe = Probe::start_by(&network.wrapper(), &args);
     probe.holds(40);
     network.cut(Cut::FromThere);
@@ -293,6 +304,6 @@ fn a_network_that_is_cut_and_heals_is_silence() {
     let outcome = probe.interrupt();
     outcome.assert(&[("lost", 40.into()), ("not_back", 0.into())]);
     assert_eq!(outcome.verdict()["seen"]["silence"], 40);
-    assert!(seconds(&outcome, "worst_gap") > 3.0, "{}", outcome.verdict());
+    assert!(seconds(&outcome, "worst_gap") > 8.0, "{}", outcome.verdict());
     outcome.assert_says(&["40 given up (no reply)", "The same server still answers"]);
 }

@@ -20,6 +20,8 @@ mod network;
 
 #[path = "../programs.rs"]
 mod programs;
+#[path = "../stalls.rs"]
+mod stalls;
 
 mod balancer;
 mod hold;

@@ -89,7 +89,7 @@ fn reload(kind: Kind, grace: &str) -> Outcome {
     let (_servers, addresses) = two_servers();
     let mut middle = kind.to(&addresses).global(grace).start();
     let url = format!("{}/probe", middle.url());
-    let probe = Probe::start(&["hold", &url, "-n", "40", "--until-quiet", "3s"]);
+    let probe = Probe::start(&["hold", &url, "-n", "40", "--until-quiet", "10s"]);
     probe.holds(40);
     middle.reload();
     probe.wait()
@@ -131,7 +131,7 @@ fn a_reload_that_keeps_connections_loses_none() {
     let (_servers, addresses) = two_servers();
     let mut middle = Kind::Nginx.to(&addresses).start();
     let url = format!("{}/probe", middle.url());
-    let probe = Probe::start(&["hold", &url, "-n", "40", "--for", "6s"]);
+    let probe = Probe::start(&["hold", &url, "-n", "40", "--for", "15s"]);
     probe.holds(40);
     middle.reload();
     let outcome = probe.wait();
@@ -145,7 +145,7 @@ fn a_middle_that_freezes_is_silence() {
     let (_servers, addresses) = two_servers();
     let middle = Kind::Nginx.to(&addresses).start();
     let url = format!("{}/probe", middle.url());
-    let probe = Probe::start(&["hold", &url, "-n", "20", "--pong-timeout", "2"]);
+    let probe = Probe::start(&["hold", &url, "-n", "20", "--pong-timeout", "8"]);
     probe.holds(20);
     middle.freeze();
     probe.until("all are given up", |object| object["lost"] == 20);

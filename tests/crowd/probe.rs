@@ -87,6 +87,13 @@ impl Probe {
         });
     }
 
+    /// The losses so far, according to the last sample.
+    pub(crate) fn losses(&self) -> u64 {
+        let objects = self.objects();
+        let last = objects.iter().rfind(|object| object["type"] == "sample");
+        last.and_then(|sample| sample["lost"].as_u64()).unwrap_or(0)
+    }
+
     #[track_caller]
     fn wait_for(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) {
         let begun = Instant::now();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::balancer::{Balancer, Policy};
 use crate::probe::{Outcome, Probe};
-use crate::support::TestServer;
+use crate::support::{TestServer, own_address};
 use crate::{programs, two_servers};
 
 /// The verdict about a balancer before two servers.
@@ -118,7 +118,8 @@ fn servers_that_are_not_at_probe_are_told_apart_by_what_differs() {
 fn tls_changes_nothing() {
     let server = TestServer::builder().secure().start();
     let url = format!("wss://{}/probe", server.secure_address());
-    for mode in [&["spread", "-n", "20", "--expect", "1"][..], &["hold", "-n", "20", "--for", "3s"]]
+    for mode in
+        [&["spread", "-n", "20", "--expect", "1"][..], &["hold", "-n", "20", "--for", "12s"]]
     {
         let outcome = Probe::run(&[mode, &[&url, "-k"]].concat());
         assert_eq!(outcome.status, Some(0), "{mode:?}: {}", outcome.text());
@@ -145,7 +146,9 @@ fn what_tells_nothing_apart_is_no_verdict() {
 
 #[test]
 fn refused_connections_are_counted_with_their_cause() {
-    let server = TestServer::builder().env("MAX_CONNECTIONS", "30").start();
+    // Nobody else listens there afterwards.
+    let builder = TestServer::builder().at(own_address());
+    let server = builder.env("MAX_CONNECTIONS", "30").start();
     let url = format!("ws://{}/probe", server.address());
     let outcome = Probe::run(&["spread", &url, "-n", "50", "--expect", "1"]);
     assert_eq!(outcome.status, Some(1));

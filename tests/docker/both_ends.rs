@@ -39,7 +39,9 @@ impl Drop for BothEnds {
 #[test]
 #[ignore = "needs Docker"]
 fn the_client_watches_the_way_through_the_proxy_and_the_server_shows_what_arrived() {
-    let both = BothEnds { ports: free_ports(), _pair: Project::new() };
+    // The ports are to be free when no other test uses the engine.
+    let pair = Project::new();
+    let both = BothEnds { ports: free_ports(), _pair: pair };
     let up = both.compose(&["up", "-d"]);
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     let [proxy, metrics] = both.ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

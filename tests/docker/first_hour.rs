@@ -55,8 +55,9 @@ fn the_page_can_be_opened_and_the_output_says_where() {
 #[test]
 #[ignore = "needs Docker"]
 fn one_server_can_have_a_port_of_your_choice_that_stays() {
+    let project = Project::new();
     let [port, _] = super::project::free_ports();
-    let project = Project::new().with_env("SERVER_PORT", &port.to_string());
+    let project = project.with_env("SERVER_PORT", &port.to_string());
     for up in [&["up", "-d", "server"][..], &["restart", "server"]] {
         project.compose(up);
         assert_eq!(project.address("server", 8765).port(), port);

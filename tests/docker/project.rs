@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what has to happen, before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Pause between two questions to the engine.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -145,10 +145,13 @@ impl Project {
         start.elapsed()
     }
 
-    /// All lines of all logs in the volume, once the servers have stopped.
+    /// All whole lines of all logs in the volume, once the servers have stopped. The last line of a
+    /// server that was killed may be torn.
     #[track_caller]
     pub(crate) fn log_lines(&self) -> Vec<String> {
-        let log = bash_in_volume("websockets_logs", "cat server_logs*.txt");
+        let whole = "for log in server_logs*.txt; do \
+            while IFS= read -r line; do printf '%s\\n' \"$line\"; done <\"$log\"; done";
+        let log = bash_in_volume("websockets_logs", whole);
         log.lines().map(Into::into).collect()
     }
 }

@@ -10,12 +10,14 @@ use std::process::{Command, Output, Stdio};
 
 use crate::python::python;
 
-use super::project::{AnonymousVolumes, Project, bash, docker, inspect, logs, wait_for};
+use super::project::{
+    AnonymousVolumes, Project, bash, docker, eventually, inspect, logs, wait_for,
+};
 use super::visitor::{Visitor, Visitors, assert_recorded, get, wait_for_hosts, wait_until_healthy};
 
 const BACKEND: &str = "ws-backend";
 
-/// nginx with another configuration: timeouts of 22 s, longer than the 20 s between two pings of the
+/// nginx with another configuration: timeouts of 32 s, longer than the 20 s between two pings of the
 /// server, and shorter than the 40 s that the test lets a connection be idle.
 const IMPATIENT: &str = "services:
   nginx:
@@ -84,7 +86,12 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
     assert!(get(nginx, "/metrics").unwrap().contains("websockets_"));
     assert!(get(nginx, "/nowhere").unwrap().starts_with("HTTP/1.1 404 "));
 
-    let told: String = project.containers(BACKEND).iter().map(|name| logs(name).1).collect();
+    let told =
+        || -> String { project.containers(BACKEND).iter().map(|name| logs(name).1).collect() };
+    // The engine passes on what containers say a moment later.
+    let told = eventually("all connections are told", || {
+        Some(told()).filter(|told| told.matches("connected peer=").count() >= 14)
+    });
     let peers: Vec<_> =
         told.lines().filter_map(|line| line.split_once("connected peer=")).collect();
     assert_eq!(peers.len(), 14, "{told}");
@@ -96,6 +103,7 @@ fn every_path_works_through_nginx_and_the_events_tell_the_client() {
         assert!(peer.parse::<IpAddr>().is_ok() && peer != proxy, "{peer}");
     }
     // A line a request, but none for those that look after the servers.
+    wait_for("websockets-nginx-1", "\"GET /total HTTP/1.1\" 101 from ", 9);
     let (requests, errors) = logs("websockets-nginx-1");
     assert_eq!(requests.matches("\"GET /total HTTP/1.1\" 101 from ").count(), 9, "{requests}");
     assert!(!requests.contains("/healthz") && !requests.contains("/metrics"), "{requests}");
@@ -147,7 +155,7 @@ fn an_idle_connection_outlives_the_timeouts_of_nginx() {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/nginx.conf");
     let model = fs::read_to_string(model).unwrap();
     assert_eq!(model.matches(" 75s;").count(), 2);
-    fs::write(dir.path().join("nginx.conf"), model.replace(" 75s;", " 22s;")).unwrap();
+    fs::write(dir.path().join("nginx.conf"), model.replace(" 75s;", " 32s;")).unwrap();
     let file = dir.path().join("impatient.yml");
     let conf = dir.path().join("nginx.conf");
     fs::write(&file, IMPATIENT.replace("./nginx.conf", &conf.display().to_string())).unwrap();

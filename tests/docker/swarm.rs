@@ -6,19 +6,24 @@ use std::sync::MutexGuard;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::project::{Project, alone, bash_in_volume, docker, eventually, free_ports, logs};
+use super::project::{
+    PATIENCE, Project, alone, bash_in_volume, docker, eventually, free_ports, logs,
+};
 use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
 
 const BACKEND: &str = "websockets_ws-backend";
 const CLIENT: &str = "websockets_client";
 
 /// How long a visitor, who tries again at once, may be without a server when its replica is
-/// replaced.
-const MOST_AWAY: Duration = Duration::from_secs(2);
+/// replaced: half of all times.
+const USUALLY_AWAY: Duration = Duration::from_secs(2);
+
+/// The same, each time, on a machine that stalls.
+const MOST_AWAY: Duration = Duration::from_secs(20);
 
 /// The same for a client of this project. Its pauses between two tries grow up to 10 s while its
 /// servers go one after the other.
-const MOST_AWAY_WITH_PAUSES: Duration = Duration::from_secs(12);
+const MOST_AWAY_WITH_PAUSES: Duration = Duration::from_secs(30);
 
 /// A Swarm with the stack on it; left, with all that it made removed, when dropped.
 struct Stack {
@@ -110,7 +115,12 @@ fn log_volumes() -> String {
 fn wait_for_log(service: &str, mut needles: Vec<String>) {
     // Lines of the log are on stdout, events on stderr.
     let mut follow = Command::new("timeout")
-        .args(["60", "sh", "-c", &format!("exec docker service logs -f {service} 2>&1")])
+        .args([
+            &PATIENCE.as_secs().to_string(),
+            "sh",
+            "-c",
+            &format!("exec docker service logs -f {service} 2>&1"),
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -173,7 +183,7 @@ fn an_update_loses_no_acknowledged_ping_and_a_bad_one_is_rolled_back() {
     docker(&["service", "scale", "--detach", &format!("{CLIENT}=0")]);
 
     assert_recorded(&visits, &stack.log_lines());
-    let by_visitors: Vec<_> = visits.iter().flat_map(|visit| &visit.away).copied().collect();
+    let mut by_visitors: Vec<_> = visits.iter().flat_map(|visit| &visit.away).copied().collect();
     let by_clients: Vec<_> = told
         .lines()
         .filter_map(|line| {
@@ -183,6 +193,8 @@ fn an_update_loses_no_acknowledged_ping_and_a_bad_one_is_rolled_back() {
         .collect();
     let moves = (by_visitors.len(), by_clients.len());
     assert!(moves.0 >= 45 && moves.1 >= 5, "every client had to move: {moves:?}");
+    by_visitors.sort_unstable();
+    assert!(by_visitors[by_visitors.len() / 2] < USUALLY_AWAY, "{by_visitors:?}");
     assert!(by_visitors.iter().all(|away| *away < MOST_AWAY), "{by_visitors:?}");
     assert!(by_clients.iter().all(|away| *away < MOST_AWAY_WITH_PAUSES), "{by_clients:?}");
 }
@@ -210,7 +222,11 @@ fn hold_tells_what_an_update_does_to_connections() {
         assert_eq!(verdict[name], number, "{name} in {verdict}");
     }
     assert_eq!(verdict["seen"]["close-1001"], verdict["losses"], "{verdict}");
-    assert!(verdict["worst_gap"].as_f64() < Some(MOST_AWAY.as_secs_f64() + 1.0), "{verdict}");
+    // A gap counts from the last reply on, and there is one each second.
+    for (gap, most) in [("median_gap", USUALLY_AWAY), ("worst_gap", MOST_AWAY)] {
+        let most = most.as_secs_f64() + 1.0;
+        assert!(verdict[gap].as_f64().is_some_and(|gap| gap < most), "{gap} in {verdict}");
+    }
     // None of the replicas is one of those before.
     let names = |which: &str| -> Vec<String> {
         let shares = verdict[which].as_array().unwrap().iter();

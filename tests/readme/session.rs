@@ -15,7 +15,7 @@ const BEGIN: char = '\u{1e}';
 const END: char = '\u{1f}';
 
 /// How long all commands of a file may take together, in seconds.
-const PATIENCE: &str = "120";
+const PATIENCE: &str = "600";
 
 /// A network with nothing but a loopback, and the server that the READMEs speak of.
 const PREPARE: &str = "ip link set lo up

@@ -1,10 +1,11 @@
 //! The opening handshake as RFC 6455, section 4.2.1, and RFC 9110 and 9112 write it.
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, RawClient, Response, TestServer, UPGRADE, upgrade_at};
+use crate::support::{PATIENCE, RawClient, Response, TestServer, UPGRADE, upgrade_at, wait_until};
 
 /// An upgrade with these lines in place of the usual `Connection` and `Upgrade`.
 fn upgrade(path: &str, lines: &str) -> String {
@@ -116,31 +117,55 @@ fn another_version_of_websocket_gets_426_and_the_supported_version() {
     }
 }
 
+/// Ends a flood, also where a test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_client_that_speaks_late_gets_in_beside_a_flood_of_silent_connections() {
     let server = TestServer::start();
     let address = server.address();
-    let deadline = Instant::now() + Duration::from_secs(3);
-    let flood = thread::spawn(move || {
+    let (connections, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let flood = || {
         let mut silent = std::collections::VecDeque::new();
-        let mut connections = 0;
-        while Instant::now() < deadline {
+        while !is_over.load(Ordering::Relaxed) {
             silent.extend(TcpStream::connect_timeout(&address, PATIENCE).ok());
-            connections += 1;
+            connections.fetch_add(1, Ordering::Relaxed);
             // The descriptors of the test are bounded as well.
             if silent.len() > 4000 {
                 silent.pop_front();
             }
         }
-        connections
-    });
-    let mut rounds = 0;
-    while Instant::now() < deadline {
+    };
+    // Gets in late, in time for the server unless the test itself is held up.
+    let get_in = || {
+        let begun = Instant::now();
         let mut client = RawClient::connect(address);
         thread::sleep(Duration::from_millis(200));
-        client.upgrade();
-        rounds += 1;
-    }
-    let connections = flood.join().unwrap();
-    assert!(rounds > 3 && connections > 4000, "{rounds} rounds beside {connections} connections");
+        let sent = client.try_send(UPGRADE.as_bytes());
+        let response = sent.and_then(|()| client.try_response());
+        match response {
+            Ok(response) => assert_eq!(response.status, 101, "{response:?}"),
+            Err(error) => {
+                assert!(begun.elapsed() > Duration::from_secs(1), "{error}");
+                return false;
+            }
+        }
+        true
+    };
+    thread::scope(|scope| {
+        scope.spawn(flood);
+        let end = End(&is_over);
+        let mut rounds = 0;
+        wait_until("clients get in beside the flood", || {
+            rounds += usize::from(get_in());
+            rounds > 10 && connections.load(Ordering::Relaxed) > 4000
+        });
+        drop(end);
+    });
 }

@@ -70,6 +70,7 @@ fn pings_that_repeat_others_of_all_kinds_have_their_own_lines() {
 fn times_never_run_backwards_over_all_workers() {
     let server = TestServer::builder().env("WORKERS", "4").start();
     let load = Load::start(server.address(), "Load", 8, 4);
+    load.wait_for(1);
     let begun = Utc::now().timestamp();
     wait_until("the second is over", || Utc::now().timestamp() > begun);
     load.wait_for(1000);
@@ -430,6 +431,7 @@ fn rotations_hold_few_descriptors_and_delay_no_pong() {
             .env("LOG_SYNC", sync)
             .env("LOG_MAX_BYTES", "20000")
             .env("LOG_KEEP", keep)
+            .env("DRAIN_TIMEOUT", "3600")
             .start();
         let mut client = server.connect();
         let long = "x".repeat(65_000);
@@ -441,7 +443,7 @@ fn rotations_hold_few_descriptors_and_delay_no_pong() {
         }
         let (status, time) = server.stop();
         assert_eq!(status, Some(0), "{sync}");
-        assert!(time < Duration::from_secs(5), "{sync}: {time:?}");
+        assert!(time < Duration::from_secs(40), "{sync}: {time:?}");
         assert_eq!(server.events("cannot be rotated"), [""; 0], "{sync}");
     }
 }

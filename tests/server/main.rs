@@ -9,6 +9,8 @@
 
 #[path = "../python.rs"]
 mod python;
+#[path = "../stalls.rs"]
+mod stalls;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../websocat.rs"]

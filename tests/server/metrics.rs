@@ -21,7 +21,6 @@ fn connections_and_messages_count_by_service() {
     for client in &mut pings {
         client.ping("Client-100", "Ping!");
     }
-    let metrics = server.metrics();
     for (sample, value) in [
         (r#"websockets_connections{service="/"}"#, 2.0),
         (r#"websockets_connections{service="/echo"}"#, 1.0),
@@ -35,7 +34,7 @@ fn connections_and_messages_count_by_service() {
         ("websockets_stdout_lines_left_out_total", 0.0),
         (concat!(r#"websockets_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""}"#), 1.0),
     ] {
-        assert_eq!(metrics.get(sample), value, "{sample}");
+        assert_becomes(&server, sample, value);
     }
     echo.close();
     assert_becomes(&server, r#"websockets_connections{service="/echo"}"#, 0.0);
@@ -96,9 +95,8 @@ fn a_connection_that_is_refused_for_lack_of_room_counts() {
     let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
     let _only = server.connect();
     assert_eq!(RawClient::ask(server.address(), UPGRADE).status, 503);
-    let metrics = server.metrics();
-    assert_eq!(metrics.get(r#"websockets_errors_total{cause="too_many_connections"}"#), 1.0);
-    assert_eq!(metrics.get("websockets_max_connections"), 1.0);
+    assert_becomes(&server, r#"websockets_errors_total{cause="too_many_connections"}"#, 1.0);
+    assert_becomes(&server, "websockets_max_connections", 1.0);
 }
 
 #[test]
@@ -110,6 +108,7 @@ fn every_ping_under_load_is_counted_once() {
     let tallies = load.finish();
     let lines = server.log().lines().len() as f64;
     assert!(lines >= tallies.len() as f64);
+    assert_becomes(&server, "websockets_pings_total", lines);
     let metrics = server.metrics();
     let writes = metrics.get("websockets_log_write_seconds_count");
     assert_eq!(metrics.get("websockets_pings_total"), lines);

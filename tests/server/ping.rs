@@ -1,6 +1,7 @@
 //! The ping/pong service: its messages, their replies, and their lines in the log.
 
 use std::fs;
+use std::time::Instant;
 
 use chrono::NaiveDateTime;
 use rand::rngs::StdRng;
@@ -178,6 +179,7 @@ fn a_text_is_a_ping_exactly_when_a_json_parser_says_so() {
 fn many_invalid_messages_make_one_warning() {
     let server = TestServer::builder().env("WORKERS", "4").start();
     let mut clients = [(); 4].map(|()| server.connect());
+    let begun = Instant::now();
     for _ in 0..25 {
         for client in &mut clients {
             assert!(client.ask("hello").starts_with("Error: "));
@@ -186,8 +188,10 @@ fn many_invalid_messages_make_one_warning() {
     // A later event shows that no second warning came before it.
     server.connect().close();
     server.event("closed by the client");
+    // One in 5 s, and a busy machine may take longer.
+    let most = 1 + begun.elapsed().as_secs() as usize / 5;
     let warnings = server.events("WARN");
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert!((1..=most).contains(&warnings.len()), "{warnings:#?}");
     assert!(warnings[0].contains("invalid message"), "{warnings:?}");
 }
 

@@ -20,8 +20,10 @@ async def main():
             print("push", json.loads(await probe.recv())["push"])
     async with websockets.connect(url) as probe:
         await probe.recv()
-        await probe.send(json.dumps({"ended": hello["connection"]}))
-        ended = json.loads(await probe.recv())
+        ended = {"seen": "open"}
+        while ended["seen"] == "open":
+            await probe.send(json.dumps({"ended": hello["connection"]}))
+            ended = json.loads(await probe.recv())
         print(ended["seen"], ended["by"])
 
 

@@ -2,11 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{TestServer, wait_until};
-
-fn state(server: &TestServer) -> Value {
-    serde_json::from_str(&server.connect_to("/status").ask("?")).unwrap()
-}
+use crate::support::{TestServer, eventually, wait_until};
 
 #[test]
 fn the_status_has_connections_pings_total_and_clients() {
@@ -17,7 +13,13 @@ fn the_status_has_connections_pings_total_and_clients() {
         client.ping(name, "Ping!");
     }
     server.connect_to("/total").ask("42");
-    let state = state(&server);
+    let mut page = server.connect_to("/status");
+    let state = eventually("all pings are counted", || {
+        let state: Value = serde_json::from_str(&page.ask("?")).unwrap();
+        let clients = state["clients"].as_array().unwrap().iter();
+        let pings: u64 = clients.map(|client| client["pings"].as_u64().unwrap()).sum();
+        (state["pings"] == 6 && pings == 6).then_some(state)
+    });
     assert_eq!(state["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(state["workers"], 2);
     assert_eq!(state["pings"], 6);
@@ -45,9 +47,12 @@ fn the_status_names_fifty_clients_and_counts_the_others() {
     for number in 0..60 {
         client.ping(&format!("Client-{number}"), "Ping!");
     }
-    let state = state(&server);
+    let mut page = server.connect_to("/status");
+    let state = eventually("all clients are counted", || {
+        let state: Value = serde_json::from_str(&page.ask("?")).unwrap();
+        (state["clients_left_out"] == 10).then_some(state)
+    });
     assert_eq!(state["clients"].as_array().unwrap().len(), 50);
-    assert_eq!(state["clients_left_out"], 10);
 }
 
 #[test]

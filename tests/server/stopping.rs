@@ -5,19 +5,26 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
+use crate::stalls::patiently;
 use crate::support::{
-    Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame, ping_frame,
-    wait_until,
+    Builder, Load, RawClient, TestClient, TestServer, UPGRADE, close, eventually, first, frame,
+    own_address, ping_frame, wait_until,
 };
 
 /// Time limit for a stop: below `DRAIN_TIMEOUT`, and far above the 0.1 s that a stop takes, since
 /// the machine may be busy.
-const SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_secs(30);
+
+/// A server that may take far longer than [`SOON`] to stop.
+fn patient() -> Builder {
+    TestServer::builder().env("DRAIN_TIMEOUT", "3600")
+}
 
 #[test]
 fn sigterm_and_sigint_end_the_server_with_status_0_long_before_drain_timeout() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = TestServer::start();
+        // Nobody else listens there afterwards.
+        let mut server = patient().at(own_address()).start();
         let mut clients = [(); 5].map(|()| server.connect());
         assert_eq!(clients[0].ping("Client-100", "Ping!"), "Pong!");
         let start = Instant::now();
@@ -34,7 +41,7 @@ fn sigterm_and_sigint_end_the_server_with_status_0_long_before_drain_timeout() {
 #[test]
 fn a_stop_under_load_answers_all_pings_that_were_read_and_closes_every_connection_with_1001() {
     for sync in ["everysec", "always"] {
-        let mut server = TestServer::builder().env("LOG_SYNC", sync).start();
+        let mut server = patient().env("LOG_SYNC", sync).start();
         let load = Load::start(server.address(), "Load", 100, 4);
         load.wait_for(1000);
         let (status, time) = server.stop();
@@ -49,13 +56,13 @@ fn a_stop_under_load_answers_all_pings_that_were_read_and_closes_every_connectio
         // And every line has an acknowledged ping.
         let acknowledged: usize = tallies.iter().map(|tally| tally.acknowledged.len()).sum();
         assert_eq!(log.lines().len(), acknowledged, "{sync}");
-        assert!(server.stdout() == server.log_text().into_bytes(), "{sync}");
+        server.assert_stdout_shows(&server.log_path());
     }
 }
 
 #[test]
 fn a_client_that_never_answers_the_close_does_not_delay_the_end() {
-    let mut server = TestServer::start();
+    let mut server = patient().start();
     let mut client = server.raw();
     server.assert_stops_within(SOON);
     assert_eq!(client.close_code(), Some(1001));
@@ -63,7 +70,7 @@ fn a_client_that_never_answers_the_close_does_not_delay_the_end() {
 
 #[test]
 fn unfinished_handshakes_do_not_delay_the_end() {
-    let mut server = TestServer::start();
+    let mut server = patient().start();
     let _silent = RawClient::connect(server.address());
     let mut half = RawClient::connect(server.address());
     half.send(&UPGRADE.as_bytes()[..UPGRADE.len() / 2]);
@@ -74,7 +81,7 @@ fn unfinished_handshakes_do_not_delay_the_end() {
 
 #[test]
 fn an_unfinished_message_does_not_delay_the_end() {
-    let mut server = TestServer::start();
+    let mut server = patient().start();
     let mut client = server.raw();
     let ping = ping_frame("Client-100", "Ping!");
     client.send(&[&ping[..], &ping[..10]].concat());
@@ -95,9 +102,12 @@ fn client_that_does_not_read(server: &TestServer) -> RawClient {
 
 #[test]
 fn a_client_that_does_not_read_delays_the_end_no_longer_than_drain_timeout() {
-    let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
-    let _not_reading = client_that_does_not_read(&server);
-    server.assert_stops_within(SOON);
+    patiently(|| {
+        let mut server = TestServer::builder().env("DRAIN_TIMEOUT", "0.5").start();
+        let _not_reading = client_that_does_not_read(&server);
+        // After 5 s, the server gives the client up in any case.
+        server.assert_stops_within(Duration::from_secs(4));
+    });
 }
 
 #[test]
@@ -118,26 +128,30 @@ fn further_signals_do_not_cut_the_stop_short() {
 #[test]
 #[ignore = "needs strace"]
 fn a_client_that_does_not_read_leaves_time_for_the_last_sync() {
-    // Less than the second after which everysec syncs a line anyway.
-    let builder = TestServer::builder().env("DRAIN_TIMEOUT", "0.9");
-    let slow = "inject=fdatasync:delay_enter=50000";
-    let strace = ["strace", "-D", "-f", "-q", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
-    let mut server = builder.under(strace).start();
-    let _not_reading = client_that_does_not_read(&server);
-    assert_eq!(server.connect().ping("Client-100", "Ping!"), "Pong!");
-    assert_eq!(server.stop().0, Some(0));
-    let trace = eventually("the trace is complete", || {
-        let trace = fs::read_to_string(server.dir().join("trace")).unwrap();
-        trace.contains("exited with").then_some(trace)
+    // A quarter of so short a time may be over on a machine that stalls.
+    patiently(|| {
+        // Less than the second after which everysec syncs a line anyway.
+        let builder = TestServer::builder().env("DRAIN_TIMEOUT", "0.9");
+        let slow = "inject=fdatasync:delay_enter=50000";
+        let strace =
+            ["strace", "-D", "-f", "-q", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
+        let mut server = builder.under(strace).start();
+        let _not_reading = client_that_does_not_read(&server);
+        assert_eq!(server.connect().ping("Client-100", "Ping!"), "Pong!");
+        assert_eq!(server.stop().0, Some(0));
+        let trace = eventually("the trace is complete", || {
+            let trace = fs::read_to_string(server.dir().join("trace")).unwrap();
+            trace.contains("exited with").then_some(trace)
+        });
+        let synced = |line: &str| line.contains("fdatasync") && line.contains(" = 0");
+        assert!(trace.lines().any(synced), "{trace}");
     });
-    let synced = |line: &str| line.contains("fdatasync") && line.contains(" = 0");
-    assert!(trace.lines().any(synced), "{trace}");
 }
 
 #[test]
 fn reply_delay_delays_each_reply_and_nothing_else() {
-    const DELAY: Duration = Duration::from_millis(500);
-    let server = TestServer::builder().env("REPLY_DELAY", "0.5").env("WORKERS", "1").start();
+    const DELAY: Duration = Duration::from_secs(6);
+    let server = TestServer::builder().env("REPLY_DELAY", "6").env("WORKERS", "1").start();
     let ping = ping_frame("Client-100", "Ping!");
     let mut clients = [server.raw(), server.raw()];
     let start = Instant::now();
@@ -162,7 +176,7 @@ fn reply_delay_delays_each_reply_and_nothing_else() {
 
 #[test]
 fn a_stop_sends_the_replies_that_are_delayed() {
-    let mut server = TestServer::builder().env("REPLY_DELAY", "30").start();
+    let mut server = patient().env("REPLY_DELAY", "3600").start();
     let mut client = server.raw();
     client.send(&ping_frame("Client-100", "Ping!").repeat(3));
     client.send(&frame(first::PING, b"read"));
@@ -184,14 +198,14 @@ fn a_close_right_after_a_ping_is_answered_after_its_pong_with_reply_delay_too() 
 #[test]
 #[ignore = "needs strace"]
 fn a_stop_waits_for_the_disk_and_answers_the_pings_that_wait_for_it() {
-    let builder = TestServer::builder().env("LOG_SYNC", "always");
+    let builder = patient().env("LOG_SYNC", "always");
     let slow = "inject=fdatasync:delay_enter=500000";
     let strace = ["strace", "-D", "-f", "-qq", "-o", "trace", "-e", "trace=fdatasync", "-e", slow];
     let mut server = builder.under(strace).start();
     let mut client = server.raw();
     client.send(&ping_frame("Client-100", "Ping!"));
     wait_until("the line is written", || !server.log_text().is_empty());
-    server.assert_stops_within(Duration::from_secs(3));
+    server.assert_stops_within(SOON);
     client.assert_pongs_and_close(1, 1001);
 }
 
@@ -200,7 +214,7 @@ fn a_stop_waits_for_the_disk_and_answers_the_pings_that_wait_for_it() {
 fn process_1_handles_its_signals_too() {
     for signal in [Signal::TERM, Signal::INT] {
         let unshare = ["unshare", "--pid", "--fork", "--kill-child"];
-        let mut server = TestServer::builder().under(unshare).start();
+        let mut server = patient().under(unshare).start();
         let mut client = server.connect();
         assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
         // Outside the namespace it is the child of `unshare`, which ends with its status.

@@ -285,7 +285,7 @@ fn a_protocol_ping_right_after_a_ping_is_answered_at_once() {
         replies.sort();
         assert_eq!(replies, [b"Pong!".to_vec(), b"behind".to_vec()]);
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
 /// Sends frames of every allowed kind in writes of random sizes. Fails unless the replies come in
@@ -325,7 +325,7 @@ fn assert_any_conversation_is_answered(server: &TestServer, rng: &mut StdRng) {
     }
     let start = Instant::now();
     let mut frames = client.frames_to_the_end();
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     assert_eq!(frames.pop().and_then(|frame| frame.close_code()), Some(1000));
     let replies: Vec<_> = frames.iter().filter(|frame| frame.first != first::PONG).collect();
     assert_eq!(replies.len(), expected.len(), "{frames:?}");

@@ -12,7 +12,7 @@ use crate::bystander::Bystander;
 use crate::floods::connect_from;
 use crate::peak::Before;
 use crate::run::Run;
-use crate::support::{RawClient, Tally, TestServer, close, ping_frame};
+use crate::support::{PATIENCE, RawClient, Tally, TestServer, close, ping_frame};
 
 /// Clients at the same time.
 const VISITORS: usize = 4;
@@ -55,7 +55,8 @@ fn visit(address: SocketAddr, name: String, mut rng: StdRng, is_over: &AtomicBoo
     while !is_over.load(Ordering::Relaxed) {
         // A port of an address stays in TIME_WAIT after a connection.
         let from = Ipv4Addr::new(127, 1, rng.random(), rng.random_range(1..255));
-        let mut client = RawClient::over(connect_from(from, address).expect("it listens"));
+        let mut client =
+            RawClient::over(connect_from(from, address, PATIENCE).expect("it listens"));
         client.upgrade();
         let number = tally.sent;
         tally.sent += 1;

@@ -9,7 +9,7 @@ use crate::run::Run;
 use crate::support::{Load, TestServer, TinyDisk};
 
 /// By when the health of a server tells of a call that hangs, with room for a busy machine.
-const TOLD: Duration = Duration::from_secs(7);
+const TOLD: Duration = Duration::from_secs(20);
 
 #[test]
 #[ignore = "takes long, and needs root, to freeze a file system"]

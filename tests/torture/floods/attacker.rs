@@ -19,7 +19,7 @@ use crate::support::UPGRADE;
 const WAIT: Duration = Duration::from_secs(1);
 
 /// The longest that the listening socket of a server that is gone may stay open.
-const LISTENER_CLOSES: Duration = Duration::from_millis(500);
+const LISTENER_CLOSES: Duration = Duration::from_secs(10);
 
 /// An attacker.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Attacker {
     /// A connection from one of eight addresses, which are not those of the bystanders.
     pub(super) fn connect(&mut self, to: SocketAddr) -> Option<TcpStream> {
         let from = Ipv4Addr::new(127, 0, 0, self.rng.random_range(2..10));
-        let stream = connect_from(from, to).ok()?;
+        let stream = connect_from(from, to, WAIT).ok()?;
         // Closed with a reset, the connection leaves no port in TIME_WAIT.
         set_socket_linger(&stream, Some(Duration::ZERO)).ok()?;
         Some(stream)
@@ -114,13 +114,17 @@ fn write_patiently(stream: &mut &TcpStream, block: &[u8], is_over: &AtomicBool) 
     Ok(())
 }
 
-/// A connection from an address of this host.
-pub(crate) fn connect_from(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+/// A connection from an address of this host, whose calls wait no longer than `wait`.
+pub(crate) fn connect_from(
+    from: Ipv4Addr,
+    to: SocketAddr,
+    wait: Duration,
+) -> io::Result<TcpStream> {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
     // Ports of connections that are over may be taken again at once.
     set_socket_reuseaddr(&socket, true)?;
     for direction in [Timeout::Send, Timeout::Recv] {
-        set_socket_timeout(&socket, direction, Some(WAIT))?;
+        set_socket_timeout(&socket, direction, Some(wait))?;
     }
     bind(&socket, &SocketAddrV4::new(from, 0))?;
     connect(&socket, &to)?;
