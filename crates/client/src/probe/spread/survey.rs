@@ -52,6 +52,11 @@ impl Survey {
 
     /// Opens all rounds.
     pub(super) async fn run(&mut self) {
+        self.open_rounds().await;
+        self.observed.is_whole = true;
+    }
+
+    async fn open_rounds(&mut self) {
         self.connect_all().await;
         read_messages(&mut self.held, self.options.by.as_ref(), self.options.patience).await;
         self.name_instances();
@@ -99,7 +104,6 @@ impl Survey {
             !held.is_empty() || (refused as usize) < IN_FLIGHT
         })
         .await;
-        observed.is_whole = held.len() as u64 + observed.refusals.total() == options.connections;
     }
 
     /// Finds out what names the instances, and counts them.

@@ -19,7 +19,7 @@ pub(super) struct Observed {
     pub(super) answered: u64,
     /// Connections that could not be opened.
     pub(super) refusals: Refusals,
-    /// Whether all connections were tried.
+    /// Whether no round was cut short.
     pub(super) is_whole: bool,
     /// What names the instances.
     pub(super) by: Option<NameSource>,
@@ -121,8 +121,14 @@ impl Observed {
             (0, _) => return Some(false),
             _ => self.pattern()?,
         };
-        let are_enough = self.all().instances() as u64 >= self.expect;
-        Some(pattern != Pattern::Skewed && are_enough && self.refusals.total() == 0)
+        if pattern == Pattern::Skewed || self.refusals.total() > 0 {
+            return Some(false);
+        }
+        match self.all().instances() as u64 >= self.expect {
+            true => Some(true),
+            // Further connections might have found further servers.
+            false => self.is_whole.then_some(false),
+        }
     }
 
     fn sentences(&self) -> Vec<String> {
@@ -269,11 +275,11 @@ impl Observed {
     }
 
     fn cut_short(&self) -> String {
+        let tried = self.answered + self.refusals.total();
         match self.is_whole {
             true => String::new(),
-            false => {
-                format!("That is after {} of {}", self.answered + self.refusals.total(), self.asked)
-            }
+            false if tried < self.asked => format!("That is after {tried} of {}", self.asked),
+            false => "That is before all connections were made that show stickiness".into(),
         }
     }
 }

@@ -154,6 +154,21 @@ fn what_cannot_be_told_is_told_as_such() {
 fn a_verdict_of_few_says_so() {
     let text = finding(&observed(&[("a", 3), ("b", 2)])).text;
     assert!(text.contains("so few show a strong skew only: try -n 100"), "{text}");
-    let early = Observed { asked: 200, is_whole: false, ..observed(&[("a", 30), ("b", 27)]) };
-    assert!(finding(&early).text.ends_with("That is after 57 of 200."));
+}
+
+#[test]
+fn what_further_connections_could_change_is_not_judged_early() {
+    let early = |counts| Observed { asked: 200, is_whole: false, ..observed(counts) };
+    for (counts, ok) in [
+        (&[("a", 30), ("b", 27)][..], Some(true)),
+        (&[("a", 56), ("b", 1)], Some(false)),
+        (&[("a", 57)], None),
+    ] {
+        let found = finding(&early(counts));
+        assert_eq!(found.ok, ok, "{counts:?}");
+        assert!(found.text.ends_with("That is after 57 of 200."), "{}", found.text);
+    }
+    let found = finding(&Observed { asked: 57, ..early(&[("a", 57)]) });
+    assert_eq!(found.ok, None);
+    assert!(found.text.ends_with("before all connections were made that show stickiness."));
 }
