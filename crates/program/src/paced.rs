@@ -61,7 +61,7 @@ struct State {
     is_torn: bool,
     /// Bytes that the reader has taken so far.
     taken: u64,
-    /// Lines that were left out and are not reported yet.
+    /// Lines that were left out and that no [`Trouble::LeftOut`] has told of.
     left_out: usize,
     /// Lines that were left out so far.
     left_out_in_all: u64,
@@ -157,10 +157,13 @@ impl PacedWriter {
             let (written, result) = self.write(&mut out, &lines);
             let has_failed = result.is_err();
             match result {
-                Ok(()) if left_out > 0 => tell(Trouble::LeftOut(left_out)),
+                Ok(()) if left_out > 0 => {
+                    self.state().left_out -= left_out;
+                    tell(Trouble::LeftOut(left_out));
+                }
                 Ok(()) => {}
                 Err(error) => {
-                    self.leave_out_rest(left_out, &lines[..written]);
+                    self.leave_out_rest(&lines[..written]);
                     if !is_failing {
                         tell(Trouble::Failed(error));
                     }
@@ -199,12 +202,11 @@ impl PacedWriter {
         state.writing_lines = state.writing_lines.saturating_sub(ends);
     }
 
-    /// Counts the lines that a failed write left behind `written` as left out, and `left_out` as not
-    /// reported yet.
-    fn leave_out_rest(&self, left_out: usize, written: &[u8]) {
+    /// Counts the lines that a failed write left behind `written` as left out.
+    fn leave_out_rest(&self, written: &[u8]) {
         let mut state = self.state();
         let lost = mem::take(&mut state.writing_lines);
-        state.left_out += left_out + lost;
+        state.left_out += lost;
         state.left_out_in_all += lost as u64;
         state.is_torn |= written.last().is_some_and(|&last| last != b'\n');
     }
@@ -238,7 +240,7 @@ impl PacedWriter {
             lines.insert(0, b'\n');
         }
         state.writing_lines = mem::take(&mut state.waiting_lines);
-        Some(mem::take(&mut state.left_out))
+        Some(state.left_out)
     }
 }
 
@@ -356,6 +358,22 @@ mod tests {
     }
 
     #[test]
+    fn lines_left_out_behind_a_write_that_does_not_end_count_at_the_end() {
+        let (started, starts) = channel();
+        let (go, may_go) = channel();
+        let out = start(Slow { started, go: may_go, got: Arc::default() }).unwrap();
+        out.push(b"one\n", 1);
+        starts.recv().unwrap();
+        let line = [b"x".repeat(CAPACITY - 1), b"\n".to_vec()].concat();
+        (0..3).for_each(|_| out.push(&line, 1));
+        go.send(()).unwrap();
+        // The second write is of the first long line, and behind it stand the other two.
+        starts.recv().unwrap();
+        out.close();
+        assert_eq!(out.wait(Instant::now() + Duration::from_secs(3600)), 3);
+    }
+
+    #[test]
     fn a_slow_reader_gets_everything_at_the_end() {
         // A reader that a busy machine holds up counts as stuck.
         assert!((0..20).any(|_| gets_everything()), "a slow reader counts as stuck");
@@ -455,6 +473,7 @@ mod tests {
             assert_eq!(told.iter().collect::<Vec<_>>(), expected);
         }
     }
+
     #[test]
     fn a_write_is_of_whole_lines_however_long_they_are() {
         for (lines, size, first) in [
