@@ -1,10 +1,15 @@
 //! Settings from the environment and from flags, and wrong ones.
 
+use std::io::{Read, Write, pipe};
 use std::process::Command;
 use std::time::Duration;
+use std::{fs, iter, thread};
 
-use crate::client::{Client, command, misused};
+use rustix::fs::{OFlags, fcntl_setfl};
+
+use crate::client::{Client, KillOnDrop, command, misused};
 use crate::fake::Fake;
+use crate::stalls::patiently;
 
 #[test]
 fn a_wrong_setting_is_one_line_and_no_connection() {
@@ -43,6 +48,30 @@ fn a_wrong_url_is_told_by_the_name_of_its_argument() {
         let cause = "the scheme is missing: write ws://nonsense, or wss:// for TLS";
         assert_eq!(misused(args, &[]), format!("{name} is \"nonsense\", but {cause}"));
     }
+}
+
+/// Another program may have made the pipe of stderr non-blocking for all its users.
+#[test]
+fn what_is_wrong_is_told_once_a_full_pipe_has_room() {
+    // The client waits for a second.
+    patiently(|| {
+        let (mut reader, mut stderr) = pipe().unwrap();
+        fcntl_setfl(&stderr, OFlags::WRONLY | OFlags::NONBLOCK).unwrap();
+        let filled: usize = iter::from_fn(|| stderr.write(&[b' '; 4096]).ok()).sum();
+        let child = command(&[]).args(["talk", "nonsense"]).stderr(stderr).spawn().unwrap();
+        let mut child = KillOnDrop(child);
+        // The line waits in a thread of its own.
+        let threads = format!("/proc/{}/task", child.0.id());
+        while child.0.try_wait().unwrap().is_none()
+            && fs::read_dir(&threads).map_or(0, Iterator::count) < 2
+        {
+            thread::yield_now();
+        }
+        let mut told = String::new();
+        reader.read_to_string(&mut told).unwrap();
+        assert!(told[filled..].starts_with("error: URL is \"nonsense\""), "{:?}", &told[filled..]);
+        assert_eq!(child.0.wait().unwrap().code(), Some(2));
+    });
 }
 
 #[test]

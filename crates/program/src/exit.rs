@@ -1,11 +1,12 @@
 //! How a program ends.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::patience;
+use crate::standard_streams::standard_error;
 
 /// Exit status of a program that failed at run time.
 pub const EXIT_FAILURE: u8 = 1;
@@ -50,5 +51,5 @@ fn report(status: u8, cause: impl fmt::Display) -> ExitCode {
 
 fn write(line: &str) {
     // If stderr cannot be written, the exit status alone tells of the failure.
-    let _ = io::stderr().write_all(line.as_bytes());
+    let _ = standard_error().write_all(line.as_bytes());
 }

@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Stat, fstat};
-use rustix::io::Errno;
-use rustix::pipe::fcntl_setpipe_size;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 
 /// Held during a write if stdout and stderr are one file (`2>&1`): a pipe takes a long write in
 /// parts, and the parts of two writes would mix in the middle of lines.
@@ -46,22 +46,22 @@ fn is_output_shared() -> bool {
 }
 
 impl<F: AsFd> StandardStream<F> {
-    /// Gives a pipe room for `size` bytes, if the system allows that. Where more is written at once
-    /// than there is room for, writer and reader take turns.
+    /// Gives a pipe room for at least `size` bytes, if the system allows that. Where more is written
+    /// at once than there is room for, writer and reader take turns.
     #[must_use]
     pub fn with_pipe_size(self, size: usize) -> Self {
-        let _ = fcntl_setpipe_size(&self.file, size);
+        if fcntl_getpipe_size(&self.file).is_ok_and(|present| present < size) {
+            let _ = fcntl_setpipe_size(&self.file, size);
+        }
         self
     }
 
     fn write_blocking(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut written = 0;
         while written < bytes.len() {
-            match rustix::io::write(&self.file, &bytes[written..]) {
+            match self.write_part(&bytes[written..]) {
                 Ok(0) => break,
                 Ok(len) => written += len,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.wait_for_room()?,
                 Err(error) if written == 0 => return Err(error.into()),
                 // The next write tells the error again.
                 Err(_) => break,
@@ -70,11 +70,19 @@ impl<F: AsFd> StandardStream<F> {
         Ok(written)
     }
 
-    fn wait_for_room(&self) -> io::Result<()> {
-        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
+    /// Writes as many bytes as have room, after waiting for some room.
+    fn write_part(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        loop {
+            match retry_on_intr(|| rustix::io::write(&self.file, bytes)) {
+                Err(Errno::AGAIN) => self.wait_for_room()?,
+                written => return written,
+            }
         }
+    }
+
+    fn wait_for_room(&self) -> Result<(), Errno> {
+        let room = || poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None);
+        retry_on_intr(room).map(drop)
     }
 }
 
@@ -122,6 +130,17 @@ mod tests {
 
     fn lines(letter: u8, count: usize) -> Vec<u8> {
         [&[letter; 996][..], b"\n"].concat().repeat(count)
+    }
+
+    #[test]
+    fn a_pipe_becomes_no_smaller() {
+        let (_reader, pipe) = io::pipe().unwrap();
+        let room = || fcntl_getpipe_size(&pipe).unwrap();
+        let first = room();
+        for (size, expected) in [(first / 2, first), (2 * first, 2 * first), (first, 2 * first)] {
+            let _ = shared(&pipe).with_pipe_size(size);
+            assert_eq!(room(), expected, "{size}");
+        }
     }
 
     #[test]
