@@ -1,14 +1,13 @@
 //! The progress line on the terminal while the load runs.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use program::standard_streams::standard_error;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -50,16 +49,14 @@ pub(crate) struct Progress {
 impl Progress {
     /// Starts the line if stderr is a terminal.
     pub(crate) fn start(counters: Arc<Counters>, asked: u64) -> Option<Self> {
-        let stderr = io::stderr();
-        if !stderr.is_terminal() {
+        if !io::stderr().is_terminal() {
             return None;
         }
-        let terminal = stderr.as_fd().try_clone_to_owned().map(File::from).ok()?;
         let (stop, stopped) = mpsc::channel();
         let (erase, erased) = oneshot::channel();
         let show = move || {
             // A write error means that the terminal is closed.
-            let _ = show(terminal, &counters, asked, &stopped);
+            let _ = show(standard_error(), &counters, asked, &stopped);
             let _ = erase.send(());
         };
         thread::Builder::new().name("progress".into()).spawn(show).ok()?;

@@ -13,7 +13,6 @@ mod input;
 mod screen;
 mod terminal;
 
-use std::io::Write;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -159,7 +158,7 @@ impl Talk {
         match &self.terminal {
             Some(terminal) => {
                 // The line must be printed before another thread draws the prompt.
-                let _ = writeln!(terminal::output(), "connected to {url}; Ctrl-D leaves");
+                terminal::print(&format!("connected to {url}; Ctrl-D leaves\n"));
                 terminal.lines(prompt(url))
             }
             None => input::stdin().map_err(|error| error.to_string()),

@@ -128,7 +128,7 @@ impl Screen {
             // a frame.
             self.stdout.offer(line);
         } else {
-            let _ = terminal::output().write_all(line.as_bytes());
+            terminal::print(&line);
         }
     }
 

@@ -106,17 +106,18 @@ impl Drop for Terminal {
         // The editor may still be waiting for keys, with the terminal in raw mode.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.original);
         if self.has_prompt.load(Ordering::SeqCst) {
-            let _ = output().write_all(b"\n");
+            print("\n");
         }
     }
 }
 
-/// The stream of this process that is connected to the terminal.
-pub(super) fn output() -> Box<dyn Write> {
-    match io::stdout().is_terminal() {
-        true => Box::new(standard_output()),
-        false => Box::new(standard_error()),
-    }
+/// Prints a text in one write, on the stream of this process that is connected to the terminal.
+pub(super) fn print(text: &str) {
+    // A failed write means that the terminal is closed.
+    let _ = match io::stdout().is_terminal() {
+        true => standard_output().write_all(text.as_bytes()),
+        false => standard_error().write_all(text.as_bytes()),
+    };
 }
 
 /// The line for one result of the editor; `None` at the end of input.
