@@ -1,6 +1,7 @@
 //! A held connection: pinged once a second, and opened again when it is lost.
 
 use std::convert::Infallible;
+use std::mem;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) struct HeldConnection {
     /// Whether a ping over any connection was answered.
     was_held: bool,
     was_lost: bool,
+    /// Whether the first try to open a connection has ended.
+    is_tried: bool,
     last_reply: Instant,
     gap: Option<Gap>,
 }
@@ -55,8 +58,8 @@ impl HeldConnection {
     /// The connection with this number; `made` if it is already open.
     pub(super) fn new(shared: Rc<Shared>, number: u64, made: Option<Made>) -> Self {
         let last_reply = shared.started;
-        let (is_held, was_held, was_lost) = (false, false, false);
-        Self { shared, number, made, is_held, was_held, was_lost, last_reply, gap: None }
+        let (is_held, was_held, was_lost, is_tried) = (false, false, false, false);
+        Self { shared, number, made, is_held, was_held, was_lost, is_tried, last_reply, gap: None }
     }
 
     /// Holds the connection until the stop, then closes it with a closing handshake.
@@ -72,17 +75,12 @@ impl HeldConnection {
     async fn keep(&mut self) {
         let mut backoff = Backoff::default();
         sleep_until(self.shared.first_opening(self.number)).await;
-        let mut is_first = true;
         loop {
             let mut asked = None;
             let made = match self.made.take() {
                 Some(made) => Ok(made),
                 None => Box::pin(self.shared.connect(self.number)).await,
             };
-            if is_first {
-                self.shared.stats.borrow_mut().tried();
-                is_first = false;
-            }
             match made {
                 Ok(made) => {
                     let begun = Instant::now();
@@ -96,6 +94,7 @@ impl HeldConnection {
                     self.shared.stats.borrow_mut().refuse(cause.to_string(), self.was_held);
                 }
             }
+            self.tried();
             let longest = longest_pause(self.shared.options.connections);
             let pause = backoff.next(rand::random(), None).min(longest);
             sleep(pause + asked.unwrap_or_default()).await;
@@ -110,6 +109,7 @@ impl HeldConnection {
         loop {
             self.ping().await?;
             if !self.is_held {
+                self.tried();
                 self.joined().await?;
             }
             let next = self.shared.next_ping(self.number, Instant::now());
@@ -169,6 +169,13 @@ impl HeldConnection {
             self.shared.stats.borrow_mut().seen_by_server(&end, is_given_up);
         }
         Ok(())
+    }
+
+    /// Records the end of the first try: a reply, or a failure.
+    fn tried(&mut self) {
+        if !mem::replace(&mut self.is_tried, true) {
+            self.shared.stats.borrow_mut().tried();
+        }
     }
 
     /// Records the end of the current connection.

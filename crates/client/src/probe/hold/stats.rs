@@ -30,7 +30,7 @@ pub(super) struct Stats {
     pub(super) by: Option<NameSource>,
     /// Connections to hold.
     pub(super) asked: u64,
-    /// Connections that were tried at least once.
+    /// Connections of which the first try has ended, with a reply or without.
     tried: u64,
     /// Connections that were held at any time.
     pub(super) ever: u64,
@@ -78,7 +78,7 @@ impl Stats {
         Self { asked, ..Self::default() }
     }
 
-    /// Counts the first try to open a connection.
+    /// Counts a connection of which the first try has ended.
     pub(super) fn tried(&mut self) {
         self.tried += 1;
     }
