@@ -1,7 +1,7 @@
 //! Stopping, in every state, and what is printed then.
 
 use std::fs::File;
-use std::io::{Read, pipe};
+use std::io::{Read, Write, pipe};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
@@ -47,6 +47,43 @@ fn before_the_settings_are_known() {
         client.signal(signal);
         assert_eq!(client.wait().code(), Some(3), "{signal:?}");
     }
+}
+
+/// One connection is held, and the other one is open, but its first ping is not answered yet.
+#[test]
+fn hold_before_all_connections_are_made() {
+    let (server, url) = Fake::start();
+    let mut client = Client::spawn(command(&[]).args(["hold", &url, "-n", "2"]));
+    let mut held = server.accept();
+    let (mut unanswered, _) = server.accept_raw();
+    read_frame(&mut unanswered);
+    // The second ping comes after the reply to the first one.
+    (0..2).for_each(|_| assert!(held.next().is_ping()));
+    client.signal(Signal::INT);
+    let told = client.stderr.rest().join("\n");
+    assert!(told.contains("That is before all 2 were made"), "{told}");
+    assert_eq!(client.wait().code(), Some(3));
+}
+
+/// Three servers have answered and named themselves; the other handshakes are not answered.
+#[test]
+fn spread_before_all_connections_are_made() {
+    const IN_FLIGHT: usize = 8;
+    let (server, url) = Fake::start();
+    let args = ["spread", &format!("{url}/ws"), "-n", "20", "--expect", "1"];
+    let mut client = Client::spawn(command(&[]).args(args));
+    let _open = [(); 3].map(|()| {
+        let (mut stream, _) = server.accept_raw();
+        stream.write_all(b"\x81\x0e[box] hello :)").unwrap();
+        stream
+    });
+    // Each connection that is made lets the client try a further one.
+    let _tried = [(); IN_FLIGHT].map(|()| server.accept_tcp());
+    client.signal(Signal::INT);
+    let told = client.stdout.rest().join("\n");
+    assert!(told.contains("one only: box answered all 3 connections"), "{told}");
+    assert!(told.contains("That is after 3 of 20"), "{told}");
+    assert_eq!(client.wait().code(), Some(0));
 }
 
 #[test]

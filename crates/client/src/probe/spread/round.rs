@@ -69,12 +69,13 @@ pub(super) async fn open(
     }
 }
 
-/// Reads the first messages, if they may name the instances.
+/// Reads the first messages that are not read yet, if they may name the instances. Cancel-safe.
 pub(super) async fn read_messages(held: &mut [Held], by: Option<&NameSource>, patience: Duration) {
     let have_hello = held.iter().all(|held| held.evidence.hello.is_some());
     let Some(wait) = message_wait(by, have_hello, patience) else { return };
     let until = Instant::now() + wait;
-    let read = held.iter_mut().map(async |held| {
+    let unread = held.iter_mut().filter(|held| held.evidence.message.is_none());
+    let read = unread.map(async |held| {
         held.evidence.message = first_message(&mut held.link, until).await;
     });
     join_all(read).await;

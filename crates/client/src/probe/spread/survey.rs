@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::header::{COOKIE, HeaderValue};
 use rand::seq::SliceRandom;
+use tokio::time::timeout;
 
 use super::Options;
 use super::round::{Attempt, Held, IN_FLIGHT, close, open, read_messages};
@@ -29,6 +30,9 @@ const ADDRESSES: usize = 16;
 
 /// Connections from each of the local addresses.
 const EACH: usize = 3;
+
+/// Time for the first messages of servers when the survey ends early.
+const LAST_MESSAGES: Duration = Duration::from_millis(300);
 
 /// The state of the survey.
 pub(super) struct Survey {
@@ -73,8 +77,11 @@ impl Survey {
 
     /// Prints and closes the connections. Returns what was observed.
     pub(super) async fn finish(mut self) -> Observed {
-        if self.observed.shares.total() == 0 {
-            // `run` was stopped early.
+        if !self.observed.is_whole && self.observed.shares.total() == 0 {
+            // The messages may have come, and are not read yet.
+            let read =
+                read_messages(&mut self.held, self.options.by.as_ref(), self.options.patience);
+            let _ = timeout(LAST_MESSAGES, read).await;
             self.name_instances();
         }
         self.print().await;

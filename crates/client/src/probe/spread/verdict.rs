@@ -137,7 +137,7 @@ impl Observed {
                 vec!["stopped before a server answered".into()]
             }
             _ if self.answered == 0 => vec!["no connection could be made".into(), self.refused()],
-            None => vec![self.unnamed(), self.refused()],
+            None => vec![self.unnamed(), self.refused(), self.cut_short()],
             Some(pattern) => vec![
                 self.spread(pattern),
                 self.stickiness(pattern),
@@ -224,9 +224,10 @@ impl Observed {
             (None, Some(keyed), _) if pattern != Pattern::One && keyed.is_sticky(&self.shares) == Some(false) => {
                 "Not sticky: neither the address nor the cookies that the server sets decide".into()
             }
-            (None, None, _) if pattern != Pattern::One => {
-                "Not sticky by address, and the server sets no cookie".into()
-            }
+            (None, None, _) if pattern != Pattern::One => match self.sets_cookies {
+                true => "Not sticky by address".into(),
+                false => "Not sticky by address, and the server sets no cookie".into(),
+            },
             _ => String::new(),
         }
     }

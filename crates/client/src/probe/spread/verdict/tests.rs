@@ -140,7 +140,7 @@ fn refused_connections_and_missing_servers_are_no_good() {
 fn what_cannot_be_told_is_told_as_such() {
     assert_eq!(judged(&Observed::default()), (None, None, None));
     let header_names = vec!["server".into(), "date".into()];
-    let nameless = Observed { answered: 5, header_names, ..Observed::default() };
+    let nameless = Observed { answered: 5, is_whole: true, header_names, ..Observed::default() };
     let found = finding(&nameless);
     assert_eq!(found.ok, None);
     assert!(found.text.contains("nothing in the answers tells servers apart"), "{}", found.text);
@@ -171,4 +171,9 @@ fn what_further_connections_could_change_is_not_judged_early() {
     let found = finding(&Observed { asked: 57, ..early(&[("a", 57)]) });
     assert_eq!(found.ok, None);
     assert!(found.text.ends_with("before all connections were made that show stickiness."));
+    let found = finding(&Observed { sets_cookies: true, ..early(&[("a", 30), ("b", 27)]) });
+    assert!(found.text.contains(". Not sticky by address. That is after"), "{}", found.text);
+    let found = finding(&Observed { answered: 57, ..early(&[]) });
+    assert_eq!(found.ok, None);
+    assert!(found.text.ends_with("That is after 57 of 200."), "{}", found.text);
 }
