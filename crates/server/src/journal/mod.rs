@@ -155,7 +155,7 @@ impl Journal {
         &self.0.metrics
     }
 
-    /// The number of lines that were not copied to stdout, as its reader is too slow.
+    /// The number of lines that were left out on stdout.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.0.stdout.left_out()

@@ -139,7 +139,7 @@ impl Metrics {
             family(
                 COUNTER,
                 "websockets_stdout_lines_left_out_total",
-                "Lines of the log that stdout was too slow for.",
+                "Lines of the log that were left out on stdout.",
                 [counter(self.journal.left_out() as f64)],
             ),
         ]
