@@ -106,8 +106,19 @@ fn unusable(
     if current.details.not_after <= now + DAY {
         return Some("the old one expires".into());
     }
-    let missing = names.iter().find(|name| !current.details.names.contains(name))?;
+    let present = &current.details.names;
+    if let Some(name) = present.iter().find(|name| !is_usable(name)) {
+        let name = proto::escape::plain(name);
+        return Some(format!("clients refuse the old one for the name {name}"));
+    }
+    let missing = names.iter().find(|name| !present.contains(name))?;
     Some(format!("the old one does not permit the name {}", proto::escape::plain(missing)))
+}
+
+/// Whether clients accept a certificate with this name. One name that they refuse makes them refuse the
+/// whole certificate; earlier versions let such names in.
+fn is_usable(name: &str) -> bool {
+    normalized(name).is_some_and(|usable| usable.eq_ignore_ascii_case(name))
 }
 
 /// Creates an authority, and writes what it signed. After a crash at any of the writes, the next
@@ -127,8 +138,7 @@ fn issue(
         return Err(format!("this server did not create {AUTHORITY}: move it elsewhere"));
     }
     // Servers that share a folder may want different names: without those of the certificate before,
-    // each would replace the certificate of the other. One name that is not normalized makes clients
-    // refuse the whole certificate; earlier versions let such names in.
+    // each would replace the certificate of the other.
     let former = former.current(now).map(|(_, entry)| entry.details.names.as_slice());
     let former = former.unwrap_or_default().iter().filter_map(|name| normalized(name));
     let names = union(names.iter().cloned().chain(host.map(str::to_owned)).chain(former));

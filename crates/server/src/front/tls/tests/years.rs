@@ -124,6 +124,16 @@ fn names_that_clients_refuse_are_not_taken_over() {
 }
 
 #[test]
+fn a_name_that_clients_refuse_is_dropped_although_no_other_one_is_missing() {
+    let dir = Dir::new();
+    dir.provision_for(&["localhost", "*.com"]).unwrap();
+    dir.provision_for(&["localhost"]).unwrap();
+    assert_eq!(dir.names(), ["localhost", "box"]);
+    assert!(dir.is_accepted(&dir.read(AUTHORITY), "localhost"));
+    dir.assert_all_is_well_for(&["localhost"]);
+}
+
+#[test]
 fn another_host_name_needs_no_further_authority() {
     let dir = Dir::provisioned();
     let before = dir.files();
