@@ -3,9 +3,11 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Bytes that may wait for the reader.
 pub const CAPACITY: usize = 1 << 20;
@@ -32,7 +34,7 @@ const STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Lines on their way to an output, written by a thread of its own.
 #[derive(Clone, Debug)]
-pub struct PacedWriter(Arc<Shared>);
+pub struct PacedWriter(Arc<Queue>);
 
 /// Trouble with the output, told in the thread that writes.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub enum Trouble {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Queue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -57,24 +59,29 @@ struct State {
     waiting_lines: usize,
     /// Lines that the thread is writing, but for those that are written.
     writing_lines: usize,
-    /// The output ends within a line, of which a failed write has left the rest.
-    is_torn: bool,
     /// Bytes that the reader has taken so far.
     taken: u64,
     /// Lines that were left out and that no [`Trouble::LeftOut`] has told of.
     left_out: usize,
     /// Lines that were left out so far.
     left_out_in_all: u64,
-    /// Writes since the last quiet time.
-    writes: u32,
-    /// The thread waits for lines.
-    idle: bool,
-    /// The thread pauses between two writes.
-    pausing: bool,
     /// No more lines come; what waits is still written.
     closing: bool,
-    /// The thread has ended.
-    closed: bool,
+    phase: Phase,
+}
+
+/// What the thread does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// It writes, or is about to look for lines.
+    #[default]
+    Writing,
+    /// It pauses between two writes.
+    Pausing,
+    /// It waits for lines.
+    Waiting,
+    /// It has ended.
+    Ended,
 }
 
 impl PacedWriter {
@@ -87,20 +94,16 @@ impl PacedWriter {
         out: impl Write + Send + 'static,
         tell: impl Fn(Trouble) + Send + 'static,
     ) -> io::Result<Self> {
-        let this = Self(Arc::default());
-        let writer = this.clone();
-        thread::Builder::new().name(name.into()).spawn(move || writer.run(out, tell))?;
-        Ok(this)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let queue = Arc::<Queue>::default();
+        let thread = WritingThread { queue: Arc::clone(&queue), out, is_torn: false, writes: 0 };
+        thread::Builder::new().name(name.into()).spawn(move || thread.run(tell))?;
+        Ok(Self(queue))
     }
 
     /// Hands over `count` whole lines, or counts them where the reader is too slow for them.
     pub fn push(&self, lines: &[u8], count: usize) {
-        let mut state = self.state();
-        if state.closed {
+        let mut state = self.0.state.lock();
+        if state.phase == Phase::Ended {
             return;
         }
         // Where nothing waits, even a line that is longer than all that may wait is taken.
@@ -111,8 +114,14 @@ impl PacedWriter {
         }
         state.waiting.extend_from_slice(lines);
         state.waiting_lines += count;
-        let is_over = state.waiting.len() >= FLUSH_THRESHOLD && mem::take(&mut state.pausing);
-        if mem::take(&mut state.idle) || is_over {
+        let is_due = match state.phase {
+            Phase::Waiting => true,
+            Phase::Pausing => state.waiting.len() >= FLUSH_THRESHOLD,
+            Phase::Writing | Phase::Ended => false,
+        };
+        if is_due {
+            // Further lines wake the thread no more.
+            state.phase = Phase::Writing;
             self.0.changed.notify_all();
         }
     }
@@ -120,22 +129,23 @@ impl PacedWriter {
     /// How many lines were left out so far.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        self.state().left_out_in_all
+        self.0.state.lock().left_out_in_all
     }
 
     /// Has the thread end once the waiting lines are written.
     pub fn close(&self) {
-        self.state().closing = true;
+        self.0.state.lock().closing = true;
         self.0.changed.notify_all();
     }
 
     /// Waits for the end of the thread, as long as the reader takes something now and then, and at
     /// most until `deadline`. Returns how many lines were not written by then, but for those that a
-    /// [`Trouble::LeftOut`] has told of.
+    /// [`Trouble::LeftOut`] has told of. Of a write that has not returned, all lines count as not
+    /// written.
     pub fn wait(&self, deadline: Instant) -> usize {
-        let mut state = self.state();
+        let mut state = self.0.state.lock();
         let mut last = (state.taken, Instant::now());
-        while !state.closed {
+        while state.phase != Phase::Ended {
             let now = Instant::now();
             if state.taken != last.0 {
                 last = (state.taken, now);
@@ -144,26 +154,56 @@ impl PacedWriter {
             if now >= until {
                 return state.waiting_lines + state.writing_lines + state.left_out;
             }
-            let waited = self.0.changed.wait_timeout(state, until - now);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.0.changed.wait_until(&mut state, until);
         }
         state.left_out
     }
+}
 
-    fn run(&self, mut out: impl Write, tell: impl Fn(Trouble)) {
+impl Queue {
+    /// Pauses the thread that writes, unless many lines wait.
+    fn pause(&self, state: &mut MutexGuard<'_, State>) {
+        if !state.closing && state.waiting.len() < FLUSH_THRESHOLD {
+            state.phase = Phase::Pausing;
+            self.changed.wait_for(state, PACE);
+        }
+    }
+
+    /// Waits for lines, or the end.
+    fn wait_for_lines(&self, state: &mut MutexGuard<'_, State>) {
+        while state.waiting.is_empty() && !state.closing {
+            state.phase = Phase::Waiting;
+            self.changed.wait(state);
+        }
+        state.phase = Phase::Writing;
+    }
+}
+
+/// The thread that writes.
+struct WritingThread<W> {
+    queue: Arc<Queue>,
+    out: W,
+    /// The output ends within a line, of which a failed write has left the rest.
+    is_torn: bool,
+    /// Writes since the last quiet time.
+    writes: u32,
+}
+
+impl<W: Write> WritingThread<W> {
+    fn run(mut self, tell: impl Fn(Trouble)) {
         let mut lines = Vec::new();
         let mut is_failing = false;
-        while let Some(left_out) = self.take(&mut lines) {
-            let (written, result) = self.write(&mut out, &lines);
+        while let Some(left_out) = self.next(&mut lines) {
+            let result = self.write(&lines);
             let has_failed = result.is_err();
             match result {
                 Ok(()) if left_out > 0 => {
-                    self.state().left_out -= left_out;
+                    self.queue.state.lock().left_out -= left_out;
                     tell(Trouble::LeftOut(left_out));
                 }
                 Ok(()) => {}
                 Err(error) => {
-                    self.leave_out_rest(&lines[..written]);
+                    self.leave_out_rest();
                     if !is_failing {
                         tell(Trouble::Failed(error));
                     }
@@ -171,76 +211,63 @@ impl PacedWriter {
             }
             is_failing = has_failed;
         }
-        self.state().closed = true;
-        self.0.changed.notify_all();
+        self.queue.state.lock().phase = Phase::Ended;
+        self.queue.changed.notify_all();
     }
 
-    /// Writes as much of `lines` as the output takes; returns how many bytes.
-    fn write(&self, out: &mut impl Write, lines: &[u8]) -> (usize, io::Result<()>) {
-        let mut written = 0;
-        while written < lines.len() {
-            let size = if self.state().closing { LAST_CHUNK } else { CHUNK };
-            let chunk = first_lines(&lines[written..], size);
-            match out.write(chunk) {
-                Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
-                Ok(len) => {
-                    written += len;
-                    self.count_written(&chunk[..len]);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return (written, Err(error)),
-            }
-        }
-        (written, out.flush())
-    }
-
-    fn count_written(&self, bytes: &[u8]) {
-        let mut state = self.state();
-        state.taken += bytes.len() as u64;
-        // The torn line was counted when the rest of the line was left out.
-        let ends = count_lines(bytes) - usize::from(mem::take(&mut state.is_torn));
-        state.writing_lines = state.writing_lines.saturating_sub(ends);
-    }
-
-    /// Counts the lines that a failed write left behind `written` as left out.
-    fn leave_out_rest(&self, written: &[u8]) {
-        let mut state = self.state();
-        let lost = mem::take(&mut state.writing_lines);
-        state.left_out += lost;
-        state.left_out_in_all += lost as u64;
-        state.is_torn |= written.last().is_some_and(|&last| last != b'\n');
-    }
-
-    /// Waits for lines and puts them into `lines`. Returns how many were left out behind them,
-    /// or `None` at the end.
-    fn take(&self, lines: &mut Vec<u8>) -> Option<usize> {
-        let mut state = self.state();
-        state.writes = state.writes.saturating_add(1);
-        if state.writes > UNPACED_WRITES && !state.closing && state.waiting.len() < FLUSH_THRESHOLD
-        {
-            state.pausing = true;
-            let paused = self.0.changed.wait_timeout(state, PACE);
-            state = paused.unwrap_or_else(PoisonError::into_inner).0;
-            state.pausing = false;
+    /// Waits for lines, and puts them into `lines`. Returns how many were left out behind them, or
+    /// `None` at the end.
+    fn next(&mut self, lines: &mut Vec<u8>) -> Option<usize> {
+        let mut state = self.queue.state.lock();
+        self.writes = self.writes.saturating_add(1);
+        if self.writes > UNPACED_WRITES {
+            self.queue.pause(&mut state);
         }
         let begun = Instant::now();
-        while state.waiting.is_empty() && !state.closing {
-            state.idle = true;
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.queue.wait_for_lines(&mut state);
         if begun.elapsed() > PACE {
-            state.writes = 0;
+            self.writes = 0;
         }
         lines.clear();
         mem::swap(lines, &mut state.waiting);
-        if lines.is_empty() {
-            return None;
-        }
-        if state.is_torn {
-            lines.insert(0, b'\n');
-        }
         state.writing_lines = mem::take(&mut state.waiting_lines);
-        Some(state.left_out)
+        (!lines.is_empty()).then_some(state.left_out)
+    }
+
+    /// Writes all of `lines`, or as much of them as the output takes.
+    fn write(&mut self, mut lines: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.out.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        while !lines.is_empty() {
+            let size = if self.queue.state.lock().closing { LAST_CHUNK } else { CHUNK };
+            let (written, rest) = match self.out.write(first_lines(lines, size)) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(len) => lines.split_at(len),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            self.is_torn = written.last() != Some(&b'\n');
+            self.count_written(written);
+            lines = rest;
+        }
+        self.out.flush()
+    }
+
+    fn count_written(&self, written: &[u8]) {
+        let lines = written.iter().filter(|&&byte| byte == b'\n').count();
+        let mut state = self.queue.state.lock();
+        state.taken += written.len() as u64;
+        state.writing_lines = state.writing_lines.saturating_sub(lines);
+    }
+
+    /// Counts the lines that a failed write has left as left out.
+    fn leave_out_rest(&self) {
+        let mut state = self.queue.state.lock();
+        let lost = mem::take(&mut state.writing_lines);
+        state.left_out += lost;
+        state.left_out_in_all += lost as u64;
     }
 }
 
@@ -251,10 +278,6 @@ fn first_lines(lines: &[u8], size: usize) -> &[u8] {
     let last = lines[..lines.len().min(size)].iter().rposition(is_end);
     let last = last.or_else(|| lines.iter().position(is_end));
     &lines[..last.map_or(lines.len(), |last| last + 1)]
-}
-
-fn count_lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|&&byte| byte == b'\n').count()
 }
 
 #[cfg(test)]
@@ -274,7 +297,7 @@ mod tests {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.started.send(()).ok();
             self.go.recv().ok();
-            self.got.lock().unwrap().extend_from_slice(bytes);
+            self.got.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -286,7 +309,7 @@ mod tests {
     /// Waits for the end of the thread, which a busy machine may hold up for longer than a reader.
     fn wait_for_end(out: &PacedWriter) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !out.state().closed {
+        while out.0.state.lock().phase != Phase::Ended {
             assert!(Instant::now() < deadline, "the thread does not end");
             out.wait(deadline);
         }
@@ -311,13 +334,13 @@ mod tests {
         for _ in 0..2 * CAPACITY / line.len() {
             out.push(&line, 1);
         }
-        assert!(out.state().waiting.len() <= CAPACITY);
-        let left_out = out.state().left_out;
+        assert!(out.0.state.lock().waiting.len() <= CAPACITY);
+        let left_out = out.0.state.lock().left_out;
         assert!(left_out >= CAPACITY / line.len());
         drop(go);
         out.close();
         wait_for_end(&out);
-        let got = got.lock().unwrap();
+        let got = got.lock();
         assert!(got.starts_with(b"first\n") && got.ends_with(b"x\n"));
         assert_eq!((got.len() - 6) % line.len(), 0);
         let told = told.recv().unwrap();
@@ -413,7 +436,7 @@ mod tests {
         out.push(b"two\n", 1);
         out.close();
         wait_for_end(&out);
-        assert_eq!(*got.lock().unwrap(), b"one\ntwo\n");
+        assert_eq!(*got.lock(), b"one\ntwo\n");
     }
 
     /// A device that takes a byte at a time. Each failure happens once, after so many bytes.
@@ -424,7 +447,7 @@ mod tests {
 
     impl Write for Failing {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut got = self.got.lock().unwrap();
+            let mut got = self.got.lock();
             if let Some((_, kind)) = self.failures.pop_if(|(after, _)| *after == got.len()) {
                 return Err(kind.into());
             }
@@ -461,14 +484,15 @@ mod tests {
             let out = PacedWriter::start("output", out, tell).unwrap();
             for line in ["one\n", "two\n"] {
                 out.push(line.as_bytes(), 1);
-                let is_done = |state: &State| state.idle && state.waiting.is_empty();
-                while !is_done(&out.state()) {
+                let is_done =
+                    |state: &State| state.phase == Phase::Waiting && state.waiting.is_empty();
+                while !is_done(&out.0.state.lock()) {
                     thread::yield_now();
                 }
             }
             out.close();
             assert_eq!(out.wait(Instant::now() + Duration::from_secs(10)), lost);
-            assert_eq!(String::from_utf8_lossy(&got.lock().unwrap()), shown);
+            assert_eq!(String::from_utf8_lossy(&got.lock()), shown);
             drop(out);
             assert_eq!(told.iter().collect::<Vec<_>>(), expected);
         }
