@@ -664,6 +664,13 @@ mod typed {
     }
 
     #[test]
+    fn a_terminal_that_nobody_reads_does_not_hold_up_the_end() {
+        let (mut terminal, mut peer, _, _server) = start("/", "> ");
+        let fill = || (0..400).for_each(|_| peer.say(&"x".repeat(1000)));
+        terminal.ends_unread(fill, Signal::TERM, 0);
+    }
+
+    #[test]
     fn a_server_that_is_lost_says_why() {
         let (mut terminal, peer, connected, _server) = start("/", "> ");
         peer.close(1001, "the server stops");

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::num::NonZero;
 use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::Signal;
@@ -96,6 +96,34 @@ impl Terminal {
         let screen = screen.lock().unwrap();
         let (screen, result) = changed.wait_timeout_while(screen, DEADLINE, waits).unwrap();
         assert!(!result.timed_out(), "not in time: {what}; it shows {:?}", screen.lines());
+    }
+
+    /// Signals the program when the terminal, which nobody reads, has no more room for what `fill`
+    /// makes the program print. Checks that the program ends soon, with this exit status.
+    #[track_caller]
+    pub(crate) fn ends_unread(&mut self, fill: impl FnOnce(), signal: Signal, status: i32) {
+        // Holds up the thread that reads.
+        let _screen = self.screen.0.lock().unwrap();
+        fill();
+        let written = format!("/proc/{}/io", self.child.0.id());
+        let mut last = (String::new(), Instant::now());
+        while last.1.elapsed() < Duration::from_millis(300) {
+            let now = fs::read_to_string(&written).unwrap();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.child.signal(signal);
+        let begun = Instant::now();
+        let ended = loop {
+            match self.child.0.try_wait().unwrap() {
+                Some(ended) => break ended,
+                None => assert!(begun.elapsed() < SOON, "it does not end"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(ended.code(), Some(status));
     }
 
     /// The color of the first letter of a line.

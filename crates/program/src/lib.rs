@@ -1,7 +1,7 @@
 //! What makes the server and the client well-behaved programs.
 //!
 //! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
-//! ([`events`]), output whose reader may be slow ([`paced`], [`standard_streams`]), completions and
+//! ([`events`]), output whose reader may be slow or stuck ([`paced`], [`standard_streams`], [`patience`]), completions and
 //! manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that
 //! follows ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]).
 //! Nothing here knows what the programs do.
@@ -12,7 +12,7 @@ pub mod documentation;
 pub mod events;
 pub mod exit;
 pub mod paced;
-mod patience;
+pub mod patience;
 mod redacted;
 pub mod runtime;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! Writing to a stream whose reader may be stuck, at the end of a program.
+//! Calls that may block for ever, such as a write to a stream whose reader is stuck.
 
 use std::sync::mpsc::channel;
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Runs `act`, which may block for ever, in a thread of its own, and waits until `act` has returned,
 /// at most `patience`. Returns `false` if no thread could be started; `act` has not run then.
-pub(crate) fn wait_for(patience: Duration, act: impl FnOnce() + Send + 'static) -> bool {
+pub fn wait_for(patience: Duration, act: impl FnOnce() + Send + 'static) -> bool {
     let (end, ended) = channel::<()>();
     let acting = move || {
         act();

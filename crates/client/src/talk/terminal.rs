@@ -8,7 +8,9 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use program::patience;
 use program::standard_streams::{standard_error, standard_output};
 use proto::limits::MAX_MESSAGE;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -19,6 +21,9 @@ use rustyline::{Config, Editor, ExternalPrinter, Prompt};
 use tokio::sync::mpsc;
 
 use super::input::{self, Line, Lines};
+
+/// Longest wait for a terminal that takes nothing: its connection hangs, or Ctrl-S has paused it.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Lines that the history keeps.
 const HISTORY: usize = 1000;
@@ -111,13 +116,17 @@ impl Drop for Terminal {
     }
 }
 
-/// Prints a text in one write, on the stream of this process that is connected to the terminal.
+/// Prints a text in one write, on the stream of this process that is connected to the terminal. Does
+/// not wait long for a terminal that takes nothing.
 pub(super) fn print(text: &str) {
-    // A failed write means that the terminal is closed.
-    let _ = match io::stdout().is_terminal() {
-        true => standard_output().write_all(text.as_bytes()),
-        false => standard_error().write_all(text.as_bytes()),
-    };
+    let text = text.to_owned();
+    patience::wait_for(PATIENCE, move || {
+        // A failed write means that the terminal is closed.
+        let _ = match io::stdout().is_terminal() {
+            true => standard_output().write_all(text.as_bytes()),
+            false => standard_error().write_all(text.as_bytes()),
+        };
+    });
 }
 
 /// The line for one result of the editor; `None` at the end of input.
