@@ -70,6 +70,8 @@ fn variables_of_the_shell_reach_the_containers() {
     let project = Project::new()
         .with_env("DEFAULT_SERVICE", "/echo")
         .with_env("LAG_TIME", "0.1")
+        .with_env("LOG_KEEP", "7")
+        .with_env("LOG_MAX_BYTES", "1M")
         .with_env("LOG_MESSAGES", "on")
         .with_env("REPLY_DELAY", "0.3")
         .with_env("RUST_LOG", "info,client=off")
@@ -83,6 +85,10 @@ fn variables_of_the_shell_reach_the_containers() {
     wait_for(server, "Got message: ", 3);
     let variables = inspect("websockets-client01-1", ".Config.Env");
     assert!(variables.contains("LAG_TIME=0.1"), "{variables}");
+    let variables = inspect(server, ".Config.Env");
+    for set in ["LOG_KEEP=7", "LOG_MAX_BYTES=1M"] {
+        assert!(variables.contains(set), "{variables}");
+    }
     let start = Instant::now();
     let mut visitor = Visitor::connect(project.address("server", 8765), "/").unwrap();
     assert_eq!(visitor.ask("hi").unwrap(), "[RE]: hi");

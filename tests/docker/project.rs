@@ -14,12 +14,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The variables that the compose file reads.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 21] = [
     "ALLOWED_ORIGINS",
     "BIND",
     "COMPOSE_PROFILES",
     "DEFAULT_SERVICE",
     "LAG_TIME",
+    "LOG_KEEP",
+    "LOG_MAX_BYTES",
     "LOG_MESSAGES",
     "LOG_SYNC",
     "NGINX_PORT",

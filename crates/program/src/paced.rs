@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use memchr::{memchr, memchr_iter, memrchr};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Bytes that may wait for the reader.
@@ -256,7 +257,7 @@ impl<W: Write> WritingThread<W> {
     }
 
     fn count_written(&self, written: &[u8]) {
-        let lines = written.iter().filter(|&&byte| byte == b'\n').count();
+        let lines = memchr_iter(b'\n', written).count();
         let mut state = self.queue.state.lock();
         state.taken += written.len() as u64;
         state.writing_lines = state.writing_lines.saturating_sub(lines);
@@ -274,9 +275,8 @@ impl<W: Write> WritingThread<W> {
 /// As many whole lines from the start of `lines` as have room in `size` bytes, or the first line if
 /// it is longer: between two writes another thread may write to the same output.
 fn first_lines(lines: &[u8], size: usize) -> &[u8] {
-    let is_end = |&byte: &u8| byte == b'\n';
-    let last = lines[..lines.len().min(size)].iter().rposition(is_end);
-    let last = last.or_else(|| lines.iter().position(is_end));
+    let last = memrchr(b'\n', &lines[..lines.len().min(size)]);
+    let last = last.or_else(|| memchr(b'\n', lines));
     &lines[..last.map_or(lines.len(), |last| last + 1)]
 }
 

@@ -93,7 +93,9 @@ pub(super) fn not_found(path: &str, services: impl Iterator<Item = Service>) -> 
 }
 
 pub(super) fn not_an_upgrade() -> Reply {
-    upgrade_required("This path speaks WebSocket: connect with ws:// in place of http://.")
+    upgrade_required(
+        "This path speaks WebSocket: connect with ws:// in place of http://, and let each proxy pass Upgrade and Connection on.",
+    )
 }
 
 /// The methods of every path.

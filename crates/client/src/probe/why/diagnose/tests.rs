@@ -20,7 +20,10 @@ fn rows(refusal: Refusal, plain: Option<&Refusal>) -> Vec<u8> {
 #[test]
 fn answers_to_an_upgrade_that_was_lost() {
     for (status, body) in [
-        (426, "This path speaks WebSocket: connect with ws:// in place of http://.\n"),
+        (
+            426,
+            "This path speaks WebSocket: connect with ws:// in place of http://, and let each proxy pass Upgrade and Connection on.\n",
+        ),
         (400, "This is no valid WebSocket upgrade: it needs HTTP/1.1.\n"),
         (
             400,
