@@ -2,9 +2,9 @@
 //!
 //! Each check is a row of a table ([`list`]): what is sent, and what is expected. [`target`] carries
 //! each out over a connection of its own, several at the same time: the opening handshake, written
-//! by hand ([`request`]), and an exchange of frames ([`conversation`]); [`room`] has fewer run where
-//! the server refuses some. [`evaluate`] compares what came with what is expected, and [`tally`]
-//! counts.
+//! by hand ([`request`]), and an exchange of frames ([`conversation`]); [`room`] has fewer run
+//! where the server refuses some. [`evaluate`] compares what came with what is expected, and
+//! [`tally`] counts.
 
 mod conversation;
 mod evaluate;

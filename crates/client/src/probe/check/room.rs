@@ -38,14 +38,14 @@ impl Room {
         self.is_gone.set(false);
     }
 
-    /// Whether the server has room for fewer connections than were asked for. Otherwise a status that
-    /// means so is the answer to what a changed request says.
+    /// Whether the server has room for fewer connections than were asked for. Otherwise a status
+    /// that means so is the answer to what a changed request says.
     pub(super) fn is_scarce(&self) -> bool {
         self.is_scarce.get()
     }
 
-    /// Whether a check that is refused should not ask again at once: there are others to wait for, or
-    /// one has asked long enough.
+    /// Whether a check that is refused should not ask again at once: there are others to wait for,
+    /// or one has asked long enough.
     pub(super) fn is_hopeless(&self) -> bool {
         self.is_scarce() && (self.places.get() > 1 || self.is_gone.get())
     }

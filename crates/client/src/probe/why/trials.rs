@@ -18,8 +18,8 @@ use crate::probe::link::{Link, within};
 /// Size of the first message of [`Trials::largest`], in bytes.
 const FIRST_SIZE: usize = 1024;
 
-/// How long a server that has no room is asked again for a further connection: it may still count the
-/// one before.
+/// How long a server that has no room is asked again for a further connection: it may still count
+/// the one before.
 const ROOM: Duration = Duration::from_secs(2);
 
 /// The pause before each of these requests.
