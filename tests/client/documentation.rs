@@ -50,3 +50,15 @@ fn each_flag_for_the_way_to_the_server_is_in_the_readme() {
         assert!(section.contains(&format!("`{flag}")), "{flag}");
     }
 }
+
+#[test]
+fn help_is_a_command_as_well() {
+    assert_eq!(printed(&["help"]), printed(&["--help"]));
+    assert_eq!(printed(&["help", "why"]), printed(&["why", "--help"]));
+    assert!(printed(&["-h"]).contains("help "));
+    let refused =
+        Command::new(env!("CARGO_BIN_EXE_client")).args(["help", "whi"]).output().unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), told.lines().count()), (Some(2), 1), "{told}");
+    assert!(told.contains("\"whi\" is no command (talk, bench, why, "), "{told}");
+}

@@ -46,3 +46,9 @@ fn an_unknown_command_or_shell_is_refused() {
         assert!(reported.contains(allowed), "{reported}");
     }
 }
+
+#[test]
+fn help_is_a_command_as_well() {
+    assert_eq!(printed(&["help"]), printed(&["--help"]));
+    assert_eq!(printed(&["help", "healthcheck"]), printed(&["healthcheck", "--help"]));
+}

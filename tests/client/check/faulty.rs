@@ -15,9 +15,13 @@ use handshake::{answer, read_head};
 /// Longest message, in bytes.
 const MAX_MESSAGE: u64 = 1 << 20;
 
+/// Number of connections after which a server has no room for any more.
+pub(super) const FEW: usize = 60;
+
 /// Starts a server that returns each message, and breaks the rule of this name alone, or is
 /// `silent` after the upgrade, or `small`, with room for two connections; returns its URL. It
-/// listens as long as the tests run.
+/// listens as long as the tests run. With `few-` before the name, it serves [`FEW`] connections in
+/// all.
 pub(super) fn start(fault: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -41,9 +45,16 @@ fn serve(mut stream: TcpStream, fault: &'static str, open: &AtomicUsize) -> io::
     let Some(head) = read_head(&mut stream, fault)? else {
         return refuse(&mut stream, "400 Bad Request", "");
     };
-    let is_full = open.fetch_add(1, Ordering::Relaxed) >= 2 && fault == "small";
-    let result = if is_full { Ok(()) } else { upgrade(&stream, &head, fault) };
-    open.fetch_sub(1, Ordering::Relaxed);
+    let few = fault.strip_prefix("few-");
+    let room = match fault {
+        "small" => 2,
+        _ => few.map_or(usize::MAX, |_| FEW),
+    };
+    let is_full = open.fetch_add(1, Ordering::Relaxed) >= room;
+    let result = if is_full { Ok(()) } else { upgrade(&stream, &head, few.unwrap_or(fault)) };
+    if few.is_none() {
+        open.fetch_sub(1, Ordering::Relaxed);
+    }
     if is_full { refuse(&mut stream, "503 Service Unavailable", "") } else { result }
 }
 

@@ -117,6 +117,28 @@ fn a_server_with_room_for_few_connections_is_asked_again() {
 }
 
 #[test]
+fn a_rule_is_not_judged_by_the_answer_of_a_server_without_room() {
+    for (fault, ok) in [("few-none", None), ("few-upgrade", Some(false))] {
+        let verdict = verdict(&faulty::start(fault), &["-W", "4"]);
+        assert_eq!(verdict["ok"].as_bool(), ok, "{verdict:#}");
+        let checks = verdict["checks"].as_array().unwrap();
+        // The first connection is no check.
+        let left = checks.len() + 1 - faulty::FEW;
+        assert_eq!(verdict["skipped"], left, "{verdict:#}");
+        assert!(verdict["text"].as_str().unwrap().contains(&format!("{left} skipped: the server")));
+        let skipped = checks.iter().filter(|check| check["outcome"] == "skipped");
+        for check in skipped {
+            assert_eq!(check["detail"], "not checked: the server has no room (HTTP 503)");
+        }
+        assert_eq!(verdict["failed"], usize::from(ok.is_some()), "{verdict:#}");
+    }
+    let output = check(&faulty::start("few-none"), &["-W", "4"]);
+    assert_eq!(output.status.code(), Some(3));
+    let skipped = lines(&output).iter().filter(|line| line.starts_with("skipped ")).count();
+    assert!(skipped > 0, "{output:?}");
+}
+
+#[test]
 fn a_rule_that_is_broken_is_shown_with_what_was_sent_and_what_came() {
     for (fault, told) in [
         ("rsv1", "sent c1 \"rsv1\"; came a Pong to the next Ping: the connection goes on"),

@@ -316,3 +316,14 @@ fn a_wrong_time_is_refused() {
     let told = misused(&["idle", "ws://localhost", "--max", "3h"], &[]);
     assert!(told.contains("allowed is a time from 1s to 120m, such as 20s or 6m"), "{told}");
 }
+
+#[test]
+fn a_server_with_room_for_few_connections_tells_no_timeout() {
+    let server = RealServer::start(&["--max-per-address", "2"]);
+    let mut command = command(&[("PONG_TIMEOUT", "3")]);
+    let args = ["idle", &(server.url() + "/probe"), "--json", "--max", "2s"];
+    let said = Said::of(&command.args(args).output().unwrap());
+    said.assert_ok(None);
+    said.assert_begins("cannot tell: ");
+    said.assert_says(" connections could not be opened (the server answered 503 ");
+}

@@ -189,7 +189,43 @@ fn a_person_sees_each_phase_and_each_line() {
         "\nmessage      65536 bytes pass, and 65537 do not: closed by the server (1009: ",
         "\nbinary       not taken: closed by the server (1003: ",
         "\ncompression  permessage-deflate is agreed on when offered, and a compressed text passes\n",
-        "\nconnected, and nothing on the way is broken\n",
+        "\nconnected, and nothing on the way is broken\nsilence was not tried: client idle ws://",
+        "/probe does that\n",
     ];
     assert_shown(&(server.url() + "/probe"), &[], 0, &parts);
+}
+
+#[test]
+fn a_server_without_room_for_a_further_connection_is_not_blamed_on_compression() {
+    for (status, sizes) in [("503 Service Unavailable", "0"), ("429 Too Many Requests", "30")] {
+        let (server, url) = Fake::start();
+        thread::spawn(move || {
+            answer_frames(server.accept_raw().0);
+            loop {
+                server.refuse(status, "Too many connections.");
+            }
+        });
+        let told = why(&url, &["--max-size", sizes]);
+        assert_eq!((told.status, told.rows()), (Some(0), vec![]), "{}", told.verdict);
+        assert_eq!(told.verdict["limits"]["compression"], serde_json::Value::Null);
+        let text = told.text("text");
+        let room =
+            "but there was no room for a further connection, and what needs one was not tried";
+        assert_eq!(text.matches(room).count(), 1, "{text}");
+        assert!(text.contains(status) && !text.contains("compression"), "{text}");
+    }
+}
+
+#[test]
+fn a_server_that_has_room_again_soon_is_tried_to_the_end() {
+    let (server, url) = Fake::start();
+    let serving = thread::spawn(move || {
+        answer_frames(server.accept_raw().0);
+        server.refuse("503 Service Unavailable", "Too many connections.");
+        answer_frames(server.accept_raw().0);
+    });
+    let told = why(&url, &["--max-size", "0"]);
+    serving.join().unwrap();
+    assert_eq!(told.verdict["limits"]["compression"], "declined", "{}", told.verdict);
+    assert!(!told.text("text").contains("no room"), "{}", told.verdict);
 }

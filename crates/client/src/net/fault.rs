@@ -46,6 +46,16 @@ pub(crate) enum Fault {
     Other,
 }
 
+impl Fault {
+    /// Whether the server, or a proxy, has no room at the moment (429, 503).
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        match self {
+            Self::Refused(refusal) | Self::ProxyRefused(refusal) => refusal.is_lack_of_room(),
+            _ => false,
+        }
+    }
+}
+
 /// An answer that does not complete the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -54,6 +64,14 @@ pub(crate) struct Refusal {
     pub(crate) headers: HeaderMap,
     /// The beginning of the body, if that is text.
     pub(crate) body: String,
+}
+
+impl Refusal {
+    /// Whether the answer says that there is no room at the moment.
+    pub(crate) fn is_lack_of_room(&self) -> bool {
+        let statuses = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        statuses.contains(&self.status)
+    }
 }
 
 /// A step of making a connection.

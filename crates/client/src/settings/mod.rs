@@ -42,7 +42,7 @@ const MAX_NAME: usize = 4096;
 /// An option that names its variable, [env: NAME=], may be given in the environment as well; the
 /// option wins.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "client", version, disable_help_subcommand = true)]
+#[command(name = "client", version)]
 pub struct Settings {
     /// Server to ping [default: that of --server-url]
     #[arg(value_name = "URL")]

@@ -33,7 +33,7 @@ const TLS_LISTEN: ListenAddress = ListenAddress::everywhere(10443);
 ///
 /// Each option is also an environment variable of the same name; the option wins.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "server", version, after_help = zone::HELP, disable_help_subcommand = true)]
+#[command(name = "server", version, after_help = zone::HELP)]
 pub struct Settings {
     /// Address and port to listen on; a name such as localhost stands for all its addresses
     #[arg(long, env, global = true, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8765")]

@@ -2,13 +2,15 @@
 //!
 //! Each check is a row of a table ([`list`]): what is sent, and what is expected. [`target`] carries
 //! each out over a connection of its own, several at the same time: the opening handshake, written
-//! by hand ([`request`]), and an exchange of frames ([`conversation`]). [`evaluate`] compares what
-//! came with what is expected, and [`tally`] counts.
+//! by hand ([`request`]), and an exchange of frames ([`conversation`]); [`room`] has fewer run
+//! where the server refuses some. [`evaluate`] compares what came with what is expected, and
+//! [`tally`] counts.
 
 mod conversation;
 mod evaluate;
 mod list;
 mod request;
+mod room;
 mod tally;
 mod target;
 
@@ -56,6 +58,8 @@ enum Outcome {
     Warned,
     /// The server breaks the rule.
     Failed,
+    /// The rule was not checked: the server had no room for a connection.
+    Skipped,
 }
 
 /// Runs the probe.
@@ -88,13 +92,14 @@ async fn run_all(
 ) -> Result<(), ConnectError> {
     tally.show().await;
     let route = net::find_route(&options.endpoint).await?;
-    let target = Target { route: &route, patience: options.patience };
-    if !target.is_there().await {
+    let patience = options.patience;
+    if !Target::new(&route, patience, 1).is_there().await {
         // An ordinary connection fails with a clear error.
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let upgraded = route.connect(deadline, |_| None).await?.upgraded;
         Socket::new(upgraded.stream, upgraded.early, MAX_REPLY).close(&Ending::Stopped).await;
     }
+    let target = Target::new(&route, patience, AT_ONCE);
     let running = checks.iter().enumerate().map(async |(number, check)| {
         let (outcome, detail) = target.run(check).await;
         (number, *check, outcome, detail)

@@ -10,6 +10,9 @@ use super::list::Check;
 use super::{Outcome, Printer};
 use crate::probe::output::Finding;
 
+/// What checks that were not carried out mean, and what to do.
+const NO_ROOM: &str = "the server had no room for their connections (429, 503), although fewer at once were tried; give it more time (--wait), or raise its limit of connections or requests";
+
 /// Counts the checks and prints them.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -39,6 +42,7 @@ pub(super) struct VerdictFields {
     passed: usize,
     warned: usize,
     failed: usize,
+    skipped: usize,
     checks: Vec<FinishedCheck>,
 }
 
@@ -78,7 +82,7 @@ impl Tally {
         let fields = VerdictFields::of(done.into_iter().chain(early.into_values()).collect());
         let ok = match (fields.failed, &unreached) {
             (_, Some(_)) => None,
-            (0, None) if fields.checks.len() < all => None,
+            (0, None) if fields.skipped > 0 || fields.checks.len() < all => None,
             (failed, None) => Some(failed == 0),
         };
         let text = unreached.unwrap_or_else(|| fields.summary(all));
@@ -94,15 +98,16 @@ impl FinishedCheck {
             Outcome::Passed => ("passed", 32),
             Outcome::Warned => ("warned", 33),
             Outcome::Failed => ("failed", 31),
+            Outcome::Skipped => ("skipped", 33),
         };
         let word = match is_colored {
-            true => format!("\x1b[{color}m{word}\x1b[0m"),
-            false => word.to_owned(),
+            true => format!("\x1b[{color}m{word:<7}\x1b[0m"),
+            false => format!("{word:<7}"),
         };
-        let line = format!("{word}  {section:<6} {id}: {rule}");
+        let line = format!("{word} {section:<6} {id}: {rule}");
         match outcome {
             Outcome::Passed => line,
-            Outcome::Warned | Outcome::Failed => format!("{line}\n               {detail}"),
+            _ => format!("{line}\n               {detail}"),
         }
     }
 }
@@ -114,13 +119,17 @@ impl VerdictFields {
             passed: count(Outcome::Passed),
             warned: count(Outcome::Warned),
             failed: count(Outcome::Failed),
+            skipped: count(Outcome::Skipped),
             checks,
         }
     }
 
     fn summary(&self, all: usize) -> String {
-        let Self { passed, warned, failed, checks } = self;
-        let counts = format!("{passed} passed, {warned} warned, {failed} failed");
+        let Self { passed, warned, failed, skipped, checks } = self;
+        let mut counts = format!("{passed} passed, {warned} warned, {failed} failed");
+        if *skipped > 0 {
+            counts = format!("{counts}, {skipped} skipped: {NO_ROOM}");
+        }
         match checks.len() {
             done if done < all => format!("stopped after {done} of {all} checks: {counts}"),
             _ => counts,

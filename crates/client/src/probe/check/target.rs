@@ -5,11 +5,12 @@ use std::time::Duration;
 use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Outcome::{Failed, Warned};
+use super::Outcome::{Failed, Skipped, Warned};
 use super::conversation::Conversation;
 use super::evaluate::{self, Evaluation};
 use super::list::{Case, Check, Expected, Sent};
 use super::request::{Answer, Change, Head, Request};
+use super::room::Room;
 use crate::format::seconds;
 use crate::net::ConnectError;
 use crate::net::ending::Ending;
@@ -25,16 +26,44 @@ const SHOWN: usize = 64;
 const FULL: Duration = Duration::from_millis(200);
 
 /// A server to check.
-#[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
-    pub(super) route: &'a Route,
+    route: &'a Route,
     /// Longest wait for an answer.
-    pub(super) patience: Duration,
+    patience: Duration,
+    room: Room,
 }
 
-impl Target<'_> {
-    /// Carries a check out.
+/// Why a request has no answer that can be judged.
+enum NoAnswer {
+    /// The server has no room: the status that it answers with.
+    NoRoom(u16),
+    /// Anything else, as text.
+    Fault(String),
+}
+
+impl<'a> Target<'a> {
+    /// A server that `at_once` checks may use at the same time.
+    pub(super) fn new(route: &'a Route, patience: Duration, at_once: usize) -> Self {
+        Self { route, patience, room: Room::new(at_once) }
+    }
+
+    /// Carries a check out, once more when others are done if the server has no room.
     pub(super) async fn run(&self, check: &Check) -> Evaluation {
+        loop {
+            let place = self.room.place().await;
+            match self.run_once(check).await {
+                Ok(evaluation) => return evaluation,
+                Err(_) if self.room.take_away(place) => {}
+                Err(status) => return (Skipped, no_room(status)),
+            }
+        }
+    }
+
+    /// Carries a check out.
+    ///
+    /// # Errors
+    /// The status that says that the server has no room.
+    async fn run_once(&self, check: &Check) -> Result<Evaluation, u16> {
         match &check.case {
             Case::Answer(part) => {
                 self.request(Change::None, |request, head| evaluate::part(*part, request, head))
@@ -54,18 +83,33 @@ impl Target<'_> {
 
     /// Sends a request; returns the stream, the request and the answer. Tries again while the server
     /// is at a limit (429, 503).
-    async fn exchange(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
+    async fn exchange(&self, change: Change) -> Result<(Stream, Request, Answer), NoAnswer> {
         let begun = Instant::now();
         loop {
-            let exchanged = self.exchange_once(change).await?;
-            match &exchanged.2 {
-                Answer::Head(head, _)
-                    if matches!(head.status, 429 | 503) && begun.elapsed() < self.patience =>
-                {
-                    sleep(FULL).await;
-                }
-                _ => return Ok(exchanged),
+            let exchanged = self.exchange_once(change).await.map_err(NoAnswer::Fault)?;
+            let status = match &exchanged.2 {
+                Answer::Head(head, _) => head.status,
+                Answer::Other(_) | Answer::End(_) => return Ok(exchanged),
+            };
+            if status == 101 {
+                self.room.upgraded();
             }
+            if !matches!(status, 429 | 503) {
+                return Ok(exchanged);
+            }
+            if change == Change::None {
+                self.room.refused();
+            }
+            let is_over = begun.elapsed() >= self.patience;
+            match self.room.is_scarce() {
+                false if is_over => return Ok(exchanged),
+                true if is_over || self.room.is_hopeless() => {
+                    return Err(NoAnswer::NoRoom(status));
+                }
+                _ => {}
+            }
+            drop(exchanged);
+            sleep(FULL).await;
         }
     }
 
@@ -83,7 +127,7 @@ impl Target<'_> {
         &self,
         change: Change,
         evaluate: impl FnOnce(&Request, &Head) -> Evaluation,
-    ) -> Evaluation {
+    ) -> Result<Evaluation, u16> {
         let (outcome, came) = match self.exchange(change).await {
             Ok((stream, request, Answer::Head(head, early))) => {
                 if head.status == 101 {
@@ -98,37 +142,43 @@ impl Target<'_> {
                 (outcome, format!("{how} without an answer"))
             }
             Ok((_, _, Answer::Other(bytes))) => (Failed, no_http(&bytes)),
-            Err(cause) => (Failed, cause),
+            Err(NoAnswer::NoRoom(status)) => return Err(status),
+            Err(NoAnswer::Fault(cause)) => (Failed, cause),
         };
-        (outcome, format!("sent {change}; came {came}"))
+        Ok((outcome, format!("sent {change}; came {came}")))
     }
 
     /// The opening handshake; returns how long it took as well.
-    async fn upgrade(&self) -> Result<(Socket, Duration), String> {
+    async fn upgrade(&self) -> Result<(Socket, Duration), NoAnswer> {
         let begun = Instant::now();
         match self.exchange(Change::None).await? {
             (stream, _, Answer::Head(head, early)) if head.status == 101 => {
                 Ok((Socket::new(stream, early, MAX_REPLY), begun.elapsed()))
             }
-            (_, _, Answer::Head(head, _)) => Err(shortened(&head.line)),
-            (_, _, Answer::Other(bytes)) => Err(no_http(&bytes)),
-            (_, _, Answer::End(_)) => Err("the end of TCP".into()),
+            (_, _, Answer::Head(head, _)) => Err(NoAnswer::Fault(shortened(&head.line))),
+            (_, _, Answer::Other(bytes)) => Err(NoAnswer::Fault(no_http(&bytes))),
+            (_, _, Answer::End(_)) => Err(NoAnswer::Fault("the end of TCP".into())),
         }
     }
 
-    async fn frames(&self, sent: Sent, expected: &Expected) -> Evaluation {
+    async fn frames(&self, sent: Sent, expected: &Expected) -> Result<Evaluation, u16> {
         let (socket, time) = match self.upgrade().await {
             Ok(upgraded) => upgraded,
-            Err(came) => {
+            Err(NoAnswer::NoRoom(status)) => return Err(status),
+            Err(NoAnswer::Fault(came)) => {
                 let detail = format!("sent the usual request; came {came} in place of an upgrade");
-                return (Failed, detail);
+                return Ok((Failed, detail));
             }
         };
         let response =
             Conversation::new(socket, time, self.patience).exchange(sent, expected).await;
         let (outcome, came) = evaluate::frames(expected, &response);
-        (outcome, format!("sent {sent}; came {came}"))
+        Ok((outcome, format!("sent {sent}; came {came}")))
     }
+}
+
+fn no_room(status: u16) -> String {
+    format!("not checked: the server has no room (HTTP {status})")
 }
 
 fn no_http(bytes: &[u8]) -> String {

@@ -46,6 +46,8 @@ struct Found {
     rows: Vec<u8>,
     /// A limit that may be a setting of the server, or a fault of an intermediary.
     doubtful: Option<String>,
+    /// The answer of a server that had no room for a further connection.
+    no_room: Option<String>,
 }
 
 impl Found {
@@ -59,6 +61,15 @@ impl Found {
         let ending = ending.to_string();
         let row = ending.contains("reserved bit").then_some(EXTENSION);
         self.broken(format!("{when}: {ending}"), row);
+    }
+
+    /// Records that a further connection could not be opened. That the server has no room is no
+    /// effect of what was asked for.
+    fn unopened(&mut self, when: &str, error: &ConnectError) {
+        match error.fault().is_lack_of_room() {
+            true => self.no_room = Some(error.to_string()),
+            false => self.ended(when, error),
+        }
     }
 }
 
@@ -98,13 +109,15 @@ impl Run<'_> {
         self.subprotocol(&link).await;
         let mut trials = Trials::new(&self.options.endpoint, self.options.patience, link);
         if let Err(error) = self.try_frames(&mut trials).await {
-            self.found.ended("no further connection", &error);
+            self.found.unopened("no further connection", &error);
         }
         self.reporter.live("offering compression");
         match trials.compression(self.found.limits.text == Some(true)).await {
             Ok(compression) => self.show_compression(compression).await,
             Err(error) => {
-                self.found.ended("with compression offered there is no connection", &error);
+                let when = "with compression offered there is no connection";
+                self.found.unopened(when, &error);
+                self.reporter.titled("compression", &[format!("not tried: {error}")]).await;
             }
         }
     }
@@ -285,7 +298,7 @@ impl Run<'_> {
 }
 
 fn finding(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
-    let Found { limits, changed, broken, rows, doubtful } = found;
+    let Found { limits, changed, broken, rows, doubtful, no_room } = found;
     let fits = Fit::all(&Diagnosis { rows, ..diagnosis });
     let is_ok = broken.is_empty();
     let mut lines = match is_ok {
@@ -293,6 +306,13 @@ fn finding(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fie
         false => vec![format!("connected, but {}", broken.join("; "))],
     };
     lines.extend(doubtful.map(|what| format!("but {what}")));
+    lines.extend(no_room.map(|answer| {
+        format!("but there was no room for a further connection, and what needs one was not tried: {answer}")
+    }));
+    if is_ok {
+        let url = &options.endpoint.url;
+        lines.push(format!("silence was not tried: client idle {url} does that"));
+    }
     for Fit { cause, change, .. } in &fits {
         lines.push(format!("cause: {cause}"));
         lines.push(format!("change: {change}"));

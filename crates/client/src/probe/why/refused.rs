@@ -68,7 +68,9 @@ async fn find(
         // With redirects, a request without the upgrade could lead elsewhere.
         if COMPARED.contains(&status) && !options.endpoint.options.follows_redirects {
             reporter.live("asking without an upgrade");
-            plain = net::get(&options.endpoint).await.ok();
+            // One that says that there is no room tells nothing about the upgrade.
+            let answer = net::get(&options.endpoint).await.ok();
+            plain = answer.filter(|answer| !answer.is_lack_of_room());
         }
         if status == 403 {
             reporter.live("asking with another Origin");

@@ -7,7 +7,7 @@ use hyper::header::SEC_WEBSOCKET_EXTENSIONS;
 use proto::frame::{Opcode, encode_header};
 use proto::limits::CLOSE_TIMEOUT;
 use proto::probe::{Request, Schedule};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::net::ending::Ending;
 use crate::net::notice::Notice;
@@ -17,6 +17,13 @@ use crate::probe::link::{Link, within};
 
 /// Size of the first message of [`Trials::largest`], in bytes.
 const FIRST_SIZE: usize = 1024;
+
+/// How long a server that has no room is asked again for a further connection: it may still count
+/// the one before.
+const ROOM: Duration = Duration::from_secs(2);
+
+/// The pause before each of these requests.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Bytes of a message that extend the wait for the answer by a second.
 const PACE: usize = 64 * 1024;
@@ -70,7 +77,7 @@ impl<'a> Trials<'a> {
     /// The connection, opened anew if a trial has ended it.
     async fn link(&mut self) -> Result<&mut Link, ConnectError> {
         if self.link.is_none() {
-            self.link = Some(Link::open(self.endpoint, self.hello_patience).await?);
+            self.link = Some(open(self.endpoint, self.hello_patience).await?);
         }
         self.link.as_mut().ok_or_else(|| "no connection".into())
     }
@@ -193,7 +200,7 @@ impl<'a> Trials<'a> {
         let mut endpoint = self.endpoint.clone();
         endpoint.options.request.compress = true;
         endpoint.options.notices.compression = Notice::silent();
-        let link = Link::open(&endpoint, self.hello_patience).await?;
+        let link = open(&endpoint, self.hello_patience).await?;
         let is_agreed = link.agreed.deflate.is_some();
         let has_arrived = link.hello().is_none_or(|hello| {
             let mut headers = hello.request.headers.iter();
@@ -212,6 +219,22 @@ impl<'a> Trials<'a> {
             link.close(&Ending::Stopped).await;
         }
         Ok(compression)
+    }
+}
+
+/// Opens a further connection.
+///
+/// # Errors
+/// Why there is none.
+async fn open(endpoint: &Endpoint, hello_patience: Duration) -> Result<Link, ConnectError> {
+    let begun = Instant::now();
+    loop {
+        match Link::open(endpoint, hello_patience).await {
+            Err(error) if error.fault().is_lack_of_room() && begun.elapsed() < ROOM => {
+                sleep(PAUSE).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -112,8 +112,8 @@ fn notes(case: &Case<'_>) -> Vec<String> {
         ));
     }
     if let (count @ 1.., Some(cause)) = *failures {
-        let count = counted(count as u64, "connection");
-        notes.push(format!("{count} could not be opened ({cause})"));
+        let of = counted((all.len() + count) as u64, "connection");
+        notes.push(format!("{count} of {of} could not be opened ({cause})"));
     }
     notes
 }

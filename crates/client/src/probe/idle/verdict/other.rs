@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::infer::{Instant, Lifetime};
 use super::super::kind::Kind;
 use super::super::server_view::ServerView;
-use super::words::{common_ending, limit};
+use super::words::{common_ending, limit, listed};
 use super::{Case, Fields, Verdict, fitting, share};
 use crate::format::{counted, seconds};
 use crate::outage::observed_end::ObservedEnd;
@@ -89,6 +89,10 @@ pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Verdict {
             "cannot tell: {} could be opened, and one that is lost by chance must not count as a timeout; at least two are needed",
             counted(silent().count() as u64, "silent connection")
         ),
+        () if !missing(case).is_empty() => format!(
+            "cannot tell: too few connections could be opened, none with {}",
+            listed(&missing(case))
+        ),
         () if lost >= FEWEST_LOST.max(all.len().div_ceil(LOST_SHARE)) => format!(
             "cannot tell: {} were lost, and neither a common silence nor a common age shows",
             counted(lost as u64, "connection")
@@ -110,6 +114,14 @@ pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Verdict {
         () => format!("cannot tell: no connection was silent for {max} and answered then"),
     };
     Verdict { ok: None, sentences: vec![text], fields }
+}
+
+/// The kinds of traffic for which connections were planned and none could be opened.
+fn missing(case: &Case<'_>) -> Vec<Kind> {
+    let planned = case.server.plan.connections();
+    let is_planned = |kind: &Kind| planned.iter().any(|connection| connection.kind == *kind);
+    let is_there = |kind: &Kind| case.all.iter().any(|observed| observed.kind == *kind);
+    Kind::ALL.into_iter().filter(|kind| is_planned(kind) && !is_there(kind)).collect()
 }
 
 /// The server itself sends something that keeps the connection.

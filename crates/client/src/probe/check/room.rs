@@ -1,0 +1,86 @@
+//! How many checks run at the same time: fewer where the server has no room for all of them.
+
+use std::cell::Cell;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The places of the checks that run, and what the server has said about its room.
+#[derive(Debug)]
+pub(super) struct Room {
+    semaphore: Semaphore,
+    places: Cell<usize>,
+    /// Whether the usual request was refused for lack of room.
+    is_scarce: Cell<bool>,
+    /// Whether a check that ran alone found no room, and none was upgraded since.
+    is_gone: Cell<bool>,
+}
+
+impl Room {
+    /// Room for this many checks.
+    pub(super) fn new(places: usize) -> Self {
+        let semaphore = Semaphore::new(places);
+        let (is_scarce, is_gone) = Default::default();
+        Self { semaphore, places: Cell::new(places), is_scarce, is_gone }
+    }
+
+    /// Waits for a place; the check has it for as long as the result lives.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.semaphore.acquire().await.ok()
+    }
+
+    /// Notes that the usual request was refused for lack of room.
+    pub(super) fn refused(&self) {
+        self.is_scarce.set(true);
+    }
+
+    /// Notes that the server upgraded a connection.
+    pub(super) fn upgraded(&self) {
+        self.is_gone.set(false);
+    }
+
+    /// Whether the server has room for fewer connections than were asked for. Otherwise a status
+    /// that means so is the answer to what a changed request says.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.is_scarce.get()
+    }
+
+    /// Whether a check that is refused should not ask again at once: there are others to wait for,
+    /// or one has asked long enough.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.is_scarce() && (self.places.get() > 1 || self.is_gone.get())
+    }
+
+    /// Takes the place of a refused check away for good, unless it is the last one. Returns whether
+    /// the check may run once more, in the place of another.
+    pub(super) fn take_away(&self, place: Option<SemaphorePermit<'_>>) -> bool {
+        let places = self.places.get();
+        if places == 1 {
+            self.is_gone.set(true);
+            return false;
+        }
+        self.places.set(places - 1);
+        if let Some(place) = place {
+            place.forget();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_check_gives_up_its_place_unless_it_is_the_last() {
+        let room = Room::new(2);
+        let (first, second) = (room.place().await, room.place().await);
+        assert!(!room.is_hopeless());
+        room.refused();
+        assert!(room.is_hopeless() && room.take_away(first));
+        assert!(!room.is_hopeless() && !room.take_away(second));
+        assert!(room.is_hopeless());
+        room.upgraded();
+        assert!(!room.is_hopeless());
+        assert_eq!(room.semaphore.available_permits(), 1);
+    }
+}
