@@ -17,7 +17,7 @@ fn start(url: &str) -> (Client, String) {
 }
 
 /// The answer to a request.
-fn ask(address: &str, request: &str) -> String {
+pub(crate) fn ask(address: &str, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
@@ -34,6 +34,12 @@ fn pings_outages_and_phases_are_served() {
         text.lines().find(|line| line.starts_with("websockets_client_up")).unwrap().to_owned()
     };
     assert_eq!(up(&ask(&address, "GET /metrics")), "websockets_client_up 0");
+    // A counter that appears with its first event has no increase then, for Prometheus.
+    let text = ask(&address, "GET /metrics");
+    for seen in ["close-1001", "close-other", "fin", "refused"] {
+        let line = format!("websockets_client_outages_total{{seen=\"{seen}\"}} 0");
+        assert!(text.lines().any(|other| other == line), "{line} in {text}");
+    }
     let mut peer = server.accept();
     peer.pong();
     peer.pong();

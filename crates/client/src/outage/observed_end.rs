@@ -27,6 +27,9 @@ pub enum ObservedEnd {
 }
 
 impl ObservedEnd {
+    /// Every end but those with a Close frame.
+    pub const WITHOUT_CODE: [Self; 4] = [Self::Fin, Self::Rst, Self::Silence, Self::Refused];
+
     /// The classification of `ending`; `None` if the client itself stopped.
     #[must_use]
     pub fn of(ending: &Ending) -> Option<Self> {

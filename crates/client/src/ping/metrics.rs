@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, Result,
-    TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Result, TextEncoder,
 };
 
 use crate::outage::observed_end::ObservedEnd;
@@ -19,6 +19,9 @@ const BUCKETS: [f64; 15] = [
 /// Close codes with a label value of their own: those of RFC 6455 and the IANA registry. A server
 /// may send thousands of others, each of which would be a time series.
 const KNOWN_CODES: std::ops::RangeInclusive<u16> = 1000..=1015;
+
+/// The label value of an outage that began with a Close frame of any other code.
+const OTHER_CODE: &str = "close-other";
 
 /// The metrics; `None` inside if they are not served.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +71,13 @@ impl Metrics {
         for result in ["received", "lost"] {
             let _ = counts.pings.with_label_values(&[result]);
         }
+        for code in KNOWN_CODES {
+            let _ = counts.outage(ObservedEnd::Close(code));
+        }
+        for seen in ObservedEnd::WITHOUT_CODE {
+            let _ = counts.outage(seen);
+        }
+        let _ = counts.outages.with_label_values(&[OTHER_CODE]);
         Ok(Self(Some(counts)))
     }
 
@@ -85,12 +95,9 @@ impl Metrics {
 
     /// Counts the beginning of an outage.
     pub(super) fn outage(&self, seen: ObservedEnd) {
-        let Some(counts) = &self.0 else { return };
-        let label = match seen {
-            ObservedEnd::Close(code) if !KNOWN_CODES.contains(&code) => "close-other".into(),
-            seen => seen.to_string(),
-        };
-        counts.outages.with_label_values(&[label]).inc();
+        if let Some(counts) = &self.0 {
+            counts.outage(seen).inc();
+        }
     }
 
     /// Sets whether the server is up.
@@ -121,6 +128,18 @@ impl Metrics {
     }
 }
 
+impl Counts {
+    /// The counter of the outages that begin so.
+    fn outage(&self, seen: ObservedEnd) -> IntCounter {
+        match seen {
+            ObservedEnd::Close(code) if !KNOWN_CODES.contains(&code) => {
+                self.outages.with_label_values(&[OTHER_CODE])
+            }
+            seen => self.outages.with_label_values(&[seen.to_string()]),
+        }
+    }
+}
+
 /// Registers a new metric.
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, new: Result<C>) -> Result<C> {
     let metric = new?;
@@ -131,6 +150,24 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, new: Result<C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_counter_is_0_from_the_start() {
+        let text = Metrics::start().unwrap().text().unwrap();
+        let outages = |seen: &str| format!("websockets_client_outages_total{{seen=\"{seen}\"}} 0");
+        let codes = (1000..=1015).map(|code| format!("close-{code}"));
+        let others = ["close-other", "fin", "rst", "silence", "refused"].map(String::from);
+        let mut lines: Vec<_> = codes.chain(others).map(|seen| outages(&seen)).collect();
+        lines.extend(
+            ["received", "lost"]
+                .map(|result| format!("websockets_client_pings_total{{result=\"{result}\"}} 0")),
+        );
+        for line in &lines {
+            assert!(text.lines().any(|other| other == line), "{line} in {text}");
+        }
+        let counters = text.lines().filter(|line| line.contains("_total{"));
+        assert_eq!(counters.count(), lines.len(), "{text}");
+    }
 
     #[test]
     fn all_metrics_are_in_the_text() {
