@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::client::{Client, command, next, run_with_input};
 use crate::fake::{Fake, Port};
+use crate::metrics::ask;
 use crate::ping_options::run;
 use crate::real_server::RealServer;
 
@@ -305,6 +306,39 @@ fn a_check_has_an_object_for_each_rule_and_a_verdict() {
     assert_eq!((&checks[0]["id"], &checks[0]["section"]), (&"status".into(), &"4.2.2".into()));
     let detail = "sent the usual request; came HTTP/1.1 101 Switching Protocols";
     assert_eq!((&checks[0]["outcome"], &checks[0]["detail"]), (&"passed".into(), &detail.into()));
+}
+
+#[test]
+fn a_server_at_probe_tells_which_it_is_where_ping_frames_measure_too() {
+    let mut server = RealServer::start(&[]);
+    let url = server.url() + "/probe";
+    let [pipe, json] = [&["-p", &url][..], &["-p", "--json", &url]]
+        .map(|args| Client::spawn(command(&[("LAG_TIME", "0.01")]).args(args)));
+    let first = next(&json, "connection")["instance"].clone();
+    assert!(first.is_string(), "{first}");
+    // The first line is no hello.
+    assert!(pipe.stdout.next_reply().starts_with("Pong frame seq=1 "));
+    let messages = "websockets_messages_total{service=\"/probe\"} 0";
+    let metrics = ask(&server.address().to_string(), "GET /metrics");
+    assert!(metrics.lines().any(|line| line == messages), "{metrics}");
+    server.stop();
+    server.run(&[]);
+    let outage = next(&json, "outage");
+    let second = &outage["after"];
+    assert_eq!((&outage["before"], second.is_string()), (&first, true), "{outage}");
+    assert_ne!(first, *second);
+    let is_up = |event: String| event.starts_with("INFO connected again after ");
+    while !is_up(pipe.stderr.next_event()) {}
+    pipe.signal(Signal::INT);
+    let lines = pipe.stdout.rest();
+    let [first, second] = [&first, second].map(|instance| instance.as_str().unwrap());
+    let servers = format!("; {first} before, {second} after");
+    assert!(lines.iter().any(|line| line.ends_with(&servers)), "{servers} in {lines:?}");
+    assert!(!lines.iter().any(|line| line.contains("\"hello\"")), "{lines:?}");
+    // The hello is no event either.
+    json.signal(Signal::INT);
+    let told = json.stderr.rest();
+    assert!(!told.iter().any(|line| line.contains("hello")), "{told:?}");
 }
 
 #[test]

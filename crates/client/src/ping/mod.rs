@@ -82,7 +82,8 @@ impl Options {
     fn pings(&self) -> Pings {
         let name = self.client_name.as_str().into();
         let text = Ping { client_name: name, message: PING.into() }.to_json().into();
-        Pings { text, lag: self.lag, pong_timeout: self.pong_timeout }
+        let is_probe = self.is_probe();
+        Pings { text, lag: self.lag, pong_timeout: self.pong_timeout, is_probe }
     }
 
     /// Whether the URL is that of `/probe`.

@@ -36,6 +36,8 @@ pub struct Pings {
     pub lag: Duration,
     /// Time that a reply may take (`PONG_TIMEOUT`).
     pub pong_timeout: Duration,
+    /// Whether they go to `/probe`, where the server begins with a [`Hello`].
+    pub is_probe: bool,
 }
 
 /// A connection after its upgrade.
@@ -161,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn take_text(&mut self, text: &str, reporter: &mut Reporter) {
-        if self.choice.kind == Kind::Probe
+        if self.pings.is_probe
             && let Ok(Hello { instance, .. }) = serde_json::from_str(text)
         {
             return reporter.identified(&instance[..instance.floor_char_boundary(MAX_INSTANCE)]);

@@ -40,7 +40,7 @@ async fn pair() -> (Client, Server) {
     let (near, far) = tokio::io::duplex(4096);
     let server = WebSocketStream::from_raw_socket(far, Role::Server, None).await;
     let socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
-    let pings = Pings { text: "ping".into(), lag: LAG, pong_timeout: PATIENCE };
+    let pings = Pings { text: "ping".into(), lag: LAG, pong_timeout: PATIENCE, is_probe: false };
     let (writes, lines) = Writes::channel();
     let (output, _writer) = Output::start(writes).unwrap();
     let endpoint = Endpoint::new("ws://server".parse().unwrap());
@@ -287,6 +287,17 @@ async fn binary_frames_of_an_unknown_server_are_shown() {
     assert_eq!([(); 3].map(|()| client.printed()), ["binary, 2 bytes", "Pong frame", "Pong frame"]);
 }
 
+/// The first message of `/probe`.
+const HELLO: &str = r#"{"hello":1,"instance":"a-1","started":1.0,"version":"1","connection":"1","request":{"line":"","headers":[]},"peer":"","tls":false,"subprotocol":null,"extensions":null,"silent_for":3600.0}"#;
+
+/// A client for `/probe`, which measures with Ping frames or with requests.
+async fn probe_pair(with_frames: bool) -> (Client, Server) {
+    let (mut client, server) = pair().await;
+    client.session.choice = Choice::begin(with_frames, true);
+    client.session.pings.is_probe = true;
+    (client, server)
+}
+
 /// The number in the next request of `/probe`.
 async fn request(server: &mut Server) -> u64 {
     let message = server.next().await.unwrap().unwrap();
@@ -298,11 +309,9 @@ async fn request(server: &mut Server) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn at_probe_the_time_in_the_server_is_reported() {
-    let (mut client, mut server) = pair().await;
-    client.session.choice = Choice::begin(false, true);
+    let (mut client, mut server) = probe_pair(false).await;
     converse(&mut client, &mut server, async |server| {
-        let hello = r#"{"hello":1,"instance":"a-1","started":1.0,"version":"1","connection":"1","request":{"line":"","headers":[]},"peer":"","tls":false,"subprotocol":null,"extensions":null,"silent_for":3600.0}"#;
-        send_text(server, hello).await;
+        send_text(server, HELLO).await;
         for _ in 0..2 {
             let number = request(server).await;
             // The pong of another ping answers nothing.
@@ -326,8 +335,7 @@ async fn at_probe_the_time_in_the_server_is_reported() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_no_probe_is_measured_with_ping_frames() {
     for echo in [true, false] {
-        let (mut client, mut server) = pair().await;
-        client.session.choice = Choice::begin(false, true);
+        let (mut client, mut server) = probe_pair(false).await;
         converse(&mut client, &mut server, async |server| {
             let number = request(server).await;
             let text = if echo { format!(r#"{{"ping":{number}}}"#) } else { "what?".into() };
@@ -337,4 +345,19 @@ async fn a_server_that_is_no_probe_is_measured_with_ping_frames() {
         .await;
         assert_eq!(client.session.choice(), Choice { kind: Kind::Frame, is_settled: true });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hello_of_probe_is_used_and_not_printed_where_ping_frames_measure() {
+    let (mut client, mut server) = probe_pair(true).await;
+    converse(&mut client, &mut server, async |server| {
+        send_text(server, HELLO).await;
+        // The answer to the Ping frame leaves with the next read.
+        assert!(server.next().await.unwrap().unwrap().is_ping());
+        assert!(server.next().await.unwrap().unwrap().is_ping());
+        send_text(server, "another text").await;
+    })
+    .await;
+    assert_eq!(client.printed(), "Pong frame");
+    assert_eq!(client.printed(), "another text");
 }
