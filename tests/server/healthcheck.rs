@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::support::{Builder, TestServer, own_address};
+use crate::support::{Builder, TestServer, own_address, wait_until};
 
 const HEALTHY: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok\n";
 
@@ -129,4 +130,21 @@ fn a_server_that_does_not_respond_fails_soon() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     server.signal(Signal::CONT);
     server.assert_serves();
+}
+
+#[test]
+fn checks_are_none_of_the_connections_so_far() {
+    let server = TestServer::start();
+    server.connect().ping("Client-100", "Ping!");
+    for _ in 0..3 {
+        let check = TestServer::healthcheck(&server.address().to_string());
+        assert_eq!(check.status, Some(0), "{check:?}");
+    }
+    let open = r#"websockets_connections{service="/"}"#;
+    wait_until("all have left", || server.metrics().get(open) == 0.0);
+    let total = r#"websockets_connections_total{service="/"}"#;
+    assert_eq!(server.metrics().get(total), 1.0);
+    let state: Value = serde_json::from_str(&server.get("/status").body).unwrap();
+    let service = state["services"].as_array().unwrap().iter().find(|one| one["path"] == "/");
+    assert_eq!(service.unwrap()["total"], 1, "{state}");
 }

@@ -65,7 +65,7 @@ pub struct OpenConnection {
 pub struct ServiceMetrics {
     /// Connections at present.
     pub open: Tally,
-    /// Connections so far.
+    /// Connections so far, without health checks.
     pub opened: Tally,
     /// Messages from clients.
     pub messages: Tally,
@@ -142,11 +142,12 @@ impl Deflated {
 }
 
 impl OpenConnection {
-    /// Counts a connection to the service with this number, open as long as the result lives.
+    /// Counts a connection to the service with this number, open as long as the result lives. A health
+    /// check is none of the connections so far, which alerts compare with the connections that were cut.
     #[must_use]
-    pub fn new(service: usize, counts: &Arc<WorkerMetrics>) -> Self {
+    pub fn new(service: usize, is_healthcheck: bool, counts: &Arc<WorkerMetrics>) -> Self {
         counts.service(service).open.add(1);
-        counts.service(service).opened.add(1);
+        counts.service(service).opened.add((!is_healthcheck).into());
         Self { service, counts: Arc::clone(counts) }
     }
 }

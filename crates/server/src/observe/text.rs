@@ -66,7 +66,7 @@ impl Metrics {
             family(
                 COUNTER,
                 "websockets_connections_total",
-                "Connections so far.",
+                "Connections so far, without those of server healthcheck.",
                 by_service(counter, |service| &service.opened),
             ),
             family(

@@ -127,7 +127,7 @@ impl Connections {
             arrival;
         self.shared.counts.received_bytes.add(read_buf.len() as u64);
         self.shared.counts.deflated_connections.add(deflate.is_some().into());
-        let open = OpenConnection::new(service.index(), &self.shared.counts);
+        let open = OpenConnection::new(service.index(), is_healthcheck, &self.shared.counts);
         let max_message = self.shared.limits.max_message;
         let key = self.entries.try_insert_with_key(|key| {
             watch(stream.as_fd(), key.into())?;
