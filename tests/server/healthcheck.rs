@@ -148,3 +148,14 @@ fn checks_are_none_of_the_connections_so_far() {
     let service = state["services"].as_array().unwrap().iter().find(|one| one["path"] == "/");
     assert_eq!(service.unwrap()["total"], 1, "{state}");
 }
+
+#[test]
+fn a_check_that_finds_no_place_is_no_client_that_was_refused() {
+    let server = TestServer::builder().env("MAX_CONNECTIONS", "1").start();
+    let _client = server.connect();
+    let check = TestServer::healthcheck(&server.address().to_string());
+    assert_eq!(check.status, Some(0), "{check:?}");
+    let refused = r#"websockets_errors_total{cause="too_many_connections"}"#;
+    assert_eq!(server.metrics().get(refused), 0.0);
+    assert_eq!(server.events("refused"), [""; 0]);
+}

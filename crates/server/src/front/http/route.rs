@@ -21,11 +21,12 @@ use crate::throttle::warn_throttled;
 /// Paths for plain HTTP alone.
 const HTTP_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
 
-/// Why a request was refused, for the metrics, and the reply.
-type Refused = (Cause, Box<Reply>);
+/// Why a request was refused, for the metrics, and the reply. A health check that finds no place is no
+/// client that was refused, and has no cause.
+type Refused = (Option<Cause>, Box<Reply>);
 
 impl Http {
-    /// The `User-Agent` of `server healthcheck`, whose connections cause no events.
+    /// The `User-Agent` of `server healthcheck`, whose connections are none of the clients'.
     pub const HEALTHCHECK_AGENT: HeaderValue = HeaderValue::from_static("server-healthcheck");
 
     /// The reply that upgrades the connection, or the reply to a request that is refused or asks for
@@ -41,22 +42,31 @@ impl Http {
         let answered = match service {
             _ if !has_valid_host(request) => Err(refused(reply::bad_host().into())),
             Some(service) if upgrade::is_wanted(request) => {
-                self.upgrade(request, service, peer, address.ip())
+                let is_healthcheck = self.is_healthcheck(request, path, address.ip(), peer);
+                self.upgrade(request, service, peer, is_healthcheck)
             }
             _ => return Err(self.plain(request.method(), path, service).into()),
         };
         answered.map_err(|(cause, reply)| {
-            self.warn_refused(cause, &reply, peer);
+            if let Some(cause) = cause {
+                self.warn_refused(cause, &reply, peer);
+            }
             reply
         })
     }
 
     /// Whether a request comes from `server healthcheck` on this machine.
-    fn is_healthcheck(&self, request: &Request<Incoming>, address: IpAddr, peer: Peer) -> bool {
+    fn is_healthcheck(
+        &self,
+        request: &Request<Incoming>,
+        path: &str,
+        address: IpAddr,
+        peer: Peer,
+    ) -> bool {
         let is_own = address.is_loopback() || address == self.own;
         let is_direct = matches!(peer, Peer::Direct(_));
         let agent = request.headers().get(header::USER_AGENT);
-        is_own && is_direct && agent == Some(&Self::HEALTHCHECK_AGENT)
+        path == path::PING && is_own && is_direct && agent == Some(&Self::HEALTHCHECK_AGENT)
     }
 
     /// The service at a path, if there is one and the settings have it on.
@@ -72,22 +82,24 @@ impl Http {
         request: &Request<Incoming>,
         service: Service,
         peer: Peer,
-        address: IpAddr,
+        is_healthcheck: bool,
     ) -> Result<(Reply, UpgradeRequest), Refused> {
         let (reply, deflate) = upgrade::accept(request, self.compression).map_err(refused)?;
         if let Some(allowed) = &self.origins
             && let Some(origin) = allowed.refused(request.headers())
         {
-            return Err((Cause::Origin, reply::wrong_origin(origin, allowed).into()));
+            return Err((Some(Cause::Origin), reply::wrong_origin(origin, allowed).into()));
         }
-        let place = self.metrics.occupancy.take_place(peer.ip()).map_err(|full| match full {
-            Full::All(max) => (Cause::TooMany, reply::too_many(max).into()),
-            Full::Address(max) => {
-                (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max).into())
-            }
+        let place = self.metrics.occupancy.take_place(peer.ip()).map_err(|full| {
+            let (cause, reply) = match full {
+                Full::All(max) => (Cause::TooMany, reply::too_many(max)),
+                Full::Address(max) => {
+                    (Cause::TooManyOfAddress, reply::too_many_of_address(peer.ip(), max))
+                }
+            };
+            ((!is_healthcheck).then_some(cause), reply.into())
         })?;
         let agreed = service.is_probe().then(|| Agreed::of(&reply));
-        let is_healthcheck = self.is_healthcheck(request, address, peer);
         let request =
             UpgradeRequest { service, deflate, peer, place, is_healthcheck, agreed, probe: None };
         Ok((reply, request))
@@ -149,7 +161,7 @@ fn failed(what: &str, error: &impl std::fmt::Display) -> Reply {
 }
 
 fn refused(reply: Box<Reply>) -> Refused {
-    (Cause::BadRequest, reply)
+    (Some(Cause::BadRequest), reply)
 }
 
 /// The path of a request; a slash at its end does not count.
