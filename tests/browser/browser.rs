@@ -255,24 +255,40 @@ impl Browser {
     /// Clicks in the middle of an element, which nothing may cover.
     #[track_caller]
     pub(crate) fn click(&mut self, selector: &str) {
+        eventually(&format!("a click at {selector}"), || self.try_click(selector).then_some(()));
+    }
+
+    /// Clicks in the middle of an element. Returns `false` if the page has moved the element away
+    /// meanwhile, as where figures of the server have come.
+    #[track_caller]
+    fn try_click(&mut self, selector: &str) -> bool {
         let point = self.eval(&format!(
             "(() => {{
                 const element = {};
                 element.scrollIntoView({{ block: 'center' }});
                 const {{ left, top, width, height }} = element.getBoundingClientRect();
                 const [x, y] = [left + width / 2, top + height / 2];
+                const press = ({{ target }}) => {{ window.hasMissed = !element.contains(target); }};
+                document.addEventListener('pointerdown', press, {{ capture: true, once: true }});
+                window.hasMissed = false;
                 return element.contains(document.elementFromPoint(x, y)) && {{ x, y }};
             }})()",
             element(selector)
         ));
         assert!(point.is_object(), "{selector} is covered");
-        for kind in ["mousePressed", "mouseReleased"] {
-            let mut event = point.clone();
-            event["type"] = kind.into();
-            event["button"] = "left".into();
-            event["clickCount"] = 1.into();
-            self.call("Input.dispatchMouseEvent", event);
-        }
+        self.mouse("mousePressed", &point);
+        let has_missed = self.eval("window.hasMissed") == true;
+        self.mouse("mouseReleased", &point);
+        !has_missed
+    }
+
+    #[track_caller]
+    fn mouse(&mut self, kind: &str, point: &Value) {
+        let mut event = point.clone();
+        event["type"] = kind.into();
+        event["button"] = "left".into();
+        event["clickCount"] = 1.into();
+        self.call("Input.dispatchMouseEvent", event);
     }
 
     /// Puts a text into a field, in place of what is there.
