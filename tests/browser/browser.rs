@@ -259,7 +259,8 @@ impl Browser {
     }
 
     /// Clicks in the middle of an element. Returns `false` if the page has moved the element away
-    /// meanwhile, as where figures of the server have come.
+    /// before the button of the mouse was pressed or released, as where figures of the server have
+    /// come.
     #[track_caller]
     fn try_click(&mut self, selector: &str) -> bool {
         let point = self.eval(&format!(
@@ -268,27 +269,24 @@ impl Browser {
                 element.scrollIntoView({{ block: 'center' }});
                 const {{ left, top, width, height }} = element.getBoundingClientRect();
                 const [x, y] = [left + width / 2, top + height / 2];
-                const press = ({{ target }}) => {{ window.hasMissed = !element.contains(target); }};
-                document.addEventListener('pointerdown', press, {{ capture: true, once: true }});
-                window.hasMissed = false;
+                const clicked = ({{ target }}) => {{ window.hasMissed = !element.contains(target); }};
+                document.addEventListener('click', clicked, {{ capture: true, once: true }});
+                // What is disabled gets no click.
+                window.hasMissed = !element.matches(':disabled');
                 return element.contains(document.elementFromPoint(x, y)) && {{ x, y }};
             }})()",
             element(selector)
         ));
         assert!(point.is_object(), "{selector} is covered");
-        self.mouse("mousePressed", &point);
-        let has_missed = self.eval("window.hasMissed") == true;
-        self.mouse("mouseReleased", &point);
-        !has_missed
-    }
-
-    #[track_caller]
-    fn mouse(&mut self, kind: &str, point: &Value) {
-        let mut event = point.clone();
-        event["type"] = kind.into();
-        event["button"] = "left".into();
-        event["clickCount"] = 1.into();
-        self.call("Input.dispatchMouseEvent", event);
+        for kind in ["mousePressed", "mouseReleased"] {
+            let mut event = point.clone();
+            event["type"] = kind.into();
+            event["button"] = "left".into();
+            event["clickCount"] = 1.into();
+            self.call("Input.dispatchMouseEvent", event);
+        }
+        // A page that the click has left cannot tell.
+        self.try_eval("window.hasMissed") != Ok(true.into())
     }
 
     /// Puts a text into a field, in place of what is there.
