@@ -41,11 +41,12 @@ fn three_clients_ping_one_server() {
         assert!(lines.len() >= 3, "{log}");
         let all = pauses(&lines);
         assert!(all.iter().all(|pause| *pause >= lag), "{name} every {lag} s: {log}");
-        // A machine that stalls makes some of them longer.
+        // A machine that stalls makes some of them longer: most are not.
         eventually(&format!("{name} pings every {lag} s"), || {
             let (log, _) = logs(SERVER);
-            let is_kept = |pause: &u32| (lag..=lag + 1).contains(pause);
-            pauses(&lines_of(&log, name)).iter().any(is_kept).then_some(())
+            let all = pauses(&lines_of(&log, name));
+            let kept = all.iter().filter(|pause| (lag..=lag + 1).contains(*pause)).count();
+            (2 * kept > all.len()).then_some(())
         });
     }
 

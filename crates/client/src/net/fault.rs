@@ -10,6 +10,11 @@ use super::tls::session::Session;
 /// Longest beginning of an answer's body that is kept, in bytes.
 pub(super) const MAX_BODY: usize = 1024;
 
+/// The statuses of a server, or a proxy, that has no room at the moment: 429 (RFC 6585, section 4) and
+/// 503 (RFC 9110, section 15.6.4).
+pub(crate) const NO_ROOM: [StatusCode; 2] =
+    [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+
 /// Why there is no connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -47,7 +52,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether the server, or a proxy, has no room at the moment (429, 503).
+    /// Whether the status is one of [`NO_ROOM`].
     pub(crate) fn is_lack_of_room(&self) -> bool {
         match self {
             Self::Refused(refusal) | Self::ProxyRefused(refusal) => refusal.is_lack_of_room(),
@@ -67,10 +72,9 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the answer says that there is no room at the moment.
+    /// Whether the status is one of [`NO_ROOM`].
     pub(crate) fn is_lack_of_room(&self) -> bool {
-        let statuses = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        statuses.contains(&self.status)
+        NO_ROOM.contains(&self.status)
     }
 }
 

@@ -15,7 +15,7 @@ use proto::escape;
 use tokio::time::timeout;
 
 use crate::net::error::{ConnectError, Redirect};
-use crate::net::fault::{Fault, MAX_BODY, Refusal};
+use crate::net::fault::{Fault, MAX_BODY, NO_ROOM, Refusal};
 use crate::net::http::Answer;
 
 /// Longest text of the server that is shown, in bytes.
@@ -145,10 +145,10 @@ fn first_sentence(body: &str) -> Option<String> {
     Some(escape::plain(finished))
 }
 
-/// The pause that the server asks for: a number of seconds or a date (RFC 9110, section
-/// 10.2.3), with 503 (section 15.6.4) or 429 (RFC 6585, section 4).
+/// The pause that a server without room asks for: a number of seconds or a date (RFC 9110, section
+/// 10.2.3).
 fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    if ![StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
+    if !NO_ROOM.contains(&status) {
         return None;
     }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();

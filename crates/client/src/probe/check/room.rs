@@ -18,9 +18,12 @@ pub(super) struct Room {
 impl Room {
     /// Room for this many checks.
     pub(super) fn new(places: usize) -> Self {
-        let semaphore = Semaphore::new(places);
-        let (is_scarce, is_gone) = Default::default();
-        Self { semaphore, places: Cell::new(places), is_scarce, is_gone }
+        Self {
+            semaphore: Semaphore::new(places),
+            places: Cell::new(places),
+            is_scarce: Cell::new(false),
+            is_gone: Cell::new(false),
+        }
     }
 
     /// Waits for a place; the check has it for as long as the result lives.

@@ -14,6 +14,7 @@ use super::room::Room;
 use crate::format::seconds;
 use crate::net::ConnectError;
 use crate::net::ending::Ending;
+use crate::net::fault::NO_ROOM;
 use crate::net::route::Route;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
@@ -94,7 +95,7 @@ impl<'a> Target<'a> {
             if status == 101 {
                 self.room.upgraded();
             }
-            if !matches!(status, 429 | 503) {
+            if !NO_ROOM.iter().any(|no_room| *no_room == status) {
                 return Ok(exchanged);
             }
             if change == Change::None {
