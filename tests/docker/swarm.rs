@@ -1,14 +1,13 @@
 //! `docker stack deploy`: the stack on a Swarm of one node.
 
 use std::io::{BufRead, BufReader};
+use std::mem;
 use std::process::{Command, Stdio};
-use std::sync::MutexGuard;
+use std::sync::{MutexGuard, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::project::{
-    PATIENCE, Project, alone, bash_in_volume, docker, eventually, free_ports, logs,
-};
+use super::project::{Project, alone, bash_in_volume, docker, eventually, free_ports, logs};
 use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
 
 const BACKEND: &str = "websockets_ws-backend";
@@ -24,6 +23,9 @@ const MOST_AWAY: Duration = Duration::from_secs(20);
 /// The same for a client of this project. Its pauses between two tries grow up to 10 s while its
 /// servers go one after the other.
 const MOST_AWAY_WITH_PAUSES: Duration = Duration::from_secs(30);
+
+/// How long `docker service logs -f` is followed before it is started again.
+const A_WHILE: Duration = Duration::from_secs(10);
 
 /// A Swarm with the stack on it; left, with all that it made removed, when dropped.
 struct Stack {
@@ -60,9 +62,7 @@ impl Stack {
 
     /// What the containers of a service have said on stderr.
     fn events(&self, service: &str) -> String {
-        let filter = format!("label=com.docker.swarm.service.name={service}");
-        let containers = quiet(&["ps", "-aq", "--filter", &filter]);
-        containers.lines().map(|container| logs(container).1).collect()
+        containers(service).iter().map(|container| logs(container).1).collect()
     }
 
     /// The lines in all logs of all replicas.
@@ -76,9 +76,13 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if thread::panicking() {
-            let told = self.events(BACKEND);
-            let skip = told.lines().count().saturating_sub(50);
-            told.lines().skip(skip).for_each(|line| eprintln!("{line}"));
+            eprint!("{}", quiet(&["stack", "ps", "--no-trunc", "websockets"]));
+            for container in [CLIENT, BACKEND].into_iter().flat_map(containers) {
+                let told =
+                    Command::new("docker").args(["logs", "--tail", "20", &container]).output();
+                let told = told.map(|told| [told.stdout, told.stderr].concat()).unwrap_or_default();
+                eprintln!("{container}:\n{}", String::from_utf8_lossy(&told));
+            }
         }
         quiet(&["swarm", "leave", "--force"]);
         let of_stack = "label=com.docker.stack.namespace=websockets";
@@ -106,35 +110,49 @@ fn quiet(args: &[&str]) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
+/// The containers of a service, those that have stopped included.
+fn containers(service: &str) -> Vec<String> {
+    let filter = format!("label=com.docker.swarm.service.name={service}");
+    quiet(&["ps", "-aq", "--filter", &filter]).lines().map(Into::into).collect()
+}
+
 fn log_volumes() -> String {
     docker(&["volume", "ls", "-q", "--filter", "name=websockets-logs-"])
 }
 
 /// Follows what all tasks of a service say, until each of `needles` was among it.
+///
+/// `docker service logs -f` now and then goes silent for one of the tasks (moby/moby#41733), so it
+/// is started again. `say` then has a further line written.
 #[track_caller]
-fn wait_for_log(service: &str, mut needles: Vec<String>) {
+fn wait_for_log(service: &str, mut needles: Vec<String>, mut say: impl FnMut()) {
+    eventually(&format!("docker service logs -f {service} shows it all"), || {
+        say();
+        needles = missing_in_log(service, mem::take(&mut needles));
+        needles.is_empty().then_some(())
+    });
+}
+
+/// Those of `needles` that no task of a service says while `docker service logs -f` follows it.
+fn missing_in_log(service: &str, mut needles: Vec<String>) -> Vec<String> {
     // Lines of the log are on stdout, events on stderr.
-    let mut follow = Command::new("timeout")
-        .args([
-            &PATIENCE.as_secs().to_string(),
-            "sh",
-            "-c",
-            &format!("exec docker service logs -f {service} 2>&1"),
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    for line in BufReader::new(follow.stdout.take().unwrap()).lines() {
-        let line = line.unwrap();
+    let follow = format!("exec docker service logs -f --tail 100 {service} 2>&1");
+    let mut follow =
+        Command::new("sh").args(["-c", &follow]).stdout(Stdio::piped()).spawn().unwrap();
+    let told = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let (send, lines) = mpsc::channel();
+    let reader = thread::spawn(move || told.map_while(Result::ok).try_for_each(|l| send.send(l)));
+    let end = Instant::now() + A_WHILE;
+    while !needles.is_empty()
+        && let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now()))
+    {
         needles.retain(|needle| !line.contains(needle));
-        if needles.is_empty() {
-            break;
-        }
     }
+    drop(lines);
     let _ = follow.kill();
     let _ = follow.wait();
-    assert!(needles.is_empty(), "docker service logs -f {service} did not show {needles:?}");
+    let _ = reader.join();
+    needles
 }
 
 #[test]
@@ -142,10 +160,12 @@ fn wait_for_log(service: &str, mut needles: Vec<String>) {
 fn a_stack_spreads_connections_and_scales() {
     let stack = Stack::deploy(3);
     let lines = (1..=3).map(|slot| format!("(\"Client-{slot}\"): Ping!"));
-    wait_for_log(BACKEND, lines.collect());
+    wait_for_log(BACKEND, lines.collect(), || {});
     // As the tutorial shows it: a text typed into websocat appears in the logs of the service.
-    Visitor::connect(stack.nginx, "/ws").unwrap().ask("asdf").unwrap();
-    wait_for_log(BACKEND, vec!["Got message: asdf".into()]);
+    let mut visitor = Visitor::connect(stack.nginx, "/ws").unwrap();
+    wait_for_log(BACKEND, vec!["Got message: asdf".into()], || {
+        visitor.ask("asdf").unwrap();
+    });
     docker(&["service", "scale", "--detach", &format!("{BACKEND}=5")]);
     let hosts = wait_for_hosts(stack.nginx, 5);
     let slots: Vec<_> = (1..=5).map(|slot| format!("ws-backend-{slot}")).collect();
