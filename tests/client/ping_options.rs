@@ -161,7 +161,8 @@ fn tries_that_fail_use_the_count_up() {
     let output = command(&[]).args([&port.url(), "-c", "2"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let lines = lines(&output);
-    assert!(lines.iter().any(|line| line == "2 tries to connect failed"), "{lines:?}");
+    let expected = "2 tries to connect failed; client why looks closer";
+    assert!(lines.iter().any(|line| line == expected), "{lines:?}");
     assert!(told(&output).ends_with(": Connection refused (os error 111); trying again\n"));
     // There is no further try to announce.
     let output = command(&[]).args([&port.url(), "-c", "1"]).output().unwrap();

@@ -304,12 +304,18 @@ mod piped {
         let url = port.url();
         let (client, _stdin) = talk(&url, &[]);
         let cause = "Connection refused (os error 111)";
-        assert_eq!(failure(client), format!("cannot connect to {url}: {cause}"));
+        assert_eq!(
+            failure(client),
+            format!("cannot connect to {url}: {cause}; client why looks closer")
+        );
         let (server, url) = Fake::start();
         let (client, _stdin) = talk(&url, &[]);
         server.refuse("404 Not Found", "no such path\n");
         let cause = "the server answered 404 Not Found: no such path";
-        assert_eq!(failure(client), format!("cannot connect to {url}: {cause}"));
+        assert_eq!(
+            failure(client),
+            format!("cannot connect to {url}: {cause}; client why looks closer")
+        );
     }
 
     #[test]
@@ -441,7 +447,10 @@ mod piped {
         stdin.write_all(b"1\n2\n").unwrap();
         assert_eq!(client.stdout.next(), "one");
         let cause = "Connection refused (os error 111)";
-        assert_eq!(failure(client), format!("cannot connect to {}: {cause}", port.url()));
+        assert_eq!(
+            failure(client),
+            format!("cannot connect to {}: {cause}; client why looks closer", port.url())
+        );
     }
 
     /// Starts a server that answers one line, closes, and is gone; returns its URL.
@@ -707,7 +716,10 @@ mod typed {
         let mut terminal = Terminal::start(&["talk", &port.url()]);
         terminal.ends_with(1);
         let cause = "Connection refused (os error 111)";
-        terminal.shows(&[&format!("error: cannot connect to {}: {cause}", port.url()), ""]);
+        terminal.shows(&[
+            &format!("error: cannot connect to {}: {cause}; client why looks closer", port.url()),
+            "",
+        ]);
     }
 
     #[test]

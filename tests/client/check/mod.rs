@@ -195,7 +195,10 @@ fn a_server_that_is_no_websocket_server_cannot_be_checked() {
     let verdict = verdict(&url, &["-W", PATIENCE]);
     refusing.join().unwrap();
     let cause = "the server answered 404 Not Found: There is no such path.";
-    assert_eq!(verdict["text"], format!("cannot connect to {url}: {cause}"));
+    assert_eq!(
+        verdict["text"],
+        format!("cannot connect to {url}: {cause}; client why looks closer")
+    );
     assert_eq!((&verdict["ok"], &verdict["failed"]), (&Value::Null, &0.into()));
 }
 

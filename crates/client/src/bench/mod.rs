@@ -30,6 +30,7 @@ use proto::ping::PING;
 use tokio::time::{sleep, timeout};
 use tokio::{select, task};
 
+use crate::net::error::cannot_connect;
 use crate::net::source::Sources;
 use crate::net::{self, Endpoint};
 use crate::stdout::unwritable;
@@ -148,7 +149,7 @@ async fn measure(
 async fn plan(options: &Options) -> Result<Plan, String> {
     let route = net::find_route(&options.endpoint)
         .await
-        .map_err(|cause| format!("cannot connect to {}: {cause}", options.endpoint.url))?;
+        .map_err(|error| cannot_connect(&options.endpoint.url, &error))?;
     let ping = Ping { client_name: options.client_name.as_str().into(), message: PING.into() };
     let schedule = |rate| Schedule::new(rate, options.connections, nanos(options.duration));
     Ok(Plan {

@@ -6,6 +6,15 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::fault::{Fault, Progress};
+use super::url::ServerUrl;
+
+/// Where the user finds out more about a failed attempt to connect.
+pub(crate) const SEE_WHY: &str = "client why looks closer";
+
+/// The error of a run that ends since no connection to `url` can be made.
+pub(crate) fn cannot_connect(url: &ServerUrl, cause: &dyn fmt::Display) -> String {
+    format!("cannot connect to {url}: {cause}; {SEE_WHY}")
+}
 
 /// Why a connection could not be made, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]

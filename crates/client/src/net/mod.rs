@@ -12,7 +12,7 @@ pub(crate) mod closing;
 pub mod credentials;
 mod deflate;
 pub mod ending;
-mod error;
+pub(crate) mod error;
 pub(crate) mod fault;
 mod http;
 pub mod lookup;

@@ -19,6 +19,7 @@ use super::verdict::Judgement;
 use crate::connection_report::ConnectionReport;
 use crate::format::{counted, seconds};
 use crate::net::ending::Ending;
+use crate::net::error::SEE_WHY;
 use crate::net::{ConnectError, Endpoint, Phases};
 use crate::outage::Outage;
 use crate::outage::activity::Activity;
@@ -302,8 +303,9 @@ impl Reporter {
         let mut report = self.stats.report(&self.url, self.started.elapsed(), is_detailed);
         report.push_str(&self.delays.report());
         if self.failed > 0 && is_detailed {
-            let tries = counted(self.failed, "try");
-            report.push_str(&format!("{} to connect failed\n", tries.replace("trys", "tries")));
+            let tries = counted(self.failed, "try").replace("trys", "tries");
+            let advice = if self.stats.sent() == 0 { &format!("; {SEE_WHY}") } else { "" };
+            report.push_str(&format!("{tries} to connect failed{advice}\n"));
         }
         // For a server that never answered, outages and availability have no meaning.
         if self.stats.received_count() > 0 {

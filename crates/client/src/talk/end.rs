@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::format::seconds;
 use crate::net::ending::Ending;
+use crate::net::error::cannot_connect;
 use crate::net::url::ServerUrl;
 use crate::stdout;
 
@@ -65,7 +66,7 @@ impl End {
             Self::Stuck => {
                 format!("{url} takes no more lines, and sent nothing for {patience:?}")
             }
-            Self::NotConnected(cause) => format!("cannot connect to {url}: {cause}"),
+            Self::NotConnected(cause) => cannot_connect(url, &cause),
             Self::Connection(ending) if stall > STALL => format!(
                 "lost the connection to {url}: {ending}; nobody read stdout for {}, and so the socket was not read either",
                 seconds(stall)

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::output::{Printer, ProbeOutput};
 use crate::net::ending::Ending;
+use crate::net::error::cannot_connect;
 use crate::net::socket::Socket;
 use crate::net::{self, ConnectError, Endpoint};
 use crate::verdict::Verdict;
@@ -76,8 +77,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
         result = run_all(&options, &checks, &mut tally) => result.err(),
         () = output.over(&mut stop) => None,
     };
-    let unreached =
-        unreached.map(|error| format!("cannot connect to {}: {error}", options.endpoint.url));
+    let unreached = unreached.map(|error| cannot_connect(&options.endpoint.url, &error));
     output.finish(tally.finding(unreached)).await
 }
 

@@ -9,6 +9,7 @@ use super::Options;
 use super::cause::LossCause;
 use super::stats::Stats;
 use crate::format::{counted, plural, seconds};
+use crate::net::error::SEE_WHY;
 use crate::outage::cause::Cause;
 use crate::outage::observed_end::ObservedEnd;
 use crate::probe::instances::NameSource;
@@ -112,7 +113,9 @@ impl Summary<'_> {
         if stats.ever == 0 {
             return match refusals {
                 None => vec!["it ended before a connection was made".into()],
-                Some(refusals) => vec!["no connection could be made".into(), refusals],
+                Some(refusals) => {
+                    vec!["no connection could be made".into(), refusals, SEE_WHY.into()]
+                }
             };
         }
         let sentences = [

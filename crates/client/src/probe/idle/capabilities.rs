@@ -13,6 +13,7 @@ use super::connection::message;
 use super::plan::Plan;
 use crate::connection_report::ConnectionReport;
 use crate::net::ending::Ending;
+use crate::net::error::cannot_connect;
 
 /// Time in which a server closes a connection whose message it does not accept.
 const REACTION: Duration = Duration::from_secs(1);
@@ -34,9 +35,9 @@ pub(super) struct Capabilities {
 /// Why there is no connection.
 pub(super) async fn discover(options: &Options, printer: &Printer) -> Result<Capabilities, String> {
     let Options { endpoint, patience, max, .. } = options;
-    let mut link = Link::open(endpoint, *patience).await.map_err(|error| {
-        format!("cannot connect to {}: {error}; client why looks closer", endpoint.url)
-    })?;
+    let mut link = Link::open(endpoint, *patience)
+        .await
+        .map_err(|error| cannot_connect(&endpoint.url, &error))?;
     let mut connection = ConnectionReport::new(link.address.to_string(), link.phases);
     connection.instance = link.hello().map(|hello| hello.instance.into_owned());
     let is_probe = connection.instance.is_some();

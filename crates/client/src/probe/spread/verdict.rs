@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::sticky::KeyedConnections;
 use crate::format::{counted, percent, plural};
+use crate::net::error::SEE_WHY;
 use crate::probe::instances::NameSource;
 use crate::probe::instances::chi_square::{FEWEST_EACH, SIGNIFICANT};
 use crate::probe::instances::shares::{Shares, probability, shown};
@@ -136,7 +137,9 @@ impl Observed {
             _ if self.answered == 0 && self.refusals.total() == 0 => {
                 vec!["stopped before a server answered".into()]
             }
-            _ if self.answered == 0 => vec!["no connection could be made".into(), self.refused()],
+            _ if self.answered == 0 => {
+                vec!["no connection could be made".into(), self.refused(), SEE_WHY.into()]
+            }
             None => vec![self.unnamed(), self.refused(), self.cut_short()],
             Some(pattern) => vec![
                 self.spread(pattern),

@@ -151,7 +151,9 @@ fn without_connections_there_is_little_to_tell() {
     stats.refuse("full".into(), false);
     let (ok, text) = judged(&stats, None);
     assert_eq!(ok, Some(false));
-    assert_eq!(text, "no connection could be made. 1 refusal of new connections (1 time: full).");
+    let expected = "no connection could be made. 1 refusal of new connections (1 time: full). \
+        client why looks closer.";
+    assert_eq!(text, expected);
     stats.tried();
     stats.joined(None, true, None);
     for max_gap in [None, Some(9)] {

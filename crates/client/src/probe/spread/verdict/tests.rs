@@ -133,7 +133,9 @@ fn refused_connections_and_missing_servers_are_no_good() {
 
     let found = finding(&refused(Observed::default()));
     assert_eq!((found.ok, found.fields.pattern), (Some(false), None));
-    assert!(found.text.starts_with("no connection could be made. 1 connection refused"));
+    let expected = "no connection could be made. 1 connection refused (1 time: Connection refused). \
+        client why looks closer.";
+    assert_eq!(found.text, expected);
 }
 
 #[test]
