@@ -51,19 +51,22 @@ fn new_connections_spread_over_the_replicas_that_there_are_and_the_others_stay()
     let nginx = start(&project);
     assert_eq!(wait_for_hosts(nginx, 3), names(&project));
 
-    // nginx takes the replica with the fewest connections, so two of the six are on each one.
     let first = inspect(&project.containers(BACKEND)[0], ".Config.Hostname");
     let mut held: Vec<_> = (0..6).map(|_| Visitor::connect(nginx, "/ws").unwrap()).collect();
+    let mut hosts = || held.iter_mut().map(Visitor::host).collect::<Vec<_>>();
+    let before: Vec<_> = hosts().into_iter().map(Result::unwrap).collect();
+    // nginx takes the replica with the fewest connections.
+    assert!(before.contains(&first), "{before:?}");
     scale(&project, 5);
     assert_eq!(wait_for_hosts(nginx, 5), names(&project));
-    for visitor in &mut held {
-        visitor.host().expect("a connection to a replica that stays");
-    }
+    let after = hosts().into_iter().map(|host| host.expect("a replica that stays"));
+    assert_eq!(after.collect::<Vec<_>>(), before);
     volumes.of(&project.containers(BACKEND));
     scale(&project, 1);
     assert_eq!(wait_for_hosts(nginx, 1), BTreeSet::from([first.clone()]));
-    let kept = held.iter_mut().filter_map(|visitor| visitor.host().ok());
-    assert_eq!(kept.collect::<Vec<_>>(), [first.clone(), first]);
+    let kept: Vec<_> = hosts().into_iter().map(Result::ok).collect();
+    let of_first = before.into_iter().map(|host| Some(host).filter(|host| *host == first));
+    assert_eq!(kept, of_first.collect::<Vec<_>>());
 }
 
 #[test]
@@ -175,11 +178,10 @@ fn a_folder_with_a_certificate_makes_the_edge_secure() {
     let path = |name: &str| dir.path().join(name).display().to_string();
     let (cert, key) = (path("cert.pem"), path("key.pem"));
     let project = Project::scaled(&[]).with_env("TLS_DIR", &path(""));
-    project.compose(&["up", "-d", "nginx", BACKEND]);
+    // nginx starts without a certificate, and takes one that comes.
+    start(&project);
     let port = project.address("nginx", 8443).port();
     let ask = || ask_securely(port, &cert);
-    // nginx starts without a certificate, and takes one that comes.
-    docker(&["exec", "websockets-nginx-1", "curl", "-fsS", "http://127.0.0.1:8081/healthz"]);
     assert!(!ask().status.success());
     certify(&cert, &key);
     let output = ask();
@@ -194,7 +196,7 @@ fn a_folder_of_a_server_is_read_as_its_owner_and_nginx_says_so() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let tls = dir.path().join("tls");
     let authority = made_by_a_server(&tls);
-    let start = |user: Option<&str>| {
+    let up = |user: Option<&str>| {
         let project = Project::scaled(&[]).with_env("TLS_DIR", &tls.display().to_string());
         let project =
             user.into_iter().fold(project, |project, user| project.with_env("NGINX_USER", user));
@@ -203,7 +205,7 @@ fn a_folder_of_a_server_is_read_as_its_owner_and_nginx_says_so() {
     };
     // A server of root made the folder; then one of another user.
     if fs::metadata(&tls).unwrap().uid() == 0 {
-        let project = start(None);
+        let project = up(None);
         wait_for("websockets-nginx-1", "may not read key.pem in TLS_DIR; chown 10001 key.pem", 1);
         drop(project);
         for file in [".", "cert.pem", "key.pem"] {
@@ -212,10 +214,11 @@ fn a_folder_of_a_server_is_read_as_its_owner_and_nginx_says_so() {
     }
     let owner = fs::metadata(&tls).unwrap();
     let owner = format!("{}:{}", owner.uid(), owner.gid());
-    let project = start(None);
+    let project = up(None);
     wait_for("websockets-nginx-1", &format!("in TLS_DIR; start with NGINX_USER={owner}"), 1);
     drop(project);
-    let project = start(Some(&owner));
+    let project = up(Some(&owner));
+    wait_until_healthy(project.address("nginx", 8080));
     let port = project.address("nginx", 8443).port();
     let output = ask_securely(port, &authority.display().to_string());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "[RE]: hi\n", "{output:?}");

@@ -225,7 +225,7 @@ fn hold_tells_what_an_update_does_to_connections() {
     let stack = Stack::deploy(1);
     let url = format!("ws://{}/probe", stack.nginx);
     let run = ["run", "--rm", "--network", "host", "websockets-client"];
-    let hold = ["hold", &url, "-n", "60", "--until-quiet", "30s", "--json"];
+    let hold = ["hold", &url, "-n", "60", "--until-quiet", "60s", "--json"];
     let mut probe =
         Command::new("docker").args(run).args(hold).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(probe.stdout.take().unwrap()).lines();
