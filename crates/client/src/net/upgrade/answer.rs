@@ -6,7 +6,7 @@ use proto::escape;
 
 use super::inspect::Inspect;
 
-/// First byte of a TLS alert (RFC 8446, section 5.1). No HTTP answer begins with it.
+/// First byte of a TLS alert (RFC 8446, section 5.1). No HTTP answer begins with this byte.
 const ALERT: u8 = 21;
 
 /// The error text for a TLS alert.

@@ -41,7 +41,7 @@ pub(super) struct PlannedConnection {
     pub(super) start: Duration,
 }
 
-/// What can be measured.
+/// The possible measurements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     /// Longest timeout to look for.

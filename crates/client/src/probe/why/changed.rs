@@ -1,4 +1,4 @@
-//! What intermediaries changed in request and answer.
+//! Changes that intermediaries made in request and answer.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Cases for the rules, tempting ones included.
+//! Cases for the rules, including borderline ones.
 
 use proto::frame::{Close, CloseCode};
 
