@@ -23,7 +23,7 @@ fn asked(browser: &mut Browser) -> Vec<String> {
     requests.chain(sockets).filter_map(url).collect()
 }
 
-/// What the page has to ask for.
+/// The addresses that the page has to request.
 fn needed(server: &TestServer) -> [String; 2] {
     let address = server.address();
     [format!("http://{address}/"), format!("ws://{address}/status")]

@@ -12,21 +12,22 @@ use crate::fake::FakeServer;
 use crate::stalls::patiently;
 use crate::support::TestServer;
 
-/// Which connections a middle cuts.
+/// The connections that a middle cuts.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// Those on which neither side has sent anything for this time.
+    /// Connections on which neither side has sent anything for this time.
     Idle(Duration),
-    /// Those on which the server has sent nothing for this time, as nginx does.
+    /// Connections on which the server has sent nothing for this time, as nginx does.
     IdleServer(Duration),
-    /// Those on which neither side has sent anything for this time; the middle then forwards nothing
-    /// any more, and leaves both sides open.
+    /// Connections on which neither side has sent anything for this time; the middle then forwards
+    /// nothing any more, and leaves both sides open.
     Blackhole(Duration),
-    /// Those that are this old.
+    /// Connections of this age.
     Old(Duration),
 }
 
-/// When anything passed last, in milliseconds after the start of the connection.
+/// Time of the last traffic, from either side and from the server, in milliseconds after the start
+/// of the connection.
 #[derive(Debug, Default)]
 struct Passed {
     any: AtomicU64,

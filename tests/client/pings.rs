@@ -1,4 +1,4 @@
-//! Pings and what is shown of their replies.
+//! Pings, and the output for their replies.
 
 use std::time::{Duration, Instant};
 

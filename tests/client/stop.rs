@@ -1,4 +1,4 @@
-//! Stopping, in every state, and what is printed then.
+//! Stopping in every state, and the output at the end.
 
 use std::fs::File;
 use std::io::{Read, Write, pipe};
@@ -18,7 +18,7 @@ fn assert_nothing_sent(client: Client, url: &str) {
     assert_counts(client, url, "0 sent, 0 received, 0 lost, 0 reconnects, ");
 }
 
-/// The same, of a client whose only ping has no answer.
+/// Checks the end of a client that was told to stop, and whose only ping has no answer.
 #[track_caller]
 fn assert_one_lost(client: Client, url: &str) {
     assert_counts(client, url, "1 sent, 0 received, 1 lost (100%), 0 reconnects, ");

@@ -23,7 +23,7 @@ fn talk(url: &str, settings: &[(&str, &str)]) -> (Client, ChildStdin) {
     talk_into(Stdio::piped(), url, settings)
 }
 
-/// The same, with another stdout.
+/// [`talk`] with another stdout.
 fn talk_into(
     stdout: impl Into<Stdio>,
     url: &str,

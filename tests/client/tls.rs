@@ -13,7 +13,7 @@ use crate::handshake::{assert_gives_up_after_5_s, cause, lost};
 use crate::real_server::RealServer;
 use crate::secure::Secure;
 
-/// What to do about an unknown authority.
+/// The advice about an unknown authority.
 const TO_DO: &str = "give the certificate of its authority, or the server's own if that signed itself, with TLS_CA=FILE (--tls-ca)";
 
 /// A client of a system that knows no authorities but these.

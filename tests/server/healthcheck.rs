@@ -126,7 +126,7 @@ fn a_server_that_does_not_respond_fails_soon() {
     let start = Instant::now();
     let check = TestServer::healthcheck_once(&server.address().to_string());
     assert_eq!(check.status, Some(1), "{check:?}");
-    // It would wait for ever.
+    // Without its time limit, the check would wait for ever.
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     server.signal(Signal::CONT);
     server.assert_serves();

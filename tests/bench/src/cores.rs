@@ -11,9 +11,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cores {
     all: Vec<usize>,
-    /// Where the program runs that is measured.
+    /// The cores of the measured program.
     pub(crate) program: Vec<usize>,
-    /// Where the load runs.
+    /// The core of the load.
     load: usize,
 }
 

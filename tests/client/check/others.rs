@@ -1,4 +1,4 @@
-//! Servers that are not this project's, what stands before one, and the ways to one.
+//! Other WebSocket servers, reverse proxies, TLS and Unix sockets.
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;

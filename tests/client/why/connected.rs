@@ -129,7 +129,7 @@ fn a_server_that_breaks_frames_is_told() {
             for _ in 0..2 {
                 let (mut stream, _) = server.accept_raw();
                 let _ = stream.write_all(frame);
-                // Up to the end of the connection, without a Close frame or FIN of the server.
+                // Reads to the end of the connection, without sending a Close frame or FIN.
                 let _ = std::io::copy(&mut stream, &mut std::io::sink());
             }
         });
