@@ -40,7 +40,7 @@ fn the_page_loads_without_a_complaint_and_asks_nobody_but_its_server() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn what_a_stranger_might_bring_into_the_page_is_refused() {
+fn injected_scripts_styles_and_requests_are_refused() {
     let (server, mut browser) = Browser::with_server();
     browser.eval(
         "window.ran = 0;

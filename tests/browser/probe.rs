@@ -201,7 +201,7 @@ fn a_bound_on_the_lifetime_is_no_idle_timeout() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn a_middle_that_drops_without_a_word_is_noticed() {
+fn silent_drops_are_noticed() {
     patiently(|| {
         let (server, mut browser) = Browser::with_server();
         let cut = Cut::Blackhole(Duration::from_secs(3));
@@ -226,7 +226,7 @@ fn a_server_without_probe_and_one_that_is_not_there_are_told() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn the_question_can_be_taken_back() {
+fn the_idle_probe_can_be_cancelled() {
     let (_server, mut browser) = Browser::with_server();
     browser.click("#idle-start");
     browser.wait_for("document.getElementById('lanes').rows.length === 5");

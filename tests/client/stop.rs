@@ -120,7 +120,7 @@ fn while_a_pong_is_awaited() {
 }
 
 #[test]
-fn while_a_server_does_not_answer_the_goodbye() {
+fn while_a_server_does_not_answer_the_close_frame() {
     let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
@@ -168,7 +168,7 @@ fn while_nobody_reads_stdout() {
 }
 
 #[test]
-fn a_reader_of_stdout_that_has_enough_ends_the_client_quietly() {
+fn a_closed_stdout_ends_the_client_quietly() {
     let (server, url) = Fake::start();
     let (mut reader, stdout) = pipe().unwrap();
     let mut client = Client::start_with(&url, &[], stdout.into());

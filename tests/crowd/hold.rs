@@ -72,7 +72,7 @@ fn seconds(outcome: &Outcome, name: &str) -> f64 {
 }
 
 #[test]
-fn nothing_happens() {
+fn without_a_fault_no_connection_is_lost() {
     let outcome = Scene::begin(&["--for", "12s"]).probe.wait();
     assert_eq!(outcome.status, Some(0));
     outcome.assert(&[

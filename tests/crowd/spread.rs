@@ -128,7 +128,7 @@ fn tls_changes_nothing() {
 }
 
 #[test]
-fn what_tells_nothing_apart_is_no_verdict() {
+fn servers_that_nothing_identifies_give_no_verdict() {
     let server = TestServer::start();
     let url = format!("ws://{}", server.address());
     for (args, said) in [

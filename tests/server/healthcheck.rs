@@ -133,7 +133,7 @@ fn a_server_that_does_not_respond_fails_soon() {
 }
 
 #[test]
-fn checks_are_none_of_the_connections_so_far() {
+fn health_checks_are_not_counted_as_connections() {
     let server = TestServer::start();
     server.connect().ping("Client-100", "Ping!");
     for _ in 0..3 {

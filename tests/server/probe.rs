@@ -221,7 +221,7 @@ fn a_schedule_replaces_the_one_before_and_zero_times_ends_it() {
 }
 
 #[test]
-fn what_is_no_request_gets_an_error_that_says_what_is_allowed() {
+fn an_invalid_request_gets_an_error_that_lists_the_valid_ones() {
     let server = TestServer::start();
     let (mut client, _) = probe(&server);
     let allowed = r#"Error: expected one of {"ping": 1}, {"push": {"every": 5, "times": 12}}, {"pings": {"every": 5, "times": 12}}, {"ended": "CONNECTION"}: "#;

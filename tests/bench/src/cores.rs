@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_runs_has_the_rest() {
+    fn other_threads_get_the_remaining_cores() {
         assert_eq!(share(&[0, 1, 2], &[0]).spare(), [2]);
         assert_eq!(share(&[0, 1], &[0]).spare(), [1]);
     }

@@ -146,7 +146,7 @@ fn a_close_of_silent_connections_alone_is_an_idle_timeout() {
 }
 
 #[test]
-fn a_middle_that_drops_without_a_word_is_found_by_asking() {
+fn silent_drops_are_found_by_pinging() {
     patiently(|| {
         for (cut, seen) in [(Cut::Blackhole, "silence"), (Cut::BlackholeRst, "rst")] {
             let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
@@ -190,7 +190,7 @@ fn one_connection_lost_by_chance_is_no_verdict() {
 }
 
 #[test]
-fn all_at_one_instant_is_a_reload() {
+fn ends_at_one_instant_are_a_reload() {
     patiently(|| {
         let instant = Some(Duration::from_secs(5));
         let said = through(Rules { instant, cut: Cut::Close, ..Rules::default() }, "/mirror");

@@ -9,7 +9,7 @@ use crate::fake::{Fake, drain, read_frame, switching};
 use crate::real_server::RealServer;
 
 #[test]
-fn what_passes_to_the_server_of_this_project_is_told() {
+fn messages_and_pings_that_pass_are_reported() {
     let server = RealServer::start(&["--max-message", "100000"]);
     for (path, binary, server_ping) in
         [("/mirror", true, None), ("/probe", false, Some(true)), ("/", false, None)]

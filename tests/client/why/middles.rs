@@ -97,7 +97,7 @@ fn changed<'a>(told: &'a Told, name: &str) -> [&'a Value; 2] {
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
-fn what_the_way_changes_is_told() {
+fn changes_by_a_proxy_are_reported() {
     for kind in Kind::ALL {
         let (_server, middle) = behind_middle(kind, &[], |builder| builder);
         let told = why(&(middle.url() + "/probe"), &["-H", "X_id: 7"]);

@@ -142,7 +142,7 @@ fn gets_everything() -> bool {
 }
 
 #[test]
-fn what_waits_is_written_before_the_end() {
+fn waiting_lines_are_written_before_the_end() {
     let (started, _starts) = channel();
     let (go, may_go) = channel();
     drop(go);

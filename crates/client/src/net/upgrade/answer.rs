@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_shown() {
+    fn an_answer_that_is_not_http_is_shown() {
         for (pieces, shown) in [
             (&[&b"SSH-2.0-OpenSSH_9.2\r\nmore"[..]][..], "SSH-2.0-OpenSSH_9.2"),
             (&[b"\r\n220 mail\r\n"], "220 mail"),

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_http_is_told_from_the_end() {
+    async fn an_answer_that_is_not_http_differs_from_the_end_of_the_stream() {
         for other in [&b"SSH-2.0\r\n"[..], b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 x\r\n\r\n"] {
             assert!(matches!(answered(other).await, Answer::Other(_)), "{other:?}");
         }

@@ -287,7 +287,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_lost_and_made_again_is_counted() {
+    fn losses_and_reconnects_are_counted() {
         let mut stats = stats("aabb");
         assert!(stats.is_opened());
         lose(&mut stats, "a", 5.0, ObservedEnd::Fin);
@@ -325,7 +325,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_is_quiet_when_nothing_changes_after_a_change() {
+    fn the_quiet_time_counts_from_the_last_change() {
         let mut stats = stats("ab");
         let later = Instant::now() + SECOND * 10;
         assert_eq!(stats.quiet(later), None);

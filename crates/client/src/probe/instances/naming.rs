@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_for_other_reasons_names_nothing() {
+    fn values_that_differ_for_other_reasons_name_no_instance() {
         let two = |number: usize| format!("web-{}", number % 2);
         assert_eq!(chosen(|_| answer(&[("server", "nginx".into())], "welcome")), None);
         // A number of each visitor, in a header, a cookie and a message.

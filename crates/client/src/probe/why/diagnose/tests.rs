@@ -62,7 +62,7 @@ fn answers_to_an_upgrade_that_was_lost() {
 }
 
 #[test]
-fn what_looks_like_a_lost_upgrade_and_is_none() {
+fn answers_that_only_look_like_a_lost_upgrade() {
     for (status, headers, body, expected) in [
         // Our server's answer to another version.
         (
