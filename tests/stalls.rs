@@ -1,4 +1,4 @@
-//! Checks that a stall of the machine may spoil: where a process does not run for a second, a client
+//! Checks that a stall of the machine may spoil: if a process does not run for a second, a client
 //! rightly measures something else, or gives up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How often a check is made anew.
+/// Most tries of a check.
 const TRIES: usize = 5;
 
 /// A pause that counts as a stall.
 const STALL: Duration = Duration::from_millis(100);
 
-/// Time between two looks at the clock.
+/// Pause between two readings of the clock.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Makes a check. If it fails while the machine stalled, the check is made anew.
+/// Makes a check. If the check fails while the machine stalled, it is repeated.
 #[track_caller]
 pub(crate) fn patiently(check: impl Fn()) {
     for _ in 1..TRIES {
@@ -32,7 +32,7 @@ pub(crate) fn patiently(check: impl Fn()) {
     check();
 }
 
-/// A thread that looks at the clock, and sees when it did not run.
+/// A thread that reads the clock, and notices the times when it did not run.
 struct Watch {
     is_over: Arc<AtomicBool>,
     longest: Arc<AtomicU64>,

@@ -1,8 +1,8 @@
-//! The client's part in the Autobahn test suite (`.ci/autobahn`), which plays the server: each
-//! message of a case comes back.
+//! The client's part in the Autobahn test suite (`.ci/autobahn`), which plays the server: the
+//! client echoes each message of a case.
 //!
 //! `autobahn URL AGENT` runs all cases in the name of the agent, and has the suite write its
-//! report; `--compress` behind them offers compression.
+//! report; `--compress` after them offers compression.
 
 use std::env;
 

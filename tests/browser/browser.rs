@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::devtools::Chromium;
 use crate::support::{TestServer, eventually};
 
-/// Where pictures go.
+/// The folder of pictures.
 const PICTURES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/browser");
 
 /// A size of the window, in CSS pixels.
@@ -152,7 +152,7 @@ impl Browser {
         events.map(|event| event["params"].clone()).collect()
     }
 
-    /// What the console says is wrong: exceptions, errors, and what the policy refused.
+    /// The problems in the console: exceptions, errors, and violations of the policy.
     pub(crate) fn complaints(&mut self) -> Vec<String> {
         let exceptions = self.events("Runtime.exceptionThrown").into_iter();
         let calls = self.events("Runtime.consoleAPICalled").into_iter();
@@ -271,7 +271,7 @@ impl Browser {
                 const [x, y] = [left + width / 2, top + height / 2];
                 const clicked = ({{ target }}) => {{ window.hasMissed = !element.contains(target); }};
                 document.addEventListener('click', clicked, {{ capture: true, once: true }});
-                // What is disabled gets no click.
+                // A disabled element gets no click.
                 window.hasMissed = !element.matches(':disabled');
                 return element.contains(document.elementFromPoint(x, y)) && {{ x, y }};
             }})()",
@@ -285,7 +285,7 @@ impl Browser {
             event["clickCount"] = 1.into();
             self.call("Input.dispatchMouseEvent", event);
         }
-        // A page that the click has left cannot tell.
+        // A page that the click has left does not answer.
         self.try_eval("window.hasMissed") != Ok(true.into())
     }
 

@@ -1,6 +1,6 @@
 //! The `DevTools` protocol: JSON messages over two pipes, each ended by a zero byte.
 //!
-//! With pipes there is no port to find, and Chromium ends when the test does, however that ends.
+//! With pipes there is no port to find, and Chromium ends with the test, however the test ends.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -51,7 +51,8 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    /// Starts the program `CHROMIUM`, or what there is, for a user who trusts these authorities.
+    /// Starts the program `CHROMIUM`, or an installed Chromium, for a user who trusts these
+    /// authorities.
     #[track_caller]
     pub(crate) fn start(further: &[&str], authorities: &[&Path]) -> Self {
         let profile = tempfile::tempdir().expect("a temporary folder");
@@ -105,7 +106,7 @@ impl Chromium {
         }
     }
 
-    /// What has happened so far, oldest first.
+    /// The events so far, oldest first.
     pub(crate) fn events(&mut self) -> &[Value] {
         self.events.extend(self.messages.try_iter());
         &self.events

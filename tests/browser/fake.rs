@@ -1,4 +1,4 @@
-//! A server that does what the real one never would.
+//! A server that misbehaves, as the real one never does.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;

@@ -243,7 +243,7 @@ fn a_screen_reader_finds_a_name_for_everything() {
     assert_eq!(quiet, 0);
 }
 
-/// Where the picture of the README comes from: `cp target/tmp/browser/page.png
+/// Takes the picture of the README. To update it: `cp target/tmp/browser/page.png
 /// crates/server/src/front/page/page.png`.
 #[test]
 #[ignore = "needs Chromium"]

@@ -5,7 +5,7 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-// The server's own tests use the rest of it.
+// The server's tests use the rest of this module.
 #[allow(dead_code, unused_imports)]
 #[path = "../support/mod.rs"]
 mod support;

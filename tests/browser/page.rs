@@ -23,7 +23,7 @@ fn asked(browser: &mut Browser) -> Vec<String> {
     requests.chain(sockets).filter_map(url).collect()
 }
 
-/// What the page has to ask for.
+/// The addresses that the page has to request.
 fn needed(server: &TestServer) -> [String; 2] {
     let address = server.address();
     [format!("http://{address}/"), format!("ws://{address}/status")]
@@ -40,7 +40,7 @@ fn the_page_loads_without_a_complaint_and_asks_nobody_but_its_server() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn what_a_stranger_might_bring_into_the_page_is_refused() {
+fn injected_scripts_styles_and_requests_are_refused() {
     let (server, mut browser) = Browser::with_server();
     browser.eval(
         "window.ran = 0;

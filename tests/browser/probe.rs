@@ -12,21 +12,22 @@ use crate::fake::FakeServer;
 use crate::stalls::patiently;
 use crate::support::TestServer;
 
-/// Which connections a middle cuts.
+/// The connections that a middle cuts.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
-    /// Those on which neither side has sent anything for this time.
+    /// Connections on which neither side has sent anything for this time.
     Idle(Duration),
-    /// Those on which the server has sent nothing for this time, as nginx does.
+    /// Connections on which the server has sent nothing for this time, as nginx does.
     IdleServer(Duration),
-    /// Those on which neither side has sent anything for this time; the middle then forwards nothing
-    /// any more, and leaves both sides open.
+    /// Connections on which neither side has sent anything for this time; the middle then forwards
+    /// nothing any more, and leaves both sides open.
     Blackhole(Duration),
-    /// Those that are this old.
+    /// Connections of this age.
     Old(Duration),
 }
 
-/// When anything passed last, in milliseconds after the start of the connection.
+/// Time of the last traffic, from either side and from the server, in milliseconds after the start
+/// of the connection.
 #[derive(Debug, Default)]
 struct Passed {
     any: AtomicU64,
@@ -200,7 +201,7 @@ fn a_bound_on_the_lifetime_is_no_idle_timeout() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn a_middle_that_drops_without_a_word_is_noticed() {
+fn silent_drops_are_noticed() {
     patiently(|| {
         let (server, mut browser) = Browser::with_server();
         let cut = Cut::Blackhole(Duration::from_secs(3));
@@ -225,7 +226,7 @@ fn a_server_without_probe_and_one_that_is_not_there_are_told() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn the_question_can_be_taken_back() {
+fn the_idle_probe_can_be_cancelled() {
     let (_server, mut browser) = Browser::with_server();
     browser.click("#idle-start");
     browser.wait_for("document.getElementById('lanes').rows.length === 5");

@@ -37,7 +37,7 @@ fn a_browser_that_trusts_the_authority_takes_page_and_connection() {
         assert_echoes(&mut browser);
         assert_eq!(browser.complaints(), [""; 0]);
     }
-    // From a page in the clear as well.
+    // The same from a page over plain HTTP.
     browser.open(&format!("http://{}/", server.address()));
     connect_securely(&mut browser, &server);
     assert_echoes(&mut browser);

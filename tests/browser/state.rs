@@ -101,7 +101,7 @@ fn of_many_clients_fifty_are_shown_in_the_order_of_their_names() {
 fn the_pauses_between_tries_double_up_to_ten_seconds() {
     let server = TestServer::start();
     let mut browser = Browser::start();
-    // The longest of the random pauses, in a hundredth of their time.
+    // Each random pause is the longest possible, and passes a hundred times faster.
     browser.run_first(
         "const wait = setTimeout;
          window.waits = [];

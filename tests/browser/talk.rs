@@ -103,7 +103,7 @@ fn the_page_says_whether_messages_are_compressed() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn what_a_connection_may_lack_is_explained() {
+fn failed_connections_are_explained_on_the_page() {
     let (server, mut browser) = Browser::with_server();
     browser.fill("#host", &own_address().ip().to_string());
     browser.click("#connect");

@@ -25,7 +25,7 @@ fn start(url: &str, args: &[&str]) -> Client {
     Client::spawn(command.args(["bench", url, "--json"]).args(args))
 }
 
-/// The figures at the end, the exit status, and what is told on stderr.
+/// The figures at the end, the exit status, and the lines on stderr.
 fn figures(client: &mut Client) -> (Value, Option<i32>, Vec<String>) {
     let told = client.stderr.rest();
     let lines = client.stdout.rest();
@@ -81,7 +81,8 @@ fn a_rate_is_kept() {
             ["--connections", "7", "--in-flight", "100", "--rate", "333", "--duration", "1s"];
         let (figures, status, _) = figures(&mut start(&server.url(), &args));
         assert_eq!(status, Some(0), "{figures}");
-        // A machine that is too busy just before the end leaves the last ones unsent, and says so.
+        // On a machine that is too busy just before the end, the last pings stay unsent and are
+        // reported.
         let count = |name| figures["pings"][name].as_u64().unwrap();
         assert_eq!((count("received"), count("lost")), (count("sent"), 0), "{figures}");
         assert_eq!(count("received") + count("unsent"), 333, "{figures}");
@@ -217,7 +218,7 @@ fn connections_that_are_lost_are_made_again_and_what_was_lost_is_counted() {
     drop(server);
     drop(first);
     second.close(1001, "the server stops");
-    // The gap, in which tries find nobody.
+    // No server listens during the gap.
     std::thread::sleep(Duration::from_secs(4));
     let server = port.listen();
     let peers = [server.accept(), server.accept()];
@@ -248,7 +249,7 @@ fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
     peer.pong();
     drop(server);
     drop(peer);
-    // The gap, in which 20 pings become due.
+    // 20 pings become due during the gap.
     std::thread::sleep(Duration::from_secs(1));
     let server = port.listen();
     pong_until_closed(server.accept());
@@ -257,7 +258,7 @@ fn a_schedule_goes_on_after_a_gap_and_counts_what_was_due_meanwhile() {
     assert_eq!(figures["connections"]["made_again"], 1, "{figures}");
     assert!(number("unsent") >= 10, "{figures}");
     assert_eq!(number("sent") + number("unsent"), 300, "{figures}");
-    // What was due in the gap is not made up for in a burst.
+    // Pings that became due in the gap are not sent in a burst afterwards.
     assert!(number("received") < 290, "{figures}");
 }
 

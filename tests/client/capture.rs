@@ -1,4 +1,4 @@
-//! The same outages, as the client tells them and as a packet capture shows them.
+//! The same outages, as the client reports them and as a packet capture shows them.
 
 use std::io::Write;
 use std::net::TcpStream;

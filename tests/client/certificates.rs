@@ -1,4 +1,4 @@
-//! Certificates, good ones and others.
+//! Certificates, valid and invalid ones.
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
@@ -96,7 +96,7 @@ pub(crate) fn self_signed(is_ca: IsCa) -> Pair {
     Pair { certificate: params.self_signed(&key).unwrap(), key }
 }
 
-/// What a certificate for these names is made of.
+/// The parameters of a certificate for these names.
 pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<_> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).unwrap();
@@ -105,7 +105,8 @@ pub(crate) fn params(names: &[&str]) -> CertificateParams {
     params
 }
 
-/// The same, from the beginning of one year to that of another.
+/// The parameters of a certificate for `localhost`, valid from the beginning of one year to that of
+/// another.
 pub(crate) fn valid(from: i32, to: i32) -> CertificateParams {
     let mut params = params(&["localhost"]);
     params.not_before = date_time_ymd(from, 1, 1);

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::DEADLINE;
 
-/// By when a client ends that was told to, on a busy machine: less than `PONG_TIMEOUT`, and far more
-/// than the moment that it takes.
+/// Time limit for a client to end after a signal, on a busy machine: less than `PONG_TIMEOUT`, and
+/// far more than a client usually takes.
 pub(crate) const SOON: Duration = Duration::from_secs(9);
 
 /// A process that is killed when dropped.

@@ -1,4 +1,4 @@
-//! `--compress`: the offer, what is told about it, and compressed messages in each mode.
+//! `--compress`: the offer, the events about it, and compressed messages in each mode.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -102,7 +102,7 @@ fn a_load_is_compressed() {
     let args = ["bench", &server.url(), "--compress", "--connections", "20", "--duration", "0.2s"];
     let output = run(&args, "");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    // Told once, not for each connection.
+    // Logged once, not for each connection.
     assert_eq!(stderr.matches(COMPRESSED).count(), 1, "{stderr}");
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     wait_for_metric(&server, RECEIVED, |bytes| bytes > 0.0);

@@ -115,7 +115,7 @@ impl Fake {
         self.accept_with("")
     }
 
-    /// The same, with these headers in the answer, each ended with CR LF.
+    /// [`Self::accept_raw`] with these headers in the answer, each ended with CR LF.
     pub(crate) fn accept_with(&self, headers: &str) -> (TcpStream, String) {
         let (mut stream, head) = self.accept_head();
         stream.write_all(switching(&head, headers).as_bytes()).unwrap();

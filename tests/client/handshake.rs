@@ -55,7 +55,7 @@ fn a_server_of_another_kind_is_told() {
     server.accept().pong();
 }
 
-/// Fails unless a cause begins so, and tells a time of 5 s, or more on a busy machine.
+/// Fails unless a cause begins with this text, and has a time of 5 s, or more on a busy machine.
 #[track_caller]
 pub(crate) fn assert_gives_up_after_5_s(cause: &str, start: &str) {
     let seconds = cause.strip_prefix(start).and_then(|rest| rest.split(' ').next());

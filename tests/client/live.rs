@@ -1,4 +1,4 @@
-//! What pinging shows on a terminal.
+//! The output of pinging on a terminal.
 
 use std::thread;
 

@@ -67,7 +67,7 @@ fn pings_outages_and_phases_are_served() {
 }
 
 #[test]
-fn whoever_asks_for_something_else_is_told() {
+fn other_requests_to_the_metrics_get_an_error() {
     let (_server, url) = Fake::start();
     let (_client, address) = start(&url);
     let answer = ask(&address, "GET /");

@@ -114,9 +114,9 @@ fn a_reload_cuts_as_the_middle_is_told_to() {
             Kind::Nginx | Kind::Haproxy => {
                 let outage = next(&client, "outage");
                 assert_seen(kind, &outage);
-                // However busy: a second after the reload.
+                // Cut a second after the reload, although busy.
                 assert!(seconds(&outage, "age") >= 0.9, "{kind:?}: {outage}");
-                // As a busy connection, not after the minute without traffic.
+                // Cut while busy, not after the 60 s without traffic.
                 assert!(seconds(&outage, "silent_received") < 20.0, "{kind:?}: {outage}");
             }
         }

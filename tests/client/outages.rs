@@ -39,7 +39,7 @@ fn the_end_of_each_connection_is_told_as_it_was_seen() {
     let outage = next(&client, "outage");
     assert_eq!(outage["seen"], "silence");
     assert_eq!(outage["reason"], "no Pong within 5s");
-    // From the last sign of life on.
+    // The outage counts from the last frame received.
     assert!(seconds(&outage, "length") >= 5.0, "{outage}");
     assert!(seconds(&outage, "silent_received") >= 5.0, "{outage}");
     assert!(seconds(&outage, "age") >= seconds(&outage, "silent_received"), "{outage}");

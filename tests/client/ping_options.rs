@@ -164,7 +164,7 @@ fn tries_that_fail_use_the_count_up() {
     let expected = "2 tries to connect failed; client why looks closer";
     assert!(lines.iter().any(|line| line == expected), "{lines:?}");
     assert!(told(&output).ends_with(": Connection refused (os error 111); trying again\n"));
-    // There is no further try to announce.
+    // The event announces no further try.
     let output = command(&[]).args([&port.url(), "-c", "1"]).output().unwrap();
     assert!(told(&output).ends_with(": Connection refused (os error 111)\n"), "{output:?}");
 }
@@ -182,7 +182,7 @@ fn the_deadline_ends_the_run_and_a_ping_without_a_reply_is_lost() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let shown = lines(&output).join("\n");
     assert!(shown.contains("\n2 sent, 1 received, 1 lost (50%), "), "{shown}");
-    // As in ping, too few replies by then are a failure.
+    // As in ping(8), too few replies by the deadline are a failure.
     let (output, _) = run(&["-w", "4", "-c", "9"], serve);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(told(&output).ends_with("error: 1 of 9 pings answered in time\n"), "{output:?}");

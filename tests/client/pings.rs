@@ -1,4 +1,4 @@
-//! Pings and what is shown of their replies.
+//! Pings, and the output for their replies.
 
 use std::time::{Duration, Instant};
 
@@ -107,7 +107,7 @@ fn an_error_is_shown_and_counts_as_lost() {
 }
 
 #[test]
-fn what_nobody_asked_for_is_shown_and_not_counted() {
+fn unsolicited_texts_are_shown_and_not_counted() {
     let (server, url, mut client) = Fake::with_client(&[("LAG_TIME", "3600")]);
     let mut peer = server.accept();
     peer.pong();

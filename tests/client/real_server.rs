@@ -171,7 +171,7 @@ fn a_client_that_stops_in_full_speed_leaves_no_ping_behind() {
     server.stop();
     assert!(statistics[1].contains(" received, 0 lost (0%), 0 reconnects, "), "{statistics:?}");
     let received: usize = statistics[1].split(' ').nth(2).unwrap().parse().unwrap();
-    // One may have been on its way when the client stopped.
+    // One ping may have been in flight when the client stopped.
     let logged = logged(&server);
     assert!((received..=received + 1).contains(&logged), "{logged} {statistics:?}");
 }

@@ -80,7 +80,7 @@ fn a_pong_that_does_not_come_is_lost_and_so_is_the_connection() {
 }
 
 #[test]
-fn a_connection_without_a_goodbye_is_lost() {
+fn a_connection_that_ends_without_a_close_frame_is_lost() {
     let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
@@ -90,7 +90,7 @@ fn a_connection_without_a_goodbye_is_lost() {
 }
 
 #[test]
-fn a_server_that_breaks_the_rules_hears_which() {
+fn a_server_that_breaks_the_protocol_gets_the_close_code() {
     for (frame, code) in [
         (&[0xf1, 0][..], 1002_u16),
         (&[0x81, 0x80, 1, 2, 3, 4], 1002),

@@ -1,4 +1,4 @@
-//! What `--json` prints, held to the table in the client's README.
+//! The output of `--json`, compared with the table in the client's README.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;

@@ -52,7 +52,7 @@ fn a_wrong_url_is_told_by_the_name_of_its_argument() {
 
 /// Another program may have made the pipe of stderr non-blocking for all its users.
 #[test]
-fn what_is_wrong_is_told_once_a_full_pipe_has_room() {
+fn an_error_is_printed_once_a_full_stderr_pipe_has_room() {
     // The client waits for a second.
     patiently(|| {
         let (mut reader, mut stderr) = pipe().unwrap();

@@ -26,7 +26,7 @@ fn a_network_that_loses_everything_is_silence() {
         network.heal(cut);
         let outage = next(&client, "outage");
         assert_eq!((&outage["seen"], &outage["over"]), (&"silence".into(), &true.into()));
-        // From the last sign of life on.
+        // The outage counts from the last frame received.
         assert!(seconds(&outage, "length") >= 5.0, "{cut:?}: {outage}");
         assert!(seconds(&outage, "silent_received") >= 5.0, "{cut:?}: {outage}");
         assert!(round > 0 || seconds(&outage, "age") >= 5.0, "{cut:?}: {outage}");

@@ -1,4 +1,4 @@
-//! Stopping, in every state, and what is printed then.
+//! Stopping in every state, and the output at the end.
 
 use std::fs::File;
 use std::io::{Read, Write, pipe};
@@ -18,7 +18,7 @@ fn assert_nothing_sent(client: Client, url: &str) {
     assert_counts(client, url, "0 sent, 0 received, 0 lost, 0 reconnects, ");
 }
 
-/// The same, of a client whose only ping has no answer.
+/// Checks the end of a client that was told to stop, and whose only ping has no answer.
 #[track_caller]
 fn assert_one_lost(client: Client, url: &str) {
     assert_counts(client, url, "1 sent, 0 received, 1 lost (100%), 0 reconnects, ");
@@ -120,7 +120,7 @@ fn while_a_pong_is_awaited() {
 }
 
 #[test]
-fn while_a_server_does_not_answer_the_goodbye() {
+fn while_a_server_does_not_answer_the_close_frame() {
     let (server, url, client) = Fake::with_client(&[]);
     let (mut stream, _) = server.accept_raw();
     read_frame(&mut stream);
@@ -168,7 +168,7 @@ fn while_nobody_reads_stdout() {
 }
 
 #[test]
-fn a_reader_of_stdout_that_has_enough_ends_the_client_quietly() {
+fn a_closed_stdout_ends_the_client_quietly() {
     let (server, url) = Fake::start();
     let (mut reader, stdout) = pipe().unwrap();
     let mut client = Client::start_with(&url, &[], stdout.into());

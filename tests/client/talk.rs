@@ -23,7 +23,7 @@ fn talk(url: &str, settings: &[(&str, &str)]) -> (Client, ChildStdin) {
     talk_into(Stdio::piped(), url, settings)
 }
 
-/// The same, with another stdout.
+/// [`talk`] with another stdout.
 fn talk_into(
     stdout: impl Into<Stdio>,
     url: &str,
@@ -135,7 +135,7 @@ mod piped {
     }
 
     #[test]
-    fn what_comes_unasked_is_printed_and_answers_nothing() {
+    fn unsolicited_frames_are_printed_and_answer_nothing() {
         let (client, mut stdin, mut peer) = connected(&[]);
         peer.say("welcome");
         peer.say("two\nlines \u{1b}[2J");
@@ -378,7 +378,7 @@ mod piped {
     }
 
     #[test]
-    fn a_reader_of_stdout_that_has_enough_ends_it_quietly() {
+    fn a_closed_stdout_ends_the_client_quietly() {
         let (server, url) = Fake::start();
         let (mut reader, stdout) = pipe().unwrap();
         let writer = stdout.try_clone().unwrap();
@@ -547,14 +547,14 @@ mod typed {
     }
 
     #[test]
-    fn elsewhere_the_prompt_is_a_sign() {
+    fn other_paths_have_a_plain_prompt() {
         for path in ["", "/", "/echo", "/total/", "/?/total"] {
             start(path, "> ");
         }
     }
 
     #[test]
-    fn what_comes_unasked_stands_above_the_line_that_is_typed() {
+    fn unsolicited_frames_appear_above_the_line_being_typed() {
         let (mut terminal, mut peer, connected, _server) = start("/", "> ");
         peer.say("one");
         peer.say("two");
@@ -600,7 +600,7 @@ mod typed {
     }
 
     #[test]
-    fn a_stranger_does_not_move_the_cursor() {
+    fn text_from_the_server_does_not_move_the_cursor() {
         let (terminal, mut peer, connected, _server) = start("/", "> ");
         peer.say("\u{1b}[2J\u{1b}]0;title\u{7}\r\n\u{9b}1A ü");
         terminal.shows(&[&connected, r"\u001b[2J\u001b]0;title\u0007\r\n\u009b1A ü", "> "]);

@@ -133,7 +133,7 @@ impl Terminal {
         screen.terminal.screen().cell(row, 0).map_or(Color::Default, vt100::Cell::fgcolor)
     }
 
-    /// What the screen shows now.
+    /// The lines that the screen shows now.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.screen.0.lock().unwrap().lines()
     }
@@ -175,7 +175,7 @@ fn watch(mut terminal: File, seen: Arc<(Mutex<Screen>, Condvar)>) {
     });
 }
 
-/// What a program wrote to its terminal, with what the terminal echoed.
+/// The output of a program on its terminal, with the echo of the terminal.
 struct Screen {
     terminal: Parser,
     is_over: bool,

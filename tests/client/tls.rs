@@ -13,7 +13,7 @@ use crate::handshake::{assert_gives_up_after_5_s, cause, lost};
 use crate::real_server::RealServer;
 use crate::secure::Secure;
 
-/// What to do about an unknown authority.
+/// The advice about an unknown authority.
 const TO_DO: &str = "give the certificate of its authority, or the server's own if that signed itself, with TLS_CA=FILE (--tls-ca)";
 
 /// A client of a system that knows no authorities but these.
@@ -239,7 +239,7 @@ fn a_server_that_speaks_tls_is_told_at_ws() {
 }
 
 #[test]
-fn what_a_server_says_against_the_handshake_is_told() {
+fn tls_alerts_of_the_server_are_explained() {
     for (description, told) in [
         (
             40,
@@ -298,7 +298,7 @@ fn a_connection_that_breaks_reads_as_lost() {
 }
 
 #[test]
-fn insecure_takes_every_certificate_and_is_loud_about_it() {
+fn insecure_accepts_every_certificate_and_warns() {
     let authority = Authority::new("own");
     for pair in [
         authority.issue(&["localhost"]),
@@ -332,7 +332,7 @@ fn insecure_takes_every_certificate_and_is_loud_about_it() {
 }
 
 #[test]
-fn insecure_says_nothing_where_nothing_is_to_be_secure() {
+fn insecure_does_not_warn_without_tls() {
     let (server, url) = Fake::start();
     let client = Client::spawn(command(&[("SERVER_URL", &url)]).arg("--insecure"));
     server.accept().pong();

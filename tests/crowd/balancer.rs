@@ -16,9 +16,9 @@ pub(crate) enum Policy {
     FourToOne,
     /// All go to the first that can be reached.
     First,
-    /// By the address that the client comes from.
+    /// The address of the client decides.
     Address,
-    /// By a cookie that the balancer sets, `SRV=NUMBER`; clients without the cookie in turn.
+    /// A cookie that the balancer sets decides, `SRV=NUMBER`; clients without it go in turn.
     Cookie,
     /// By a hash of the cookie `sid`, which the balancer sets to another value for each client, as an
     /// application would; clients without the cookie go to the first server.
@@ -142,7 +142,7 @@ impl Shared {
             Policy::FourToOne => usize::from(turn % 5 == 4),
             Policy::First => 0,
             Policy::Address => match client {
-                // As nginx's ip_hash, which leaves the last byte out.
+                // Like nginx's ip_hash, which leaves the last byte out.
                 IpAddr::V4(address) => usize::from(address.octets()[2]) % self.servers.len(),
                 IpAddr::V6(_) => 0,
             },

@@ -1,4 +1,4 @@
-//! `client hold`: what becomes of connections when something happens.
+//! `client hold`: held connections during restarts, reloads and network faults.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -25,7 +25,7 @@ struct Scene {
 
 const CONNECTIONS: u64 = 40;
 
-/// Longer than a machine that stalls may keep a connection from coming back.
+/// Quiet time of a probe: longer than a stall of the machine delays a reconnect.
 const QUIET: &str = "8s";
 
 impl Scene {
@@ -60,7 +60,7 @@ fn assert_half_lost(outcome: &Outcome, seen: &str) {
         assert_eq!(&outage["before"], before);
         assert!(outage["after"].is_string() && outage["after"] != *before, "{outage}");
     }
-    // An object tells of each connection, and of each that took the place of a lost one.
+    // There is an object for each connection, and for each that replaced a lost one.
     assert_eq!(outcome.of_type("connection").len() as u64, CONNECTIONS + lost);
     let (worst, median) = (seconds(outcome, "worst_gap"), seconds(outcome, "median_gap"));
     assert!(0.0 < median && median <= worst && worst < 60.0, "{}", outcome.verdict());
@@ -72,7 +72,7 @@ fn seconds(outcome: &Outcome, name: &str) -> f64 {
 }
 
 #[test]
-fn nothing_happens() {
+fn without_a_fault_no_connection_is_lost() {
     let outcome = Scene::begin(&["--for", "12s"]).probe.wait();
     assert_eq!(outcome.status, Some(0));
     outcome.assert(&[
@@ -120,7 +120,7 @@ fn a_server_that_freezes_is_given_up_and_takes_newcomers_when_it_thaws() {
     scene.probe.holds(CONNECTIONS);
     let outcome = scene.probe.interrupt();
     assert_eq!(outcome.status, Some(1));
-    // Some may have tried the frozen server again, and then went to the other one.
+    // Some connections may have tried the frozen server again before they went to the other one.
     assert!(outcome.verdict()["seen"]["silence"].as_u64() > Some(9), "{}", outcome.verdict());
     assert!(seconds(&outcome, "worst_gap") > 3.0, "{}", outcome.verdict());
     outcome.assert_says(&["given up (no reply)"]);

@@ -5,7 +5,7 @@
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-// The other tests use the rest.
+// Other tests use the rest of this module.
 #[allow(dead_code, unused_imports)]
 #[path = "../support/mod.rs"]
 mod support;

@@ -84,7 +84,7 @@ fn weights_and_least_connections_show_their_way() {
     spread(&least.start()).assert(&[("pattern", "even".into())]);
 }
 
-/// What a reload does to forty connections to two servers.
+/// The effect of a reload on forty connections to two servers.
 fn reload(kind: Kind, grace: &str) -> Outcome {
     let (_servers, addresses) = two_servers();
     let mut middle = kind.to(&addresses).global(grace).start();

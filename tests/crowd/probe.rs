@@ -14,7 +14,7 @@ use crate::support::process::Process;
 /// Time limit of each wait.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The same for a probe that takes a whole machine.
+/// Time limit of each wait for a probe that takes a whole machine.
 const LONG_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Held by a probe that takes a whole machine, and shared by all others.
@@ -32,7 +32,7 @@ enum Turn {
     Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
-/// What a probe printed.
+/// The output of a probe.
 pub(crate) struct Outcome {
     pub(crate) status: Option<i32>,
     pub(crate) objects: Vec<Value>,

@@ -1,4 +1,4 @@
-//! `client spread`: where connections go.
+//! `client spread`: over which servers connections spread.
 
 use std::process::Command;
 
@@ -128,7 +128,7 @@ fn tls_changes_nothing() {
 }
 
 #[test]
-fn what_tells_nothing_apart_is_no_verdict() {
+fn servers_that_nothing_identifies_give_no_verdict() {
     let server = TestServer::start();
     let url = format!("ws://{}", server.address());
     for (args, said) in [
@@ -146,7 +146,7 @@ fn what_tells_nothing_apart_is_no_verdict() {
 
 #[test]
 fn refused_connections_are_counted_with_their_cause() {
-    // Nobody else listens there afterwards.
+    // No other test listens at this address afterwards.
     let builder = TestServer::builder().at(own_address());
     let server = builder.env("MAX_CONNECTIONS", "30").start();
     let url = format!("ws://{}/probe", server.address());

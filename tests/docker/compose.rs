@@ -58,7 +58,7 @@ fn clients_spread_over_the_servers_that_there_are() {
         wait_for(&client, "Pong!", 1);
     }
     for server in project.containers("server") {
-        // By chance, one of three has none of 26 clients once in 12,000 times.
+        // The chance that one of three servers has none of 26 clients is 1 in 12,000.
         wait_for(&server, "INFO connected", 1);
     }
 }

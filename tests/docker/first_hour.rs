@@ -1,4 +1,4 @@
-//! What a person sees who has just cloned the project and types `docker compose up`.
+//! The first hour of a person who has cloned the project and types `docker compose up`.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

@@ -11,7 +11,7 @@ fn the_images_are_small_and_run_as_nobody() {
     let _project = Project::new();
     for (image, most, user) in [
         ("websockets-server", 10_000_000, "10001:10001"),
-        // Not the server's user, so that the client cannot read its private keys.
+        // Another user than the server's, so that the client cannot read the private keys.
         ("websockets-client", 5_000_000, "10002:10002"),
     ] {
         let size: u64 = inspect(image, ".Size").parse().unwrap();

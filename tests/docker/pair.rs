@@ -1,4 +1,4 @@
-//! `docker compose up` with nothing configured, and what its users do then.
+//! `docker compose up` with nothing configured, and the next commands of its users.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn three_clients_ping_one_server() {
         });
     }
 
-    // The file is what `docker logs` shows on stdout, but for the very last moment.
+    // The file has the lines that `docker logs` shows on stdout, except for the last moment.
     let (shown, _) = logs(SERVER);
     let file = bash(SERVER, "cd /app; cat server_logs.txt");
     assert!(file.starts_with(&shown) && shown.ends_with('\n'), "{file}\n---\n{shown}");

@@ -201,7 +201,7 @@ impl AnonymousVolumes {
 
 impl Drop for AnonymousVolumes {
     fn drop(&mut self) {
-        // Some went with their containers.
+        // Some volumes were removed with their containers.
         let _ = Command::new("docker").args(["volume", "rm", "-f"]).args(&self.0).output();
     }
 }
@@ -212,7 +212,7 @@ pub(crate) fn docker(args: &[&str]) -> String {
     succeed(Command::new("docker").args(args))
 }
 
-/// What a container said on stdout and on stderr.
+/// The output of a container on stdout and on stderr.
 #[track_caller]
 pub(crate) fn logs(container: &str) -> (String, String) {
     let output = run(Command::new("docker").args(["logs", container]));

@@ -47,7 +47,7 @@ fn a_secure_pair_works_beside_the_plain_one() {
     let writable = inspect(CLIENT, "range .Mounts}}{{.Destination}} {{.RW}}{{end");
     assert_eq!(writable, "/tls false");
 
-    // From outside: its port is published, and its authority can be had.
+    // Outside the containers, the port is published and the authority can be read.
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("ca.pem");
     docker(&["cp", &format!("{SERVER}:/tls/ca.pem"), authority.to_str().unwrap()]);

@@ -13,15 +13,15 @@ use super::visitor::{Visitor, Visitors, assert_recorded, wait_for_hosts};
 const BACKEND: &str = "websockets_ws-backend";
 const CLIENT: &str = "websockets_client";
 
-/// How long a visitor, who tries again at once, may be without a server when its replica is
-/// replaced: half of all times.
+/// Bound on the median time for which a visitor, who retries at once, has no server while its
+/// replica is replaced.
 const USUALLY_AWAY: Duration = Duration::from_secs(2);
 
-/// The same, each time, on a machine that stalls.
+/// Bound on the longest of these times, on a machine that stalls.
 const MOST_AWAY: Duration = Duration::from_secs(20);
 
-/// The same for a client of this project. Its pauses between two tries grow up to 10 s while its
-/// servers go one after the other.
+/// Bound on the longest time of a client of this project, whose pauses between retries grow up to
+/// 10 s while its servers are replaced one after the other.
 const MOST_AWAY_WITH_PAUSES: Duration = Duration::from_secs(30);
 
 /// How long `docker service logs -f` is followed before it is started again.
@@ -60,7 +60,7 @@ impl Stack {
         stack
     }
 
-    /// What the containers of a service have said on stderr.
+    /// The output of the containers of a service on stderr.
     fn events(&self, service: &str) -> String {
         containers(service).iter().map(|container| logs(container).1).collect()
     }
@@ -104,7 +104,7 @@ impl Drop for Stack {
     }
 }
 
-/// Runs `docker`, whatever comes of it.
+/// Runs `docker`, which may fail; returns its stdout.
 fn quiet(args: &[&str]) -> String {
     let output = Command::new("docker").args(args).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
@@ -195,7 +195,7 @@ fn an_update_loses_no_acknowledged_ping_and_a_bad_one_is_rolled_back() {
 
     update(&["--force"], "completed");
     visitors.wait_for_more(3);
-    // This one does not even start.
+    // A server with this setting does not even start.
     update(&["--env-add", "LOG_SYNC=often"], "rollback_completed");
     visitors.wait_for_more(3);
     let told = stack.events(CLIENT);
@@ -247,7 +247,7 @@ fn hold_tells_what_an_update_does_to_connections() {
         let most = most.as_secs_f64() + 1.0;
         assert!(verdict[gap].as_f64().is_some_and(|gap| gap < most), "{gap} in {verdict}");
     }
-    // None of the replicas is one of those before.
+    // All replicas were replaced.
     let names = |which: &str| -> Vec<String> {
         let shares = verdict[which].as_array().unwrap().iter();
         shares.map(|share| share["instance"].as_str().unwrap().to_owned()).collect()

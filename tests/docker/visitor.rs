@@ -17,13 +17,13 @@ use super::project::eventually;
 /// How long a reply may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// How long a reply may take before a client that tries again takes its server for lost.
+/// How long a reply may take before a retrying client treats its server as lost.
 const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// Time between a reply and the next ping.
 const LAG_TIME: Duration = Duration::from_millis(20);
 
-/// What `/ws` says first, behind the name of its host.
+/// The greeting of `/ws`, after the name of its host.
 const GREETING: &str = "] hello :) type a message and press ENTER";
 
 /// A connected client.
@@ -136,10 +136,10 @@ pub(crate) struct Visitors {
     threads: Vec<JoinHandle<Visit>>,
 }
 
-/// What a client has seen.
+/// The observations of a client.
 #[derive(Default)]
 pub(crate) struct Visit {
-    /// What has to stand in the log of one server, behind the time.
+    /// The log lines of acknowledged pings, without their time stamps.
     pub(crate) acknowledged: Vec<String>,
     /// From each loss of a server to the first reply of the next one.
     pub(crate) away: Vec<Duration>,

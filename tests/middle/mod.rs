@@ -1,5 +1,5 @@
-//! Middles, which is short for what stands between client and server: the reverse proxies nginx,
-//! HAProxy, Apache and Caddy, as Debian packs them. `.ci/setup` installs them.
+//! Middles: the reverse proxies nginx, HAProxy, Apache and Caddy, as Debian packages them. The name
+//! is short for intermediaries (RFC 9110, section 3.7). `.ci/setup` installs them.
 //!
 //! ```ignore
 //! let middle = Kind::Nginx.to(&[server]).idle(2).start();
@@ -24,7 +24,7 @@ use tokio::net::TcpSocket;
 /// How long a middle may take for a start, a reload or its end, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program that passes connections on to servers.
+/// A program that forwards connections to servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
@@ -65,7 +65,7 @@ impl Kind {
         command
     }
 
-    /// What the program logs each time that a configuration is in use.
+    /// The message that the program logs each time that a configuration is in use.
     fn ready_message(self) -> &'static str {
         match self {
             Self::Nginx => "start worker processes",
@@ -75,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// What the program logs each time that new connections get another configuration.
+    /// The message that the program logs when new connections get another configuration.
     fn reloaded_message(self) -> &'static str {
         match self {
             // The former workers take connections up to then.
@@ -178,7 +178,7 @@ impl Middle {
         format!("ws://{}", self.address)
     }
 
-    /// What the program has logged so far.
+    /// The log of the program so far.
     pub(crate) fn told(&self) -> String {
         ["told", "error.log"]
             .map(|name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What a command printed, beside what stands in the README.
+//! Compares the output of a command with the README.
 
 /// Stands for anything: within a line for a part of it, alone for any number of lines.
 const ANYTHING: &str = "...";

@@ -10,7 +10,8 @@ use super::expected::is_as_expected;
 use super::programs;
 use super::python::python;
 
-/// Stands before what a command prints, and before its status (ASCII record and unit separator).
+/// Separators before the output of a command and before its status (ASCII record and unit
+/// separator).
 const BEGIN: char = '\u{1e}';
 const END: char = '\u{1f}';
 
@@ -23,7 +24,7 @@ const PREPARE: &str = "ip link set lo up
 until target/release/server healthcheck 2>/dev/null; do sleep 0.1; done
 ";
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     printed: String,
@@ -47,7 +48,7 @@ impl Outcome {
     }
 }
 
-/// Runs blocks in their order; returns each command with what came of it.
+/// Runs blocks in their order; returns each command with its result.
 pub(crate) fn run(blocks: &[Block]) -> Vec<(Command, Outcome)> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     std::fs::create_dir(dir.path().join("target")).expect("a folder");

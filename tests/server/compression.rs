@@ -195,7 +195,7 @@ fn fragments_with_control_frames_between_them_make_a_message() {
 }
 
 #[test]
-fn what_breaks_the_extension_closes_with_its_code() {
+fn a_violation_of_the_extension_closes_with_its_code() {
     let server = TestServer::start();
     let ping = || frame(first::TEXT | RSV1, &deflated(b"x"));
     for (what, code, bytes) in [

@@ -95,7 +95,7 @@ impl Driver {
         Self::agreed(None, service, stream, read_buf, reply_delay)
     }
 
-    /// The same, after an agreement on compression.
+    /// [`Self::new`] with compression, if `deflate` has its agreed parameters.
     fn agreed(
         deflate: Option<Params>,
         service: &str,
@@ -246,7 +246,7 @@ impl AsFd for Memory {
 }
 
 impl Stream for Memory {
-    /// Never: the waker is registered only by a read that would block.
+    /// Always `false`: the waker is registered only by a read that would block.
     fn is_drained(&self, _read: usize, _room: usize) -> bool {
         false
     }
@@ -260,7 +260,7 @@ async fn socket(stream: DuplexStream) -> WebSocketStream<DuplexStream> {
     WebSocketStream::from_raw_socket(stream, Role::Client, None).await
 }
 
-/// A message, and its reply next.
+/// Sends a message, and receives its reply next.
 async fn exchange(socket: &mut WebSocketStream<DuplexStream>) {
     socket.send(Message::text(NO_PING)).await.unwrap();
     let message = socket.next().await.unwrap().unwrap();

@@ -14,7 +14,7 @@ use crate::support::{
     wait_until,
 };
 
-/// By when the health of a server tells of a call that hangs: 5 s, with room for a busy machine.
+/// Time limit for `/healthz` to report a call that hangs: 5 s, with room for a busy machine.
 const TOLD: Duration = Duration::from_secs(20);
 
 /// Makes the log unwritable with `fill` and writable again with `free`, under load. Meanwhile clients

@@ -117,7 +117,7 @@ fn another_version_of_websocket_gets_426_and_the_supported_version() {
     }
 }
 
-/// Ends a flood, also where a test fails.
+/// Ends a flood, even if the test fails.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {

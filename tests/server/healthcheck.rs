@@ -126,14 +126,14 @@ fn a_server_that_does_not_respond_fails_soon() {
     let start = Instant::now();
     let check = TestServer::healthcheck_once(&server.address().to_string());
     assert_eq!(check.status, Some(1), "{check:?}");
-    // It would wait for ever.
+    // Without its time limit, the check would wait for ever.
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     server.signal(Signal::CONT);
     server.assert_serves();
 }
 
 #[test]
-fn checks_are_none_of_the_connections_so_far() {
+fn health_checks_are_not_counted_as_connections() {
     let server = TestServer::start();
     server.connect().ping("Client-100", "Ping!");
     for _ in 0..3 {

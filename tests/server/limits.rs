@@ -14,7 +14,7 @@ use crate::support::{
 /// Most growth of the memory of the server under an attack, in bytes.
 const FLAT: u64 = 8 << 20;
 
-/// By when a peer is served beside others that misbehave, on a busy machine.
+/// Time limit for a peer to be served beside others that misbehave, on a busy machine.
 const SERVED: Duration = Duration::from_secs(10);
 
 /// Bytes that a peer sends again and again, with a pause after each piece.
@@ -222,7 +222,7 @@ fn a_slow_reader_gets_every_reply_whole_and_in_order() {
         }
         let expected = if number % PER_PING == 0 { "Pong!" } else { "Error: expected a JSON" };
         assert!(reply.text().starts_with(expected), "{number}: {reply:?}");
-        // Twice, the server has to wait in the middle of a write.
+        // At these two messages, the server has to wait in the middle of a write.
         if number == 1 || number == MESSAGES / 2 {
             server.wait_until_idle();
         }
@@ -297,7 +297,7 @@ fn running_out_of_descriptors_delays_new_connections_only() {
     assert_eq!(client.ping("Client-100", "Ping!"), "Pong!");
     server.limit(Resource::Nofile, Some(server.free_descriptor() + 2));
 
-    // There are descriptors for the first two; the others have to wait.
+    // The first two connections have descriptors; the others have to wait.
     let waiting: Vec<_> = (0..20).map(|_| RawClient::connect(server.address())).collect();
     server.event("cannot accept connections");
     let (start, cpu) = (Instant::now(), server.cpu());
@@ -307,7 +307,7 @@ fn running_out_of_descriptors_delays_new_connections_only() {
     }
     let (spent, time) = (server.cpu() - cpu, start.elapsed());
     assert!(spent < time / 2, "{spent:?} of {time:?}");
-    // The first one, and one in 5 s.
+    // One warning at first, and one every 5 s.
     let warnings = server.events("cannot accept connections");
     assert!(warnings.len() <= 2 + time.as_secs() as usize / 5, "{warnings:?} in {time:?}");
 
@@ -352,7 +352,7 @@ fn a_thousand_clients_that_connect_at_the_same_moment_all_get_in() {
     // A machine that is too slow for a thousand in the 5 s of a handshake has to take fewer.
     for clients in [1000, 1000, 500, 250, 100] {
         let begun = Instant::now();
-        // As over a network, a request comes a while after its connection.
+        // A request comes a while after its connection, as over a network.
         let mut clients: Vec<_> =
             (0..clients).map(|_| RawClient::connect(server.address())).collect();
         server.assert_serves();

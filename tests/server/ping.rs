@@ -188,7 +188,7 @@ fn many_invalid_messages_make_one_warning() {
     // A later event shows that no second warning came before it.
     server.connect().close();
     server.event("closed by the client");
-    // One in 5 s, and a busy machine may take longer.
+    // One warning every 5 s; a busy machine may take longer than that.
     let most = 1 + begun.elapsed().as_secs() as usize / 5;
     let warnings = server.events("WARN");
     assert!((1..=most).contains(&warnings.len()), "{warnings:#?}");

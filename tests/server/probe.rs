@@ -199,7 +199,7 @@ fn pushes_and_pings_come_from_the_server_alone_as_often_as_was_asked() {
         let ping = client.frame();
         assert_eq!((ping.first, ping.payload), (first::PING, number.to_string().into_bytes()));
     }
-    // Nothing is left of either: the reply comes next.
+    // Neither schedule is left: the reply is the next frame.
     assert_eq!(ask(&mut client, r#"{"ping":1}"#)["pong"], 1);
 }
 
@@ -221,7 +221,7 @@ fn a_schedule_replaces_the_one_before_and_zero_times_ends_it() {
 }
 
 #[test]
-fn what_is_no_request_gets_an_error_that_says_what_is_allowed() {
+fn an_invalid_request_gets_an_error_that_lists_the_valid_ones() {
     let server = TestServer::start();
     let (mut client, _) = probe(&server);
     let allowed = r#"Error: expected one of {"ping": 1}, {"push": {"every": 5, "times": 12}}, {"pings": {"every": 5, "times": 12}}, {"ended": "CONNECTION"}: "#;
@@ -287,7 +287,8 @@ fn an_open_connection_is_told_with_its_age_and_its_silence() {
         told["silent"].as_f64().filter(|&silent| silent >= 0.2)
     });
     let told = eventually("a sign of life", || {
-        // Again and again: the silence after it grows beyond the one before while a machine stalls.
+        // Sent repeatedly: if the machine stalls, the silence after the frame exceeds the earlier
+        // one.
         client.send(&frame(first::PONG, b""));
         let told = ask(&mut other, &question);
         (told["silent"].as_f64().unwrap() < silent).then_some(told)
@@ -308,7 +309,7 @@ fn a_probe_that_does_not_read_is_closed_and_told_as_silence() {
     assert_eq!(client.response().status, 101);
     let hello = next(&mut client);
     let question = frame(first::TEXT, json!({ "ended": "x".repeat(8000) }).to_string().as_bytes());
-    // Up to the end of the connection.
+    // Writes until the end of the connection.
     while client.try_send(&question).is_ok() {}
     assert_eq!(seen(&server, &hello), ("silence".into(), json!("server")));
     server.event("dropped: the client does not read");

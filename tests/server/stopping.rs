@@ -23,7 +23,7 @@ fn patient() -> Builder {
 #[test]
 fn sigterm_and_sigint_end_the_server_with_status_0_long_before_drain_timeout() {
     for signal in [Signal::TERM, Signal::INT] {
-        // Nobody else listens there afterwards.
+        // No other test listens at this address afterwards.
         let mut server = patient().at(own_address()).start();
         let mut clients = [(); 5].map(|()| server.connect());
         assert_eq!(clients[0].ping("Client-100", "Ping!"), "Pong!");

@@ -128,7 +128,7 @@ fn both_versions_of_tls_are_spoken() {
 }
 
 #[test]
-fn whatever_arrives_in_one_go_is_answered() {
+fn many_pings_in_one_tls_write_are_answered() {
     let server = TestServer::builder().secure().start();
     let mut client = server.connect_securely();
     for round in 0..20 {

@@ -93,7 +93,7 @@ fn work(mut client: RawClient, mut tally: Tally, in_flight: usize, shared: &Shar
     while !shared.finish.load(Ordering::Relaxed) {
         let numbers = tally.sent..tally.sent + in_flight;
         let pings = numbers.map(|number| ping_frame(&tally.name, &number.to_string()));
-        // Where the write fails, replies may have arrived before.
+        // If the write fails, replies may have arrived before.
         let sent = client.try_send(&pings.collect::<Vec<_>>().concat());
         tally.sent += in_flight;
         let over = !take_replies(&mut client, &mut tally, shared);

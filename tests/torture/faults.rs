@@ -39,7 +39,7 @@ fn faults() {
     run.end();
 }
 
-/// A failed sync would end the server, so that this is left out.
+/// Begins a random fault. No sync fails, as that would end the server.
 fn begin_fault(faults: &Faults, run: &mut Run) {
     match run.rng.random_range(0..6) {
         0 => faults.fail("write", Errno::NOSPC),

@@ -8,7 +8,7 @@ use rand::RngExt;
 use crate::run::Run;
 use crate::support::{Load, TestServer, TinyDisk};
 
-/// By when the health of a server tells of a call that hangs, with room for a busy machine.
+/// Time limit for `/healthz` to report a call that hangs, with room for a busy machine.
 const TOLD: Duration = Duration::from_secs(20);
 
 #[test]

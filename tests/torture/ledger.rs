@@ -21,7 +21,7 @@ pub(crate) struct Ledger {
     pub(crate) torn: usize,
     /// Pings that got an error, and have a line.
     pub(crate) refused_and_found: usize,
-    /// One of the pings that are counted as faults.
+    /// Example of a ping that is counted as a fault.
     pub(crate) example: String,
 }
 

@@ -2,13 +2,13 @@
 //! renamed logs, floods and churn of connections, and cut networks; the client with malicious
 //! servers. README.md in this folder tells how to run them, and what the figures mean.
 //!
-//! Each part is a file with one test or more. A part begins a [`run::Run`], goes on as long as
-//! that says, adds to its figures, and ends it.
+//! Each part is a file with one test or more. A part begins a [`run::Run`], repeats its rounds
+//! until the run is over, adds to its figures, and ends it.
 
 // The lints know tests by their attribute only, not the functions that they share.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
-// The other tests use the rest.
+// Other tests use the rest of this module.
 #[allow(dead_code, unused_imports)]
 #[path = "../support/mod.rs"]
 mod support;

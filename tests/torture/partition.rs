@@ -13,7 +13,7 @@ use crate::peak::{Before, peak_memory};
 use crate::run::Run;
 use crate::support::TestServer;
 
-/// By when a server gives up a peer that is silent: 60 s, with room for a busy machine.
+/// Time limit for a server to give up a silent peer: 60 s, with room for a busy machine.
 const GIVEN_UP: Duration = Duration::from_secs(90);
 
 /// How long a client may take to be back: the longest pause between two tries, and a try that

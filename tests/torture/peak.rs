@@ -6,7 +6,7 @@ use crate::support::{TestServer, wait_until};
 /// Growth that is not a leak, in bytes: memory of a peak that the allocator keeps for later.
 const KEPT: u64 = 64 << 20;
 
-/// What a server holds before a part.
+/// The resources of a server before a part.
 #[derive(Debug)]
 pub(crate) struct Before {
     memory: u64,
@@ -14,7 +14,7 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// What `server` holds after its first ping.
+    /// The resources of `server` after its first ping.
     #[track_caller]
     pub(crate) fn of(server: &TestServer) -> Self {
         server.assert_serves();
@@ -46,7 +46,7 @@ impl Before {
     }
 }
 
-/// The connections of all services, as `/metrics` tells.
+/// The connections of all services, according to `/metrics`.
 #[track_caller]
 fn open_connections(server: &TestServer) -> f64 {
     let text = server.get("/metrics").body;

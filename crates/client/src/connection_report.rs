@@ -1,4 +1,4 @@
-//! What is reported of a connection, at once or after the first reply.
+//! The report of a connection, made when it opens or at its first reply.
 
 use std::time::{Duration, SystemTime};
 

@@ -31,7 +31,8 @@ impl Mode {
     /// Runs the mode until its end, or until `stop`.
     ///
     /// # Errors
-    /// Why the client itself cannot run the mode.
+    /// If the client itself cannot run the mode, for example because stdout cannot be written; the
+    /// error says why.
     pub async fn run(self, stop: Stop) -> Result<Verdict, String> {
         let good_or_bad = |result: Result<(), String>| match result {
             Ok(()) => Verdict::Good,

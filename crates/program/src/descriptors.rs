@@ -19,7 +19,7 @@ pub fn raise_limit() -> usize {
 /// without a descriptor.
 ///
 /// # Errors
-/// What to do, if fewer descriptors are left.
+/// If fewer descriptors are left; the error says what to do.
 pub fn require(number: usize) -> Result<(), String> {
     let limit = raise_limit();
     let opened: Result<Vec<_>, _> =

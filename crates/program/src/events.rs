@@ -20,7 +20,7 @@ use crate::standard_streams::standard_error;
 /// Longest wait for the last events to be written. A reader that takes nothing is given up sooner.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Has the last events written when dropped, unless the reader of stderr is stuck.
+/// When dropped, waits for the last events to be written, unless the reader of stderr is stuck.
 #[derive(Debug)]
 pub struct EventsGuard(PacedWriter);
 
@@ -33,11 +33,11 @@ impl Drop for EventsGuard {
 
 /// Starts to write events to stderr, each with its local time.
 ///
-/// A thread of its own writes: where the reader of stderr is too slow, events are left out, an
-/// event says how many, and the program goes on.
+/// A dedicated thread writes the events. If the reader of stderr is too slow, events are left out,
+/// an event says how many, and the program goes on.
 ///
 /// # Errors
-/// When the system lets this process have no further thread.
+/// If the thread cannot be started.
 pub fn init(filter: Filter) -> Result<EventsGuard, String> {
     let stderr = PacedWriter::start("stderr", standard_error(), |trouble| {
         if let Trouble::LeftOut(events) = trouble {
@@ -57,7 +57,7 @@ pub fn init(filter: Filter) -> Result<EventsGuard, String> {
     Ok(EventsGuard(stderr))
 }
 
-/// Accepts an event, a whole line; returns whether it did.
+/// Accepts an event, which is a whole line; returns `false` if not.
 type Sink = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 static SINK: OnceLock<Sink> = OnceLock::new();
@@ -69,7 +69,7 @@ pub fn redirect(sink: impl Fn(&str) -> bool + Send + Sync + 'static) {
     let _ = SINK.set(Box::new(sink));
 }
 
-/// Where an event goes.
+/// The destination of events.
 struct Destination(PacedWriter);
 
 impl<'a> MakeWriter<'a> for Destination {

@@ -17,24 +17,23 @@ pub const EXIT_USAGE: u8 = 2;
 /// Exit status of a measurement without a result.
 pub const EXIT_UNDECIDED: u8 = 3;
 
-/// Time limit for the line on stderr. Generous for a busy machine: nothing else tells what went
-/// wrong.
+/// Time limit for the line on stderr. Generous for a busy machine: the line is the only report of
+/// what went wrong.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Tells on stderr, in one line, why the program failed; returns [`EXIT_FAILURE`].
+/// Prints on stderr, in one line, why the program failed; returns [`EXIT_FAILURE`].
 #[must_use]
 pub fn failed(cause: impl fmt::Display) -> ExitCode {
     report(EXIT_FAILURE, cause)
 }
 
-/// Tells on stderr, in one line, what is wrong with the settings; returns [`EXIT_USAGE`].
+/// Prints on stderr, in one line, what is wrong with the settings; returns [`EXIT_USAGE`].
 #[must_use]
 pub fn misused(cause: impl fmt::Display) -> ExitCode {
     report(EXIT_USAGE, cause)
 }
 
-/// Tells on stderr, in one line, why the program could not find out what it was asked; returns
-/// [`EXIT_UNDECIDED`].
+/// Prints on stderr, in one line, why a measurement has no result; returns [`EXIT_UNDECIDED`].
 #[must_use]
 pub fn undecided(cause: impl fmt::Display) -> ExitCode {
     report(EXIT_UNDECIDED, cause)
@@ -50,6 +49,6 @@ fn report(status: u8, cause: impl fmt::Display) -> ExitCode {
 }
 
 fn write(line: &str) {
-    // If stderr cannot be written, the exit status alone tells of the failure.
+    // If stderr cannot be written, the exit status is the only report.
     let _ = standard_error().write_all(line.as_bytes());
 }

@@ -1,10 +1,10 @@
-//! What makes the server and the client well-behaved programs.
+//! The command-line side of the server and the client.
 //!
 //! How a setting is loaded ([`settings`]) and what it may hold ([`values`]), events on stderr
-//! ([`events`]), output whose reader may be slow or stuck ([`paced`], [`standard_streams`], [`patience`]), completions and
-//! manual pages ([`documentation`]), the signals that end a program ([`signals`]) and the stop that
-//! follows ([`mod@stop`]), the descriptor limit ([`descriptors`]), and the exit status ([`exit`]).
-//! Nothing here knows what the programs do.
+//! ([`events`]), output whose reader may be slow or stuck ([`paced`], [`standard_streams`],
+//! [`patience`]), completions and manual pages ([`documentation`]), the signals that end a program
+//! ([`signals`]) and the stop that follows ([`mod@stop`]), the descriptor limit ([`descriptors`]),
+//! and the exit status ([`exit`]). Nothing here knows what the programs do.
 
 mod clock;
 pub mod descriptors;

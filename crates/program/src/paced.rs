@@ -1,5 +1,5 @@
-//! Lines for an output whose reader may be slow. A thread of its own writes them, so that whoever
-//! hands lines over never waits; lines that the reader is too slow for are left out and counted.
+//! Lines for an output whose reader may be slow. A dedicated thread writes them, so that a caller
+//! never blocks; lines for which the reader is too slow are left out and counted.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -33,17 +33,17 @@ const LAST_CHUNK: usize = 4 << 10;
 /// Time that a reader may take nothing before [`PacedWriter::wait`] leaves out the waiting lines.
 const STALL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Lines on their way to an output, written by a thread of its own.
+/// Writes lines to an output, in a dedicated thread.
 #[derive(Clone, Debug)]
 pub struct PacedWriter(Arc<Queue>);
 
-/// Trouble with the output, told in the thread that writes.
+/// A problem with the output, reported in the thread that writes.
 #[derive(Debug)]
 pub enum Trouble {
-    /// As many lines were left out behind those written last.
+    /// This many lines were left out after those written last.
     LeftOut(usize),
-    /// A write failed: the disk is full, say, or the reader of a pipe is gone. Lines are left out until
-    /// a write succeeds again.
+    /// A write failed, for example because the disk is full or the reader of a pipe is gone. Lines
+    /// are left out until a write succeeds again.
     Failed(io::Error),
 }
 
@@ -58,38 +58,38 @@ struct State {
     waiting: Vec<u8>,
     /// Lines in `waiting`.
     waiting_lines: usize,
-    /// Lines that the thread is writing, but for those that are written.
+    /// Lines of the current batch that are not written yet.
     writing_lines: usize,
     /// Bytes that the reader has taken so far.
     taken: u64,
-    /// Lines that were left out and that no [`Trouble::LeftOut`] has told of.
+    /// Lines that were left out and not yet reported by a [`Trouble::LeftOut`].
     left_out: usize,
     /// Lines that were left out so far.
     left_out_in_all: u64,
-    /// No more lines come; what waits is still written.
+    /// No more lines come; waiting lines are still written.
     closing: bool,
     phase: Phase,
 }
 
-/// What the thread does.
+/// The state of the writing thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
-    /// It writes, or is about to look for lines.
+    /// The thread writes, or is about to look for lines.
     #[default]
     Writing,
-    /// It pauses between two writes.
+    /// The thread pauses between two writes.
     Pausing,
-    /// It waits for lines.
+    /// The thread waits for lines.
     Waiting,
-    /// It has ended.
+    /// The thread has ended.
     Ended,
 }
 
 impl PacedWriter {
-    /// Starts the thread, which is called `name`. It gives each [`Trouble`] to `tell`.
+    /// Starts the thread, which is called `name` and passes each [`Trouble`] to `tell`.
     ///
     /// # Errors
-    /// When there can be no further thread.
+    /// If the thread cannot be started.
     pub fn start(
         name: &str,
         out: impl Write + Send + 'static,
@@ -101,13 +101,13 @@ impl PacedWriter {
         Ok(Self(queue))
     }
 
-    /// Hands over `count` whole lines, or counts them where the reader is too slow for them.
+    /// Queues `count` whole lines, or counts them as left out if the queue is full.
     pub fn push(&self, lines: &[u8], count: usize) {
         let mut state = self.0.state.lock();
         if state.phase == Phase::Ended {
             return;
         }
-        // Where nothing waits, even a line that is longer than all that may wait is taken.
+        // An empty queue takes even a line longer than CAPACITY.
         if !state.waiting.is_empty() && state.waiting.len() + lines.len() > CAPACITY {
             state.left_out += count;
             state.left_out_in_all += count as u64;
@@ -121,28 +121,27 @@ impl PacedWriter {
             Phase::Writing | Phase::Ended => false,
         };
         if is_due {
-            // Further lines wake the thread no more.
+            // The thread is awake now, so further lines need not wake it.
             state.phase = Phase::Writing;
             self.0.changed.notify_all();
         }
     }
 
-    /// How many lines were left out so far.
+    /// Number of lines left out so far.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.0.state.lock().left_out_in_all
     }
 
-    /// Has the thread end once the waiting lines are written.
+    /// Ends the thread once the waiting lines are written.
     pub fn close(&self) {
         self.0.state.lock().closing = true;
         self.0.changed.notify_all();
     }
 
-    /// Waits for the end of the thread, as long as the reader takes something now and then, and at
-    /// most until `deadline`. Returns how many lines were not written by then, but for those that a
-    /// [`Trouble::LeftOut`] has told of. Of a write that has not returned, all lines count as not
-    /// written.
+    /// Waits for the thread to end, at most until `deadline`, and no longer once the reader has
+    /// taken nothing for 100 ms. Returns the number of lines neither written nor reported by a
+    /// [`Trouble::LeftOut`]. All lines of a write that has not returned count as not written.
     pub fn wait(&self, deadline: Instant) -> usize {
         let mut state = self.0.state.lock();
         let mut last = (state.taken, Instant::now());
@@ -184,7 +183,7 @@ impl Queue {
 struct WritingThread<W> {
     queue: Arc<Queue>,
     out: W,
-    /// The output ends within a line, of which a failed write has left the rest.
+    /// Whether the output ends in the middle of a line, because a write failed.
     is_torn: bool,
     /// Writes since the last quiet time.
     writes: u32,
@@ -216,7 +215,7 @@ impl<W: Write> WritingThread<W> {
         self.queue.changed.notify_all();
     }
 
-    /// Waits for lines, and puts them into `lines`. Returns how many were left out behind them, or
+    /// Waits for lines, and moves them to `lines`. Returns how many were left out after them, or
     /// `None` at the end.
     fn next(&mut self, lines: &mut Vec<u8>) -> Option<usize> {
         let mut state = self.queue.state.lock();
@@ -263,7 +262,7 @@ impl<W: Write> WritingThread<W> {
         state.writing_lines = state.writing_lines.saturating_sub(lines);
     }
 
-    /// Counts the lines that a failed write has left as left out.
+    /// Counts the lines that a failed write did not write as left out.
     fn leave_out_rest(&self) {
         let mut state = self.queue.state.lock();
         let lost = mem::take(&mut state.writing_lines);
@@ -272,8 +271,8 @@ impl<W: Write> WritingThread<W> {
     }
 }
 
-/// As many whole lines from the start of `lines` as have room in `size` bytes, or the first line if
-/// it is longer: between two writes another thread may write to the same output.
+/// The whole lines at the start of `lines` that fit in `size` bytes; at least the first line.
+/// Writes end at line ends, as another thread may write to the same output in between.
 fn first_lines(lines: &[u8], size: usize) -> &[u8] {
     let last = memrchr(b'\n', &lines[..lines.len().min(size)]);
     let last = last.or_else(|| memchr(b'\n', lines));

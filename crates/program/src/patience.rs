@@ -13,7 +13,8 @@ pub fn wait_for(patience: Duration, act: impl FnOnce() + Send + 'static) -> bool
         drop(end);
     };
     let is_started = thread::Builder::new().spawn(acting).is_ok();
-    // Returns when `acting` drops its end, without a thread at once.
+    // Returns when `acting` is dropped: when `act` has returned, or at once if no thread was
+    // started.
     let _ = ended.recv_timeout(patience);
     is_started
 }

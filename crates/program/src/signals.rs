@@ -10,8 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Ends the program at SIGTERM and SIGINT as long as there is nothing to clean up.
 ///
-/// The kernel drops a signal to process 1 of a container that has no handler, so the handlers
-/// are installed before the settings are read and a runtime is there.
+/// The kernel drops a signal to process 1 of a container that has no handler for it, so the
+/// handlers are installed before the settings are read and a runtime is started.
 #[derive(Debug)]
 pub struct EarlyExit(Arc<AtomicBool>);
 

@@ -46,8 +46,8 @@ fn is_output_shared() -> bool {
 }
 
 impl<F: AsFd> StandardStream<F> {
-    /// Gives a pipe room for at least `size` bytes, if the system allows that. Where more is written
-    /// at once than there is room for, writer and reader take turns.
+    /// Gives a pipe room for at least `size` bytes, if the system allows that. For a write beyond
+    /// the room, writer and reader take turns.
     #[must_use]
     pub fn with_pipe_size(self, size: usize) -> Self {
         if fcntl_getpipe_size(&self.file).is_ok_and(|present| present < size) {
@@ -63,7 +63,7 @@ impl<F: AsFd> StandardStream<F> {
                 Ok(0) => break,
                 Ok(len) => written += len,
                 Err(error) if written == 0 => return Err(error.into()),
-                // The next write tells the error again.
+                // The next write returns the error again.
                 Err(_) => break,
             }
         }
@@ -93,8 +93,8 @@ impl<F: AsFd> Write for StandardStream<F> {
         }
         let lock = SHARED_OUTPUT.lock();
         let written = self.write_blocking(bytes);
-        // Otherwise a stream with many lines, and a slow reader, would hardly let the other stream
-        // write: this thread would have the lock again before the other thread is awake.
+        // Fair: otherwise a thread with many lines, and a slow reader, would take the lock again
+        // before the thread of the other stream is awake.
         MutexGuard::unlock_fair(lock);
         written
     }

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// Tells every [`Stop`] that the program is to stop, also by being dropped.
+/// Ends the wait of every [`Stop`], also when dropped.
 #[derive(Debug)]
 pub struct Stopper(watch::Sender<bool>);
 
@@ -10,7 +10,7 @@ pub struct Stopper(watch::Sender<bool>);
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
-/// A [`Stopper`] and the [`Stop`] that it tells.
+/// A connected pair: [`Stopper::stop`] ends [`Stop::wait`].
 #[must_use]
 pub fn channel() -> (Stopper, Stop) {
     let (sender, receiver) = watch::channel(false);
@@ -18,7 +18,7 @@ pub fn channel() -> (Stopper, Stop) {
 }
 
 impl Stopper {
-    /// Tells every [`Stop`].
+    /// Ends the wait of every [`Stop`].
     pub fn stop(&self) {
         self.0.send_replace(true);
     }

@@ -12,7 +12,7 @@ const MAX_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 /// Reads a time in seconds, fractions allowed.
 ///
 /// # Errors
-/// What is allowed, if the text is anything else.
+/// If the text is anything else; the error says what is allowed.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -24,7 +24,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// Reads a size in bytes, at least one, with an optional `K`, `M` or `G` (of 1024) behind it.
 ///
 /// # Errors
-/// What is allowed, if the text is anything else.
+/// If the text is anything else; the error says what is allowed.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = match text.bytes().last().map(|byte| byte.to_ascii_uppercase()) {
         Some(b'K') => (&text[..text.len() - 1], 1 << 10),
@@ -43,7 +43,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 /// Reads `on` or `off`.
 ///
 /// # Errors
-/// What is allowed, if the text is anything else.
+/// If the text is anything else; the error says what is allowed.
 pub fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "1" => Ok(true),

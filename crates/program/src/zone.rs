@@ -1,7 +1,7 @@
 //! `TZ`, the time zone of every time that is shown.
 //!
-//! chrono takes a `TZ` that it cannot read for UTC and tells nobody, so `TZ` is checked here, by
-//! the library that chrono's own reader of time zones was taken from.
+//! chrono reads a `TZ` that it does not understand as UTC, without an error. So `TZ` is checked
+//! here, by the library that chrono's own reader of time zones was taken from.
 
 use std::env;
 use std::ffi::OsStr;
@@ -18,10 +18,10 @@ TZ holds a name, such as Europe/Berlin, or a rule, such as CET-1CEST,M3.5.0,M10.
 const FOLDERS: [&str; 4] =
     ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo", "/usr/share/lib/zoneinfo"];
 
-/// Checks the time zone of the environment. An empty `TZ` is right: POSIX takes it for UTC.
+/// Checks the time zone of the environment. An empty `TZ` is valid: POSIX reads it as UTC.
 ///
 /// # Errors
-/// What is wrong with `TZ`, in one line.
+/// If `TZ` is not a time zone; the error says what is wrong, in one line.
 pub fn check() -> Result<(), String> {
     env::var_os("TZ").map_or(Ok(()), |zone| check_value(&zone))
 }
@@ -37,7 +37,7 @@ fn check_value(zone: &OsStr) -> Result<(), String> {
     ))
 }
 
-/// A remark for the case that the name is right and the system lacks the zone; else empty.
+/// A remark if the name is valid and only this system lacks the zone; else empty.
 fn remark(zone: &OsStr) -> &'static str {
     let name =
         zone.to_str().map_or(Path::new(zone), |text| Path::new(text.trim_start_matches(':')));

@@ -1,4 +1,4 @@
-//! What the server and the client agree on.
+//! The protocol that the server and the client share.
 //!
 //! A ping goes through this crate like this:
 //!

@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDateTime, Timelike};
 use crate::escape;
 use crate::ping::{Ping, unquoted};
 
-/// A time stamp at the beginning of a line: `[19-12-2023 12:43:12] `, with the blank.
+/// A time stamp at the beginning of a line: `[19-12-2023 12:43:12] `, with the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp([u8; Stamp::LEN]);
 

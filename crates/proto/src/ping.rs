@@ -30,14 +30,15 @@ impl<'a> Ping<'a> {
     /// Reads a ping from the text of a frame.
     ///
     /// # Errors
-    /// What was expected, and why the text is not a JSON object with both fields as strings.
+    /// If the text is not a JSON object with both fields as strings; the error says what was
+    /// expected.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         Self::parse_common(text).map_or_else(|| Self::parse_any(text), Ok)
     }
 
     /// Fast path for the form that nearly every ping has: both fields in this order, at most one
-    /// blank after a colon or comma, no escapes. `None` means that [`Self::parse_any`] has to
-    /// decide, at ten times the instructions.
+    /// space after a colon or comma, no escapes. `None` leaves the decision to [`Self::parse_any`],
+    /// which takes ten times the instructions.
     fn parse_common(text: &'a str) -> Option<Self> {
         let (client_name, rest) = plain_string(after_key(text, "{\"client_name\":")?)?;
         let rest = rest.strip_prefix(',')?;
@@ -54,7 +55,7 @@ impl<'a> Ping<'a> {
         serde_json::from_str(text).map_err(|error| expected(&reason(&error)))
     }
 
-    /// The text of the frame, with blanks as in the documented format.
+    /// The text of the frame, with spaces as in the documented format.
     #[must_use]
     pub fn to_json(&self) -> String {
         let [name, message] = [&self.client_name, &self.message]
@@ -69,14 +70,14 @@ fn expected(reason: &str) -> String {
     )
 }
 
-/// The error of serde without the position, which helps little in a short line.
+/// The error of serde without its line and column.
 pub(crate) fn reason(error: &serde_json::Error) -> String {
     let position = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();
     text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
-/// The text after a key and at most one blank. Inlined, so that a key is compared as a constant.
+/// The text after a key and at most one space. Inlined, so that the key is compared as a constant.
 #[inline(always)]
 fn after_key<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let rest = text.strip_prefix(key)?;

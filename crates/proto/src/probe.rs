@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
     /// Reads a request from the text of a frame.
     ///
     /// # Errors
-    /// Which requests there are, and why the text is none of them.
+    /// If the text is not a request; the error lists the valid ones.
     pub fn parse(text: &'a str) -> Result<Self, String> {
         let request = serde_json::from_str(text).map_err(|error| expected(&reason(&error)))?;
         match request {
@@ -114,12 +114,12 @@ fn expected(reason: &str) -> String {
     )
 }
 
-/// When the server is to send by itself.
+/// A schedule on which the server sends messages or Ping frames.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Schedule {
-    /// Pause before each, in seconds, from [`MIN_EVERY`] to [`MAX_EVERY`].
+    /// Pause before each message or frame, in seconds, from [`MIN_EVERY`] to [`MAX_EVERY`].
     pub every: f64,
-    /// How many, up to [`MAX_TIMES`]; 0 ends an earlier schedule.
+    /// Number of messages or frames, up to [`MAX_TIMES`]; 0 ends an earlier schedule.
     pub times: u32,
 }
 
@@ -155,7 +155,7 @@ pub struct Ended<'a> {
     /// The number in the request.
     #[serde(borrow)]
     pub ended: Cow<'a, str>,
-    /// What the server saw: `open`, `unknown`, `close-CODE`, `fin`, `rst` or `silence`.
+    /// How the server saw the end: `open`, `unknown`, `close-CODE`, `fin`, `rst` or `silence`.
     #[serde(borrow)]
     pub seen: Cow<'a, str>,
     /// Who ended the connection.

@@ -32,7 +32,7 @@ const MAX_REPLY: u64 = 4096;
 /// working address is enough: the server does not listen on addresses that the machine does not have.
 ///
 /// # Errors
-/// What is wrong with the server.
+/// If the server does not work; the error says what is wrong.
 pub async fn check(listen: &ListenAddress) -> Result<(), String> {
     let checks = async {
         let mut result = Err("this name has no address".to_owned());

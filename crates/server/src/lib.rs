@@ -1,6 +1,6 @@
 //! The WebSocket ping/pong server.
 //!
-//! A ping goes one way through the modules, each of which knows only those behind it:
+//! A ping passes these modules in order, each of which knows only the later ones:
 //!
 //! 1. [`front`] accepts the connection, speaks TLS and HTTP, and hands the upgraded connection to
 //!    a worker.
@@ -10,8 +10,8 @@
 //! 4. [`journal`] writes the lines of all pings of a turn to the log, in one write.
 //! 5. The worker encodes the replies and sends them.
 //!
-//! [`observe`] counts on the way. [`stream`], [`peer`], [`occupancy`] and [`throttle`] stand below these
-//! modules. [`server`] puts the parts together as the [`settings`] say.
+//! [`observe`] counts on the way. [`stream`], [`peer`], [`occupancy`] and [`throttle`] are below
+//! these modules. [`server`] puts the parts together according to the [`settings`].
 
 pub mod descriptors;
 mod failure;

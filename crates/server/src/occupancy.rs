@@ -24,14 +24,14 @@ struct PerAddress {
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A place, taken as long as this lives.
+/// A place that is taken, until dropped.
 #[derive(Debug)]
 pub struct Place {
     occupancy: Arc<Occupancy>,
     address: IpAddr,
 }
 
-/// Why there is no place.
+/// The limit that leaves no place, and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// Every place is taken (`MAX_CONNECTIONS`).
@@ -69,7 +69,7 @@ impl Occupancy {
     /// Takes a place for a client at `address`.
     ///
     /// # Errors
-    /// When there is none.
+    /// If all places are taken, or all of this address.
     pub fn take_place(self: &Arc<Self>, address: IpAddr) -> Result<Place, Full> {
         let one_more = |taken| (taken < self.max).then_some(taken + 1);
         self.taken

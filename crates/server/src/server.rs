@@ -38,7 +38,7 @@ const HANDSHAKE_GRACE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Server {
     drain_timeout: Duration,
-    /// At least one.
+    /// The plain listeners, at least one.
     listeners: Vec<TcpListener>,
     tls: Option<TlsListeners>,
     front: Front,
@@ -48,15 +48,15 @@ pub struct Server {
     failures: mpsc::Receiver<String>,
     journal: Journal,
     closer: Closer,
-    /// Makes `/healthz` answer 503. Apart from the stop given to [`Server::run`], because a failure
-    /// ends the server too.
+    /// Makes `/healthz` answer 503. Separate from the stop given to [`Server::run`], because a
+    /// failure ends the server too.
     stopper: stop::Stopper,
 }
 
 /// The listeners for TLS, and their certificate.
 #[derive(Debug)]
 struct TlsListeners {
-    /// At least one.
+    /// The listeners, at least one.
     listeners: Vec<TcpListener>,
     config: Arc<ServerConfig>,
     reload: tls::Reload,

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-/// A stream of bytes in both directions that never blocks: where it would have to wait, it fails
+/// A stream of bytes in both directions that never blocks: a call that would have to wait fails
 /// with [`io::ErrorKind::WouldBlock`], and readiness is reported elsewhere.
 pub trait Stream: Read + Write + Debug + Send {
     /// Whether a read of `read` bytes into a buffer of `room` bytes took all that has arrived.
@@ -16,8 +16,8 @@ pub trait Stream: Read + Write + Debug + Send {
         read < room
     }
 
-    /// Whether any bytes have been written to the socket since the last call, where the writes in
-    /// between took `taken` bytes.
+    /// Whether any bytes have been written to the socket since the last call. The writes since then
+    /// took `taken` bytes.
     fn has_progressed(&mut self, taken: usize) -> bool {
         taken > 0
     }

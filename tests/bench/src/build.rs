@@ -30,7 +30,7 @@ pub(crate) fn package(root: &Path, package: &str, stop: &Stop) -> Result<PathBuf
     executable(messages, package)?.with_context(|| format!("cargo built no binary {package}"))
 }
 
-/// Finds a binary in what cargo says.
+/// Finds a binary in the messages of cargo.
 fn executable(messages: File, name: &str) -> io::Result<Option<PathBuf>> {
     for line in BufReader::new(messages).lines() {
         if let Some(path) = artifact(&line?, name) {

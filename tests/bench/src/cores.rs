@@ -11,9 +11,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cores {
     all: Vec<usize>,
-    /// Where the program runs that is measured.
+    /// The cores of the measured program.
     pub(crate) program: Vec<usize>,
-    /// Where the load runs.
+    /// The core of the load.
     load: usize,
 }
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_runs_has_the_rest() {
+    fn other_threads_get_the_remaining_cores() {
         assert_eq!(share(&[0, 1, 2], &[0]).spare(), [2]);
         assert_eq!(share(&[0, 1], &[0]).spare(), [1]);
     }

@@ -7,7 +7,7 @@ use rustix::system::uname;
 
 use crate::cores::Cores;
 
-/// What the figures depend on.
+/// The properties of the machine that the figures depend on.
 #[derive(Debug)]
 pub(crate) struct Machine {
     processor: String,

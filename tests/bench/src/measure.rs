@@ -1,4 +1,4 @@
-//! What is measured of a program.
+//! The measurements of a program.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -41,14 +41,14 @@ impl fmt::Display for Shape {
     }
 }
 
-/// What programs are compared at.
+/// The loads at which programs are compared.
 pub(crate) const SHAPES: [Shape; 3] = [
     Shape { connections: 64, in_flight: 1 },
     Shape { connections: 64, in_flight: 16 },
     Shape { connections: 5000, in_flight: 1 },
 ];
 
-/// Where, how long and how often is measured.
+/// The cores, durations and rounds of the measurements.
 #[derive(Clone, Debug)]
 pub(crate) struct Bench {
     pub(crate) cores: Cores,
@@ -124,7 +124,7 @@ impl Bench {
         })
     }
 
-    /// Opens connections to a program and does something with them.
+    /// Opens connections to a program, and measures something over them.
     pub(crate) fn load<T>(
         &self,
         program: &Program,

@@ -28,7 +28,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Bytes of output read at once.
 const BUFFER: usize = 64 * 1024;
 
-/// What follows the time in the line of a ping.
+/// The part of a ping's line after the time.
 const LINE_END: &str = "] Recieved from client (\"Client-300\"): Ping!\n";
 
 /// A program that listens. Ends, with the folder of its files, when dropped.
@@ -129,13 +129,13 @@ impl Program {
     }
 }
 
-/// Whether a line is what has to be written for a ping. All of them have the same length.
+/// Whether a line is the log line of a ping. All of these lines have the same length.
 fn is_line(line: &str) -> bool {
     let time = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(LINE_END));
     time.is_some_and(|time| NaiveDateTime::parse_from_str(time, "%d-%m-%Y %H:%M:%S").is_ok())
 }
 
-/// A port of this machine that nobody has.
+/// An address of this machine that is free now.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot find a port")?;
     Ok(listener.local_addr()?)
@@ -144,7 +144,8 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
 /// Reads and drops what a program prints, until it ends.
 fn drain(mut stdout: ChildStdout, cores: Cores) {
     thread::spawn(move || {
-        // The figures are steadier if this thread is away from the programs; they do not need it.
+        // The figures are steadier if this thread runs apart from the programs, but it may stay
+        // with them.
         let _ = cores.take_spare_core();
         let mut buffer = vec![0; BUFFER];
         while stdout.read(&mut buffer).is_ok_and(|length| length > 0) {}

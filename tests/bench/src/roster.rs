@@ -12,13 +12,13 @@ use crate::process::Process;
 use crate::settings::{Name, Settings};
 use crate::stop::Stop;
 
-/// This workspace.
+/// The folder of this workspace.
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What this workspace depends on.
+/// The lock file of this workspace, which has the versions of the Rust peers.
 const LOCK: &str = include_str!("../Cargo.lock");
 
-/// Where Debian's packages put Go sources and Node modules.
+/// The folders in which Debian's packages put Go sources and Node modules.
 const GO_PATH: &str = "/usr/share/gocode";
 const NODE_PATH: &str = "/usr/share/nodejs";
 
@@ -26,7 +26,7 @@ const NODE_PATH: &str = "/usr/share/nodejs";
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     pub(crate) name: &'static str,
-    /// Of the program itself, or of the library that it is written with.
+    /// Version of the program, or of its WebSocket library.
     pub(crate) version: String,
     arguments: Vec<OsString>,
     variables: Vec<(&'static str, OsString)>,
@@ -91,11 +91,11 @@ pub(crate) fn server(given: Option<&Path>, stop: &Stop) -> Result<Recipe> {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     pub(crate) found: Vec<Recipe>,
-    /// A sentence each.
+    /// Why each of the other programs is left out, in a sentence.
     pub(crate) left_out: Vec<String>,
 }
 
-/// A peer, or what has to be done to have it.
+/// A peer, or how to install it.
 type Found = Result<Recipe, String>;
 
 /// Builds or finds a peer.
@@ -200,7 +200,7 @@ fn source(peer: &str) -> PathBuf {
     Path::new(HERE).join("peers").join(peer)
 }
 
-/// What a short command prints; `None` if it cannot be run or fails.
+/// The output of a short command; `None` if it cannot be run or fails.
 fn output(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

@@ -1,4 +1,4 @@
-//! What a process uses, with the processes that it started, from `/proc`.
+//! The resources that a process and its children use, from `/proc`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use procfs::{CurrentSI, KernelStats, ProcResult};
 pub(crate) fn cpu(pid: i32) -> Result<Duration> {
     let ticks = total(pid, |process| {
         let stat = process.stat()?;
-        // Those of children count once they have ended and were waited for.
+        // Times of children count once they have ended and were waited for.
         let ended = (stat.cutime + stat.cstime).max(0).unsigned_abs();
         Ok(stat.utime + stat.stime + ended)
     });
@@ -23,7 +23,7 @@ pub(crate) fn memory(pid: i32) -> Result<u64> {
     Ok(kilobytes.context("cannot read the memory")? * 1024)
 }
 
-/// Time that a core has worked, or that other guests of its machine had it.
+/// Time that a core was busy, time stolen by other guests of the machine included.
 pub(crate) fn worked(core: usize) -> Result<Duration> {
     let stat = KernelStats::current().context("cannot read /proc/stat")?;
     let time = stat.cpu_time.get(core).with_context(|| format!("there is no core {core}"))?;

@@ -96,7 +96,7 @@ fn a_server_that_breaks_a_rule_fails_that_check_alone() {
                     let fault: &'static str = fault.leak();
                     let url = faulty::start(fault);
                     let mut verdict = verdict(&url, &["-W", PATIENCE]);
-                    // Where the server comes to read only when all the pieces are there, it gets
+                    // If the server comes to read only when all the pieces have arrived, it reads
                     // them in one.
                     while fault == "request-in-pieces" && not_passed(&verdict).is_empty() {
                         verdict = self::verdict(&url, &["-W", PATIENCE]);

@@ -1,4 +1,4 @@
-//! Servers that are not this project's, what stands before one, and the ways to one.
+//! Other WebSocket servers, reverse proxies, TLS and Unix sockets.
 
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
@@ -46,7 +46,7 @@ fn websocat_breaks_three_rules_and_says_little() {
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
-fn what_stands_before_the_server_is_checked_with_it() {
+fn reverse_proxies_are_checked_together_with_the_server() {
     let server = RealServer::start(&[]);
     for (kind, failed, warned) in [
         // nginx, Apache and Caddy ask for the upgrade by themselves where there is an Upgrade,

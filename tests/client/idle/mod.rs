@@ -1,4 +1,4 @@
-//! `client idle`: what it says of ways whose faults are known.
+//! `client idle` against networks with known faults.
 
 mod behind;
 mod relay;
@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// The longest timeout that is looked for.
 const MAX: &str = "8s";
 
-/// What a run said.
+/// The output of a run.
 struct Said {
     verdict: Value,
     /// An object for each connection.
@@ -47,7 +47,7 @@ impl Said {
         self.verdict["text"].as_str().unwrap()
     }
 
-    /// Checks whether the way is in order (`None` if the run cannot tell), in verdict and status.
+    /// Checks the verdict and the exit status; `None` is a run that cannot tell.
     #[track_caller]
     fn assert_ok(&self, ok: Option<bool>) {
         let status = ok.map_or(3, |ok| i32::from(!ok));
@@ -98,7 +98,7 @@ fn idle(url: &str, args: &[&str]) -> Said {
     Said::of(&command.args(["idle", url, "--json", "--max", MAX]).args(args).output().unwrap())
 }
 
-/// The verdict on a way with these rules.
+/// The verdict on a relay with these rules.
 fn through(rules: Rules, path: &str) -> Said {
     let server = RealServer::start(&[]);
     let relay = Relay::start(server.address(), rules);
@@ -146,7 +146,7 @@ fn a_close_of_silent_connections_alone_is_an_idle_timeout() {
 }
 
 #[test]
-fn a_middle_that_drops_without_a_word_is_found_by_asking() {
+fn silent_drops_are_found_by_pinging() {
     patiently(|| {
         for (cut, seen) in [(Cut::Blackhole, "silence"), (Cut::BlackholeRst, "rst")] {
             let said = through(Rules { idle: Some(IDLE), cut, ..Rules::default() }, "/probe");
@@ -190,7 +190,7 @@ fn one_connection_lost_by_chance_is_no_verdict() {
 }
 
 #[test]
-fn all_at_one_instant_is_a_reload() {
+fn ends_at_one_instant_are_a_reload() {
     patiently(|| {
         let instant = Some(Duration::from_secs(5));
         let said = through(Rules { instant, cut: Cut::Close, ..Rules::default() }, "/mirror");

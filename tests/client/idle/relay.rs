@@ -37,9 +37,9 @@ pub(crate) enum Cut {
     #[default]
     Fin,
     Rst,
-    /// Nothing is passed on any more, and both sides are left open.
+    /// The relay forwards nothing any more, and leaves both sides open.
     Blackhole,
-    /// Nothing is passed on any more, and the next bytes of the client are answered with RST.
+    /// The relay forwards nothing any more, and answers the next bytes of the client with RST.
     BlackholeRst,
     /// The client gets a Close frame with code 1001.
     Close,
@@ -151,7 +151,7 @@ async fn cut(mut client: TcpStream, mut server: TcpStream, cut: Cut) -> std::io:
         Cut::Fin => {}
         Cut::Rst => set_socket_linger(&client, Some(Duration::ZERO))?,
         Cut::Blackhole => {
-            // What the client sends is read and dropped.
+            // Bytes from the client are read and dropped.
             let mut heard = [0; 4096];
             while client.read(&mut heard).await? > 0 {}
             return server.shutdown().await;

@@ -54,7 +54,7 @@ fn the_family_is_the_one_that_was_asked_for() {
     let v6 = TcpListener::bind("[::1]:0").unwrap();
     let port = v6.local_addr().unwrap().port();
     let url = format!("ws://server.test:{port}");
-    // Nobody else takes the port at the IPv4 address, or the client would reach the wrong one.
+    // The port is reserved at the IPv4 address, or the client could reach another server.
     let given = format!("server.test:{port}:127.0.0.1,::1");
     let client_v6 = client(&[&url, "-6", "--resolve", &given]);
     let mut peer = Peer::over(v6.accept().unwrap().0).unwrap();

@@ -73,7 +73,7 @@ fn the_files_are_read_anew_at_each_connection() {
 fn files_that_cannot_be_used_are_wrong_settings() {
     let PairFiles { certificate, key, .. } = &PairFiles::of(&self_signed(IsCa::ExplicitNoCa));
     let other = PairFiles::of(&self_signed(IsCa::ExplicitNoCa));
-    // In place of another file of that folder.
+    // Replaces another file of that folder.
     let encrypted = &other.both;
     let text = fs::read_to_string(key).unwrap();
     fs::write(encrypted, text.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")).unwrap();

@@ -89,7 +89,7 @@ fn a_chain_without_an_end_is_given_up() {
 }
 
 #[test]
-fn what_goes_wrong_at_the_target_is_told_with_the_way_to_it() {
+fn an_error_at_the_target_of_a_redirect_names_the_redirects() {
     let (server, url) = Fake::start();
     let client = client(&[&url, "-L"]);
     redirect(&server, "302 Found", "/gone");

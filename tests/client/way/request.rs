@@ -72,7 +72,7 @@ fn no_header_smuggles_another_one_in_and_no_error_shows_a_value() {
 #[test]
 fn the_user_is_sent_and_never_shown() {
     let (server, url) = Fake::start();
-    // In place of the one in the URL.
+    // --user replaces the user of the URL.
     let both = url.replace("ws://", "ws://other:other@");
     let mut client =
         client_with(&[&both, "--user", "Aladdin:open sesame"], &[("RUST_LOG", "trace")]);

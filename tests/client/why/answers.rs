@@ -123,7 +123,7 @@ fn an_origin_that_the_server_wants_is_found() {
 }
 
 #[test]
-fn an_origin_that_something_on_the_way_sets_is_told() {
+fn an_origin_set_by_a_proxy_is_reported() {
     let body = "Pages of http://set.test may not connect here; ALLOWED_ORIGINS is http://a.test.\n";
     let set = "no rule on the way that sets Origin: http://set.test arrived, and that was not sent";
     for (args, change) in [
@@ -136,7 +136,7 @@ fn an_origin_that_something_on_the_way_sets_is_told() {
 }
 
 #[test]
-fn what_is_no_http_is_shown() {
+fn an_answer_that_is_not_http_is_shown() {
     for (bytes, row, part) in [
         (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], None, "SSH-2.0-OpenSSH_9.2"),
         (b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80", Some(27), "HTTP/2"),
@@ -157,7 +157,7 @@ fn what_is_no_http_is_shown() {
 }
 
 #[test]
-fn nothing_that_answers_is_a_cause_of_its_own() {
+fn a_server_without_an_answer_is_a_cause_of_its_own() {
     why(&Port::reserve().url(), &[]).is_diagnosis(33, "start what is to listen");
     why("ws://no-such-host.invalid", &[]).is_diagnosis(32, "--resolve");
 

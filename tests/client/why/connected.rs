@@ -9,7 +9,7 @@ use crate::fake::{Fake, drain, read_frame, switching};
 use crate::real_server::RealServer;
 
 #[test]
-fn what_passes_to_the_server_of_this_project_is_told() {
+fn messages_and_pings_that_pass_are_reported() {
     let server = RealServer::start(&["--max-message", "100000"]);
     for (path, binary, server_ping) in
         [("/mirror", true, None), ("/probe", false, Some(true)), ("/", false, None)]
@@ -129,7 +129,7 @@ fn a_server_that_breaks_frames_is_told() {
             for _ in 0..2 {
                 let (mut stream, _) = server.accept_raw();
                 let _ = stream.write_all(frame);
-                // Up to the end of the connection, without a Close frame or FIN of the server.
+                // Reads to the end of the connection, without sending a Close frame or FIN.
                 let _ = std::io::copy(&mut stream, &mut std::io::sink());
             }
         });

@@ -80,7 +80,7 @@ fn a_server_that_is_dead_or_mute_is_told() {
     }
 }
 
-/// What became of a header on the way.
+/// The reported change of a header.
 #[track_caller]
 fn change<'a>(told: &'a Told, name: &str) -> &'a Value {
     let changes = told.verdict["changed"].as_array().unwrap();
@@ -88,7 +88,7 @@ fn change<'a>(told: &'a Told, name: &str) -> &'a Value {
     change.unwrap_or_else(|| panic!("{name} in {changes:?}"))
 }
 
-/// The value of a header that was changed on the way, as it was sent and as it arrived.
+/// The value of a changed header, as it was sent and as it arrived.
 #[track_caller]
 fn changed<'a>(told: &'a Told, name: &str) -> [&'a Value; 2] {
     let change = change(told, name);
@@ -97,7 +97,7 @@ fn changed<'a>(told: &'a Told, name: &str) -> [&'a Value; 2] {
 
 #[test]
 #[ignore = "needs nginx, HAProxy, Apache and Caddy"]
-fn what_the_way_changes_is_told() {
+fn changes_by_a_proxy_are_reported() {
     for kind in Kind::ALL {
         let (_server, middle) = behind_middle(kind, &[], |builder| builder);
         let told = why(&(middle.url() + "/probe"), &["-H", "X_id: 7"]);

@@ -1,4 +1,4 @@
-//! `client why`: what it says of a failure, and of what the way does.
+//! `client why`: its diagnosis of failures, and of changes by intermediaries.
 
 mod answers;
 mod connected;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::client::command;
 use crate::records::checked;
 
-/// What a run found out.
+/// The output of a run.
 struct Told {
     status: Option<i32>,
     verdict: Value,

@@ -126,7 +126,7 @@ fn a_forward_proxy_that_refuses_is_told() {
 }
 
 #[test]
-fn what_fails_at_the_client_itself_cannot_be_told() {
+fn a_failure_of_the_client_itself_gives_no_verdict() {
     let url = Port::reserve().url().replace("ws://", "wss://");
     let told = why_with(&url, &[], &[("TLS_CA", "/no/such/file.pem")]);
     assert_eq!(told.status, Some(3), "{}", told.verdict);

@@ -27,7 +27,7 @@ const GROWTH: u64 = 64 << 20;
 /// has begun before, and room for a busy machine.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
-/// What a malicious server does with a connection.
+/// The handling of a connection by a malicious server.
 type Act = fn(&TcpStream, &Seen) -> std::io::Result<()>;
 
 /// A malicious server.
@@ -39,7 +39,7 @@ struct Evil {
     keeps_pace: bool,
 }
 
-/// What a server has seen of its client.
+/// The observations of a server about its client.
 #[derive(Debug, Default)]
 struct Seen {
     seed: u64,
@@ -49,7 +49,7 @@ struct Seen {
     connections: AtomicUsize,
     /// Pongs that were sent.
     pongs: AtomicUsize,
-    /// Those of them that were sent since the server is good.
+    /// Pongs that were sent since the server became good.
     good_pongs: AtomicUsize,
 }
 
@@ -136,7 +136,7 @@ impl Seen {
         !self.is_good.load(Ordering::Relaxed) && !self.is_over.load(Ordering::Relaxed)
     }
 
-    /// A client does not hammer a server that is of no use, and keeps its pace with one that is.
+    /// Fails unless the client backs off from a useless server, and keeps pace with a useful one.
     #[track_caller]
     fn assert_manners(&self, evil: &Evil, time: Duration) {
         let connections = self.connections.load(Ordering::Relaxed);
@@ -150,7 +150,7 @@ impl Seen {
     }
 }
 
-/// Ends a server, also where a test fails.
+/// Ends a server, even if the test fails.
 struct End<'a> {
     seen: &'a Seen,
     address: SocketAddr,

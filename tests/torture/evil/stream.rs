@@ -1,4 +1,4 @@
-//! The byte stream of a server that keeps no rules.
+//! The byte stream of a server that breaks the protocol.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 use super::{Attacker, Flood};
 use crate::support::{Builder, TestServer, UPGRADE};
 
-/// As many connections as possible that send nothing.
+/// Silent connections, as many as possible.
 pub(super) const SILENT: Flood =
     Flood { name: "silent connections", attackers: 2, growth: 64 << 20, attack: silent };
 

@@ -25,22 +25,22 @@ pub(crate) use attacker::connect_from;
 /// Time between two checks of a server.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The median of the round trips of a client that does nothing wrong, and of the ways in, on a busy
-/// machine.
+/// Bound on the median round trip of a client that does nothing wrong, and on the median time of
+/// newcomers, on a busy machine.
 const MEDIAN: Duration = Duration::from_secs(2);
 
 /// The longest round trip of a client that does nothing wrong, on a machine that stalls.
 const SLOWEST: Duration = Duration::from_secs(15);
 
-/// The longest time from a connection to its Pong. A connection that finds the queue of the listening socket full is tried
-/// again by the system after 1, 3, 7 and 15 seconds.
+/// The longest time from a connection to its Pong. If the queue of the listening socket is full,
+/// the system retries the connection after 1, 3, 7 and 15 seconds.
 const SLOWEST_NEWCOMER: Duration = Duration::from_secs(25);
 
 /// A flood.
 #[derive(Debug)]
 pub(crate) struct Flood {
     name: &'static str,
-    /// How many attack at the same time.
+    /// Number of attackers at the same time.
     attackers: usize,
     /// Most memory that the server may grow by, in bytes.
     growth: u64,

@@ -21,7 +21,7 @@ pub(crate) struct Report {
     connections: Connections,
     connect_time_us: Option<ConnectTime>,
     pings: Pings,
-    /// From the first ping to the last reply.
+    /// Seconds from the first ping to the last reply.
     elapsed_s: f64,
     received_per_second: f64,
     corrected_for_coordinated_omission: bool,

@@ -33,7 +33,7 @@ use crate::net::upgrade::Upgraded;
 /// Connections that a thread opens concurrently.
 const OPENING: usize = 64;
 
-/// What a thread reports to its pool.
+/// A report of a thread to its pool.
 pub(crate) enum WorkerReport {
     /// Every connection was opened or has failed.
     Opened,

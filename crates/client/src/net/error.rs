@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use super::fault::{Fault, Progress};
 use super::url::ServerUrl;
 
-/// Where the user finds out more about a failed attempt to connect.
+/// The advice at the end of the error of a failed attempt to connect.
 pub(crate) const SEE_WHY: &str = "client why looks closer";
 
 /// The error of a run that ends since no connection to `url` can be made.

@@ -60,7 +60,7 @@ const READ_BUFFER: usize = 16 * 1024;
 /// Buffered output that is written without a flush, in bytes.
 const WRITE_BUFFER: usize = 1024;
 
-/// Most buffered output, in bytes: the longest message, behind a full buffer and some control
+/// Most buffered output, in bytes: the longest message, after a full buffer and some control
 /// frames.
 const MAX_WRITE_BUFFER: usize = 2 * MAX_MESSAGE;
 

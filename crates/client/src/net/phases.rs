@@ -24,9 +24,9 @@ pub struct Phases {
 /// The remote address of a connection: that of the proxy, if there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// Of TCP.
+    /// The address and port of a TCP connection.
     Tcp(SocketAddr),
-    /// Of a Unix socket.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 

@@ -73,7 +73,7 @@ impl Chain {
         Ok(())
     }
 
-    /// The error, behind the redirects that led to it.
+    /// The error, after the redirects that led to it.
     fn explain(&self, error: impl Into<ConnectError>) -> ConnectError {
         let error = error.into();
         if self.urls.len() > 1 { error.after(&self.to_string()) } else { error }

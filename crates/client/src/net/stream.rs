@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_arrives_in_order() {
+    async fn written_bytes_arrive_in_order() {
         let (near, far) = tcp().await;
         arrives_in_order(near, far).await;
         let (near, far) = UnixStream::pair().unwrap();

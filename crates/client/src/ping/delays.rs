@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_lies_does_no_harm() {
+    fn false_times_of_a_server_do_no_harm() {
         let start = Instant::now();
         let mut delays = Delays::default();
         let honest = timed(start, 0, 100, 10, 100);

@@ -19,7 +19,7 @@ pub enum Style {
     Plain,
     /// The same line with the number of the ping and the round-trip time.
     Numbered,
-    /// Nothing.
+    /// No line.
     Quiet,
     /// JSON objects.
     Json,

@@ -5,8 +5,8 @@
 //! count or deadline. [`reporter`] counts ([`stats`]), logs changes of the server's state
 //! ([`server_state`]), and feeds the outputs: [`lines`] on stdout, the [`live`] line of a terminal,
 //! [`metrics`]. [`figures`] holds the results of a run, and [`verdict`] judges them, with the
-//! conditions of `--fail-if` ([`condition`]). Where the server tells its clock, `delays` has the time
-//! within it.
+//! conditions of `--fail-if` ([`condition`]). If the server reports its clock, `delays` computes
+//! the time within the server.
 
 mod awaited;
 pub mod condition;

@@ -227,7 +227,7 @@ impl Reporter {
         was_up
     }
 
-    /// The end of an event about a failure.
+    /// The last words of an event about a failure.
     fn next_try(&self) -> &'static str {
         if self.is_complete() {
             ""

@@ -36,7 +36,7 @@ pub struct Pings {
     pub lag: Duration,
     /// Time that a reply may take (`PONG_TIMEOUT`).
     pub pong_timeout: Duration,
-    /// Whether they go to `/probe`, where the server begins with a [`Hello`].
+    /// Whether the pings go to `/probe`, where the server begins with a [`Hello`].
     pub is_probe: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::verdict::Verdict;
 pub(super) enum RunEnd {
     /// A stop signal, or a closed stdout.
     Stopped,
-    /// The deadline.
+    /// The deadline has passed.
     Deadline,
     /// All pings of `--count` are completed.
     Complete,

@@ -115,8 +115,8 @@ impl Link {
         self.socket.send_bytes(bytes).await
     }
 
-    /// The Close frame that the server sent before it broke the connection off under a client that
-    /// was still sending; `None` without one.
+    /// The Close frame that the server sent before it broke off the connection while the client was
+    /// sending; `None` without one.
     pub(super) async fn last_close(&mut self) -> Option<Ending> {
         self.socket.last_close().await
     }
@@ -141,7 +141,7 @@ impl Link {
         Ok(message)
     }
 
-    /// Keeps the connection open until then, and receives what comes.
+    /// Receives messages until the time `until`, and drops them.
     ///
     /// # Errors
     /// How the connection ended.
@@ -234,7 +234,7 @@ impl Link {
     }
 }
 
-/// Waits for something of a connection; after `patience` the result is [`Ending::NoPong`].
+/// Awaits a future that uses a connection; after `patience` the result is [`Ending::NoPong`].
 ///
 /// # Errors
 /// How the connection ended.

@@ -69,8 +69,7 @@ impl HoldArgs {
     }
 }
 
-/// A time. A URL behind `--until-quiet` is taken for its value, so the error says how to avoid
-/// that.
+/// A time. A URL after `--until-quiet` is read as its value, so the error says how to avoid that.
 fn quiet(text: &str) -> Result<Duration, String> {
     duration(text).map_err(|allowed| match text.contains("://") {
         true => format!("{allowed}; the URL stands before --until-quiet"),

@@ -116,7 +116,7 @@ mod tests {
         for text in ["127.0.0.1", "127.0.0.2"] {
             assert_eq!(address(text), text.parse().map_err(|_| String::new()), "{text}");
         }
-        // Of networks for documentation (RFC 5737).
+        // Addresses of networks for documentation (RFC 5737).
         for text in ["192.0.2.1", "203.0.113.9", "localhost", ""] {
             assert!(address(text).unwrap_err().starts_with("allowed are addresses"), "{text}");
         }

@@ -49,7 +49,7 @@ impl End {
     /// `stall`.
     ///
     /// # Errors
-    /// What failed.
+    /// If the run failed; the error is the text for the user.
     pub(crate) fn verdict(
         self,
         url: &ServerUrl,

@@ -2,7 +2,7 @@ use super::*;
 use std::io::Read;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// A reader that takes what it gets only when told to.
+/// A reader that takes its input only when told to.
 struct Slow {
     started: Sender<()>,
     go: Receiver<()>,
@@ -22,7 +22,7 @@ impl Write for Slow {
     }
 }
 
-/// Waits for the end of the thread, which a busy machine may hold up for longer than a reader.
+/// Waits for the end of the thread, which a busy machine may delay for longer than a reader.
 fn wait_for_end(out: &PacedWriter) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while out.0.state.lock().phase != Phase::Ended {
@@ -106,7 +106,7 @@ fn lines_left_out_behind_a_write_that_does_not_end_count_at_the_end() {
     let line = [b"x".repeat(CAPACITY - 1), b"\n".to_vec()].concat();
     (0..3).for_each(|_| out.push(&line, 1));
     go.send(()).unwrap();
-    // The second write is of the first long line, and behind it stand the other two.
+    // The second write is of the first long line; the other two wait.
     starts.recv().unwrap();
     out.close();
     assert_eq!(out.wait(Instant::now() + Duration::from_secs(3600)), 3);
@@ -142,7 +142,7 @@ fn gets_everything() -> bool {
 }
 
 #[test]
-fn what_waits_is_written_before_the_end() {
+fn waiting_lines_are_written_before_the_end() {
     let (started, _starts) = channel();
     let (go, may_go) = channel();
     drop(go);

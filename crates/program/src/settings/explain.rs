@@ -43,7 +43,7 @@ fn text(error: &Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// A value as an error shows it: without passwords, and not longer than a person reads.
+/// A value as an error shows it: without passwords, at most [`MAX_SHOWN`] characters.
 fn shown(value: &str) -> String {
     let value = redacted(value);
     match value.char_indices().nth(MAX_SHOWN) {
@@ -116,7 +116,7 @@ fn wrong_value(error: &Error, arg: &str, command: &Command) -> Option<String> {
     }
 }
 
-/// The text of clap without its advice on usage, which would be several lines.
+/// The text of clap on one line, without the usage.
 fn one_line(text: &str) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));

@@ -23,7 +23,7 @@ pub(crate) use explain::subcommand_names;
 /// Loads the settings of a program from its arguments and its environment, and checks `TZ`.
 ///
 /// # Errors
-/// The status to exit with, after help, version or the error was printed.
+/// The exit status, after the help, the version or the error was printed.
 pub fn load<S: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<S, ExitCode> {
     let command = S::command().mut_args(without_empty_variable);
     if let Some(cause) = command.get_arguments().find_map(not_text) {
@@ -74,8 +74,8 @@ fn is_negative(value: &OsString) -> bool {
     matches!(value.as_encoded_bytes(), [b'-', b'0'..=b'9' | b'.', ..])
 }
 
-/// Whether `flag` is a flag of the command or of a subcommand, and takes `value`. A flag whose value
-/// is optional does not take what is itself a short flag, such as `-4`.
+/// Whether `flag` is a flag of the command or of a subcommand, and takes `value`. A flag with an
+/// optional value does not take a short flag, such as `-4`, as its value.
 fn takes_value(flag: &OsString, value: &OsString, command: &Command) -> bool {
     let is_named =
         |arg: &Arg, text: &OsString| text.to_str().is_some_and(|text| is_called(arg, text));
@@ -102,7 +102,7 @@ fn is_called(arg: &Arg, flag: &str) -> bool {
 fn report<S: Parser>(error: &Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A failed write means that the reader of stdout has left, having read enough.
+            // If the write fails, the reader of stdout is gone.
             let _ = write!(standard_output(), "{error}");
             ExitCode::SUCCESS
         }

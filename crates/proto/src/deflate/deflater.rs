@@ -7,17 +7,17 @@ use super::{KEPT, MAX_WINDOW_BITS, TAIL};
 /// The smallest window that zlib's compressor can have, in bits.
 const MIN_BITS: u8 = 9;
 
-/// Room for a block and its end, in bytes.
+/// Least space added to the output before each round of compression, in bytes.
 const MIN_ROOM: usize = 64;
 
-/// The fastest level: a message of 60 kB takes 60 µs, the usual level 6 a millisecond.
+/// The fastest level: a message of 60 kB takes 60 µs; at zlib's default level 6, 1 ms.
 const LEVEL: Compression = Compression::fast();
 
 /// Compresses messages. Takes about 300 KiB for each size of window that is used, and memory for the
 /// longest payload until [`Self::trim`].
 #[derive(Debug, Default)]
 pub struct Deflater {
-    /// By the bits of the window, from [`MIN_BITS`] on.
+    /// Indexed by the bits of the window less [`MIN_BITS`]; created at the first use.
     states: [Option<Compress>; (MAX_WINDOW_BITS - MIN_BITS + 1) as usize],
     /// The last payload.
     out: Vec<u8>,
@@ -49,7 +49,7 @@ impl Deflater {
         self.out.strip_suffix(&TAIL)
     }
 
-    /// Gives back the memory of a long message.
+    /// Frees the output buffer of a long message, down to 64 KiB.
     pub fn trim(&mut self) {
         self.out.clear();
         self.out.shrink_to(KEPT);

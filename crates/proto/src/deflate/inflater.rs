@@ -7,12 +7,12 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::{KEPT, MAX_WINDOW_BITS, TAIL};
 use crate::frame::{Error, Message, Opcode};
 
-/// The end that the sender left out of the payload, and an empty last block behind it. The empty
-/// block ends the stream only if the payload ended with a complete block.
+/// [`TAIL`], which the sender left out of the payload, and an empty last block. The empty block
+/// ends the stream only if the payload ended with a complete block.
 const END: [u8; 9] = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0x01, 0x00, 0x00, 0xff, 0xff];
 
 /// Most blocks marked as the last one (BFINAL, RFC 1951, section 3.2.3) within a payload. A sender
-/// has reason for one; beginning anew behind each costs as much as decompressing a kilobyte.
+/// needs at most one; the restart after each costs as much as decompressing 1 kB.
 const MAX_LAST_BLOCKS: u32 = 100;
 
 /// Least memory for a message, in bytes.
@@ -58,7 +58,7 @@ impl Inflater {
         Message::new(opcode, Cow::Borrowed(&self.out))
     }
 
-    /// Gives back the memory of a long message.
+    /// Frees the output buffer of a long message, down to 64 KiB.
     pub fn trim(&mut self) {
         self.out.clear();
         self.out.shrink_to(KEPT);
@@ -75,14 +75,14 @@ impl Inflater {
         if let Some(Window(earlier)) = window.filter(|window| !window.0.is_empty()) {
             self.state.set_dictionary(earlier).map_err(|_| Error::NotDeflate)?;
         }
-        // Some senders send an empty payload for an empty message; others end a payload with a last
-        // block, behind which END would be too much.
+        // Some senders send an empty payload for an empty message. Others end the payload with a
+        // last block (BFINAL), after which END would be one block too many.
         let is_complete = payload.is_empty() || self.feed(payload, max)? || self.feed(&END, max)?;
         if is_complete { Ok(()) } else { Err(Error::NotDeflate) }
     }
 
-    /// Decompresses `input`. Returns whether its last byte ends a last block. What stands behind a
-    /// last block begins anew (RFC 7692, section 7.2.3.4).
+    /// Decompresses `input`. Returns whether its last byte ends a last block. Data after a last
+    /// block starts a new DEFLATE stream (RFC 7692, section 7.2.3.4).
     fn feed(&mut self, mut input: &[u8], max: usize) -> Result<bool, Error> {
         let mut last_blocks = 0;
         loop {
@@ -111,7 +111,8 @@ impl Inflater {
         }
     }
 
-    /// Makes room for more, at most for one byte above the limit.
+    /// Grows the output, at most to one byte above the limit, which shows that a message is too
+    /// long.
     fn make_room(&mut self, input: usize, max: usize) {
         let len = self.out.len();
         if len == self.out.capacity() {
@@ -122,7 +123,7 @@ impl Inflater {
 }
 
 impl Window {
-    /// Appends a message, and drops what is more than 32 KiB behind its end.
+    /// Appends a message, and keeps the last 32 KiB.
     fn slide(&mut self, message: &[u8]) {
         const SIZE: usize = 1 << MAX_WINDOW_BITS;
         let message = &message[message.len().saturating_sub(SIZE)..];

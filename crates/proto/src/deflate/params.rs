@@ -51,8 +51,8 @@ impl Sender {
 }
 
 impl Params {
-    /// What a server without context takeover accepts of the offers in these headers: the first
-    /// valid one. Invalid offers, and other extensions, are declined.
+    /// The first valid offer in these headers, as a server without context takeover accepts it.
+    /// Invalid offers and other extensions are declined.
     #[must_use]
     pub fn accepted<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut offers = elements(headers).filter(|(name, _)| *name == NAME);
@@ -65,10 +65,12 @@ impl Params {
         })
     }
 
-    /// What a server has accepted of [`OFFER`], according to the headers of its answer.
+    /// The parameters that a server has accepted, from the headers of its answer; `None` if it
+    /// declined.
     ///
     /// # Errors
-    /// What is wrong with the answer: the connection has to be failed (RFC 7692, section 7.1).
+    /// If the answer does not fit [`OFFER`]; the text says why. The connection has to be failed
+    /// (RFC 7692, section 7.1).
     pub fn agreed<'a>(headers: impl Iterator<Item = &'a str>) -> Result<Option<Self>, String> {
         let mut agreed = None;
         for (name, params) in elements(headers) {

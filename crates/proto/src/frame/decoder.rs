@@ -168,14 +168,15 @@ impl Decoder {
         }
     }
 
-    /// The limit on a message. Control frames have a limit of their own ([`super::MAX_CONTROL_PAYLOAD`]).
+    /// The limit on a message. Control frames have a limit of their own
+    /// ([`super::MAX_CONTROL_PAYLOAD`]).
     fn max_message(&self, opcode: Opcode) -> usize {
         if opcode.is_control() { usize::MAX } else { self.max_message }
     }
 }
 
-/// Longest compressed payload of a message of at most `max_message` bytes. The payload may be the
-/// longer one: compression makes random bytes longer.
+/// Longest compressed payload of a message of at most `max_message` bytes. Compression makes random
+/// bytes longer, so the bound is above `max_message`.
 #[must_use]
 pub fn max_deflated_payload(max_message: usize) -> usize {
     max_message.saturating_add(max_message / 8 + 256)

@@ -14,8 +14,7 @@ pub enum Error {
     NotUtf8,
     /// The payload of a compressed message is not valid DEFLATE data (RFC 7692, section 7.2.2).
     NotDeflate,
-    /// A message is longer than `max` bytes (RFC 6455, section 10.4); a compressed one, when it is
-    /// decompressed.
+    /// A message is longer than `max` bytes (RFC 6455, section 10.4), after decompression.
     TooLong {
         /// The limit, in bytes.
         max: usize,

@@ -29,7 +29,7 @@ pub use message::Message;
 /// Longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 
-/// The side of a connection whose decoder this is.
+/// The end of a connection that decodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Decodes the frames of a client, which have to be masked (RFC 6455, section 5.1).

@@ -1,4 +1,4 @@
-//! From an accepted connection to a WebSocket: TLS where it is spoken, then HTTP.
+//! From an accepted connection to a WebSocket: TLS if the port speaks TLS, then HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -35,7 +35,7 @@ pub struct Handshaker {
     wrong_port: Throttle,
 }
 
-/// What the first byte of a connection shows.
+/// The protocol that the first byte of a connection shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FirstByte {
     Tls,
@@ -120,7 +120,8 @@ impl Handshaker {
         let said = async {
             stream.write_all(reply.as_bytes()).await?;
             stream.shutdown().await?;
-            // A socket that is dropped with unread bytes in it takes the reply back.
+            // Closing a socket with unread bytes resets the connection, and the client may lose the
+            // reply.
             while stream.read(&mut [0; 512]).await? > 0 {}
             io::Result::Ok(())
         };

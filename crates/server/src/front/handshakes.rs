@@ -30,7 +30,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of the next handshake.
+    /// Number of the next handshake.
     next: u64,
     /// Handshakes whose tasks have not ended; a task that was aborted has its socket until the
     /// runtime drops the task.
@@ -53,7 +53,7 @@ struct Queue {
 /// How many handshakes an address has, and the number of its oldest one.
 type Rank = (usize, Reverse<u64>, IpAddr);
 
-/// The place of a handshake under way; dropping it gives the place back.
+/// The place of a handshake under way; freed when dropped.
 #[derive(Debug)]
 pub(super) struct Ticket {
     handshakes: Handshakes,
@@ -62,7 +62,7 @@ pub(super) struct Ticket {
 }
 
 impl Handshakes {
-    /// How many handshakes have a socket.
+    /// Number of handshakes that have a socket.
     pub(super) fn open(&self) -> usize {
         self.0.state.lock().open
     }
@@ -175,7 +175,7 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    /// Starts a handshake that lasts, and that has spoken or not.
+    /// Starts a handshake that never ends, and whose first byte has arrived if it `speaks`.
     fn start(handshakes: &Handshakes, last: u8, speaks: bool) -> JoinHandle<()> {
         let mut handshake = None;
         handshakes.spawn(address(last), |ticket| {

@@ -21,7 +21,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Listens on `address`.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses to open, bind or listen on the socket.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server can bind although connections of the old one are in TIME_WAIT.

@@ -99,7 +99,7 @@ impl Front {
                     return;
                 };
                 ticket.note_first_byte();
-                // Boxed, so that a client that says nothing takes little memory.
+                // Boxed, so that a silent client takes little memory.
                 let upgrade = Box::pin(handshaker.perform(stream, first_byte, acceptor, peer, at));
                 let Some(arrival) = upgrade.await else { return };
                 if let Some(worker) = workers.iter().min_by_key(|worker| worker.load()) {

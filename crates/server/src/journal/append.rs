@@ -26,15 +26,15 @@ pub(super) struct State {
     newest: Second,
     /// When to check the path of the file again.
     verify_at: Instant,
-    /// Why the last try to write failed; `None` if it did not.
+    /// Why the last write failed; `None` if it succeeded.
     error: Option<Arc<str>>,
-    /// The error was logged, so that its end has to be logged too.
+    /// Whether the error was logged, so that its end has to be logged too.
     is_warned: bool,
     warnings: Throttle,
 }
 
 impl Shared {
-    /// Appends a batch of `count` whole lines, stamped with `second`. Where later lines are in the
+    /// Appends a batch of `count` whole lines, stamped with `second`. If later lines are in the
     /// file already, the batch is stamped anew.
     pub(super) fn append(&self, batch: &mut [u8], count: usize, second: Second) -> Commit {
         let state = self.state.try_lock().or_else(|| self.wait_for_lock());
@@ -108,9 +108,9 @@ impl Shared {
         act(&mut self.state.lock().log)
     }
 
-    /// Checks that the path still leads to the file, and opens the path anew otherwise. Checks whether
-    /// the file can be written again, if it could not. `is_asked`: logs also that nothing was to be
-    /// done.
+    /// Checks that the path still leads to the file, and opens the path anew otherwise. Checks
+    /// whether the file can be written again, if it could not. With `is_asked`, also logs if the
+    /// file is still the same.
     pub(super) fn check_file(&self, is_asked: bool) {
         let mut state = self.state.lock();
         let now = Instant::now();

@@ -1,5 +1,5 @@
-//! Checks that `LOG_FILE` is a regular file, and not one that a standard stream is written to: a torn
-//! line has to be cut off, a line synced, and found by a reader later.
+//! Checks that `LOG_FILE` is a regular file, and not the file of a standard stream: the log
+//! truncates a torn line, syncs lines, and is read later.
 
 use std::fs::{self, FileType};
 use std::io;

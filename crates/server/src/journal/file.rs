@@ -29,11 +29,11 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Opens the file at `preferred`, which is `path` or one beside it; if another server writes to
-    /// that, the file at `path` or the next one beside it.
+    /// Opens the file at `preferred`, which is `path` or one beside it. If another server writes to
+    /// that file, opens the one at `path` or the next one beside it.
     ///
     /// # Errors
-    /// When none of these files can be opened.
+    /// If none of these files can be opened.
     pub(super) fn open(path: &Path, preferred: &Path) -> io::Result<Self> {
         let (file, path) = open_and_lock(path, preferred)?;
         let metadata = file.metadata()?;
@@ -62,15 +62,15 @@ impl LogFile {
     /// Gives up the lock. Another program may rename the file back to its path while this server has
     /// the file still open for its sync.
     pub(super) fn unlock(&self) {
-        // Fails on a file system without locks, where there was none.
+        // Fails on a file system without locks; no lock was held then.
         let _ = self.file.unlock();
     }
 
-    /// Whether the path still leads to this file. If another program has changed its size, as by
-    /// truncation, the file is cut back to a whole line.
+    /// Whether the path still leads to this file. If another program has changed the size of the
+    /// file, as by truncation, the file is cut back to a whole line.
     ///
     /// # Errors
-    /// When the file does not end in a whole line, and cannot be cut.
+    /// If the file does not end in a whole line, and cannot be cut.
     pub(super) fn is_at_its_path(&mut self) -> io::Result<bool> {
         let Ok(metadata) = fs::metadata(&self.path) else { return Ok(false) };
         if (metadata.dev(), metadata.ino()) != self.id {
@@ -106,8 +106,8 @@ impl LogFile {
     /// cannot be cut off, [`Self::truncate_torn`] tries again.
     fn undo_write(&mut self, written: usize, cause: io::Error) -> io::Error {
         if written > 0 {
-            // The bytes are the last ones of the file: with O_APPEND a write goes to the end,
-            // wherever another program has moved that.
+            // With O_APPEND the bytes are at the end of the file, whatever size another program has
+            // given it.
             let len = self.file.metadata().map_or(self.len + written as u64, |m| m.len());
             self.torn_at = len.checked_sub(written as u64);
             let _ = self.truncate_torn();
@@ -129,7 +129,7 @@ impl LogFile {
     /// Checks whether a line could be written now, without writing one.
     ///
     /// # Errors
-    /// Why a line could not be written.
+    /// The error that writing a line would return.
     pub(super) fn check_writable(&self) -> io::Result<()> {
         let len = self.file.metadata()?.len();
         // fallocate checks RLIMIT_FSIZE only if the size of the file changes.

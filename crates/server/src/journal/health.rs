@@ -24,7 +24,7 @@ pub(super) struct LogHealth {
     pub(super) file: Calls,
     /// Calls that wait for the disk.
     pub(super) sync: Calls,
-    /// Why the last try to write failed; `None` if it did not.
+    /// Why the last write failed; `None` if it succeeded.
     write_error: Mutex<Option<Arc<str>>>,
     /// Why no further line will be recorded.
     failed: OnceLock<Arc<str>>,
@@ -45,7 +45,7 @@ impl LogHealth {
     }
 
     /// # Errors
-    /// Why pings cannot be recorded.
+    /// If pings cannot be recorded; the error says why.
     pub(super) fn check(&self, now: Instant) -> Result<(), Arc<str>> {
         if let Some(cause) = self.failed() {
             return Err(Arc::clone(cause));
@@ -85,7 +85,7 @@ impl LogHealth {
         }
     }
 
-    /// Notes why the last try to write failed; `None` if it did not.
+    /// Notes why the last write failed; `None` if it succeeded.
     pub(super) fn set_write_error(&self, error: Option<Arc<str>>) {
         *self.write_error.lock() = error;
     }
@@ -103,10 +103,10 @@ impl LogHealth {
         is_first
     }
 
-    /// Waits for the failure, and returns its cause.
+    /// Waits for a failure, and returns its cause.
     pub(super) async fn wait_for_failure(&self) -> Arc<str> {
         loop {
-            // Made before the check, so that a failure in between is not missed.
+            // Created before the check, so that a failure in between is not missed.
             let notified = self.failure.notified();
             if let Some(cause) = self.failed() {
                 return Arc::clone(cause);
@@ -124,7 +124,7 @@ pub(super) struct Calls {
     since: AtomicU64,
 }
 
-/// A call that is under way; it is over when this is dropped.
+/// A call that is under way, until dropped.
 #[derive(Debug)]
 pub(super) struct Call<'a>(&'a Calls);
 

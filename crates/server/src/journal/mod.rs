@@ -1,4 +1,4 @@
-//! The log of pings: nothing else touches its file.
+//! The log of pings. No other module accesses its file.
 //!
 //! Connections hand their pings to the [`Recorder`] of their worker, which gathers the lines of
 //! one turn of the event loop and appends them to the file in one write. Then the Pongs may be sent.
@@ -144,7 +144,7 @@ impl Journal {
     /// Whether pings can be recorded. Never blocks.
     ///
     /// # Errors
-    /// Why pings cannot be recorded.
+    /// If pings cannot be recorded; the error says why.
     pub fn check(&self) -> Result<(), Arc<str>> {
         self.0.health.check(Instant::now())
     }
@@ -166,7 +166,7 @@ impl Journal {
         self.0.health.watch_calls().await
     }
 
-    /// Waits until the log has failed for good, and says why.
+    /// Waits until the log has failed for good, and returns the cause.
     pub async fn failed(&self) -> Arc<str> {
         self.0.health.wait_for_failure().await
     }

@@ -18,7 +18,7 @@ const MAX_NAMES: usize = 100;
 /// How often a path may lead to another file between opening and locking before this fails.
 const MAX_RACES: usize = 100;
 
-/// For warnings about a file system without locks: each rotation opens a file there.
+/// Limits the warnings about a file system without locks, where each rotation opens a file.
 static UNLOCKED: LazyLock<Throttle> = LazyLock::new(Throttle::default);
 
 /// Most bytes of a torn line that the warning shows.
@@ -60,7 +60,7 @@ fn beside(path: &Path, number: usize) -> PathBuf {
 /// Opens and locks the file at `path`; `None` if another process holds the lock.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     for _ in 0..MAX_RACES {
-        // To open a device or a pipe can have effects, so the type is checked before, too.
+        // Opening a device or a pipe can have effects, so the type is also checked before.
         if let Ok(metadata) = fs::metadata(path) {
             check_path::check_type(metadata.file_type())?;
         }
@@ -93,7 +93,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Cuts off the bytes behind the last newline of the file, and returns the new size. A line without
+/// Cuts off the bytes after the last newline of the file, and returns the new size. A line without
 /// its newline was never acknowledged.
 ///
 /// # Errors
@@ -117,7 +117,7 @@ pub(super) fn repair(file: &File, path: &Path) -> io::Result<u64> {
     Ok(whole)
 }
 
-/// The offset behind the last newline of the first `len` bytes; 0 without one.
+/// The offset after the last newline of the first `len` bytes; 0 without one.
 fn end_of_last_line(file: &File, len: u64) -> io::Result<u64> {
     let mut block = [0; 8192];
     let mut end = len;

@@ -58,7 +58,7 @@ impl RotatedFiles {
         let mut path = self.path(self.next);
         let mut renamed = rename_to_free(&self.log, &path);
         if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            // Another program has put files there.
+            // Another program has created files with these names.
             *self = Self::find(&self.log, self.keep);
             path = self.path(self.next);
             renamed = rename_to_free(&self.log, &path);

@@ -96,7 +96,7 @@ impl ToSync {
         for file in &self.files {
             let len = file.metadata().map_or(0, |metadata| metadata.len());
             if let Some(whole) = NonZeroU64::new(len - len % BOUNDARY) {
-                // A failure costs memory alone.
+                // If this fails, the pages only stay in the cache.
                 let _ = fadvise(file, 0, Some(whole), Advice::DontNeed);
             }
         }

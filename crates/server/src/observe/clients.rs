@@ -21,7 +21,7 @@ const MAX_NAME: usize = 128;
 pub struct Clients {
     /// When the server started.
     started: Instant,
-    /// The present, in milliseconds since the start.
+    /// The current time, in milliseconds since the start.
     now: Tally,
     listed: Mutex<HashMap<Arc<str>, Arc<Client>>>,
 }
@@ -55,7 +55,7 @@ impl Clients {
         Self { started, now: Tally::default(), listed: Mutex::default() }
     }
 
-    /// Sets the present, the time of the pings to come.
+    /// Sets the current time, at which the pings to come are counted.
     pub fn set_now(&self, now: Instant) {
         let since = now.saturating_duration_since(self.started);
         self.now.set(1000 * since.as_secs() + u64::from(since.subsec_millis()));

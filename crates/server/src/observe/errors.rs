@@ -11,9 +11,9 @@ pub enum Cause {
     HandshakeTimeout,
     /// TLS that failed, or was spoken at the wrong port.
     Tls,
-    /// A request was no valid HTTP, or no valid upgrade.
+    /// A request that is not valid HTTP, or not a valid upgrade.
     BadRequest,
-    /// A request for a path that there is not.
+    /// A request for an unknown path.
     NotFound,
     /// A page of an origin that may not connect (`ALLOWED_ORIGINS`).
     Origin,
@@ -33,7 +33,7 @@ pub enum Cause {
     NotUtf8,
     /// A compressed message that cannot be decompressed (1007).
     NotDeflate,
-    /// A frame that is against the protocol (1002).
+    /// A frame that breaks the protocol (1002).
     Protocol,
     /// Too many control frames (1008).
     ControlFlood,

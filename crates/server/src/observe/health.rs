@@ -13,10 +13,10 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether the server can do its work.
+    /// Checks that the server is not stopping, and that pings can be recorded.
     ///
     /// # Errors
-    /// Why not.
+    /// If either is not so; the error says why, as `/healthz` replies.
     pub fn check(&self) -> Result<(), String> {
         if self.stop.is_stopping() {
             return Err("the server is stopping".into());

@@ -1,5 +1,5 @@
-//! The counts of the server. Each worker counts for itself, so that a ping pays next to nothing; sums
-//! are made when someone asks.
+//! The counts of the server. Each worker counts for itself, so that counting costs a ping next to
+//! nothing; sums are made on request.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub struct Metrics {
 /// The counts of a worker.
 #[derive(Debug)]
 pub struct WorkerMetrics {
-    /// By the numbers of the services.
+    /// Indexed by the numbers of the services.
     services: Box<[ServiceMetrics]>,
     /// Bytes from clients, without those of the handshake.
     pub received_bytes: Tally,
@@ -142,8 +142,9 @@ impl Deflated {
 }
 
 impl OpenConnection {
-    /// Counts a connection to the service with this number, open as long as the result lives. A health
-    /// check is none of the connections so far, which alerts compare with the connections that were cut.
+    /// Counts a connection to the service with this number, open until the result is dropped. A
+    /// health check does not count among the connections so far, which alerts compare with the
+    /// connections that were cut.
     #[must_use]
     pub fn new(service: usize, is_healthcheck: bool, counts: &Arc<WorkerMetrics>) -> Self {
         counts.service(service).open.add(1);

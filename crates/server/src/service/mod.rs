@@ -82,7 +82,7 @@ pub struct Reply<'a> {
 /// Why a message is invalid for a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidMessage {
-    /// The text is not what the service expects; this says what is.
+    /// The text is not what the service expects; the value says what is expected.
     Text(String),
     /// The message is binary, and the service takes text.
     Binary,

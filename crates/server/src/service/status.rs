@@ -30,7 +30,7 @@ pub struct Status {
 struct Report<'a> {
     version: &'static str,
     host: &'a str,
-    /// In seconds.
+    /// Seconds since the server started.
     uptime: f64,
     workers: usize,
     connections: usize,

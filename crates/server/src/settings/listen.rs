@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use rustls_pki_types::DnsName;
 
-/// A place to listen at: an address or the name of a host, and a port.
+/// An address to listen on: an IP address or a host name, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `0.0.0.0:8765` or `[::]:8765`.

@@ -136,7 +136,7 @@ pub struct Settings {
     pub command: Option<Command>,
 }
 
-/// What the program can do beside serving.
+/// The commands of the program besides serving.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Check the server that listens at `LISTEN`: exit status 0 if it works, 1 if not

@@ -1,5 +1,5 @@
-//! The compressor and the decompressor of a worker (RFC 7692). Its connections share them, as
-//! without context takeover no message refers to an earlier one.
+//! The compressor and the decompressor of a worker (RFC 7692). The connections of the worker share
+//! them: without context takeover, no message refers to an earlier one.
 
 use proto::deflate::{Deflater, Inflater, Params};
 

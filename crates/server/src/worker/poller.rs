@@ -33,14 +33,14 @@ impl Poller {
     /// present state.
     ///
     /// # Errors
-    /// When the system is out of memory for it.
+    /// If the kernel has no memory or no watch left (`ENOMEM`, `ENOSPC`).
     pub(super) fn add_socket(&self, socket: impl AsFd, token: u64) -> io::Result<()> {
         self.add(socket, token, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP)
     }
 
     /// Watches an eventfd, which need never be read: each write to it is an event.
-    ///
     /// # Errors
+    /// If the kernel has no memory or no watch left (`ENOMEM`, `ENOSPC`).
     /// When the system is out of memory for it.
     pub(super) fn add_eventfd(&self, eventfd: impl AsFd, token: u64) -> io::Result<()> {
         self.add(eventfd, token, EventFlags::IN)

@@ -40,7 +40,7 @@ fn raise_descriptor_limit() {
 struct Echo {
     epoll: OwnedFd,
     listener: TcpListener,
-    /// By descriptor.
+    /// Indexed by descriptor.
     connections: Vec<Option<TcpStream>>,
     buffer: Vec<u8>,
 }

@@ -31,7 +31,7 @@ impl Burst {
     }
 }
 
-/// What a connection waits for.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Connecting,
@@ -48,7 +48,8 @@ enum Reader {
 }
 
 impl Reader {
-    /// Counts the replies to a burst. What has to be answered is appended to `answers`.
+    /// Counts the replies to a burst. Answers to the program's Ping frames are appended to
+    /// `answers`.
     fn count(&mut self, bytes: &mut [u8], burst: &Burst, answers: &mut Vec<u8>) -> Result<u64> {
         match self {
             Self::Echo(returned) => {

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use proto::PONG;
 use proto::frame::{Decoder, Mask, Message, Opcode, Role, encode};
 
-/// What is sent.
+/// The text of each ping.
 const PING: &[u8] = br#"{"client_name": "Client-300", "message": "Ping!"}"#;
 
-/// Any key will do for bytes that no proxy sees.
+/// A fixed masking key: no proxy sees these bytes.
 const KEY: Mask = Mask([0x5a, 0x17, 0xc3, 0x88]);
 
 /// Longest message that a program may send, in bytes.
@@ -35,11 +35,11 @@ impl Default for Replies {
 }
 
 impl Replies {
-    /// Counts the replies that the next bytes complete. What the server has to be answered is
+    /// Counts the replies that the next bytes complete. Answers to the server's Ping frames are
     /// appended to `answers`.
     ///
     /// # Errors
-    /// When anything but a `Pong!` comes.
+    /// If the server sends anything but a `Pong!` or a Ping frame.
     pub(super) fn count(&mut self, mut bytes: &mut [u8], answers: &mut Vec<u8>) -> Result<u64> {
         let mut replies = 0;
         while let Some(message) =

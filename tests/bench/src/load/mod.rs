@@ -31,16 +31,16 @@ const BUFFER: usize = 256 * 1024;
 /// Handshakes under way at once.
 pub(crate) const HANDSHAKES: usize = 64;
 
-/// How long a program may be silent where it owes a reply.
+/// Longest silence of a program that owes a reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait for events before the clock is looked at.
+/// Longest wait for events between two readings of the clock.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
-/// What is spoken to a program.
+/// The protocol of a load.
 #[derive(Clone, Debug)]
 pub(crate) enum Protocol {
-    /// Pings as bytes, which come back as they are.
+    /// Pings as bytes, which the program echoes.
     Tcp,
     /// Pings as text frames, each answered with a `Pong!`.
     WebSocket,
@@ -48,7 +48,7 @@ pub(crate) enum Protocol {
     SecureWebSocket(Arc<ClientConfig>),
 }
 
-/// Where a load goes.
+/// The target of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -63,12 +63,12 @@ pub(crate) struct Length {
     pub(crate) measured: Duration,
 }
 
-/// What was measured.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured<T> {
     /// Replies during the measurement.
     pub(crate) replies: u64,
-    /// What was read at the beginning and at the end of the measurement.
+    /// The readings at the beginning and at the end of the measurement.
     pub(crate) start: T,
     pub(crate) end: T,
 }
@@ -180,7 +180,7 @@ impl Load {
         Ok(())
     }
 
-    /// Waits for events, but not for long.
+    /// Waits for events, at most [`TICK`].
     fn wait(&mut self) -> Result<()> {
         self.stop.check()?;
         self.events.clear();

@@ -33,7 +33,7 @@ impl Stream {
         &self.socket
     }
 
-    /// Reads what is there; `None` if nothing is.
+    /// Reads the bytes that have arrived; `None` if none have.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
         let Some(tls) = &mut self.tls else { return received(self.socket.read(buffer)) };
         if received(tls.read_tls(&mut self.socket))?.is_none() {

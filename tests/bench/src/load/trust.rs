@@ -1,4 +1,4 @@
-//! What a load through TLS trusts.
+//! The trusted authority of a load through TLS.
 
 use std::path::Path;
 use std::sync::Arc;

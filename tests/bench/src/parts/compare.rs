@@ -9,7 +9,7 @@ use crate::settings::{Name, Settings};
 use crate::statistics::Samples;
 use crate::table::Table;
 
-/// A program and what it was found to cost.
+/// A program and its measured costs.
 struct Contender {
     recipe: Recipe,
     protocol: Protocol,
@@ -18,15 +18,15 @@ struct Contender {
     idle: Samples,
 }
 
-/// What a ping costs at one load.
+/// The cost of a ping at one load.
 #[derive(Default)]
 struct Cost {
     microseconds: Samples,
-    /// To the floor of the same round.
+    /// Ratio to the floor of the same round.
     ratio: Samples,
 }
 
-/// Builds what is to be compared, measures it and shows it.
+/// Builds and measures the programs; returns the table.
 pub(crate) fn run(bench: &Bench, settings: &Settings, server: &Recipe) -> Result<String> {
     let floor = roster::floor(&bench.stop)?;
     let Peers { found, left_out } = roster::peers(settings, &bench.stop)?;

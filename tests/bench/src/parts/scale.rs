@@ -16,11 +16,11 @@ const CONNECTIONS: [usize; 5] = [1, 64, 1000, 5000, 19_000];
 /// Connections that are made while the clock runs.
 const ACCEPTED: usize = 10_000;
 
-/// What was measured at one number of connections.
+/// The measurements at one number of connections.
 #[derive(Default)]
 struct Row {
     microseconds: Samples,
-    /// Of the whole process, in bytes.
+    /// Memory of the whole process, in bytes.
     memory: Samples,
 }
 
@@ -28,11 +28,11 @@ struct Row {
 #[derive(Default)]
 struct Accepting {
     seconds: Samples,
-    /// Processor time for each.
+    /// Processor time of each connection, in microseconds.
     microseconds: Samples,
 }
 
-/// Measures the server and shows it.
+/// Measures the server; returns the table.
 pub(crate) fn run(bench: &Bench, server: &Recipe) -> Result<String> {
     let mut rows: [Row; CONNECTIONS.len()] = Default::default();
     let mut accepting = Accepting::default();

@@ -13,11 +13,11 @@ use crate::roster::Recipe;
 use crate::statistics::Pair;
 use crate::table::Table;
 
-/// What both are compared at.
+/// The loads at which both are compared.
 const SHAPES: [Shape; 2] =
     [Shape { connections: 64, in_flight: 1 }, Shape { connections: 64, in_flight: 16 }];
 
-/// Measures the server and shows it.
+/// Measures the server; returns the table.
 pub(crate) fn run(bench: &Bench, server: &Recipe) -> Result<String> {
     let folder = TempDir::with_prefix("bench-tls-").context("cannot make a temporary folder")?;
     let (mut costs, mut idle): ([Pair; SHAPES.len()], _) = (Default::default(), Pair::default());

@@ -8,7 +8,7 @@ use crate::roster::Recipe;
 use crate::statistics::Pair;
 use crate::table::Table;
 
-/// Measures the server and shows it.
+/// Measures the server; returns the table.
 pub(crate) fn run(bench: &Bench, server: &Recipe) -> Result<String> {
     let bench = bench.on_two_cores();
     let mut pairs: [Pair; SHAPES.len()] = Default::default();

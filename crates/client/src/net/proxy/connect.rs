@@ -30,7 +30,7 @@ pub(super) async fn tunnel(
     credentials: Option<&Credentials>,
 ) -> Result<Stream, ConnectError> {
     let request = request(&target.to_string(), credentials)?;
-    // Not as a plain stream: the advice to use wss:// would be wrong for a proxy.
+    // Checked like a TLS stream: the advice to use wss:// would be wrong for a proxy.
     let stream = Inspected::new(stream, AnswerCheck::new(false));
     let (mut exchange, answer) =
         Exchange::ask(stream, request).await.map_err(|error| unanswered(&error))?;

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_came_of_each_address_is_summary() {
+    async fn failures_with_the_same_cause_are_one_summary() {
         let attempt = async |port| match port {
             1 | 3 => pending().await,
             port => Err(format!("{} is down", port / 4)),

@@ -6,7 +6,7 @@ use proto::escape;
 
 use super::inspect::Inspect;
 
-/// First byte of a TLS alert (RFC 8446, section 5.1). No HTTP answer begins with it.
+/// First byte of a TLS alert (RFC 8446, section 5.1). No HTTP answer begins with this byte.
 const ALERT: u8 = 21;
 
 /// The error text for a TLS alert.
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_is_shown() {
+    fn an_answer_that_is_not_http_is_shown() {
         for (pieces, shown) in [
             (&[&b"SSH-2.0-OpenSSH_9.2\r\nmore"[..]][..], "SSH-2.0-OpenSSH_9.2"),
             (&[b"\r\n220 mail\r\n"], "220 mail"),

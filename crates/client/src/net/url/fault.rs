@@ -85,7 +85,7 @@ impl Fault {
     }
 }
 
-/// The rest behind `ws:` or `ws:/`, which lack slashes.
+/// The rest after `ws:` or `ws:/`, which lack slashes.
 fn behind_slashes(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once(':')?;
     let is_known =

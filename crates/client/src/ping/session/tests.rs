@@ -327,7 +327,7 @@ async fn at_probe_the_time_in_the_server_is_reported() {
     let report = client.reporter.report();
     assert!(report.contains("\nin the server min/avg/max = 5.000/5.000/5.000 ms\n"), "{report}");
     assert!(report.contains("\ndelay varies from ping to ping by "), "{report}");
-    // Each pong is behind the unsolicited one.
+    // Each pong follows the unsolicited one.
     let printed = [(); 4].map(|()| client.printed());
     assert_eq!(printed[1], "Pong, 5.000 ms in the server");
 }

@@ -17,7 +17,7 @@ const PROBE: &str = "check-of-rfc-6455";
 /// The payload of the Ping that shows whether the connection stays open.
 const NEXT: &[u8] = b"next";
 
-/// How long a text may take to come back, beside the round trips.
+/// Time that an echo may take, in addition to the round trips.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// A connection over which frames are exchanged.
@@ -39,7 +39,7 @@ impl Conversation {
         Self { socket, patience, pause, response: Response { patience, ..Response::default() } }
     }
 
-    /// Sends frames, waits for what is expected, and closes the connection.
+    /// Sends frames, waits for the expected reaction, and closes the connection.
     pub(super) async fn exchange(mut self, sent: Sent, expected: &Expected) -> Response {
         self.send_and_wait(sent, expected).await;
         // A silent server would not answer the closing handshake either.
@@ -107,7 +107,7 @@ impl Conversation {
     }
 
     async fn send(&mut self, bytes: &[u8]) {
-        // On an error, the answer of the server may be there to read all the same.
+        // After a failed write, the answer of the server may still be readable.
         let _ = timeout(self.patience, self.socket.send_bytes(bytes)).await;
     }
 
@@ -118,7 +118,7 @@ impl Conversation {
         }
     }
 
-    /// What the service puts before and after the texts that it echoes, if it does.
+    /// Prefix and suffix that the service adds to echoed texts; `None` if it does not echo.
     async fn echo_affixes(&mut self) -> Option<(String, String)> {
         let mut probe = Vec::new();
         encode(&mut probe, Opcode::Text, PROBE.as_bytes(), Some(mask()));
@@ -145,7 +145,7 @@ impl Conversation {
         }
     }
 
-    /// Records whether the text came, or comes within the time.
+    /// Records whether the expected text was echoed, or is echoed within the time.
     async fn check_echoed(&mut self, expected: &str) {
         let is_it =
             |message: &Message<'_>| matches!(message, Message::Text(text) if text == expected);

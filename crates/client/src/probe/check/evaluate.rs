@@ -19,21 +19,21 @@ const KEPT: usize = 64;
 /// Longest text that is kept, in bytes.
 const KEPT_TEXT: usize = 4096;
 
-/// The outcome of a check, and a text about what came, or what was sent and came.
+/// The outcome of a check, and a text with the frames that were received, or sent and received.
 pub(super) type Evaluation = (Outcome, String);
 
-/// What came after frames were sent.
+/// The reaction of the server to the frames of a check.
 #[derive(Debug, Default)]
 pub(super) struct Response {
     /// Payloads of Pong frames.
     pub(super) pongs: Vec<Vec<u8>>,
     /// Texts, long ones excluded.
     pub(super) texts: Vec<String>,
-    /// The text that came instead of the expected one.
+    /// The text received instead of the expected one.
     pub(super) other_text: Option<String>,
-    /// Whether the server answered a Ping behind the frames: the connection stays open.
+    /// Whether the server answered a Ping after the frames, so the connection stayed open.
     pub(super) goes_on: bool,
-    /// Whether the text came back, if the server echoes texts.
+    /// Whether the text was echoed; `None` unless the server echoes texts.
     pub(super) came_back: Option<bool>,
     /// How the connection ended; `None` if it did not.
     pub(super) ending: Option<Ending>,
@@ -48,7 +48,7 @@ pub(super) struct Response {
 pub(super) enum TcpEnd {
     Fin,
     Error(std::io::Error),
-    /// Not within the time.
+    /// TCP did not end within the time.
     Open,
 }
 
@@ -117,7 +117,7 @@ pub(super) fn answer(expected: ExpectedAnswer, head: &Head) -> Evaluation {
     (outcome, came)
 }
 
-/// Evaluates what came after frames were sent.
+/// Evaluates the reaction to frames.
 pub(super) fn frames(expected: &Expected, response: &Response) -> Evaluation {
     let has_pong = |payload: &[u8]| response.pongs.iter().any(|pong| pong == payload);
     let outcome = match expected {
@@ -146,7 +146,7 @@ pub(super) fn frames(expected: &Expected, response: &Response) -> Evaluation {
     (outcome, response.told())
 }
 
-/// The connection has to stay open, and a text that comes back has to be whole.
+/// The connection has to stay open, and an echoed text has to be complete.
 fn held(response: &Response) -> Outcome {
     match (response.goes_on, response.came_back) {
         (true, Some(true) | None) => Passed,
@@ -155,7 +155,7 @@ fn held(response: &Response) -> Outcome {
     }
 }
 
-/// A service may close the connection over a text that it does not know: no matter of the protocol.
+/// A service may close the connection over a text that it does not know, which breaks no rule.
 fn refusal_of_service(response: &Response) -> Option<Outcome> {
     match &response.ending {
         Some(Ending::Closed(Some(close))) if ![1002, 1007].contains(&close.code.0) => Some(Warned),
@@ -180,7 +180,8 @@ fn closed(code: Option<u16>, response: &Response) -> Outcome {
 
 fn fails(failure: &Failure, response: &Response) -> Outcome {
     match &response.ending {
-        // Also: an answer that breaks the protocol itself, such as a Close frame with a reserved code.
+        // Refused: the answer itself breaks the protocol, such as a Close frame with a reserved
+        // code.
         None | Some(Ending::Refused(..)) => failure.accepted,
         Some(Ending::Closed(Some(close))) if failure.codes.contains(&close.code.0) => Passed,
         Some(Ending::Closed(_)) => Warned,
@@ -202,7 +203,7 @@ impl Response {
         }
     }
 
-    /// What came, as text.
+    /// The received frames, as text.
     fn told(&self) -> String {
         let first = self.first();
         match &self.end {

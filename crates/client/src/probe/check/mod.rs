@@ -1,10 +1,10 @@
 //! Whether a server keeps RFC 6455.
 //!
-//! Each check is a row of a table ([`list`]): what is sent, and what is expected. [`target`] carries
-//! each out over a connection of its own, several at the same time: the opening handshake, written
-//! by hand ([`request`]), and an exchange of frames ([`conversation`]); [`room`] has fewer run
-//! where the server refuses some. [`evaluate`] compares what came with what is expected, and
-//! [`tally`] counts.
+//! Each check is a row of a table ([`list`]): what is sent, and what is expected. [`target`]
+//! carries out each over a connection of its own, several at the same time: the opening handshake,
+//! written by hand ([`request`]), and an exchange of frames ([`conversation`]). [`room`] runs fewer
+//! at a time if the server refuses some. [`evaluate`] compares the answers with the expectations,
+//! and [`tally`] counts.
 
 mod conversation;
 mod evaluate;
@@ -66,7 +66,8 @@ enum Outcome {
 /// Runs the probe.
 ///
 /// # Errors
-/// Why the client itself cannot do it.
+/// If the client itself cannot run the probe, for example because stdout cannot be written; the
+/// error says why.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let ill_formed = if options.well_formed { &[] } else { ILL_FORMED };
@@ -84,7 +85,7 @@ pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
 /// Carries out all checks.
 ///
 /// # Errors
-/// Why the server cannot be reached at all.
+/// If the server cannot be reached at all; the error says why.
 async fn run_all(
     options: &Options,
     checks: &[&'static Check],
@@ -94,7 +95,7 @@ async fn run_all(
     let route = net::find_route(&options.endpoint).await?;
     let patience = options.patience;
     if !Target::new(&route, patience, 1).is_there().await {
-        // An ordinary connection fails with a clear error.
+        // If the server does not work, an ordinary connection fails with a clear error.
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let upgraded = route.connect(deadline, |_| None).await?.upgraded;
         Socket::new(upgraded.stream, upgraded.early, MAX_REPLY).close(&Ending::Stopped).await;

@@ -18,7 +18,7 @@ pub(super) const BETWEEN_PIECES: Duration = Duration::from_millis(1);
 /// The difference from the usual request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Nothing.
+    /// No difference.
     None,
     /// The method.
     Method(&'static str),
@@ -51,12 +51,12 @@ pub(super) struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// What came in answer to a request.
+/// The answer to a request.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// A head, and the bytes behind it.
+    /// A head, and the bytes after it.
     Head(Head, Vec<u8>),
-    /// Bytes that are no HTTP.
+    /// Bytes that are not HTTP.
     Other(Vec<u8>),
     /// The end of the stream, with the error if there was one.
     End(Option<io::Error>),
@@ -142,7 +142,7 @@ impl Request {
         &self,
         stream: &mut S,
     ) -> Answer {
-        // On an error, the answer of the server may be there to read all the same.
+        // After a failed write, the answer of the server may still be readable.
         let _ = self.send(stream).await;
         let mut bytes = Vec::new();
         loop {
@@ -180,7 +180,7 @@ impl Request {
     }
 }
 
-/// The offset behind the empty line that ends a head.
+/// The offset after the empty line that ends a head.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     const END: &[u8] = b"\r\n\r\n";
     bytes.windows(END.len()).position(|bytes| bytes == END).map(|at| at + END.len())
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_http_is_told_from_the_end() {
+    async fn an_answer_that_is_not_http_differs_from_the_end_of_the_stream() {
         for other in [&b"SSH-2.0\r\n"[..], b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 x\r\n\r\n"] {
             assert!(matches!(answered(other).await, Answer::Other(_)), "{other:?}");
         }

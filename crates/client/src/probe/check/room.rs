@@ -1,10 +1,10 @@
-//! How many checks run at the same time: fewer where the server has no room for all of them.
+//! How many checks run at the same time: fewer if the server has no room for all of them.
 
 use std::cell::Cell;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The places of the checks that run, and what the server has said about its room.
+/// The places of the running checks, and whether the server has refused any for lack of room.
 #[derive(Debug)]
 pub(super) struct Room {
     semaphore: Semaphore,
@@ -41,14 +41,14 @@ impl Room {
         self.is_gone.set(false);
     }
 
-    /// Whether the server has room for fewer connections than were asked for. Otherwise a status
-    /// that means so is the answer to what a changed request says.
+    /// Whether the server has room for fewer connections than the checks use. If not, a status such
+    /// as 503 answers the content of a changed request.
     pub(super) fn is_scarce(&self) -> bool {
         self.is_scarce.get()
     }
 
-    /// Whether a check that is refused should not ask again at once: there are others to wait for,
-    /// or one has asked long enough.
+    /// Whether a refused check should not retry at once: other checks run and may free a place, or
+    /// one that ran alone has retried long enough.
     pub(super) fn is_hopeless(&self) -> bool {
         self.is_scarce() && (self.places.get() > 1 || self.is_gone.get())
     }

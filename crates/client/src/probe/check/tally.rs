@@ -10,7 +10,7 @@ use super::list::Check;
 use super::{Outcome, Printer};
 use crate::probe::output::Finding;
 
-/// What checks that were not carried out mean, and what to do.
+/// The text about skipped checks, and what to do.
 const NO_ROOM: &str = "the server had no room for their connections (429, 503), although fewer at once were tried; give it more time (--wait), or raise its limit of connections or requests";
 
 /// Counts the checks and prints them.
@@ -91,7 +91,8 @@ impl Tally {
 }
 
 impl FinishedCheck {
-    /// The line for a person. Unless the check passed, a second line tells what was sent and came.
+    /// The line for a person. Unless the check passed, a second line shows what was sent and
+    /// received.
     fn line(&self, is_colored: bool) -> String {
         let Self { id, section, outcome, detail, rule } = self;
         let (word, color) = match outcome {

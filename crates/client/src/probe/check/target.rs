@@ -20,7 +20,7 @@ use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 use crate::net::upgrade::shortened;
 
-/// Bytes that are shown of an answer that is no HTTP.
+/// Bytes that are shown of an answer that is not HTTP.
 const SHOWN: usize = 64;
 
 /// The pause before another try at a server that is at a limit.

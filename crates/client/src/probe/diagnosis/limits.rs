@@ -7,7 +7,7 @@ use std::time::Duration;
 /// if that is more.
 const TOLERANCE: Duration = Duration::from_millis(500);
 
-/// What a limit bounds.
+/// The quantity that a limit bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The time without traffic.
@@ -19,7 +19,7 @@ pub enum Kind {
 /// A default time limit of a known proxy or load balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// Who, and its setting.
+    /// The program or service, and its setting.
     name: &'static str,
     /// Number of the row in the table.
     row: u8,

@@ -21,12 +21,12 @@ pub struct Row {
     pub source: &'static str,
 }
 
-/// What to change.
+/// A change that removes the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The intermediary that has the setting; `None` if the change holds for any.
     pub at: Option<super::Intermediary>,
-    /// What to set there.
+    /// The setting and its value, in Markdown.
     pub text: &'static str,
 }
 

@@ -15,12 +15,12 @@ pub(super) struct End {
     pub(super) instance: Option<Instance>,
 }
 
-/// What losses have in common.
+/// The common cause of losses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LossCause {
-    /// All of them: a silence, an age, an instant, or nothing.
+    /// All losses have a silence, an age, an instant, or nothing in common.
     Common(Cause),
-    /// Those of each instance: an instant. With the number of instances.
+    /// The losses of each instance have an instant in common. With the number of instances.
     Rolling(usize),
 }
 
@@ -136,11 +136,11 @@ mod tests {
         assert_eq!(of(&[], 60.0), None);
         let reload = fifty(|number, _| 60.0 + jitter(number), one);
         assert_eq!(of(&reload, 0.0), Some(LossCause::Common(Cause::Instant)));
-        // Others go on, and are as old.
+        // Other connections of the same age go on.
         assert_eq!(of(&reload, 90.0), Some(LossCause::Common(Cause::Instant)));
         let limit = fifty(|number, made| made + 60.0 + jitter(number) / 10.0, one);
         assert!(matches!(of(&limit, 0.0), Some(LossCause::Common(Cause::Lifetime(_)))));
-        // Two generations.
+        // Two generations of connections.
         let mut twice = limit.clone();
         twice.extend(limit.iter().map(|&(_, end, name)| (end + 0.1, end + 60.1, name)));
         assert!(matches!(of(&twice, 5.0), Some(LossCause::Common(Cause::Lifetime(_)))));
@@ -154,21 +154,21 @@ mod tests {
         let name = |number: usize| ["a", "b", "c"][number % 3];
         let rolling = fifty(|number, _| 60.0 + (number % 3) as f64 * 10.0, name);
         assert_eq!(of(&rolling, 90.0), Some(LossCause::Rolling(3)));
-        // The connections of the first one go to the second one, which is lost with all.
+        // The connections of the first server move to the second one, which then loses all.
         let mut both = fifty(|_, _| 60.0, |number| ["a", "b"][number % 2]);
         both.iter_mut().filter(|(_, _, name)| *name == "b").for_each(|(_, at, _)| *at = 63.0);
         both.extend((0..25).map(|_| (60.5, 63.0, "b")));
         assert_eq!(of(&both, 0.0), Some(LossCause::Rolling(2)));
-        // All of both, and later some of one.
+        // All connections of both servers, and later some of one.
         let mut reload = fifty(|_, _| 60.0, |number| ["a", "b"][number % 2]);
         reload.extend((0..5).map(|_| (60.5, 70.0, "b")));
         assert_eq!(of(&reload, 0.0), Some(LossCause::Common(Cause::Instant)));
-        // The last one is lost alone.
+        // The last connection is lost alone.
         let mut alone =
             fifty(|number, _| 60.0 + (number % 2) as f64 * 10.0, |number| ["a", "b"][number % 2]);
         alone.push((60.1, 80.0, "c"));
         assert_eq!(of(&alone, 90.0), Some(LossCause::Rolling(3)));
-        // Now and then, of any server.
+        // One now and then, of any server.
         let slowly = fifty(|number, _| 60.0 + number as f64, name);
         assert_eq!(of(&slowly, 200.0), Some(LossCause::Common(Cause::Unknown)));
         let each = [(0.0, 10.0, "a"), (0.0, 50.0, "b"), (0.0, 90.0, "c")];

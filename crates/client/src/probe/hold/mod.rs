@@ -1,8 +1,8 @@
-//! What a rollout, a reload or a failover does to many connections.
+//! The effect of a rollout, a reload or a failover on many connections.
 //!
 //! Each held [`connection`] is pinged once a second and opened again when it is lost.
 //! [`new_connections`] show where new connections go, and whether they are refused. All of them
-//! count in [`stats`]; [`mod@watch`] prints once a second what changed there. [`cause`] infers what
+//! count in [`stats`]; [`mod@watch`] prints the changes once a second. [`cause`] infers what
 //! the losses have in common, and [`server_view`] is how the servers saw them. The result is a
 //! [`verdict`].
 
@@ -41,7 +41,7 @@ pub struct Options {
     pub json: bool,
     /// Connections to hold.
     pub connections: u64,
-    /// What names the instance that answers; `None` finds that out.
+    /// The part of an answer that names the instance; the probe finds one if `None`.
     pub by: Option<NameSource>,
     /// Local addresses to connect from.
     pub sources: Sources,
@@ -56,7 +56,8 @@ pub struct Options {
 /// Runs the probe.
 ///
 /// # Errors
-/// Why the client itself cannot do it.
+/// If the client itself cannot run the probe, for example because stdout cannot be written; the
+/// error says why.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let mut output = ProbeOutput::open(options.json)?;

@@ -22,7 +22,7 @@ enum Side {
     Broken,
     /// The client, or something between.
     Peer,
-    /// Nobody: for the server the connection is still open.
+    /// No one: for the server the connection is still open.
     Nobody,
 }
 

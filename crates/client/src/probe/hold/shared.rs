@@ -1,4 +1,4 @@
-//! What all connections share: the options, the counts, and when each connection pings.
+//! The state that all connections share: the options, the counts, and the times of pings.
 
 use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
@@ -40,13 +40,13 @@ pub(super) struct Made {
     pub(super) instance: Option<Instance>,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) printer: Printer,
     pub(super) stats: RefCell<Stats>,
     pub(super) started: Instant,
-    /// What names the instances, once that is known.
+    /// The part of the answers that names the instances, once known.
     by: OnceCell<Option<NameSource>>,
     connector: Connector,
     opening: Semaphore,
@@ -80,7 +80,7 @@ impl Shared {
         Some(Made::new(link, &evidence, by.as_ref()))
     }
 
-    /// One refusal may be that of one server of many.
+    /// Tries several times: a refusal may come from only one of many servers.
     async fn try_to_connect(&self) -> Option<Link> {
         let mut backoff = Backoff::default();
         for _ in 0..TRIES {
@@ -96,7 +96,7 @@ impl Shared {
     /// Opens a connection.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If the connection cannot be opened; the error says why.
     pub(super) async fn connect(&self, number: u64) -> Result<Made, ConnectError> {
         // The semaphore is never closed.
         let _permit = self.opening.acquire().await;

@@ -1,4 +1,4 @@
-//! What happens to all connections together, in numbers.
+//! The counts of all connections together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,12 +21,12 @@ const REMEMBERED: usize = 65_536;
 /// Most instances of further connections that are kept: the latest.
 const NEW_CONNECTIONS: usize = 50;
 
-/// What happened to the connections. Times count from the start of the probe.
+/// Events and states of the connections. Times count from the start of the probe.
 #[derive(Debug, Default)]
 pub(super) struct Stats {
     /// How long the probe took.
     pub(super) elapsed: Duration,
-    /// What names the instances.
+    /// The part of the answers that names the instances.
     pub(super) by: Option<NameSource>,
     /// Connections to hold.
     pub(super) asked: u64,
@@ -40,7 +40,7 @@ pub(super) struct Stats {
     pub(super) waiting: u64,
     /// The instances of the connections that are held.
     pub(super) shares: Shares,
-    /// The same before the first loss.
+    /// The instances of the held connections before the first loss.
     pub(super) before: Option<Shares>,
     /// Connections that were lost at least once.
     pub(super) lost: u64,
@@ -243,7 +243,7 @@ impl Stats {
         self.after().p_value().map(|p| p >= SIGNIFICANT)
     }
 
-    /// What the losses have in common.
+    /// The common cause of the losses.
     pub(super) fn cause(&self) -> Option<LossCause> {
         let ends: Vec<_> = self.ends.iter().collect();
         cause(&ends, self.survived, self.oldest)
@@ -287,7 +287,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_lost_and_made_again_is_counted() {
+    fn losses_and_reconnects_are_counted() {
         let mut stats = stats("aabb");
         assert!(stats.is_opened());
         lose(&mut stats, "a", 5.0, ObservedEnd::Fin);
@@ -325,7 +325,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_is_quiet_when_nothing_changes_after_a_change() {
+    fn the_quiet_time_counts_from_the_last_change() {
         let mut stats = stats("ab");
         let later = Instant::now() + SECOND * 10;
         assert_eq!(stats.quiet(later), None);

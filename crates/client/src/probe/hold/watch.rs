@@ -132,7 +132,7 @@ mod tests {
     use crate::probe::instances::shares::tests::shares;
 
     #[test]
-    fn what_changed_is_told() {
+    fn changes_since_the_last_report_are_printed() {
         let even = shares(&[("a", 250), ("b", 250)]);
         let start = Sample { held: 500, shares: even, ..Sample::default() };
         assert_eq!(

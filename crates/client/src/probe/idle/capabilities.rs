@@ -1,4 +1,4 @@
-//! What the server can do, found out with a first connection.
+//! The capabilities of the server, found out with a first connection.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::net::error::cannot_connect;
 /// Time in which a server closes a connection whose message it does not accept.
 const REACTION: Duration = Duration::from_secs(1);
 
-/// What the server can do.
+/// The capabilities of the server.
 #[derive(Debug)]
 pub(super) struct Capabilities {
-    /// What can be measured.
+    /// The measurements that are possible.
     pub(super) plan: Plan,
     /// `Via` and `Server` of the answer to the upgrade.
     pub(super) answered_by: Option<String>,

@@ -26,7 +26,7 @@ const FIRST_NUMBER: u64 = 1 << 32;
 /// Unanswered probes of TCP keepalive after which the kernel ends the connection.
 const KEEPALIVE_PROBES: u32 = 30;
 
-/// What all connections of a probe share.
+/// The state that all connections of a probe share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared<'a> {
     pub(super) endpoint: &'a Endpoint,
@@ -34,11 +34,11 @@ pub(super) struct Shared<'a> {
     /// Longest wait for an answer.
     pub(super) patience: Duration,
     pub(super) observations: &'a Observations,
-    /// How far the probe is.
+    /// The stage of the probe.
     pub(super) stage: watch::Receiver<Stage>,
 }
 
-/// How far a probe is.
+/// A stage of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// Connections are open, each with its traffic.

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 /// The traffic of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// None, until one ping at the end.
+    /// No traffic, until one ping at the end.
     Silent,
     /// TCP keepalive (`SO_KEEPALIVE`).
     TcpKeepalive,

@@ -41,7 +41,6 @@ use progress::{Next, Progress, next};
 use server_view::ServerView;
 use verdict::{Case, Fields, finding};
 
-/// Name of the probe.
 const NAME: &str = "idle";
 
 /// How often the observations are interpreted.
@@ -66,7 +65,8 @@ pub struct Options {
 /// Runs the probe.
 ///
 /// # Errors
-/// Why the client itself cannot do it.
+/// If the client itself cannot run the probe, for example because stdout cannot be written; the
+/// error says why.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let mut output = ProbeOutput::open(options.json)?;

@@ -60,12 +60,12 @@ impl Observations {
         self.failures.borrow_mut().push(cause);
     }
 
-    /// Number of connections that were opened or could not be.
+    /// Number of attempts to open a connection.
     pub(super) fn tried(&self) -> usize {
         self.connections().len() + self.failures.borrow().len()
     }
 
-    /// Number of connections that could not be opened, and why not the last one.
+    /// Number of connections that could not be opened, and the cause of the last failure.
     pub(super) fn failures(&self) -> (usize, Option<String>) {
         let failures = self.failures.borrow();
         (failures.len(), failures.last().cloned())

@@ -41,7 +41,7 @@ pub(super) struct PlannedConnection {
     pub(super) start: Duration,
 }
 
-/// What can be measured.
+/// The possible measurements.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     /// Longest timeout to look for.
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_cannot_do_is_left_out() {
+    fn unsupported_kinds_of_traffic_are_left_out() {
         let plan = Plan {
             is_probe: false,
             takes_messages: false,

@@ -7,7 +7,7 @@ use super::kind::Kind;
 use super::observed::Observed;
 use super::plan::{Plan, PlannedConnection, refinement};
 
-/// What the probe does next.
+/// The next step of the probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Waits.
@@ -18,7 +18,7 @@ pub(super) enum Next {
     Finish,
 }
 
-/// How far the probe is.
+/// The progress of the probe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// Time from the start of the probe.
@@ -29,7 +29,7 @@ pub(super) struct Progress {
     pub(super) is_refined: bool,
 }
 
-/// What the probe does next, given the observations so far.
+/// The next step of the probe, given the observations so far.
 pub(super) fn next(found: &Inference, all: &[Observed], plan: &Plan, progress: Progress) -> Next {
     let Progress { now, is_opening, is_refined } = progress;
     if is_opening {
@@ -48,7 +48,7 @@ pub(super) fn next(found: &Inference, all: &[Observed], plan: &Plan, progress: P
                 connections => Next::Refine(connections),
             }
         }
-        // Longer silences can add nothing any more.
+        // Longer silences would show nothing new.
         Some(idle) if idle.is_dropped => {
             let is_within = |observed: &Observed| {
                 observed.asks_after.is_some_and(|silence| silence < idle.high)

@@ -39,7 +39,7 @@ const NAMING: [&str; 12] = [
 const UNRELATED: [&str; 7] =
     ["cookie", "date", "expires", "limit", "request", "sec-websocket", "time"];
 
-/// What names the instance that answered.
+/// The part of an answer that names the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameSource {
     /// The hello of `/probe`.
@@ -219,7 +219,7 @@ mod tests {
             chosen(|number| answer(&[nginx(number), ("x-served-by", two(number))], "")),
             text("header:x-served-by")
         );
-        // One server, by a header that is there to name it.
+        // One server, named by a header of that purpose.
         assert_eq!(
             chosen(|number| answer(&[nginx(number), ("x-backend", "web-1".into())], "")),
             text("header:x-backend")
@@ -236,18 +236,18 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_for_other_reasons_names_nothing() {
+    fn values_that_differ_for_other_reasons_name_no_instance() {
         let two = |number: usize| format!("web-{}", number % 2);
         assert_eq!(chosen(|_| answer(&[("server", "nginx".into())], "welcome")), None);
         // A number of each visitor, in a header, a cookie and a message.
         assert_eq!(chosen(|number| answer(&[("x-number", number.to_string())], "")), None);
         assert_eq!(chosen(|number| answer(&[("set-cookie", format!("sid={number}"))], "")), None);
         assert_eq!(chosen(|number| answer(&[], &format!("you are {number}"))), None);
-        // Times and limits.
+        // Headers with times and limits.
         for name in ["date", "x-upstream-response-time", "x-ratelimit-remaining", "x-request-id"] {
             assert_eq!(chosen(|number| answer(&[(name, two(number))], "")), None, "{name}");
         }
-        // Not in each answer.
+        // Headers that some answers lack.
         let seldom = |number| if number == 3 { vec![] } else { vec![("x-colour", two(number))] };
         assert_eq!(chosen(|number| answer(&seldom(number), "")), None);
         assert_eq!(choose(&[]), None);

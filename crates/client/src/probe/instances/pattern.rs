@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `PREFIX*SUFFIX`: the name stands between the first `PREFIX` and the `SUFFIX` behind it, or the
-/// end of the message if `SUFFIX` is empty.
+/// `PREFIX*SUFFIX`: the name stands between the first `PREFIX` and the next `SUFFIX`, or the end of
+/// the message if `SUFFIX` is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     prefix: String,
@@ -17,7 +17,7 @@ impl Pattern {
         Self { prefix: String::new(), suffix: String::new() }
     }
 
-    /// The name in a message, without blanks around it; `None` if empty.
+    /// The name in a message, without spaces around it; `None` if empty.
     #[must_use]
     pub fn find<'a>(&self, message: &'a str) -> Option<&'a str> {
         let start = message.find(&self.prefix)? + self.prefix.len();

@@ -47,7 +47,7 @@ impl Shares {
         *self.0.entry(instance.clone()).or_default() += 1;
     }
 
-    /// Takes a connection to an instance away.
+    /// Removes a connection to an instance.
     pub(crate) fn remove(&mut self, instance: &Instance) {
         if let Some(count) = self.0.get_mut(instance) {
             *count -= 1;

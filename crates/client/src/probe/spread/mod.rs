@@ -32,19 +32,20 @@ pub struct Options {
     pub json: bool,
     /// Connections to open.
     pub connections: u64,
-    /// What names the instance that answers; `None` finds that out.
+    /// The part of an answer that names the instance; the probe finds one if `None`.
     pub by: Option<NameSource>,
     /// Fewest servers that have to answer.
     pub expect: u64,
-    /// Local addresses to connect from, to find out whether the balancer goes by them. Connections
-    /// with no regard to that come from the first one.
+    /// Local addresses to connect from, to find out whether the balancer goes by the address of the
+    /// client. All other connections come from the first one.
     pub sources: Vec<IpAddr>,
 }
 
 /// Runs the probe.
 ///
 /// # Errors
-/// Why the client itself cannot do it.
+/// If the client itself cannot run the probe, for example because stdout cannot be written; the
+/// error says why.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let mut output = ProbeOutput::open(options.json)?;

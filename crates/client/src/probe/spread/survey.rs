@@ -19,7 +19,7 @@ use crate::probe::connector::Connector;
 use crate::probe::instances::choose;
 use crate::probe::output::Printer;
 
-/// About how many connections present cookies.
+/// Approximate number of connections that present cookies.
 const WITH_COOKIES: usize = 32;
 
 /// Most different cookies.
@@ -107,7 +107,7 @@ impl Survey {
                 "{done} of {}, {refused} refused",
                 counted(options.connections, "connection")
             ));
-            // If the first connections all fail, no server is there.
+            // If the first connections all fail, no server is available.
             !held.is_empty() || (refused as usize) < IN_FLIGHT
         })
         .await;

@@ -11,7 +11,7 @@ use crate::probe::instances::shares::{Shares, probability, shown};
 use crate::probe::output::{Finding, joined};
 use crate::probe::refusals::Refusals;
 
-/// What was observed of the connections.
+/// The observations of the connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     /// Connections that were asked for.
@@ -22,7 +22,7 @@ pub(super) struct Observed {
     pub(super) refusals: Refusals,
     /// Whether no round was cut short.
     pub(super) is_whole: bool,
-    /// What names the instances.
+    /// The part of the answers that names the instances.
     pub(super) by: Option<NameSource>,
     /// The instances of the first round.
     pub(super) shares: Shares,
@@ -41,10 +41,10 @@ pub(super) struct Observed {
 /// The connections from several local addresses.
 #[derive(Clone, Debug, Default)]
 pub(super) enum ByAddress {
-    /// None: there was no need for them.
+    /// Not opened: there was no need for them.
     #[default]
     Untried,
-    /// None: no second address is known from which the server can be reached.
+    /// Not opened: no second address is known from which the server can be reached.
     OneAddress,
     Addresses(KeyedConnections),
 }
@@ -55,7 +55,7 @@ pub(super) enum ByAddress {
 pub(super) enum Pattern {
     /// Chance explains the differences.
     Even,
-    /// Chance does not.
+    /// Chance does not explain the differences.
     Skewed,
     /// One instance answered all.
     One,

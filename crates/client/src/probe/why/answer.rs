@@ -295,7 +295,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_no_password() {
+    fn shown_answers_have_no_password() {
         let refusal =
             answer(302, &[("location", "https://user:secret@other/x"), ("server", "x")], "");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What intermediaries changed in request and answer.
+//! Changes that intermediaries made in request and answer.
 
 use std::borrow::Cow;
 
@@ -220,7 +220,7 @@ mod tests {
     const SENT: &str = "GET /probe HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nX_Id: 7\r\nX-A: 1\r\nX-A: 2\r\nAuthorization: Basic dTpw\r\n\r\n";
 
     #[test]
-    fn what_arrives_as_it_was_sent_is_no_change() {
+    fn identical_headers_are_no_change() {
         assert_eq!(changes(SENT, SENT), [""; 0]);
         let in_other_order = "GET /probe HTTP/1.1\r\nX-A:2\r\nX-A:  1\r\nX_Id: 7\r\nUpgrade: websocket\r\nAuthorization: Basic dTpw\r\nHost: a";
         assert_eq!(changes(SENT, in_other_order), [""; 0]);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_answer_has_beside_the_upgrade_was_added() {
+    fn other_headers_of_the_answer_were_added() {
         let received = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nServer: nginx\r\nconnection: upgrade\r\nDate: now\r\n\r\n\x81";
         let head = final_head(received);
         assert_eq!(head.line, "HTTP/1.1 101 Switching Protocols");

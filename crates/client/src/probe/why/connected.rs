@@ -35,12 +35,12 @@ struct Run<'a> {
     found: Found,
 }
 
-/// What the trials found.
+/// The results of the trials.
 #[derive(Debug, Default)]
 struct Found {
     limits: Limits,
     changed: Vec<Change>,
-    /// What is broken, in sentences.
+    /// The faults, in sentences.
     broken: Vec<String>,
     /// Rows of the table of causes that fit.
     rows: Vec<u8>,
@@ -63,8 +63,8 @@ impl Found {
         self.broken(format!("{when}: {ending}"), row);
     }
 
-    /// Records that a further connection could not be opened. That the server has no room is no
-    /// effect of what was asked for.
+    /// Records that a further connection could not be opened. If the server has no room, the trial
+    /// that needed the connection is not to blame.
     fn unopened(&mut self, when: &str, error: &ConnectError) {
         match error.fault().is_lack_of_room() {
             true => self.no_room = Some(error.to_string()),
@@ -283,7 +283,7 @@ impl Run<'_> {
         if let Some(error) = broken_off {
             lines.push(format!("between them is not known: {error}"));
         }
-        // A limit is a setting of the server, and no fault unless the user asked for more.
+        // A limit is a setting of the server, not a fault, unless the user asked for more.
         if let Some((size, ending)) = failed {
             let what = format!("a message of {size} bytes does not pass, and {passed} bytes do");
             if self.options.max_size.is_some() || passed == 0 {

@@ -10,7 +10,7 @@ use crate::net::fault::{Fault, Refusal};
 use crate::net::upgrade::is_http2;
 use crate::probe::diagnosis::Intermediary;
 
-/// What is known about a failure.
+/// The known facts about a failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'a> {
     pub(super) fault: &'a Fault,
@@ -20,14 +20,14 @@ pub(super) struct Case<'a> {
     pub(super) origin_helps: bool,
 }
 
-/// What a failure means.
+/// The diagnosis of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Diagnosis {
     /// Rows of the table, the likeliest first; none if the failure is unknown.
     pub(super) rows: Vec<u8>,
     /// The intermediaries that the answer identifies.
     pub(super) intermediaries: Vec<Intermediary>,
-    /// What supports the rows.
+    /// The evidence for the rows.
     pub(super) evidence: Option<String>,
 }
 
@@ -131,7 +131,7 @@ const NAMED: [&str; 7] = [
     "\"connection\"",
 ];
 
-/// What libraries say about a header that they miss.
+/// Words of libraries about a missing header.
 const FAULTS: [&str; 8] =
     ["missing", "invalid", "empty", "bad ", "no ", "not found", "does not contain", "expected"];
 

@@ -48,7 +48,8 @@ pub struct Options {
 /// Runs the probe.
 ///
 /// # Errors
-/// Why the client itself cannot do it.
+/// If the client itself cannot run the probe, for example because stdout cannot be written; the
+/// error says why.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
     let mut output = ProbeOutput::open(options.json)?;
     let reporter = Reporter { printer: output.printer(), options: &options };

@@ -16,7 +16,7 @@ use crate::probe::output::Finding;
 /// Statuses for which the answer to a request without the upgrade helps.
 const COMPARED: [u16; 5] = [200, 400, 404, 426, 505];
 
-/// Bytes that are shown of an answer that is no HTTP.
+/// Bytes that are shown of an answer that is not HTTP.
 const SHOWN: usize = 60;
 
 pub(super) async fn probe(
@@ -68,7 +68,7 @@ async fn find(
         // With redirects, a request without the upgrade could lead elsewhere.
         if COMPARED.contains(&status) && !options.endpoint.options.follows_redirects {
             reporter.live("asking without an upgrade");
-            // One that says that there is no room tells nothing about the upgrade.
+            // An answer that there is no room says nothing about the upgrade.
             let answer = net::get(&options.endpoint).await.ok();
             plain = answer.filter(|answer| !answer.is_lack_of_room());
         }

@@ -22,7 +22,7 @@ const FIRST_SIZE: usize = 1024;
 /// the one before.
 const ROOM: Duration = Duration::from_secs(2);
 
-/// The pause before each of these requests.
+/// Pause before each of these attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Bytes of a message that extend the wait for the answer by a second.
@@ -39,14 +39,14 @@ pub(super) struct Trials<'a> {
     number: u64,
 }
 
-/// The result of a trial: the round-trip time of a Ping frame behind what was sent, or how the
-/// connection ended.
+/// The result of a trial: the round-trip time of a Ping frame sent after the frames of the trial,
+/// or how the connection ended.
 pub(super) type Outcome = Result<Duration, Ending>;
 
 /// The largest message that passes.
 #[derive(Debug)]
 pub(super) struct Largest {
-    /// In bytes.
+    /// Size of the largest message that passes, in bytes.
     pub(super) passed: usize,
     /// The smallest size that does not pass, in bytes, and how the connection ended over it.
     pub(super) failed: Option<(usize, Ending)>,
@@ -82,7 +82,7 @@ impl<'a> Trials<'a> {
         self.link.as_mut().ok_or_else(|| "no connection".into())
     }
 
-    /// Sends frames and a Ping behind them, and waits for the Pong.
+    /// Sends frames and then a Ping, and waits for the Pong.
     async fn send_and_ping(&mut self, bytes: &[u8]) -> Result<Outcome, ConnectError> {
         self.number += 1;
         let payload = self.number.to_be_bytes();
@@ -225,7 +225,7 @@ impl<'a> Trials<'a> {
 /// Opens a further connection.
 ///
 /// # Errors
-/// Why there is none.
+/// If the connection cannot be opened; the error says why.
 async fn open(endpoint: &Endpoint, hello_patience: Duration) -> Result<Link, ConnectError> {
     let begun = Instant::now();
     loop {

@@ -28,7 +28,7 @@ pub(super) struct Fit {
     pub(super) change: String,
 }
 
-/// What passes over the connection. `None` if not tried, or unknown.
+/// Features that work over the connection. `None` if not tried, or unknown.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Limits {
     /// The largest message, in bytes.

@@ -182,7 +182,7 @@ fn a_smaller_window_is_kept_to() {
     assert!(narrow.len() > 5000 && miniz_message(narrow, 9) == Some(message));
 }
 
-/// The examples of RFC 7692, section 7.2.3, and what else peers send.
+/// The examples of RFC 7692, section 7.2.3, and other payloads that peers send.
 #[test]
 fn payloads_of_each_form_are_decompressed() {
     const HELLO: &[u8] = &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -190,7 +190,7 @@ fn payloads_of_each_form_are_decompressed() {
         (HELLO, &b"Hello"[..]),
         // Stored.
         (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], b"Hello"),
-        // A last block, with and without an empty one behind it.
+        // A last block, with and without an empty one after it.
         (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], b"Hello"),
         (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], b"Hello"),
         // Two blocks.
@@ -223,7 +223,7 @@ fn a_broken_payload_is_refused() {
         // Blocks that have not ended.
         &[0x00, 0x09, 0x00, 0xf6, 0xff, 0x48],
         &[0xf2, 0x48, 0xcd],
-        // Bytes behind a last block that are no block.
+        // Bytes after a last block that are no block.
         &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0xff, 0xff],
         // A distance beyond the beginning.
         &[0xf2, 0x00, 0x11, 0x00, 0x00],

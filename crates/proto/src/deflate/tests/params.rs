@@ -75,7 +75,7 @@ fn the_client_takes_what_it_offered() {
     }
     let limited = agreed(&["permessage-deflate; client_max_window_bits=9"]).unwrap().unwrap();
     assert_eq!((limited.client.window_bits(), limited.server.window_bits()), (9, 15));
-    // The server's answer to the client's offer is one of those.
+    // The server's answer to the client's own offer is valid.
     assert!(agreed(&[&accepted(&[OFFER]).unwrap()]).unwrap().unwrap().server.no_context_takeover);
 
     for (answers, why) in [

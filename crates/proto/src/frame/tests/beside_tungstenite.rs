@@ -1,4 +1,5 @@
-//! The codec and tungstenite decode random streams, cut anywhere, to the same, in both roles.
+//! The codec and tungstenite decode the same messages from random streams, cut anywhere, in both
+//! roles.
 
 use proptest::prelude::*;
 use proptest::sample::select;

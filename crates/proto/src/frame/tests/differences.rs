@@ -1,4 +1,4 @@
-//! Where the codec differs from tungstenite 0.30: the codec keeps to the letter of RFC 6455, and
+//! Differences of the codec from tungstenite 0.30: the codec keeps to the letter of RFC 6455, and
 //! refuses a frame as soon as the bytes show the flaw.
 
 use super::*;

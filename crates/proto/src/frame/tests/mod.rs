@@ -30,7 +30,7 @@ struct Outcome {
 #[derive(Clone, Debug)]
 struct Raw {
     first: u8,
-    /// Whether the frame is masked where it must not be, or is not where it has to be.
+    /// Whether the masking is wrong for the role: present where forbidden, missing where required.
     has_wrong_mask: bool,
     payload: Vec<u8>,
 }

@@ -41,7 +41,7 @@ fn fragments() -> impl Strategy<Value = Vec<Raw>> {
 }
 
 fn close() -> impl Strategy<Value = Vec<Raw>> {
-    // 1014 means different things to the two: see `differences`.
+    // The codec and tungstenite differ on 1014: see `differences`.
     let code = (0_u16..5100).prop_filter("1014", |&code| code != 1014);
     let reason = prop::collection::vec(select(vec![b'a', b'b', 0xff]), 0..3);
     prop_oneof![

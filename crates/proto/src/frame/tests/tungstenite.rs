@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::{Error as Failure, Message as Peer};
 
 use super::{Close, CloseCode, MAX, Message, Outcome, Role};
 
-/// A stream that ends, for tungstenite.
+/// A stream with these bytes, which then ends.
 struct Wire<'a>(&'a [u8]);
 
 impl Read for Wire<'_> {

@@ -10,8 +10,8 @@ use crate::peer::Peer;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// What `private` stands for: loopback, private and link-local networks (RFC 1122, RFC 1918,
-/// RFC 3927, RFC 4193, RFC 4291).
+/// The networks that `private` stands for: loopback, private and link-local ones (RFC 1122, RFC
+/// 1918, RFC 3927, RFC 4193, RFC 4291).
 const PRIVATE: [&str; 8] = [
     "127.0.0.0/8",
     "10.0.0.0/8",
@@ -23,7 +23,7 @@ const PRIVATE: [&str; 8] = [
     "fe80::/10",
 ];
 
-/// The proxies whose word on a client's address counts (`TRUSTED_PROXIES`); none by default.
+/// The proxies whose `X-Forwarded-For` is trusted (`TRUSTED_PROXIES`); none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 

@@ -3,7 +3,7 @@
 use hyper::header::{HeaderMap, HeaderName};
 
 /// The elements of a list, over all header lines of that name (RFC 9110, section 5.6.1), without
-/// blanks and tabs around them, and without empty ones.
+/// the spaces and tabs around them, and without empty ones.
 pub(super) fn elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -13,7 +13,7 @@ pub(super) fn elements<'a>(
     elements.map(|element| element.trim_matches([' ', '\t'])).filter(|element| !element.is_empty())
 }
 
-/// Whether a list has an element, in whatever case.
+/// Whether a list has an element, compared case-insensitively.
 pub(super) fn has_element(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
     elements(headers, name).any(|found| found.eq_ignore_ascii_case(element))
 }

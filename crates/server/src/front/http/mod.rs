@@ -58,9 +58,9 @@ pub struct Http {
     pub compression: bool,
     /// Which pages may connect (`ALLOWED_ORIGINS`); all if `None`.
     pub origins: Option<Origins>,
-    /// The proxies whose `X-Forwarded-For` is believed (`TRUSTED_PROXIES`).
+    /// The proxies whose `X-Forwarded-For` is trusted (`TRUSTED_PROXIES`).
     pub proxies: Proxies,
-    /// The address that the server listens at, from where its health check comes.
+    /// The address that the server listens at, which is also where its health check comes from.
     pub own: IpAddr,
     /// Warnings about requests that were refused.
     pub refused_requests: Throttle,
@@ -75,7 +75,7 @@ pub struct Upgrade<S> {
     pub stream: S,
     /// Bytes that arrived after the request, in the same reads.
     pub read_buf: Vec<u8>,
-    /// What the client asked for.
+    /// The accepted request.
     pub request: UpgradeRequest,
 }
 
@@ -87,7 +87,7 @@ pub struct UpgradeRequest {
     peer: Peer,
     place: Place,
     is_healthcheck: bool,
-    /// What was agreed on, if the service shows it.
+    /// The agreed subprotocol and extensions, if the service shows them.
     agreed: Option<Agreed>,
     /// The record of a connection of `/probe`; set after the reply, when the head of the request is
     /// taken out of the stream.
@@ -177,7 +177,7 @@ impl Http {
     }
 }
 
-/// Reads one request, and sends the reply that `answer` has to it.
+/// Reads one request, and sends the reply that `answer` makes.
 async fn exchange<S>(
     stream: S,
     answer: impl Fn(Request<Incoming>) -> Reply,

@@ -1,4 +1,4 @@
-//! Which request gets which reply.
+//! Routing: the reply to each request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,12 +21,13 @@ use crate::throttle::warn_throttled;
 /// Paths for plain HTTP alone.
 const HTTP_PATHS: [&str; 2] = [path::HEALTH, path::METRICS];
 
-/// Why a request was refused, for the metrics, and the reply. A health check that finds no place is no
-/// client that was refused, and has no cause.
+/// The cause of a refusal, for the metrics, and the reply. A health check refused for lack of a
+/// place has no cause, as no client was refused.
 type Refused = (Option<Cause>, Box<Reply>);
 
 impl Http {
-    /// The `User-Agent` of `server healthcheck`, whose connections are none of the clients'.
+    /// The `User-Agent` of `server healthcheck`, whose connections are not counted as those of
+    /// clients.
     pub const HEALTHCHECK_AGENT: HeaderValue = HeaderValue::from_static("server-healthcheck");
 
     /// The reply that upgrades the connection, or the reply to a request that is refused or asks for
@@ -113,7 +114,7 @@ impl Http {
         warn_throttled!(throttle, %peer, status, "refused: {}", reply.body().trim_end());
     }
 
-    /// The reply to a request that asks for no upgrade, at the path of `service` if it is one.
+    /// The reply to a request that asks for no upgrade; `service` is the one at its path, if any.
     fn plain(&self, method: &Method, path: &str, service: Option<Service>) -> Reply {
         // OPTIONS may ask about the server as a whole (RFC 9110, section 9.3.7), and CONNECT names
         // no path (section 9.3.6).
@@ -154,7 +155,7 @@ impl Http {
     }
 }
 
-/// The reply when metrics or status cannot be made.
+/// The reply if the metrics or the status cannot be made.
 fn failed(what: &str, error: &impl std::fmt::Display) -> Reply {
     error!("cannot tell the {what}: {error}");
     reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))

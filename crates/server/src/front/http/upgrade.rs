@@ -50,7 +50,7 @@ fn has_content(headers: &HeaderMap) -> bool {
 /// and `compression` is on.
 ///
 /// # Errors
-/// The reply that refuses a request which breaks RFC 6455, section 4.2.1.
+/// If the request breaks RFC 6455, section 4.2.1; the error is the reply that refuses it.
 pub(super) fn accept<B>(
     request: &Request<B>,
     compression: bool,
@@ -108,7 +108,7 @@ fn switching_protocols(key: &str, protocol: Option<&str>, deflate: Option<Params
     reply
 }
 
-/// The value of a header that has to stand in the request once.
+/// The value of a header that the request must have exactly once.
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, String> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

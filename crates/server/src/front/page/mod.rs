@@ -80,7 +80,7 @@ fn policy() -> String {
 mod tests {
     use super::*;
 
-    /// The text between the only `open` of the page and the `close` behind it.
+    /// The text between the only `open` of the page and the `close` after it.
     #[track_caller]
     fn between(open: &str, close: &str) -> &'static str {
         let (_, rest) = page().body.split_once(open).expect(open);

@@ -9,14 +9,14 @@ use tracing::{info, warn};
 use super::authority::DAY;
 use super::certificate::Details;
 
-/// How each system comes to trust an authority, a line each; `{}` stands for the path of its
+/// How to make each system trust an authority, a line each; `{}` stands for the path of its
 /// certificate.
 const TRUST: &str = include_str!("trust.txt");
 
 /// How long before its end a certificate is warned of.
 const WARN_BEFORE: Duration = Duration::from_secs(14 * DAY.as_secs());
 
-/// Tells of a new authority, and how to trust it. `reason` says why the old one would not do, if
+/// Logs a new authority, and how to trust it. `reason` says why the old one cannot be used, if
 /// there was one.
 pub(super) fn announce(authority: &Path, reason: Option<&str>) {
     let path = authority.display();
@@ -51,7 +51,7 @@ pub(super) fn describe(details: &Details) -> String {
     format!("for {names}, valid until {until}")
 }
 
-/// Warns of what makes clients refuse a certificate.
+/// Warns if clients will refuse the certificate.
 pub(super) fn warn_of_refusal(details: &Details, now: SystemTime) {
     if details.is_authority {
         warn!(

@@ -36,7 +36,7 @@ impl Details {
     /// Reads the first certificate of a text in PEM.
     ///
     /// # Errors
-    /// Why there is none.
+    /// If the text has no valid certificate; the error says why.
     pub(super) fn from_pem(text: &str) -> Result<Self, String> {
         let der = CertificateDer::from_pem_slice(text.as_bytes());
         Self::from_der(&der.map_err(|error| error.to_string())?)
@@ -61,7 +61,7 @@ impl Certificate {
     /// Reads certificate and key.
     ///
     /// # Errors
-    /// Which of the two files is wrong, and why.
+    /// If a file is missing or invalid; the error says which one, and why.
     pub(super) fn load(folder: &Folder, provider: &CryptoProvider) -> Result<Self, String> {
         let [certificate, key] = [CERTIFICATE, KEY]
             .map(|name| folder.read(name)?.ok_or_else(|| format!("{name} is missing")));

@@ -37,7 +37,7 @@ impl Folder {
     /// path is more likely a mistake, or a disk that is not mounted.
     ///
     /// # Errors
-    /// A clause that says what is wrong with `path`.
+    /// If there can be no folder; the error is a clause about `path`.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         // A symbolic link is kept, not resolved: the operator may point it elsewhere later.
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
@@ -82,8 +82,8 @@ impl Folder {
     /// The content of a file; `None` if there is no such file.
     ///
     /// # Errors
-    /// The name of the file, and why it cannot be read. A dangling symbolic link is an error: the
-    /// operator meant some file.
+    /// If the file cannot be read; the error names the file and the cause. A dangling symbolic link
+    /// is an error: the operator meant some file.
     pub(super) fn read(&self, name: &str) -> Result<Option<String>, String> {
         match fs::read(self.path(name)) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -98,7 +98,7 @@ impl Folder {
     /// Replaces a file atomically. A private key is readable by its owner only.
     ///
     /// # Errors
-    /// The name of the file, and why it cannot be written.
+    /// If the file cannot be written; the error names the file and the cause.
     pub(super) fn write(&self, name: &str, content: &str) -> Result<(), String> {
         let mode = if name == KEY { 0o600 } else { 0o644 };
         self.replace(name, content, mode).map_err(|error| format!("cannot write {name}: {error}"))

@@ -20,7 +20,8 @@ pub(super) struct Entry {
 }
 
 /// The content of the file: an authority, and its certificates in the order of their turns. Before
-/// them may stand the published certificate and authority of the time before a new authority.
+/// them, the file may hold the certificate and the authority that were published until this
+/// authority was created.
 #[derive(Debug)]
 pub(super) struct Issued(Vec<Entry>);
 
@@ -28,7 +29,7 @@ impl Issued {
     /// Parses certificates in PEM.
     ///
     /// # Errors
-    /// What is wrong with the text.
+    /// If the text is not certificates in PEM; the error says what is wrong.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let entry = |pem: &str| Ok(Entry { pem: pem.into(), details: Details::from_pem(pem)? });
         text.split_inclusive(END).map(entry).collect::<Result<_, _>>().map(Self)

@@ -23,7 +23,7 @@ pub(super) fn is_in(folder: &Folder) -> bool {
 /// expires.
 ///
 /// # Errors
-/// Which file cannot be written or deleted.
+/// If a file cannot be written or deleted; the error names the file.
 pub(super) fn migrate(folder: &Folder) -> Result<(), String> {
     let mut issued = folder.read(AUTHORITY)?.unwrap_or_default();
     if is_own(folder, CERTIFICATE) && is_own(folder, KEY) {

@@ -36,7 +36,7 @@ use watcher::{Current, Watcher};
 pub use names::Names;
 pub use stream::TlsSocket;
 
-/// Where the certificate is, and what a new one is for.
+/// The folder of the certificate, and the names for a new one.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Folder of certificate and key (`TLS_DIR`).
@@ -62,7 +62,7 @@ impl Tls {
     /// Creates a certificate if the folder holds none, and loads the one that it holds.
     ///
     /// # Errors
-    /// A clause that says what is wrong with the folder or the files in it.
+    /// If the folder or a file in it cannot be used; the error is a clause that says why.
     pub fn open(options: Options) -> Result<Self, String> {
         let Options { dir, names, host } = options;
         let folder = Folder::open(&dir)?;
@@ -72,7 +72,7 @@ impl Tls {
             provision::ensure_certificate(&folder, &names.with_usual(), host.as_deref(), now);
         let loaded = folder.revision();
         let provider = Arc::new(ring::default_provider());
-        // If no certificate could be created, that is why there is none to load.
+        // Without a certificate to load, the failed creation is the cause to report.
         let Certificate { key, details } = Certificate::load(&folder, &provider)
             .map_err(|cause| provisioned.clone().err().unwrap_or(cause))?;
         if let Err(cause) = provisioned {
@@ -96,11 +96,11 @@ impl Tls {
         Ok(Self { watcher, config: Arc::new(config) })
     }
 
-    /// Keeps the certificate up to date from now on, in a thread of its own. Returns the
+    /// Keeps the certificate up to date from now on, in a dedicated thread. Returns the
     /// configuration for connections, which always has the present certificate.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If the thread cannot be started.
     pub fn start(self) -> io::Result<(Arc<ServerConfig>, Reload)> {
         let (reload, reloads) = channel();
         let watcher = self.watcher;

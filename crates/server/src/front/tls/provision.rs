@@ -14,13 +14,13 @@ use super::{advice, legacy};
 /// Most names in a certificate.
 const MAX_NAMES: usize = 100;
 
-/// What the folder needs.
+/// The work that the folder needs.
 enum Plan {
-    /// Nothing: the files are right, or the operator's.
+    /// Change nothing: the files are right, or the operator's.
     Leave,
-    /// Its authority and the certificate whose turn it is, both from `issued.pem`.
+    /// Publish the authority and the certificate whose turn it is, both from `issued.pem`.
     Publish,
-    /// A new authority; the text says why the old one will not do, if there is one.
+    /// Create an authority; the text says why the old one cannot be used, if there is one.
     Issue(Option<String>),
 }
 
@@ -28,7 +28,7 @@ enum Plan {
 /// `names`. A new one is for `host` too.
 ///
 /// # Errors
-/// What is wrong with the folder.
+/// If the folder cannot be used; the error says what is wrong.
 pub(super) fn ensure_certificate(
     folder: &Folder,
     names: &[String],

@@ -15,7 +15,7 @@ use super::certificate::{Certificate, Details};
 use super::folder::{Folder, Revision};
 use super::provision;
 
-/// Time between two looks at the files.
+/// Time between two polls of the files.
 const POLL: Duration = Duration::from_secs(1);
 
 /// Time between two checks whether the certificate expires. Two a day: the server's own is replaced a
@@ -58,7 +58,7 @@ impl ResolvesServerCert for Current {
 }
 
 impl Watcher {
-    /// Runs until nobody can ask for a reload any more.
+    /// Runs until every [`Reload`](super::Reload) is dropped.
     pub(super) fn run(mut self, reloads: &Receiver<()>) {
         let mut last_look = self.loaded;
         let mut next_check = Instant::now() + CHECK;
@@ -114,8 +114,8 @@ impl Watcher {
     }
 }
 
-/// Whether the files changed since they were loaded, and not since the last look: certificate and
-/// key are replaced one after the other.
+/// Whether the files changed since they were loaded, and did not change since the last poll:
+/// certificate and key are replaced one after the other.
 fn must_reload(now: Revision, loaded: Revision, last_look: Revision) -> bool {
     now != loaded && now == last_look
 }

@@ -144,7 +144,7 @@ impl Log {
         self.unsynced_files.add(old.file()).map_err(Fault::Sync)
     }
 
-    /// Makes `file` the current one. Returns the file before.
+    /// Makes `file` the current one. Returns the previous file.
     fn replace_current(&mut self, file: LogFile) -> Option<LogFile> {
         self.unsynced_files.note_entry_in(file.path());
         self.set_path(file.path());

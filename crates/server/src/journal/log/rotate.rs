@@ -17,7 +17,7 @@ impl Log {
     /// comes when it has grown by `LOG_MAX_BYTES` again.
     pub(super) fn rotate(&mut self) -> Result<(), Fault> {
         let room = self.room();
-        // An empty file is for a line that is longer than a file may be.
+        // An empty file is not rotated: a line longer than `LOG_MAX_BYTES` has a file of its own.
         if self.verify()? || self.room() > room || self.len() == 0 {
             return Ok(());
         }
@@ -35,7 +35,7 @@ impl Log {
         }
     }
 
-    /// Returns the file before.
+    /// Returns the previous file.
     fn move_and_begin_anew(&mut self) -> io::Result<Option<LogFile>> {
         let (Some(rotated), Some(current)) = (&mut self.rotated, &self.current) else {
             return Ok(None);

@@ -57,7 +57,7 @@ struct End {
     at: f64,
 }
 
-/// What the server saw of an end.
+/// How a connection ended, as the server saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObservedEnd {
     /// A Close frame that began the closing handshake, with this code; 1005 if it had none (RFC 6455,
@@ -67,7 +67,7 @@ pub enum ObservedEnd {
     Fin,
     /// A TCP reset, or another error of the stream.
     Rst,
-    /// Nothing: the client neither sent, nor read, nor acknowledged.
+    /// No signal of the end: the client neither sent, nor read, nor acknowledged.
     Silence,
 }
 

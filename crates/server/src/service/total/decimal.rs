@@ -4,8 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Digits that a number may have before the point, leading zeros aside, and as many behind it,
-/// trailing zeros aside.
+/// Most digits of a number before the point, without leading zeros, and after the point, without
+/// trailing zeros.
 ///
 /// A sum has room for 10^20 of the largest numbers, so that no client can exhaust the total of all
 /// clients.
@@ -14,7 +14,8 @@ pub(super) const MAX_DIGITS: usize = 18;
 /// Number of parts in one: ten to the power of [`MAX_DIGITS`].
 const ONE: u64 = 10_u64.pow(MAX_DIGITS as u32);
 
-/// A sum of numbers: `whole + parts / ONE`. So -0.5 is a `whole` of -1 and `parts` of `ONE / 2`.
+/// A sum of numbers: `whole + parts / ONE`. For example, -0.5 is a `whole` of -1 and `parts` of
+/// `ONE / 2`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decimal {
     whole: i128,
@@ -176,7 +177,7 @@ mod tests {
         assert_eq!(tenths.unwrap().to_string(), "1");
     }
 
-    /// A number: its digits, of which `scale` are behind the point, and its text.
+    /// A number: its digits, of which `scale` are after the point, and its text.
     fn number() -> impl Strategy<Value = (i128, u32, String)> {
         (-10_i128.pow(17)..10_i128.pow(17), 0_u32..=18).prop_map(|(digits, scale)| {
             let divisor = 10_u128.pow(scale);

@@ -1,5 +1,5 @@
 //! The end of a connection: the stop, and the closing handshake (RFC 6455, section 7), which is a
-//! Close frame each way and then the end of the TCP connection. To close a socket with unread bytes
+//! Close frame each way and then the end of the TCP connection. Closing a socket with unread bytes
 //! resets the connection, and the peer may lose bytes that it has not read yet (section 7.1.1); so
 //! the server waits for the peer to end its direction.
 
@@ -90,7 +90,7 @@ impl Connection {
         }
     }
 
-    /// Begins the closing handshake, where the stream still allows one.
+    /// Begins the closing handshake, if the stream still allows one.
     pub(super) fn close(&mut self, ending: Ending, cx: &mut Context<'_>) {
         self.note_end(&ending, cx.now);
         if matches!(ending, Ending::NotReading | Ending::Lost(_)) {

@@ -7,12 +7,12 @@ use proto::limits::{
     WRITE_TIMEOUT,
 };
 
-/// The obligations of a peer at present.
+/// The current obligations of a peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Obligations {
     /// The message that the peer has to finish.
     pub(super) unfinished: Option<Unfinished>,
-    /// Since when the peer has taken none of the bytes that wait for it.
+    /// Since when the peer has taken none of the bytes queued for it.
     pub(super) stuck_since: Option<Instant>,
 }
 
@@ -20,12 +20,13 @@ pub(super) struct Obligations {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unfinished {
     pub(super) since: Instant,
-    /// Bytes of it that have arrived.
+    /// Bytes of the message that have arrived.
     pub(super) arrived: usize,
 }
 
 impl Unfinished {
-    /// When the message has to be finished: each [`MESSAGE_PACE`] bytes of it add a second.
+    /// When the message has to be finished: each [`MESSAGE_PACE`] bytes of it extend the time by a
+    /// second.
     fn deadline(self) -> Instant {
         let seconds = u64::try_from(self.arrived / MESSAGE_PACE).unwrap_or(u64::MAX);
         self.since + MESSAGE_TIMEOUT + Duration::from_secs(seconds)
@@ -37,23 +38,23 @@ impl Unfinished {
 pub(super) struct Deadlines {
     /// When bytes of the peer were last read.
     heard: Instant,
-    /// When a Ping frame was sent since then.
+    /// When a Ping frame was sent after that; `None` if none was.
     pinged_at: Option<Instant>,
     /// Control frames in the second that began at `counting_since`.
     control_frames: u32,
     counting_since: Instant,
 }
 
-/// What a deadline is for.
+/// The action that a deadline requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// A Ping frame, as the peer was silent.
+    /// Send a Ping frame: the peer is silent.
     Ping,
-    /// The end, as the peer did not answer the Ping frame.
+    /// Close: the peer did not answer the Ping frame.
     Silent,
-    /// The end, as a message was not finished.
+    /// Close: the peer did not finish a message.
     Unfinished,
-    /// The end, as the peer does not read.
+    /// Close: the peer does not read.
     NotReading,
 }
 
@@ -83,7 +84,7 @@ impl Deadlines {
         self.pinged_at = Some(now);
     }
 
-    /// What is due by now, where a silent peer is pinged after `ping_after`.
+    /// The most urgent action due by now. A silent peer is pinged after `ping_after`.
     pub(super) fn due(
         &self,
         now: Instant,
@@ -93,7 +94,7 @@ impl Deadlines {
         self.all(obligations, ping_after).find(|&(at, _)| at <= now).map(|(_, due)| due)
     }
 
-    /// When the next thing is due, where a silent peer is pinged after `ping_after`.
+    /// When the next action is due. A silent peer is pinged after `ping_after`.
     pub(super) fn next(&self, obligations: Obligations, ping_after: Duration) -> Option<Instant> {
         self.all(obligations, ping_after).map(|(at, _)| at).min()
     }

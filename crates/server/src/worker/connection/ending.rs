@@ -15,28 +15,29 @@ pub(in crate::worker) enum Ending {
     Closed(Option<CloseCode>),
     /// The stream ended or broke without a Close frame.
     Lost(Option<io::Error>),
-    /// The peer does not read, so that it gets no Close frame.
+    /// The peer does not read, so the server sends it no Close frame.
     NotReading,
-    /// The server closes the connection, as the peer does what is not allowed.
+    /// The server closes the connection over a [`Refusal`].
     Refused(Refusal),
-    /// The server closes the connection, as the frames of the peer cannot be decoded.
+    /// The server closes the connection, because the frames of the peer cannot be decoded.
     Undecodable(Error),
     /// The server stops.
     Stopping,
 }
 
-/// The offence for which the server closes a connection.
+/// What the peer did for which the server closes the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Refusal {
-    /// Send binary messages to a service of text.
+    /// The peer sent a binary message to a text service.
     Binary,
-    /// Send many control frames in a short time.
+    /// The peer sent many control frames in a short time.
     ControlFlood,
-    /// Begin a message and not end it in time.
+    /// The peer began a message and did not finish it in time.
     Unfinished,
-    /// Hold an unfinished message while there is no room for all of them (`MAX_UNFINISHED`).
+    /// The peer had an unfinished message when there was no room for all of them
+    /// (`MAX_UNFINISHED`).
     Overload,
-    /// Leave a Ping frame unanswered.
+    /// The peer did not answer a Ping frame.
     Silent,
 }
 
@@ -91,7 +92,7 @@ impl Ending {
     }
 }
 
-/// The error, with the name of the setting behind it.
+/// The error, with the name of the setting that limits messages.
 fn describe(error: Error) -> String {
     let setting = if matches!(error, Error::TooLong { .. }) { " (MAX_MESSAGE)" } else { "" };
     format!("{error}{setting}")
@@ -99,7 +100,7 @@ fn describe(error: Error) -> String {
 
 impl From<io::Error> for Ending {
     fn from(error: io::Error) -> Self {
-        // TLS without close_notify reads in the events like a FIN without a Close frame.
+        // Events show TLS without close_notify like a FIN without a Close frame.
         let is_end = error.kind() == ErrorKind::UnexpectedEof;
         Self::Lost((!is_end).then_some(error))
     }

@@ -41,13 +41,13 @@ impl Input {
         }
     }
 
-    /// Takes note of an event.
+    /// Records the readiness that an event reports.
     pub(super) fn note(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable | readiness.hung_up;
         self.hung_up |= readiness.hung_up;
     }
 
-    /// Whether bytes are to be read or served that no event will report.
+    /// Whether there are bytes to read or serve that no event will report.
     pub(super) fn has_more(&self) -> bool {
         self.readable || self.has_leftover()
     }

@@ -46,7 +46,7 @@ use probe::Probe;
 /// Bytes of replies to one connection that may wait before the connection is not read any more.
 const MAX_WAITING: usize = 64 * 1024;
 
-/// What epoll reports about a stream.
+/// The readiness of a stream, as epoll reports it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Readiness {
     /// Bytes can be read.
@@ -74,7 +74,7 @@ pub(super) struct Connection {
     stream: Box<dyn Stream>,
 }
 
-/// What a connection does at present; [`Connection::advance`] acts by it.
+/// The state of a connection, on which [`Connection::advance`] acts.
 #[derive(Debug)]
 enum State {
     /// Messages are read and served.
@@ -155,7 +155,7 @@ impl Connection {
         self.advance(cx);
     }
 
-    /// Does what is possible in the present state.
+    /// Does everything possible in the present state.
     pub(super) fn advance(&mut self, cx: &mut Context<'_>) {
         let replies = cx.replies.len();
         let served = match self.state {

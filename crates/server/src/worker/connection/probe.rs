@@ -118,7 +118,7 @@ impl Connection {
         self.delayed.push(cx.now + delay, frame);
     }
 
-    /// Sends the frame that a schedule has due.
+    /// Sends the frame of a schedule that is due.
     pub(super) fn push_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         match self.probe.as_mut().and_then(|probe| probe.take_due(cx.now)) {
             Some(frame) => self.send(&frame, cx),
@@ -126,7 +126,7 @@ impl Connection {
         }
     }
 
-    /// When a schedule has its next frame due.
+    /// When the next frame of a schedule is due.
     pub(super) fn next_push(&self) -> Option<Instant> {
         let pushes = self.probe.as_ref()?.pushes.as_ref();
         pushes.map(|pushes| pushes.next)
@@ -163,14 +163,14 @@ fn pong(number: u64, cx: &Context<'_>) -> Pong {
     Pong { pong: number, arrived, left }
 }
 
-/// What the server saw of an end, and who ended the connection.
+/// How a connection ended as the server saw it, and who ended it.
 fn observed_end(ending: &Ending) -> (ObservedEnd, Option<EndedBy>) {
     match ending {
         Ending::Closed(code) => {
             (ObservedEnd::Close(code.map_or(NO_STATUS, |code| code.0)), Some(EndedBy::Peer))
         }
         Ending::Lost(None) => (ObservedEnd::Fin, Some(EndedBy::Peer)),
-        // The system gave up to send bytes that were never acknowledged.
+        // The kernel gave up sending bytes that were never acknowledged.
         Ending::Lost(Some(error)) if is_unanswered(error.kind()) => (ObservedEnd::Silence, None),
         Ending::Lost(Some(_)) => (ObservedEnd::Rst, Some(EndedBy::Peer)),
         Ending::NotReading | Ending::Refused(Refusal::Silent) => {

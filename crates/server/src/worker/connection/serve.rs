@@ -179,7 +179,7 @@ impl Connection {
 
     fn count_control_frame(&mut self, cx: &Context<'_>) -> Result<(), Ending> {
         self.note_probe_frame(cx.now);
-        // The unfinished frame may have been this one.
+        // The unfinished frame may have been this control frame.
         if !self.input.decoder.has_partial() {
             self.input.message_ended();
         }

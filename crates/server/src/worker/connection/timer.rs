@@ -22,7 +22,7 @@ impl Connection {
         }
     }
 
-    /// Does what is due by now.
+    /// Performs the action that is due by now.
     pub(in crate::worker) fn on_timer(&mut self, cx: &mut Context<'_>) {
         match self.state {
             State::Open => {

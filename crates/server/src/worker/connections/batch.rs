@@ -30,7 +30,7 @@ pub(super) struct UnsyncedBatch {
     pub(super) batch: Batch,
     /// How many pings of the batch, from its first on, are in the file.
     pub(super) recorded: usize,
-    /// Why the other pings are not.
+    /// Why the other pings are not in the file; `None` if all are.
     pub(super) error: Option<Unrecorded>,
 }
 

@@ -56,13 +56,13 @@ pub struct Connections {
     ended: usize,
 }
 
-/// A connection and what goes with it.
+/// A connection, and its scheduling state.
 #[derive(Debug)]
 struct Entry {
     connection: Box<Connection>,
     /// When its timer in `timers` expires.
     timer: Option<Instant>,
-    /// Whether it is in `runnable`.
+    /// Whether the connection is in `runnable`.
     is_runnable: bool,
     is_healthcheck: bool,
     _open: OpenConnection,

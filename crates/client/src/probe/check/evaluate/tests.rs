@@ -1,4 +1,4 @@
-//! Cases for the rules, tempting ones included.
+//! Cases for the rules, including borderline ones.
 
 use proto::frame::{Close, CloseCode};
 
@@ -186,7 +186,7 @@ fn a_close_frame_is_answered_and_tcp_ends() {
 }
 
 #[test]
-fn what_came_is_told_in_words_without_harm() {
+fn received_frames_are_described_with_control_characters_escaped() {
     let patience = Duration::from_secs(2);
     let told = |response: Response| Response { patience, ..response }.told();
     assert_eq!(told(Response::default()), "nothing within 2.0 s");

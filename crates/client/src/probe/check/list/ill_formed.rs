@@ -4,8 +4,8 @@ use super::{Case, Check, Expected, ExpectedAnswer, Failure, Sent, check, frames}
 use crate::probe::check::Outcome::{Failed, Passed, Warned};
 use crate::probe::check::request::Change;
 
-/// The receiver has to fail the connection, or the sender must not send the frame, and the receiver
-/// has to validate frames (section 10.7).
+/// The server has to fail the connection with one of `codes`. The RFC demands this, or it forbids
+/// the frame to the sender and has the receiver validate frames (section 10.7).
 const fn failure(codes: &'static [u16]) -> Expected {
     Expected::Failed(Failure { codes, accepted: Failed, no_close: Warned })
 }
@@ -230,7 +230,7 @@ pub(in super::super) const ILL_FORMED: &[Check] = &[
         "a Close frame with the reserved code 2999 is not taken",
         frames(&[(0x88, b"\x0b\xb7")], RESERVED_CODE),
     ),
-    // What a server has to withstand.
+    // Attacks that a server has to withstand.
     check(
         "limit-frame",
         "10.4",

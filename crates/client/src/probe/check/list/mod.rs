@@ -58,7 +58,7 @@ pub(super) enum ExpectedAnswer {
     Versions,
 }
 
-/// What frames have to lead to.
+/// The expected reaction to frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expected {
     /// A Pong with this payload.
@@ -84,7 +84,7 @@ pub(super) enum Expected {
 /// How a connection has to fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
-    /// The codes that say why.
+    /// The close codes that fit the violation.
     pub(super) codes: &'static [u16],
     /// The outcome if the server accepts the frame, or does not react.
     pub(super) accepted: Outcome,

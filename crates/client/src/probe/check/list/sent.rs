@@ -16,7 +16,7 @@ pub(in super::super) enum Sent {
     Masked(&'static [(u8, &'static [u8])]),
     /// A masked frame, each byte sent alone.
     Pieces(u8, &'static [u8]),
-    /// Bytes as they stand here.
+    /// Bytes sent unchanged.
     Raw(&'static [u8]),
     /// A text message of this many letters.
     Text(usize),

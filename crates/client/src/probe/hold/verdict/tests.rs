@@ -145,7 +145,7 @@ fn connections_that_do_not_come_back_are_told() {
 }
 
 #[test]
-fn without_connections_there_is_little_to_tell() {
+fn without_connections_the_verdict_says_why() {
     let mut stats = Stats::new(3);
     assert_eq!(judged(&stats, None), (None, "it ended before a connection was made".into()));
     stats.refuse("full".into(), false);

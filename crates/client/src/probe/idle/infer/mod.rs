@@ -22,7 +22,7 @@ use threshold::threshold;
 /// Fewest ends that make a pattern: one may be chance.
 const FEWEST: usize = 2;
 
-/// What was inferred. Connections are indices of the observations.
+/// The result of the inference. Connections are indices of the observations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Inference {
     pub(super) idle: Option<Idle>,
@@ -30,7 +30,7 @@ pub(super) struct Inference {
     pub(super) instant: Option<Instant>,
     /// Kinds of traffic that keep a connection beyond the idle timeout.
     pub(super) kept: Vec<Kind>,
-    /// Kinds of traffic that do not.
+    /// Kinds of traffic that do not keep a connection beyond the idle timeout.
     pub(super) not_kept: Vec<Kind>,
     /// Pause between Ping frames of the server.
     pub(super) server_pings: Option<Duration>,
@@ -133,8 +133,9 @@ impl View<'_> {
         (paces.len() >= FEWEST).then(|| median(&paces))
     }
 
-    /// The shortest silence after which silent connections were cut: three that are a fifth of those
-    /// that reached it, or two that are half of those. `None` if no connection with traffic survived.
+    /// The shortest silence after which silent connections were cut: at least three that are a
+    /// fifth of those that reached this silence, or two that are half of those. `None` if no
+    /// connection with traffic survived.
     fn find_cut(&self) -> Option<Idle> {
         let cut = |index: usize| {
             self.all[index].cut()?;

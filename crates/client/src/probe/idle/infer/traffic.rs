@@ -20,7 +20,7 @@ pub(super) fn is_kept(
     let beyond = latest(idle.high);
     let holds = |index: usize| {
         let is_there = all[index].end.is_none() || is_excluded(index);
-        // Where connections are dropped, only a frame from the server proves that one is alive.
+        // If connections are dropped, only a frame from the server proves a connection alive.
         let age = if idle.is_dropped { all[index].heard } else { all[index].age(now) };
         is_there && age > beyond
     };

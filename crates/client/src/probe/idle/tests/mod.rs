@@ -64,7 +64,7 @@ fn silent_drops_are_found_by_asking() {
 }
 
 #[test]
-fn what_keeps_a_connection_is_told_apart() {
+fn kinds_of_traffic_that_keep_a_connection_are_found() {
     let some = Network { idle: Some(5.0), is_probe: true, ..CALM };
     let outcome = assert_idle("all traffic", &some, 5.0);
     assert_eq!(
@@ -173,7 +173,7 @@ fn a_timeout_and_a_cap_are_both_found() {
 }
 
 #[test]
-fn all_at_one_instant_is_neither() {
+fn ends_at_one_instant_are_neither_a_timeout_nor_a_cap() {
     for (seen, max) in
         [(ObservedEnd::Fin, 20.0), (ObservedEnd::Close(1001), 360.0), (ObservedEnd::Rst, 4.0)]
     {

@@ -15,10 +15,10 @@ use crate::probe::output::Finding;
 /// Longest wait for an answer.
 const PATIENCE: f64 = 3.0;
 
-/// Which connections something happens to, by their numbers.
+/// Selects the affected connections by their numbers.
 pub(super) type Hits = fn(usize) -> bool;
 
-/// What stands between client and server, and what happens there. Times are in seconds.
+/// A simulated network, and the events in it. Times are in seconds.
 #[derive(Clone)]
 pub(super) struct Network {
     pub(super) max: f64,

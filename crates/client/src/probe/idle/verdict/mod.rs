@@ -21,14 +21,14 @@ use crate::probe::output::Finding;
 use crate::record::seconds;
 use words::{ending, limit, sentence};
 
-/// What the verdict is based on.
+/// The observations that a verdict is based on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'a> {
     pub(super) found: &'a Inference,
     pub(super) all: &'a [Observed],
     pub(super) server: &'a Capabilities,
     pub(super) server_view: Option<&'a ServerView>,
-    /// Number of connections that could not be opened, and why not the last one.
+    /// Number of connections that could not be opened, and the cause of the last failure.
     pub(super) failures: (usize, Option<&'a str>),
     /// Time from the start of the probe.
     pub(super) now: Duration,

@@ -19,7 +19,7 @@ const FEWEST_LOST: usize = 3;
 /// See [`FEWEST_LOST`].
 const LOST_SHARE: usize = 8;
 
-/// A cap on the age of a connection.
+/// The verdict on a cap on the age of connections.
 pub(super) fn lifetime(case: &Case<'_>, lifetime: &Lifetime, fields: Fields) -> Verdict {
     let age = seconds(lifetime.time);
     let count = share(lifetime.connections.len(), reached(case, lifetime.time), "connection");
@@ -45,7 +45,7 @@ fn reached(case: &Case<'_>, age: Duration) -> usize {
     case.all.iter().filter(|observed| observed.age(case.now) >= early).count()
 }
 
-/// Many ends at one instant.
+/// The verdict on many ends at one instant.
 pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Verdict {
     let Case { found, all, server, .. } = case;
     let there = all.iter().filter(|observed| observed.was_open(instant.at));
@@ -73,7 +73,7 @@ pub(super) fn instant(case: &Case<'_>, instant: &Instant, fields: Fields) -> Ver
     Verdict { ok: others_held.then_some(true), sentences, fields }
 }
 
-/// No timeout, or none that can be told.
+/// The verdict if there is no timeout, or none could be determined.
 pub(super) fn nothing(case: &Case<'_>, fields: Fields) -> Verdict {
     let Case { found, all, server, is_stopped, .. } = case;
     let max = limit(server.plan.max);
@@ -124,7 +124,7 @@ fn missing(case: &Case<'_>) -> Vec<Kind> {
     Kind::ALL.into_iter().filter(|kind| is_planned(kind) && !is_there(kind)).collect()
 }
 
-/// The server itself sends something that keeps the connection.
+/// The verdict if frames of the server itself keep the connection.
 fn hidden(case: &Case<'_>, max: &str) -> String {
     let Case { found, server, .. } = case;
     let (what, every) = match (found.server_pings, found.server_messages) {

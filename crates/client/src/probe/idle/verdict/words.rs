@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_said_is_escaped_once() {
+    fn the_close_reason_is_escaped_once() {
         let end = End {
             age: Duration::ZERO,
             silent: Duration::ZERO,

@@ -139,7 +139,7 @@ fn refused_connections_and_missing_servers_are_no_good() {
 }
 
 #[test]
-fn what_cannot_be_told_is_told_as_such() {
+fn without_names_of_instances_there_is_no_verdict() {
     assert_eq!(judged(&Observed::default()), (None, None, None));
     let header_names = vec!["server".into(), "date".into()];
     let nameless = Observed { answered: 5, is_whole: true, header_names, ..Observed::default() };
@@ -159,7 +159,7 @@ fn a_verdict_of_few_says_so() {
 }
 
 #[test]
-fn what_further_connections_could_change_is_not_judged_early() {
+fn an_interrupted_survey_gives_no_verdict_that_could_change() {
     let early = |counts| Observed { asked: 200, is_whole: false, ..observed(counts) };
     for (counts, ok) in [
         (&[("a", 30), ("b", 27)][..], Some(true)),

@@ -45,7 +45,7 @@ fn answers_to_an_upgrade_that_was_lost() {
             assert_eq!(rows(answer(status, headers, body), None), [1], "{body}");
         }
     }
-    // Bodies that say nothing: the answer to a request without the upgrade tells.
+    // Bodies without an explanation: the answer to a request without the upgrade decides.
     for (status, body, same, other) in [
         (426, "Upgrade Required", &[1][..], &[][..]),
         (400, "Bad Request", &[1], &[]),
@@ -62,7 +62,7 @@ fn answers_to_an_upgrade_that_was_lost() {
 }
 
 #[test]
-fn what_looks_like_a_lost_upgrade_and_is_none() {
+fn answers_that_only_look_like_a_lost_upgrade() {
     for (status, headers, body, expected) in [
         // Our server's answer to another version.
         (
@@ -175,7 +175,7 @@ fn failures_without_an_answer_from_the_server() {
         (proxied(502), &[26]),
         (proxied(500), &[]),
         (switched(true), &[29]),
-        // Something else is wrong than what the answer says of extensions.
+        // The fault is not about extensions, although the answer mentions them.
         (switched(false), &[37]),
         (Fault::Other, &[]),
     ] {
