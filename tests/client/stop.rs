@@ -61,7 +61,7 @@ fn hold_before_all_connections_are_made() {
     (0..2).for_each(|_| assert!(held.next().is_ping()));
     client.signal(Signal::INT);
     let told = client.stderr.rest().join("\n");
-    assert!(told.contains("That is before all 2 were made"), "{told}");
+    assert!(told.contains("That is before all 2 were opened"), "{told}");
     assert_eq!(client.wait().code(), Some(3));
 }
 

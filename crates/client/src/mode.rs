@@ -23,7 +23,7 @@ pub enum Mode {
     Spread(spread::Options),
     /// Holds connections through a rollout, and finds which are lost.
     Hold(hold::Options),
-    /// Checks whether a server keeps RFC 6455.
+    /// Checks whether a server conforms to RFC 6455.
     Check(check::Options),
 }
 

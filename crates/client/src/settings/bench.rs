@@ -25,7 +25,7 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "NUMBER", default_value = "64", value_parser = connections)]
     connections: u64,
 
-    /// Pings to keep on their way over each connection
+    /// Pings in flight over each connection
     #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = in_flight)]
     in_flight: u32,
 
@@ -45,7 +45,7 @@ pub(super) struct BenchArgs {
     #[command(flatten)]
     source: SourceArgs,
 
-    /// Leaves a connection alone that is lost [default: makes it again, and counts the gap]
+    /// Does not reconnect [default: opens a lost connection again, and measures the gap]
     #[arg(long)]
     no_reconnect: bool,
 }

@@ -18,7 +18,7 @@ pub(super) struct CheckArgs {
     #[arg(value_name = "URL")]
     pub(super) url: Option<String>,
 
-    /// Leaves out what breaks RFC 6455 itself: for a server that others use meanwhile
+    /// Sends only what RFC 6455 allows, for a server in production
     #[arg(long)]
     well_formed: bool,
 

@@ -14,11 +14,11 @@ use super::why::WhyArgs;
 /// A mode beside pinging, or documentation.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum Command {
-    /// Sends each line that is typed or piped in, and prints each frame that comes
+    /// Sends each line that you type or pipe in, and prints each frame received
     Talk(TalkArgs),
     /// Puts a server under load, and prints how fast it answers
     Bench(Box<BenchArgs>),
-    /// Says why a connection fails, or what the way does to a connection
+    /// Says why a connection fails, or what proxies on the way change or break
     Why(WhyArgs),
     /// Finds after how long without traffic a connection is cut, and what keeps it alive
     Idle(IdleArgs),
@@ -26,7 +26,7 @@ pub(super) enum Command {
     Spread(SpreadArgs),
     /// Holds connections and says which of them a rollout, a reload or a failover cuts
     Hold(HoldArgs),
-    /// Checks whether a server keeps RFC 6455
+    /// Checks whether a server conforms to RFC 6455
     Check(CheckArgs),
     /// Completions and manual pages.
     #[command(flatten)]

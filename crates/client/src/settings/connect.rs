@@ -56,11 +56,11 @@ pub(super) struct ConnectArgs {
     #[arg(long, global = true, value_name = "PATH")]
     cert: Option<PathBuf>,
 
-    /// Its private key [default: in the file of the certificate]
+    /// Private key of the certificate [default: in the file of --cert]
     #[arg(long, global = true, value_name = "PATH")]
     key: Option<PathBuf>,
 
-    /// Follows redirects, and tells them
+    /// Follows redirects, and reports each one
     #[arg(short = 'L', long, global = true)]
     location: bool,
 
@@ -68,7 +68,7 @@ pub(super) struct ConnectArgs {
     #[arg(long = "subprotocol", global = true, value_name = "NAME", value_delimiter = ',', value_parser = subprotocol)]
     subprotocols: Vec<String>,
 
-    /// Offers to compress messages (permessage-deflate), and tells what became of it
+    /// Offers to compress messages (permessage-deflate), and reports whether the server does
     #[arg(long, global = true)]
     compress: bool,
 

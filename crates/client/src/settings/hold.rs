@@ -32,7 +32,7 @@ pub(super) struct HoldArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_gap: Option<Duration>,
 
-    /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
+    /// Part of the answer that names the server: header:NAME, cookie:NAME, or message:PATTERN for the part
     /// of the first message where PATTERN has a *, as in `message:[*]`
     /// [default: the hello of /probe, the greeting of /ws, or a header that names one]
     #[arg(long, value_name = "WHAT", value_parser = str::parse::<NameSource>)]

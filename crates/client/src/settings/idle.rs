@@ -21,7 +21,7 @@ pub(super) struct IdleArgs {
     #[arg(value_name = "URL")]
     pub(super) url: Option<String>,
 
-    /// Longest timeout to look for; the probe ends sooner where it finds one
+    /// Longest timeout to look for; the probe ends sooner if it finds one
     #[arg(long, value_name = "TIME", default_value = "6m", value_parser = longest)]
     max: Duration,
 }

@@ -56,7 +56,7 @@ pub struct Settings {
     #[command(flatten)]
     ping: PingArgs,
 
-    /// Server, where no URL is given
+    /// Server, if no URL is given
     // The value of the variable may hold a password.
     #[arg(
         long,
@@ -76,7 +76,7 @@ pub struct Settings {
     #[arg(long, env, global = true, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pong_timeout: Duration,
 
-    /// File of authorities that are trusted at wss:// beside those of the system, in PEM
+    /// File of authorities to trust at wss:// in addition to those of the system, in PEM
     #[arg(
         long,
         env,
@@ -87,7 +87,7 @@ pub struct Settings {
     )]
     tls_ca: Option<Authorities>,
 
-    /// Accepts any certificate at wss://: anyone on the way can then read and change what is sent
+    /// Accepts any certificate at wss://: anyone on the way can then read and change the messages
     #[arg(short = 'k', long, global = true)]
     insecure: bool,
 
@@ -95,7 +95,7 @@ pub struct Settings {
     #[arg(long, global = true)]
     json: bool,
 
-    /// What is told on stderr: a level, or levels by module
+    /// Events on stderr: a level, or levels by module
     #[arg(long, env, global = true, value_name = "FILTER", default_value = "info", value_parser = filter("info,client::net=debug"))]
     pub rust_log: Filter,
 
@@ -103,7 +103,7 @@ pub struct Settings {
     #[command(flatten)]
     connect: ConnectArgs,
 
-    /// What to do in place of pinging
+    /// What to do instead of pinging
     #[command(subcommand)]
     command: Option<Command>,
 }

@@ -31,7 +31,7 @@ pub(super) struct PingArgs {
     #[arg(short = 'W', value_name = "SECONDS", value_parser = some_seconds, help_heading = PING)]
     wait: Option<Duration>,
 
-    /// Time for everything: ends then, however many pings were answered
+    /// Time limit of the run, however many pings were answered
     #[arg(short = 'w', long, value_name = "SECONDS", value_parser = some_seconds, help_heading = PING)]
     deadline: Option<Duration>,
 

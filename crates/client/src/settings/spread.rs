@@ -21,9 +21,9 @@ pub(super) struct SpreadArgs {
     #[arg(short = 'n', long, value_name = "NUMBER", default_value = "200", value_parser = connections)]
     connections: u64,
 
-    /// What names the server that answers: header:NAME, cookie:NAME, or message:PATTERN for the part
+    /// Part of the answer that names the server: header:NAME, cookie:NAME, or message:PATTERN for the part
     /// of the first message where PATTERN has a *, as in `message:[*]`
-    /// [default: the hello of /probe, the greeting of /ws, or whatever differs]
+    /// [default: the hello of /probe, the greeting of /ws, or any part that differs]
     #[arg(long, value_name = "WHAT", value_parser = str::parse::<NameSource>)]
     by: Option<NameSource>,
 

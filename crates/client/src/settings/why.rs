@@ -20,7 +20,7 @@ pub(super) struct WhyArgs {
     pub(super) url: Option<String>,
 
     /// Largest message to try, which then has to pass: 128K, 1M; 0 sends no message at all
-    /// [default: up to 1M, and whatever passes will do]
+    /// [default: tries up to 1M, and no size has to pass]
     #[arg(long, value_name = "BYTES", value_parser = size)]
     max_size: Option<usize>,
 }

@@ -39,7 +39,7 @@ pub struct Settings {
     #[arg(long, env, global = true, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8765")]
     pub listen: ListenAddress,
 
-    /// Path of the service at `/`: a client that knows no path gets that one
+    /// Path of the service that also answers at `/`
     #[arg(long, env, value_name = "SERVICE", default_value = path::PING, value_parser = service)]
     pub default_service: Service,
 
@@ -47,7 +47,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "PATH", default_value = "server_logs.txt")]
     pub log_file: PathBuf,
 
-    /// When the disk has to hold a ping: before its Pong, within about a second, or whenever
+    /// When the disk has to hold a ping: before its Pong, about a second later, or any time
     #[arg(long, env, value_name = "WHEN", default_value = "everysec", value_enum)]
     pub log_sync: SyncPolicy,
 
@@ -59,7 +59,7 @@ pub struct Settings {
     #[arg(long, env, value_name = "NUMBER", value_parser = keep)]
     pub log_keep: Option<u32>,
 
-    /// Tells each message to a service but the pings on stderr, with path and peer
+    /// Logs each message except pings on stderr, with path and peer
     #[arg(long, env, value_name = "on|off", value_parser = switch, action = ArgAction::Set)]
     #[arg(num_args = 0..=1, default_value = "off", default_missing_value = "on")]
     pub log_messages: bool,
@@ -85,8 +85,8 @@ pub struct Settings {
     #[arg(long, env, value_name = "BYTES", default_value_t = MAX_MESSAGE, value_parser = message_size)]
     pub max_message: usize,
 
-    /// Most memory for all messages that have not arrived in full, in bytes; at least one of
-    /// `MAX_MESSAGE` for each worker [default: 32M, or that least]
+    /// Most memory for all messages that have not arrived in full, in bytes; at least
+    /// `MAX_MESSAGE` for each worker [default: 32M, or that minimum if larger]
     #[arg(long, env, value_name = "BYTES", value_parser = memory_size)]
     pub max_unfinished: Option<usize>,
 
@@ -104,8 +104,8 @@ pub struct Settings {
     #[arg(long, env, value_name = "ORIGINS")]
     pub allowed_origins: Option<Origins>,
 
-    /// Proxies whose word on a client's address (X-Forwarded-For) counts: addresses and networks,
-    /// separated by commas; `private` is every private network [default: none]
+    /// Proxies whose X-Forwarded-For is trusted: addresses and networks, separated by commas;
+    /// `private` is every private network [default: none]
     #[arg(long, env, value_name = "PROXIES")]
     pub trusted_proxies: Option<Proxies>,
 

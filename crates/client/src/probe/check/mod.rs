@@ -1,4 +1,4 @@
-//! Whether a server keeps RFC 6455.
+//! Whether a server conforms to RFC 6455.
 //!
 //! Each check is a row of a table ([`list`]): what is sent, and what is expected. [`target`]
 //! carries out each over a connection of its own, several at the same time: the opening handshake,

@@ -156,7 +156,7 @@ impl Summary<'_> {
             true => {
                 format!("{never} of {} could never be made", counted(stats.asked, "connection"))
             }
-            false => format!("That is before all {} were made", stats.asked),
+            false => format!("That is before all {} were opened", stats.asked),
         })
     }
 

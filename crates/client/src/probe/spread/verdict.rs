@@ -283,7 +283,7 @@ impl Observed {
         match self.is_whole {
             true => String::new(),
             false if tried < self.asked => format!("That is after {tried} of {}", self.asked),
-            false => "That is before all connections were made that show stickiness".into(),
+            false => "That is before all connections were opened that show stickiness".into(),
         }
     }
 }

@@ -159,7 +159,7 @@ fn without_connections_the_verdict_says_why() {
     for max_gap in [None, Some(9)] {
         let (ok, text) = judged(&stats, max_gap);
         assert_eq!(ok, None);
-        assert!(text.contains("That is before all 3 were made"), "{text}");
+        assert!(text.contains("That is before all 3 were opened"), "{text}");
     }
     (0..2).for_each(|_| stats.tried());
     for max_gap in [None, Some(9)] {

@@ -172,7 +172,7 @@ fn an_interrupted_survey_gives_no_verdict_that_could_change() {
     }
     let found = finding(&Observed { asked: 57, ..early(&[("a", 57)]) });
     assert_eq!(found.ok, None);
-    assert!(found.text.ends_with("before all connections were made that show stickiness."));
+    assert!(found.text.ends_with("before all connections were opened that show stickiness."));
     let found = finding(&Observed { sets_cookies: true, ..early(&[("a", 30), ("b", 27)]) });
     assert!(found.text.contains(". Not sticky by address. That is after"), "{}", found.text);
     let found = finding(&Observed { answered: 57, ..early(&[]) });
