@@ -6,8 +6,11 @@
 //! [`Request::Push`] and [`Request::Pings`] with [`Pushed`] messages and Ping frames.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::ping::reason;
 
@@ -83,7 +86,7 @@ pub enum Request<'a> {
     /// Asks for Ping frames. Replaces an earlier schedule.
     Pings(Schedule),
     /// Asks how the connection with this number ([`Hello::connection`]) ended.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "unescaped")]
     Ended(&'a str),
 }
 
@@ -93,7 +96,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// If the text is not a request; the error lists the valid ones.
     pub fn parse(text: &'a str) -> Result<Self, String> {
-        let request = serde_json::from_str(text).map_err(|error| expected(&reason(&error)))?;
+        let request = serde_json::from_str(text).map_err(|error| expected(&cause(text, &error)))?;
         match request {
             Self::Push(schedule) | Self::Pings(schedule) if !schedule.is_allowed() => Err(format!(
                 "expected every from {MIN_EVERY} to {MAX_EVERY} seconds and at most {MAX_TIMES} times, not {} times every {} seconds",
@@ -112,6 +115,33 @@ fn expected(reason: &str) -> String {
     format!(
         "expected one of {{\"ping\": 1}}, {{\"push\": {{\"every\": 5, \"times\": 12}}}}, {{\"pings\": {{\"every\": 5, \"times\": 12}}}}, {{\"ended\": \"CONNECTION\"}}: {reason}"
     )
+}
+
+/// Why serde cannot read a request. Its own error about the number of keys does not mention them.
+fn cause(text: &str, error: &serde_json::Error) -> String {
+    match serde_json::from_str::<Map<String, Value>>(text) {
+        Ok(object) if object.len() != 1 => format!("the object has {} keys", object.len()),
+        _ => reason(error),
+    }
+}
+
+/// Reads a string as it stands in the JSON, without a copy.
+fn unescaped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'de str, D::Error> {
+    struct Unescaped;
+
+    impl<'de> Visitor<'de> for Unescaped {
+        type Value = &'de str;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string without escapes")
+        }
+
+        fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+            Ok(text)
+        }
+    }
+
+    deserializer.deserialize_str(Unescaped)
 }
 
 /// A schedule on which the server sends messages or Ping frames.
@@ -205,14 +235,19 @@ mod tests {
     fn an_invalid_request_is_refused_with_the_valid_ones() {
         for (text, reason) in [
             ("hello", "expected value"),
-            ("{}", "expected value"),
+            ("{}", "the object has 0 keys"),
+            (r#"{"ping":1,"ended":"1-2"}"#, "the object has 2 keys"),
             (r#"{"ping":-1}"#, "invalid value: integer `-1`, expected u64"),
             (
                 r#"{"pong":1}"#,
                 "unknown variant `pong`, expected one of `ping`, `push`, `pings`, `ended`",
             ),
             (r#"{"push":{"every":1}}"#, "missing field `times`"),
-            (r#"{"ended":7}"#, "invalid type: integer `7`, expected a borrowed string"),
+            (r#"{"ended":7}"#, "invalid type: integer `7`, expected a string without escapes"),
+            (
+                r#"{"ended":"\u0041"}"#,
+                "invalid type: string \"A\", expected a string without escapes",
+            ),
         ] {
             let error = Request::parse(text).unwrap_err();
             assert!(error.starts_with(r#"expected one of {"ping": 1}, {"push": "#), "{error}");
