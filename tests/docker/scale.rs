@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::python::python;
 
@@ -149,6 +150,22 @@ fn replicas_killed_and_cut_off_and_nginx_restarted_lose_no_acknowledged_ping() {
         .collect();
     assert_recorded(&visits, &log);
     assert!(visits.iter().any(|visit| !visit.away.is_empty()));
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn after_a_restart_of_all_replicas_every_client_is_back_at_once() {
+    let project = Project::scaled(&[]);
+    let nginx = start(&project);
+    let visitors = Visitors::start(nginx, 45);
+    visitors.wait_for_more(3);
+    project.compose(&["restart", BACKEND]);
+    visitors.wait_for_more(3);
+    let visits = visitors.stop();
+    let away: Vec<_> = visits.iter().flat_map(|visit| &visit.away).collect();
+    assert!(away.len() >= 45, "{away:?}");
+    // One connection a second would take longer. The restart itself takes some seconds.
+    assert!(away.iter().all(|away| **away < Duration::from_secs(30)), "{away:?}");
 }
 
 #[test]
