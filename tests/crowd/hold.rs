@@ -151,7 +151,7 @@ fn a_middle_that_cuts_all_is_told_apart_from_servers_that_stop() {
     outcome.assert(&[("even_after", true.into())]);
     outcome.assert_says(&[
         "They were connections to all servers",
-        "The same servers still answer and were not started anew",
+        "The same servers still answer and were not restarted",
         "The load after it is even",
     ]);
 }

@@ -119,7 +119,7 @@ fn a_reload_is_told_from_a_restart_of_the_servers() {
         assert!(seen[0] > Some(10), "{kind:?}: {}", outcome.verdict());
         outcome.assert_says(&[
             "They were connections to all servers",
-            "The same servers still answer and were not started anew",
+            "The same servers still answer and were not restarted",
             "that was not this client, so it was something between",
         ]);
     }

@@ -38,7 +38,7 @@ macro_rules! warn_throttled {
             if held_back == 0 {
                 tracing::warn!($($message)+);
             } else {
-                tracing::warn!(more_like_it = held_back, $($message)+);
+                tracing::warn!(suppressed = held_back, $($message)+);
             }
         }
     };

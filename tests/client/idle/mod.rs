@@ -155,7 +155,7 @@ fn silent_drops_are_found_by_pinging() {
             said.assert_begins("dropped without a word after ");
             assert_eq!(said.verdict["server_saw"], "open");
             said.assert_says(
-                "For the server the connection is still open: something between went dumb.",
+                "For the server the connection is still open: something between dropped it silently.",
             );
         }
     });

@@ -37,12 +37,15 @@ use url::{Given, parse_url};
 /// still fits into a message.
 const MAX_NAME: usize = 4096;
 
+/// The exit statuses, at the end of the help.
+const EXIT_STATUS: &str = "Exit status: 0 if all is well, 1 if not, 2 if a setting is wrong, 3 if the client cannot tell.";
+
 /// A WebSocket client that pings a server and prints its replies, until it is stopped.
 ///
 /// An option that names its variable, [env: NAME=], may be given in the environment as well; the
 /// option wins.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "client", version)]
+#[command(name = "client", version, after_help = EXIT_STATUS)]
 pub struct Settings {
     /// Server to ping [default: that of --server-url]
     #[arg(value_name = "URL")]

@@ -75,10 +75,11 @@ fn unknown_argument(typed: &str, suggestion: Option<&str>, command: &Command) ->
     match suggestion {
         Some(flag) => format!("there is no option {typed:?}; did you mean {flag}?"),
         None if typed.starts_with('-') => format!("there is no option {typed:?}; see --help"),
-        // The argument before may be a misspelt command.
         None if command.has_subcommands() => {
             let names = subcommand_names(command);
-            format!("{typed:?} is one argument too many (commands: {names}); see --help")
+            format!(
+                "{typed:?} is one argument too many, or the one before is no command ({names}); see --help"
+            )
         }
         None => format!("{typed:?} is one argument too many; see --help"),
     }
@@ -222,10 +223,13 @@ mod tests {
             (&["--rate", "1"], "--rate is an option of the command bench: example bench --rate"),
             (&["--lagtime", "1"], "there is no option \"--lagtime\"; did you mean --lag-time?"),
             (&["--zzz\u{1b}\n"], "there is no option \"--zzz\\u{1b}\\n\"; see --help"),
-            (&["bench", "more"], "\"more\" is one argument too many (commands: bench); see --help"),
+            (
+                &["bench", "more"],
+                "\"more\" is one argument too many, or the one before is no command (bench); see --help",
+            ),
             (
                 &["bench", "ws://user:secret@host"],
-                "\"ws://***@host\" is one argument too many (commands: bench); see --help",
+                "\"ws://***@host\" is one argument too many, or the one before is no command (bench); see --help",
             ),
             (
                 &["ws://user:se/cret@host"],

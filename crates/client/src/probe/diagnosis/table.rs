@@ -121,7 +121,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         8,
-        "dumb or cut after silence",
+        "dropped or cut after silence",
         "Azure Load Balancer",
         &[anyhow("its idle timeout (up to 30 min); or ping more often")],
         "4 min",
@@ -171,7 +171,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         14,
-        "dumb after silence, RST at the next write",
+        "dropped after silence, RST at the next write",
         "AWS NLB",
         &[anyhow("its TCP idle timeout (up to 6,000 s); or ping more often")],
         "350 s",
@@ -179,7 +179,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         15,
-        "dumb after silence",
+        "dropped after silence",
         "IPVS of kube-proxy, or AWS Network Firewall",
         &[anyhow("`--ipvs-tcp-timeout`; or ping more often")],
         "often 900 s; the firewall 350 s",
@@ -187,7 +187,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         16,
-        "dumb after minutes of silence, on mobile",
+        "dropped after minutes of silence, on mobile",
         "NAT of the carrier",
         &[anyhow("ping every 25 to 60 s")],
         "often minutes",
@@ -210,7 +210,7 @@ pub const ROWS: &[Row] = &[
         "cut at one age, busy or not",
         "limit of the lifetime",
         &[
-            at(AwsApiGateway, "connect anew in time, as both are fixed"),
+            at(AwsApiGateway, "reconnect in time, as both are fixed"),
             at(Google, "the request timeout of Cloud Run (up to 60 min)"),
         ],
         "API Gateway 2 h (10 min of silence); Cloud Run 5 min",
@@ -440,7 +440,7 @@ pub const ROWS: &[Row] = &[
     row(
         39,
         "a certificate for another name, expired, not valid yet, or of no use for a server",
-        "the certificate is the wrong one, was not renewed or not loaded anew, or a clock is wrong",
+        "the certificate is the wrong one, was not renewed or not reloaded, or a clock is wrong",
         &[anyhow(
             "a valid certificate for the name in the URL where TLS ends, which is the proxy if there is one, and have that read it; or a name that it has in the URL",
         )],

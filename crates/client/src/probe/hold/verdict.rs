@@ -190,8 +190,8 @@ impl Summary<'_> {
             ),
             still if still == names.len() => {
                 let same = match still {
-                    1 => "The same server still answers and was not started anew",
-                    _ => "The same servers still answer and were not started anew",
+                    1 => "The same server still answers and was not restarted",
+                    _ => "The same servers still answer and were not restarted",
                 };
                 format!("{which}. {same}: what stands between, or the network, cut the connections")
             }

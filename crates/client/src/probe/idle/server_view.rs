@@ -65,7 +65,8 @@ impl ServerView {
         let Self { seen, by, peer } = self;
         match (seen.as_str(), by) {
             ("open", _) => {
-                "For the server the connection is still open: something between went dumb".into()
+                "For the server the connection is still open: something between dropped it silently"
+                    .into()
             }
             ("silence", _) => {
                 "The server gave the connection up, since nothing came over it".into()
@@ -114,7 +115,7 @@ mod tests {
             (
                 "open",
                 None,
-                "For the server the connection is still open: something between went dumb",
+                "For the server the connection is still open: something between dropped it silently",
             ),
             (
                 "silence",

@@ -69,7 +69,7 @@ fn a_proxy_that_is_reloaded_is_told_apart_from_servers_that_stop() {
     let text = judged(&stats, None).1;
     for said in [
         "100 of 100 connections were lost in 0.0 s: 100 cut (FIN without a Close). ",
-        "They were connections to all servers (a 50, b 50). The same servers still answer and were not started anew: what stands between, or the network, cut the connections. ",
+        "They were connections to all servers (a 50, b 50). The same servers still answer and were not restarted: what stands between, or the network, cut the connections. ",
         "They were lost at one instant",
         "The load after it is even; before: a 50, b 50; after: a 50, b 50",
     ] {
