@@ -134,12 +134,20 @@ fn a_server_that_does_not_respond_fails_soon() {
 
 #[test]
 fn health_checks_are_not_counted_as_connections() {
-    let server = TestServer::start();
-    server.connect().ping("Client-100", "Ping!");
-    for _ in 0..3 {
-        let check = TestServer::healthcheck(&server.address().to_string());
-        assert_eq!(check.status, Some(0), "{check:?}");
+    for listen in ["127.0.0.1:0", "[::]:0", "[::ffff:127.0.0.1]:0"] {
+        let server = TestServer::builder().env("LISTEN", listen).start();
+        server.connect().ping("Client-100", "Ping!");
+        for host in ["127.0.0.1", "0.0.0.0", "[::ffff:0.0.0.0]"] {
+            let check = TestServer::healthcheck(&format!("{host}:{}", server.address().port()));
+            assert_eq!(check.status, Some(0), "{check:?}");
+        }
+        assert_one_connection(&server);
     }
+}
+
+/// Fails unless the server has counted one connection, of a client that has left.
+#[track_caller]
+fn assert_one_connection(server: &TestServer) {
     let open = r#"websockets_connections{service="/"}"#;
     wait_until("all have left", || server.metrics().get(open) == 0.0);
     let total = r#"websockets_connections_total{service="/"}"#;

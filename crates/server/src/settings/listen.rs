@@ -109,7 +109,9 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse() {
+        if let Ok(mut address) = text.parse::<SocketAddr>() {
+            // An IPv4 address in the form of IPv6 is the same address.
+            address.set_ip(address.ip().to_canonical());
             return Ok(Self::Address(address));
         }
         // No name ends in a label of digits, so a mistyped IPv4 address is refused here.
@@ -143,6 +145,8 @@ mod tests {
         for text in ["0.0.0.0:8765", "[::1]:0", "localhost:7777", "my_host-1.example.com:1"] {
             assert_eq!(listen(text).to_string(), text);
         }
+        assert_eq!(listen("[::ffff:127.0.0.1]:80"), listen("127.0.0.1:80"));
+        assert_eq!(listen("[::ffff:0.0.0.0]:80"), listen("0.0.0.0:80"));
         for text in [
             "",
             ":80",
