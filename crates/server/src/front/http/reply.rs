@@ -119,6 +119,14 @@ pub(super) fn bad_host() -> Reply {
     )
 }
 
+/// The reply to a target without a path, which GET and HEAD have to name.
+pub(super) fn bad_target() -> Reply {
+    text(
+        StatusCode::BAD_REQUEST,
+        "The target of a request has to be a path that begins with a slash, or a whole URL (RFC 9112, section 3.2).\n",
+    )
+}
+
 fn upgrade_required(why: &str) -> Reply {
     let headers = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
     with(text(StatusCode::UPGRADE_REQUIRED, format!("{why}\n")), headers)

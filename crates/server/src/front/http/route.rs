@@ -131,6 +131,10 @@ impl Http {
             return reply::wrong_method(method);
         }
         match path {
+            "" | "*" => {
+                self.errors().count(Cause::BadRequest);
+                reply::bad_target()
+            }
             path::HEALTH => self.report_health(),
             path::METRICS => self.report_metrics(),
             path::STATUS => self.report_status(),
