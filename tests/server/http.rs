@@ -99,6 +99,25 @@ fn other_methods_get_405() {
 }
 
 #[test]
+fn a_get_names_a_path_or_a_whole_url() {
+    let server = TestServer::start();
+    for (line, status) in [
+        ("GET healthz", 400),
+        ("GET localhost:80", 400),
+        ("HEAD healthz", 400),
+        ("GET *", 400),
+        ("GET http://localhost/healthz", 200),
+        ("GET HTTP://localhost", 200),
+        ("OPTIONS *", 204),
+    ] {
+        let response = ask(&server, line);
+        assert_eq!(response.status, status, "{line}: {response:?}");
+    }
+    let upgrade = RawClient::ask(server.address(), &upgrade_at("echo", ""));
+    assert_eq!(upgrade.status, 400, "{upgrade:?}");
+}
+
+#[test]
 fn every_request_of_http_1_1_has_one_host() {
     let server = TestServer::start();
     for (head, status) in [
@@ -107,6 +126,17 @@ fn every_request_of_http_1_1_has_one_host() {
         ("GET /healthz HTTP/1.1\r\nHost: a b\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: a/b\r\n", 400),
         ("GET /healthz HTTP/1.1\r\nHost: user@a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:b\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:+80\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:-1\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:65536\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:80:80\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: ::1\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]80\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:x\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a:65535\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: a:\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]\r\n", 200),
         ("GET /healthz HTTP/1.1\r\nHost:\r\n", 200),
         ("GET /healthz HTTP/1.1\r\nHost: a\r\n", 200),
         ("GET /healthz HTTP/1.1\r\nHost: a_b.c:80\r\n", 200),

@@ -1,5 +1,7 @@
 //! Effects of the settings `DEFAULT_SERVICE`, `LOG_MESSAGES` and `MAX_PER_ADDRESS`.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::support::{RawClient, TestClient, TestServer, UPGRADE, eventually};
 
 #[test]
@@ -32,4 +34,21 @@ fn max_per_address_bounds_the_connections_of_one_address() {
     assert_eq!(RawClient::ask(server.address(), UPGRADE).status, 503);
     drop(first);
     eventually("its place is free", || TestClient::try_connect(server.address()).ok());
+}
+
+#[test]
+fn ipv4_clients_of_a_listener_for_ipv4_and_ipv6_count_by_their_own_addresses() {
+    let server = TestServer::builder().env("LISTEN", "[::]:0").env("MAX_PER_ADDRESS", "1").start();
+    let address = (Ipv4Addr::LOCALHOST, server.address().port()).into();
+    let mut first = RawClient::from_address(Ipv4Addr::LOCALHOST, address);
+    first.upgrade();
+    let refused = RawClient::ask(address, UPGRADE);
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("taken by 127.0.0.1;"), "{refused:?}");
+    RawClient::from_address(Ipv4Addr::new(127, 0, 0, 2), address).upgrade();
+    for host in ["127.0.0.1", "127.0.0.2"] {
+        server.event(&format!("connected peer={host}:"));
+    }
+    RawClient::upgraded((Ipv6Addr::LOCALHOST, address.port()).into());
+    server.event("connected peer=[::1]:");
 }

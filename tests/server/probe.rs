@@ -126,6 +126,19 @@ fn a_request_that_arrives_byte_by_byte_with_a_frame_behind_it_is_shown_in_full()
 }
 
 #[test]
+fn a_request_for_a_whole_url_is_shown_whatever_its_scheme() {
+    let server = TestServer::start();
+    for target in ["http://localhost/probe", "HTTP://localhost/probe", "ws://localhost/probe"] {
+        let request = upgrade_at(target, "");
+        let (mut client, response) = RawClient::request(server.address(), &request);
+        assert_eq!(response.status, 101, "{target}");
+        let hello = next(&mut client);
+        assert_eq!(hello["request"]["line"], format!("GET {target} HTTP/1.1"));
+        assert_eq!(hello["request"]["headers"].as_array().unwrap().len(), 5, "{target}");
+    }
+}
+
+#[test]
 fn the_hello_tells_tls_and_the_peer_behind_a_proxy_is_the_proxy() {
     let server = TestServer::builder().secure().env("TRUSTED_PROXIES", "127.0.0.1").start();
     let hello: Value = serde_json::from_str(&server.connect_securely_to("/probe").text()).unwrap();

@@ -2,7 +2,7 @@
 //! here, independently of the codec that the server uses.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 
 use tokio::net::TcpSocket;
 use tokio::runtime::Builder;
@@ -125,6 +125,20 @@ impl RawClient {
         let stream = runtime.block_on(async {
             let socket = TcpSocket::new_v4()?;
             socket.set_recv_buffer_size(4096)?;
+            socket.connect(address).await?.into_std()
+        });
+        let stream = stream.expect("it listens");
+        stream.set_nonblocking(false).unwrap();
+        Self::over(stream)
+    }
+
+    /// A TCP connection that comes from an address of this machine.
+    #[track_caller]
+    pub(crate) fn from_address(from: Ipv4Addr, address: SocketAddr) -> Self {
+        let runtime = Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((from, 0).into())?;
             socket.connect(address).await?.into_std()
         });
         let stream = stream.expect("it listens");

@@ -4,7 +4,7 @@
 //! are served. Nothing is written to the log.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -28,16 +28,15 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest reply that is read from `/healthz`, in bytes.
 const MAX_REPLY: u64 = 4096;
 
-/// Checks the server that listens at `listen`. If `listen` is a name with several addresses, one
-/// working address is enough: the server does not listen on addresses that the machine does not have.
+/// Checks the server that listens at `listen`. If `listen` stands for several addresses, one working
+/// address is enough: the server does not listen on addresses that the machine does not have.
 ///
 /// # Errors
 /// If the server does not work; the error says what is wrong.
 pub async fn check(listen: &ListenAddress) -> Result<(), String> {
     let checks = async {
         let mut result = Err("this name has no address".to_owned());
-        for address in resolve(listen).await? {
-            let server = reachable(address);
+        for server in resolve(listen).await?.into_iter().flat_map(reachable) {
             result = check_one(server).await.map_err(|cause| format!("{server}: {cause}"));
             if result.is_ok() {
                 break;
@@ -62,14 +61,16 @@ async fn resolve(listen: &ListenAddress) -> Result<Vec<SocketAddr>, String> {
     resolved.flatten().map_err(|error| format!("cannot look up {listen} (LISTEN): {error}"))
 }
 
-/// The address to connect to: loopback for a server that listens on all addresses.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        ip if !ip.is_unspecified() => ip,
-        ip if ip.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
-        _ => Ipv6Addr::LOCALHOST.into(),
+/// The addresses to connect to: loopback for a server that listens on all addresses. One at `[::]`
+/// has all IPv4 addresses too as a rule, and only these on a machine without IPv6.
+fn reachable(listen: SocketAddr) -> Vec<SocketAddr> {
+    let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+    let addresses = match listen.ip() {
+        ip if !ip.is_unspecified() => return vec![listen],
+        IpAddr::V4(_) => vec![v4],
+        IpAddr::V6(_) => vec![v6, v4],
     };
-    SocketAddr::new(ip, listen.port())
+    addresses.into_iter().map(|ip| SocketAddr::new(ip, listen.port())).collect()
 }
 
 async fn check_one(server: SocketAddr) -> Result<(), String> {

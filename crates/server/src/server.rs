@@ -75,8 +75,11 @@ impl Server {
         let max_connections = budget.connections;
         check_log_file(settings)?;
         let tls = open_tls(settings)?;
-        let listeners = settings.listen.bind("LISTEN", listener::bind).map_err(Failure::Run)?;
-        let tls = tls.map(|tls| TlsListeners::start(tls, &settings.tls_listen())).transpose()?;
+        let listeners =
+            settings.listen.bind("LISTEN", &[], listener::bind).map_err(Failure::Run)?;
+        let own: Vec<_> = addresses(&listeners).collect();
+        let tls =
+            tls.map(|tls| TlsListeners::start(tls, &settings.tls_listen(), &own)).transpose()?;
         let (journal, closer) = Journal::open(&settings.journal(), stdout)
             .map_err(|error| Failure::Run(unopened(&settings.log_file, &error)))?;
         let (stopper, stop) = stop::channel();
@@ -262,8 +265,8 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
 
 impl TlsListeners {
     /// Listens for TLS, and keeps the certificate up to date.
-    fn start(tls: Tls, address: &ListenAddress) -> Result<Self, Failure> {
-        let listeners = address.bind("TLS_LISTEN", listener::bind).map_err(Failure::Run)?;
+    fn start(tls: Tls, address: &ListenAddress, own: &[SocketAddr]) -> Result<Self, Failure> {
+        let listeners = address.bind("TLS_LISTEN", own, listener::bind).map_err(Failure::Run)?;
         let (config, reload) = tls
             .start()
             .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;

@@ -32,7 +32,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts for ever, and hands each connection to `serve`.
+/// Accepts for ever, and hands each connection to `serve`, with the address of its other end. A
+/// client of IPv4 has an IPv4 address at a listener for IPv6 too, which the system tells as
+/// `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2).
 pub(super) async fn accept(
     listener: &TcpListener,
     errors: &Errors,
@@ -42,8 +44,9 @@ pub(super) async fn accept(
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => {
+            Ok((stream, mut peer)) => {
                 pause = FIRST_PAUSE;
+                peer.set_ip(peer.ip().to_canonical());
                 serve(stream, peer).await;
             }
             Err(error) if concerns_one(&error) => {

@@ -91,7 +91,7 @@ impl Front {
             self.metrics.errors.count(Cause::Evicted);
         }
         let at = Instant::now();
-        self.handshakes.spawn(peer.ip().to_canonical(), |ticket| {
+        self.handshakes.spawn(peer.ip(), |ticket| {
             let handshaker = Arc::clone(&self.handshaker);
             let workers = Arc::clone(&self.workers);
             let task = tokio::spawn(async move {

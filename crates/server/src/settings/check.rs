@@ -8,9 +8,10 @@ impl Settings {
     /// # Errors
     /// Which settings do not go together, and what is allowed, in one line.
     pub fn check(&self) -> Result<(), String> {
-        if self.tls_dir.is_some() && self.tls_listen() == self.listen && !self.has_free_port() {
+        if self.tls_dir.is_some() && self.tls_listen().overlaps(&self.listen) {
             return Err(format!(
-                "TLS_LISTEN (--tls-listen) is \"{0}\", but so is LISTEN (--listen): allowed is a port that nothing else has, since one port speaks either TLS or not",
+                "TLS_LISTEN (--tls-listen) is \"{}\", but it overlaps with LISTEN (--listen), \"{}\": allowed is another port, since one port speaks either TLS or not",
+                self.tls_listen(),
                 self.listen
             ));
         }
@@ -28,11 +29,6 @@ impl Settings {
             )),
             _ => Ok(()),
         }
-    }
-
-    /// Whether the port is 0: the system chooses another port for each listener.
-    fn has_free_port(&self) -> bool {
-        self.listen.port() == 0
     }
 
     /// A warning for each setting that does nothing beside the others.
@@ -75,8 +71,24 @@ mod tests {
         assert_eq!(settings(&both).check(), Ok(()));
         let error = settings(&[&both[..], &["--tls-dir=tls"]].concat()).check().unwrap_err();
         assert!(error.starts_with("TLS_LISTEN (--tls-listen) is \"127.0.0.1:80\", but"), "{error}");
-        let free = ["--tls-listen=127.0.0.1:0", "--listen=127.0.0.1:0", "--tls-dir=tls"];
-        assert_eq!(settings(&free).check(), Ok(()));
+        for (tls_listen, listen, overlaps) in [
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("[::]:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("localhost:80", "localhost:80", true),
+            ("0.0.0.0:81", "127.0.0.1:80", false),
+            ("127.0.0.2:80", "127.0.0.1:80", false),
+            ("0.0.0.0:80", "[::1]:80", false),
+            ("[::]:0", "0.0.0.0:0", false),
+            ("localhost:0", "localhost:0", false),
+        ] {
+            let both = ["--tls-listen", tls_listen, "--listen", listen, "--tls-dir=tls"];
+            let checked = settings(&both).check();
+            assert_eq!(checked.is_err(), overlaps, "{tls_listen} {listen}: {checked:?}");
+        }
     }
 
     #[test]

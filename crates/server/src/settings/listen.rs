@@ -32,6 +32,17 @@ impl ListenAddress {
         }
     }
 
+    /// Whether both name the same port of an address, as far as that shows without a look-up of
+    /// names. Port 0 is none: the system chooses another port for each listener.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let is_same = match (self, other) {
+            (Self::Address(one), Self::Address(other)) => overlap(*one, *other),
+            _ => self == other,
+        };
+        is_same && self.port() != 0
+    }
+
     /// All addresses, at least one. Looking up a name blocks.
     ///
     /// # Errors
@@ -51,13 +62,15 @@ impl ListenAddress {
     }
 
     /// Binds a listener to each address, at least one. Addresses that this machine does not have are
-    /// left out, if another one is bound: `localhost` stands for `::1` also without IPv6.
+    /// left out, if another one is bound: `localhost` stands for `::1` also without IPv6. `own` are the
+    /// addresses that the server listens on already, for `LISTEN`.
     ///
     /// # Errors
     /// Which address of the setting cannot be listened on, why, and what to do.
     pub fn bind<T>(
         &self,
         setting: &str,
+        own: &[SocketAddr],
         bind: impl Fn(SocketAddr) -> io::Result<T>,
     ) -> Result<Vec<T>, String> {
         let addresses = self.resolve().map_err(|error| {
@@ -69,14 +82,26 @@ impl ListenAddress {
             match bind(address) {
                 Ok(listener) => bound.push(listener),
                 Err(error) if is_missing(&error) => missing = Some((address, error)),
-                Err(error) => return Err(refusal(setting, address, &error)),
+                Err(error) => return Err(refusal(setting, address, own, &error)),
             }
         }
         match missing {
-            Some((address, error)) if bound.is_empty() => Err(refusal(setting, address, &error)),
+            Some((address, error)) if bound.is_empty() => {
+                Err(refusal(setting, address, own, &error))
+            }
             _ => Ok(bound),
         }
     }
+}
+
+/// Whether two listeners would have the same port of an address. A listener at `[::]` has all IPv4
+/// addresses too, as systems have it by default.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let includes = |all: IpAddr, ip: IpAddr| {
+        all == ip || (all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4()))
+    };
+    let (ip, other_ip) = (one.ip(), other.ip());
+    one.port() == other.port() && (includes(ip, other_ip) || includes(other_ip, ip))
 }
 
 /// Whether the machine does not have the address.
@@ -86,8 +111,12 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Why an address cannot be listened on, and what to do.
-fn refusal(setting: &str, address: SocketAddr, error: &io::Error) -> String {
+fn refusal(setting: &str, address: SocketAddr, own: &[SocketAddr], error: &io::Error) -> String {
+    let own = own.iter().find(|own| overlap(**own, address));
     let advice = match error.kind() {
+        ErrorKind::AddrInUse if let Some(own) = own => format!(
+            "this server itself listens on {own} (LISTEN): choose another port for {setting}, since one port speaks either TLS or not"
+        ),
         ErrorKind::AddrInUse => {
             format!("stop the program that listens there, or choose another {setting}")
         }
@@ -109,7 +138,9 @@ impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse() {
+        if let Ok(mut address) = text.parse::<SocketAddr>() {
+            // An IPv4 address in the form of IPv6 is the same address.
+            address.set_ip(address.ip().to_canonical());
             return Ok(Self::Address(address));
         }
         // No name ends in a label of digits, so a mistyped IPv4 address is refused here.
@@ -143,6 +174,8 @@ mod tests {
         for text in ["0.0.0.0:8765", "[::1]:0", "localhost:7777", "my_host-1.example.com:1"] {
             assert_eq!(listen(text).to_string(), text);
         }
+        assert_eq!(listen("[::ffff:127.0.0.1]:80"), listen("127.0.0.1:80"));
+        assert_eq!(listen("[::ffff:0.0.0.0]:80"), listen("0.0.0.0:80"));
         for text in [
             "",
             ":80",
@@ -182,15 +215,33 @@ mod tests {
             (ErrorKind::AddrNotAvailable, "such as 0.0.0.0:80"),
             (ErrorKind::OutOfMemory, "choose another LISTEN"),
         ] {
-            let refused = listen("127.0.0.1:80").bind("LISTEN", |_| Err::<(), _>(kind.into()));
+            let refused = listen("127.0.0.1:80").bind("LISTEN", &[], |_| Err::<(), _>(kind.into()));
             let told = refused.unwrap_err();
             assert!(told.starts_with("cannot listen on 127.0.0.1:80: "), "{told}");
             assert!(told.contains(advice) && told.contains("LISTEN"), "{told}");
         }
-        let unknown = listen("no-such-host.invalid:80").bind("TLS_LISTEN", |_| Ok(()));
+        let unknown = listen("no-such-host.invalid:80").bind("TLS_LISTEN", &[], |_| Ok(()));
         assert!(
             unknown.unwrap_err().starts_with("cannot look up no-such-host.invalid:80 (TLS_LISTEN)")
         );
+    }
+
+    #[test]
+    fn an_address_that_the_server_itself_listens_on_is_told_as_that() {
+        let own = "127.0.0.1:80".parse().unwrap();
+        for (text, is_own) in
+            [("localhost:80", true), ("0.0.0.0:80", true), ("127.0.0.2:80", false)]
+        {
+            let refused = listen(text)
+                .bind("TLS_LISTEN", &[own], |address| match address.is_ipv4() {
+                    true => Err::<(), _>(ErrorKind::AddrInUse.into()),
+                    false => Ok(()),
+                })
+                .unwrap_err();
+            let advice = "this server itself listens on 127.0.0.1:80 (LISTEN): choose another port for TLS_LISTEN";
+            assert_eq!(refused.contains(advice), is_own, "{refused}");
+            assert_eq!(refused.contains("stop the program"), !is_own, "{refused}");
+        }
     }
 
     proptest! {

@@ -40,12 +40,13 @@ impl<S> Captured<S> {
 }
 
 /// Whether a head, of which a part may be missing, can be that of a GET request for a path that
-/// begins with `path`, or for a whole URL, as requests to proxies have (RFC 9112, section 3.2.2).
+/// begins with `path`, or for a whole URL, as requests to proxies have (RFC 9112, section 3.2.2):
+/// any target that does not begin with a slash.
 fn may_ask_for(path: &str, head: &[u8]) -> bool {
     let blank = head.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let begins = |head: &[u8], text: &str| head.iter().zip(text.as_bytes()).all(|(a, b)| a == b);
     let (method, target) = head[blank..].split_at((head.len() - blank).min(GET.len()));
-    begins(method, GET) && (begins(target, path) || begins(target, "http"))
+    begins(method, GET) && (begins(target, path) || !target.starts_with(b"/"))
 }
 
 const GET: &str = "GET ";
@@ -123,6 +124,7 @@ mod tests {
                 "GET /probe HTTP/1.1\r\nHost: a\r\n\r\n",
                 "\r\n\r\nGET /probe?a HTTP/1.1\r\n\r\n",
                 "GET http://a/probe HTTP/1.1\r\n\r\n",
+                "GET WS://a/probe HTTP/1.1\r\n\r\n",
             ] {
                 assert_eq!(kept(request, part, Some(wanted(false))).await, request);
                 assert_eq!(kept(request, part, None).await, "");

@@ -47,7 +47,6 @@ impl Proxies {
     }
 
     fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }
@@ -75,9 +74,17 @@ impl FromStr for Proxies {
     }
 }
 
+/// An address or a network. One of IPv4 may be written as one of IPv6, such as
+/// `::ffff:10.0.0.0/104` for `10.0.0.0/8`.
 fn network(text: &str) -> Option<IpNet> {
-    let single = text.parse::<IpAddr>().map(|address| address.to_canonical().into());
-    single.ok().or_else(|| text.parse().ok())
+    let single = text.parse().map(|address: IpAddr| address.into());
+    let network: IpNet = single.or_else(|_| text.parse()).ok()?;
+    match network.addr().to_canonical() {
+        address @ IpAddr::V4(_) if network.addr().is_ipv6() => {
+            IpNet::new(address, network.prefix_len().checked_sub(96)?).ok()
+        }
+        _ => Some(network),
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +126,6 @@ mod tests {
         ] {
             assert_eq!(client(trusted, "10.0.0.1:5000", lists), told, "{lists:?}");
         }
-        assert_eq!(client(trusted, "[::ffff:10.0.0.1]:5000", &["203.0.113.7"]), "203.0.113.7");
     }
 
     #[test]
@@ -166,9 +172,36 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv4_network_may_be_written_as_one_of_ipv6() {
+        for (trusted, peer, is_trusted) in [
+            ("::ffff:127.0.0.0/104", "127.255.0.1:5000", true),
+            ("::ffff:127.0.0.0/104", "128.0.0.1:5000", false),
+            ("::ffff:10.0.0.5/128", "10.0.0.5:5000", true),
+            ("::ffff:10.0.0.5/128", "10.0.0.6:5000", false),
+            ("::ffff:0.0.0.0/96", "192.0.2.1:5000", true),
+            ("::ffff:0.0.0.0/96", "[2001:db8::1]:5000", false),
+            ("::/0", "[2001:db8::1]:5000", true),
+            ("::/0", "192.0.2.1:5000", false),
+        ] {
+            let told = client(trusted, peer, &["203.0.113.7"]);
+            assert_eq!(told == "203.0.113.7", is_trusted, "{trusted} {peer}");
+        }
+    }
+
+    #[test]
     fn an_invalid_list_of_proxies_is_refused() {
-        for text in ["", ",", "nginx", "10.0.0.0/33", "10.0.0", "10.0.0.1:80", "10.0.0.1,,::1", "*"]
-        {
+        for text in [
+            "",
+            ",",
+            "nginx",
+            "10.0.0.0/33",
+            "10.0.0",
+            "10.0.0.1:80",
+            "10.0.0.1,,::1",
+            "*",
+            // An IPv4 network has at least 96 bits in IPv6: here the prefix is that of IPv4.
+            "::ffff:10.0.0.0/8",
+        ] {
             assert_eq!(text.parse::<Proxies>(), Err(INVALID), "{text}");
         }
     }

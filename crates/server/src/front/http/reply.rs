@@ -115,7 +115,15 @@ pub(super) fn options() -> Reply {
 pub(super) fn bad_host() -> Reply {
     text(
         StatusCode::BAD_REQUEST,
-        "A request has to have one Host header, with a host and its port (RFC 9112, section 3.2).\n",
+        "A request has to have one Host header, with a host and perhaps a port up to 65535 (RFC 9112, section 3.2).\n",
+    )
+}
+
+/// The reply to a target without a path, which GET and HEAD have to name.
+pub(super) fn bad_target() -> Reply {
+    text(
+        StatusCode::BAD_REQUEST,
+        "The target of a request has to be a path that begins with a slash, or a whole URL (RFC 9112, section 3.2).\n",
     )
 }
 

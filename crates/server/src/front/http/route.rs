@@ -131,6 +131,10 @@ impl Http {
             return reply::wrong_method(method);
         }
         match path {
+            "" | "*" => {
+                self.errors().count(Cause::BadRequest);
+                reply::bad_target()
+            }
             path::HEALTH => self.report_health(),
             path::METRICS => self.report_metrics(),
             path::STATUS => self.report_status(),
@@ -185,7 +189,19 @@ fn has_valid_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// Whether a text is empty, or a host with or without a port.
+/// Whether a text is empty, or a host with or without a port (RFC 9110, section 7.2).
 fn is_host(text: &[u8]) -> bool {
-    text.is_empty() || (Authority::try_from(text).is_ok() && !text.contains(&b'@'))
+    if text.is_empty() {
+        return true;
+    }
+    let Ok(authority) = Authority::try_from(text) else { return false };
+    // Without user information, the text begins with the host.
+    let after_host = authority.as_str().strip_prefix(authority.host());
+    after_host.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// Whether a text is a port, or empty, as a port may be (RFC 3986, section 3.2.3).
+fn is_port(text: &str) -> bool {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.is_empty() || (is_number && text.parse::<u16>().is_ok())
 }

@@ -36,7 +36,7 @@ pub(super) fn text(opening: &Opening<'_>, probes: &Probes, connection: &str) -> 
         version: env!("CARGO_PKG_VERSION").into(),
         connection: connection.into(),
         request: arrived(&head),
-        peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()).to_string().into(),
+        peer: peer.to_string().into(),
         tls: is_secure,
         subprotocol: subprotocol.map(Into::into),
         extensions: extensions.map(Into::into),
