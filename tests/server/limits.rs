@@ -17,6 +17,9 @@ const FLAT: u64 = 8 << 20;
 /// Time limit for a peer to be served beside others that misbehave, on a busy machine.
 const SERVED: Duration = Duration::from_secs(10);
 
+/// How long a peer misbehaves at most: longer than any server has to bear it.
+const ENDLESS: Duration = Duration::from_secs(60);
+
 /// Bytes that a peer sends again and again, with a pause after each piece.
 struct Drip {
     piece: Vec<u8>,
@@ -58,7 +61,7 @@ impl Peer {
             let mut stream = client.stream().try_clone().unwrap();
             let (piece, pause) = (piece.clone(), *pause);
             let drip = thread::spawn(move || {
-                while stream.write_all(&piece).is_ok() {
+                while start.elapsed() < ENDLESS && stream.write_all(&piece).is_ok() {
                     thread::sleep(pause);
                 }
             });
@@ -107,7 +110,8 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
         Peer::silent("half a ping frame", after_upgrade(&frame(first::PING, b"x")[..3]), 10),
         Peer::silent("half a message", begun.clone(), 10),
         Peer::endless("empty fragments for ever", begun.clone(), 10, 0, nothing.repeat(100)),
-        Peer::endless("empty fragments now and then", begun, 10, 100, nothing),
+        Peer::endless("empty fragments now and then", begun.clone(), 10, 100, nothing),
+        Peer::endless("protocol pings within a message", begun, 10, 100, frame(first::PING, b"")),
         Peer { reads: false, ..not_reading },
     ];
 

@@ -37,6 +37,9 @@ impl Connection {
     }
 
     fn do_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        if self.is_backlogged() {
+            self.input.restart_unfinished(cx.now);
+        }
         self.delayed.release(Some(cx.now), self.output.queue());
         self.flush(cx)?;
         self.push_due(cx)?;
