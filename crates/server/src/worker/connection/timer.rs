@@ -62,6 +62,13 @@ impl Connection {
         }
     }
 
+    /// Makes the deadlines of the peer count from now, after a pause of the server.
+    pub(in crate::worker) fn restart_deadlines(&mut self, now: Instant) {
+        self.deadlines.restart(now);
+        self.input.restart_unfinished(now);
+        self.output.restart_stuck(now);
+    }
+
     /// The obligations of the peer. An unfinished message does not count while the peer is not read.
     fn obligations(&self) -> Obligations {
         Obligations {
