@@ -4,7 +4,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::support::{
     Load, RawClient, TestClient, TestServer, UPGRADE, first, frame, is_over, ping_frame, ping_text,
@@ -16,6 +16,9 @@ const FLAT: u64 = 8 << 20;
 
 /// Time limit for a peer to be served beside others that misbehave, on a busy machine.
 const SERVED: Duration = Duration::from_secs(10);
+
+/// How long a peer misbehaves at most: longer than any server has to bear it.
+const ENDLESS: Duration = Duration::from_secs(60);
 
 /// Bytes that a peer sends again and again, with a pause after each piece.
 struct Drip {
@@ -58,7 +61,7 @@ impl Peer {
             let mut stream = client.stream().try_clone().unwrap();
             let (piece, pause) = (piece.clone(), *pause);
             let drip = thread::spawn(move || {
-                while stream.write_all(&piece).is_ok() {
+                while start.elapsed() < ENDLESS && stream.write_all(&piece).is_ok() {
                     thread::sleep(pause);
                 }
             });
@@ -107,7 +110,8 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
         Peer::silent("half a ping frame", after_upgrade(&frame(first::PING, b"x")[..3]), 10),
         Peer::silent("half a message", begun.clone(), 10),
         Peer::endless("empty fragments for ever", begun.clone(), 10, 0, nothing.repeat(100)),
-        Peer::endless("empty fragments now and then", begun, 10, 100, nothing),
+        Peer::endless("empty fragments now and then", begun.clone(), 10, 100, nothing),
+        Peer::endless("protocol pings within a message", begun, 10, 100, frame(first::PING, b"")),
         Peer { reads: false, ..not_reading },
     ];
 
@@ -128,6 +132,49 @@ fn unfinished_requests_and_messages_are_disconnected_at_their_deadlines_while_ot
         }
     });
     server.assert_serves();
+}
+
+/// Stops a server while messages to it are unfinished, for longer than they may be, and finishes them
+/// meanwhile, or once the server goes on.
+fn finish_messages_in_a_pause(pause: Duration, sizes: &[usize], finish_afterwards: bool) {
+    let server = TestServer::builder().env("WORKERS", "1").start();
+    let mut begun: Vec<_> = sizes.iter().map(|&size| (server.raw_at("/mirror"), size)).collect();
+    for (client, _) in &mut begun {
+        client.send(&frame(first::TEXT_BEGINS, b"x"));
+        client.send(&frame(first::PING, b""));
+        assert_eq!(client.frame().first, first::PONG);
+    }
+    let finish = |begun: &mut [(RawClient, usize)]| {
+        for (client, size) in begun {
+            client.send(&frame(first::ENDS, &vec![b'x'; *size]));
+        }
+    };
+    server.signal(Signal::STOP);
+    if !finish_afterwards {
+        finish(&mut begun);
+    }
+    thread::sleep(pause);
+    server.signal(Signal::CONT);
+    if finish_afterwards {
+        server.assert_serves();
+        finish(&mut begun);
+    }
+    for (client, size) in &mut begun {
+        let reply = client.frame();
+        let seen = (reply.first, reply.payload.len(), reply.close_code());
+        assert_eq!(seen, (first::TEXT, 1 + *size, None), "after {pause:?}");
+    }
+}
+
+#[test]
+fn a_message_of_which_the_rest_arrives_in_a_pause_of_the_server_or_soon_after_is_served() {
+    thread::scope(|scope| {
+        let [just, long] = [10_300, 11_500].map(Duration::from_millis);
+        for (pause, finish_afterwards) in [(just, false), (long, false), (long, true)] {
+            scope
+                .spawn(move || finish_messages_in_a_pause(pause, &[10, 60_000], finish_afterwards));
+        }
+    });
 }
 
 #[test]

@@ -16,12 +16,22 @@ use super::poller::{Events, Poller};
 /// The token of the inbox; no connection has this one.
 const INBOX: u64 = u64::MAX;
 
+/// Most turns that go before expired timers. A turn reads 16 KiB of a connection at most, so a message
+/// of 64 KiB is read in five.
+const TURNS_BEFORE_TIMERS: usize = 5;
+
+/// How late the first timer is, at least, after a pause of the server. One turn of a busy server takes
+/// less.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The loop with the connections of its worker.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     inbox: Arc<Inbox>,
     poller: Poller,
     connections: Connections,
+    /// When expired timers were last run. Turns before that make timers late without a pause.
+    timers_ran: Instant,
     /// No more connections arrive.
     is_closed: bool,
 }
@@ -32,7 +42,7 @@ impl EventLoop {
     pub(super) fn new(inbox: Arc<Inbox>, connections: Connections) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add_eventfd(&*inbox, INBOX)?;
-        Ok(Self { inbox, poller, connections, is_closed: false })
+        Ok(Self { inbox, poller, connections, timers_ran: Instant::now(), is_closed: false })
     }
 
     /// Serves until the inbox is closed and the last connection gone.
@@ -46,7 +56,32 @@ impl EventLoop {
             self.poller.wait(&mut events, self.timeout(now))?;
             now = Instant::now();
             self.turn(&events, now);
+            if self.connections.has_expired_timer(now) {
+                self.run_timers(&mut events, now)?;
+                now = self.timers_ran;
+            }
+            self.inbox.load.fetch_sub(self.connections.take_ended(), Ordering::Relaxed);
         }
+        Ok(())
+    }
+
+    /// Runs the timers that have expired by `now`, after what has arrived until then. The process, or
+    /// its machine, may have paused: then events are still to come, and a peer was not late.
+    fn run_timers(&mut self, events: &mut Events, now: Instant) -> io::Result<()> {
+        let is_late = |timer: Instant| timer.max(self.timers_ran) + PAUSE <= now;
+        let has_paused = self.connections.next_timer().is_some_and(is_late);
+        for _ in 0..TURNS_BEFORE_TIMERS {
+            self.poller.wait(events, Some(Duration::ZERO))?;
+            if events.is_empty() && !self.connections.has_runnable() {
+                break;
+            }
+            self.turn(events, Instant::now());
+        }
+        if has_paused {
+            self.connections.restart_deadlines(now);
+        }
+        self.connections.on_timers(now);
+        self.timers_ran = Instant::now();
         Ok(())
     }
 
@@ -68,8 +103,6 @@ impl EventLoop {
             }
         }
         self.connections.commit(now);
-        self.connections.on_timers(now);
-        self.inbox.load.fetch_sub(self.connections.take_ended(), Ordering::Relaxed);
     }
 
     /// Takes the contents of the inbox, and sends the replies that waited for a sync of the log.

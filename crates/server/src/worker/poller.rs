@@ -70,6 +70,11 @@ impl Events {
         Self(Vec::with_capacity(EVENTS))
     }
 
+    /// Whether the wait brought no event.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The token and the readiness of each event.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Readiness)> {
         const ENDS: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);

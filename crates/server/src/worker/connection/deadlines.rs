@@ -84,6 +84,13 @@ impl Deadlines {
         self.pinged_at = Some(now);
     }
 
+    /// Restarts the time to answer a Ping frame, after a pause of the server.
+    pub(super) fn restart(&mut self, now: Instant) {
+        if let Some(pinged_at) = &mut self.pinged_at {
+            *pinged_at = now;
+        }
+    }
+
     /// The most urgent action due by now. A silent peer is pinged after `ping_after`.
     pub(super) fn due(
         &self,
@@ -158,6 +165,16 @@ mod tests {
         let mut peer = Deadlines::new(start);
         assert_eq!(peer.due(after(start, 100), NOTHING, PING_AFTER), Some(Due::Ping));
         peer.pinged(after(start, 100));
+        assert_eq!(peer.due(after(start, 139), NOTHING, PING_AFTER), None);
+        assert_eq!(peer.due(after(start, 140), NOTHING, PING_AFTER), Some(Due::Silent));
+    }
+
+    #[test]
+    fn a_ping_can_still_be_answered_after_a_pause_of_the_server() {
+        let start = Instant::now();
+        let mut peer = Deadlines::new(start);
+        peer.pinged(after(start, 20));
+        peer.restart(after(start, 100));
         assert_eq!(peer.due(after(start, 139), NOTHING, PING_AFTER), None);
         assert_eq!(peer.due(after(start, 140), NOTHING, PING_AFTER), Some(Due::Silent));
     }

@@ -109,7 +109,8 @@ impl Input {
         }
     }
 
-    /// Restarts the time of an unfinished message, after a while in which the peer was not read.
+    /// Restarts the time of an unfinished message, after a while in which the peer was not read. The
+    /// peer must not be able to cause this cheaply: the message could stay unfinished for ever.
     pub(super) fn restart_unfinished(&mut self, now: Instant) {
         if let Some(since) = &mut self.unfinished_since {
             *since = now;

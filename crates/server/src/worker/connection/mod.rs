@@ -178,9 +178,12 @@ impl Connection {
 
     /// Reads what has arrived, and serves the messages in it.
     fn receive(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
-        self.flush(cx)?;
         if self.is_backlogged() {
-            return Ok(());
+            self.input.restart_unfinished(cx.now);
+            self.flush(cx)?;
+            if self.is_backlogged() {
+                return Ok(());
+            }
         }
         if self.input.has_leftover() {
             return self.serve_leftover(cx);
@@ -241,9 +244,6 @@ impl Connection {
     fn flush_output(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
         let sent = self.output.flush(&mut *self.stream, cx.now)?;
         cx.shared.counts.sent_bytes.add(sent as u64);
-        if !self.is_backlogged() {
-            self.input.restart_unfinished(cx.now);
-        }
         Ok(())
     }
 

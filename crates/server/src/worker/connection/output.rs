@@ -28,6 +28,13 @@ impl Output {
         self.stuck_since
     }
 
+    /// Restarts the time in which the peer has to take a byte, after a pause of the server.
+    pub(super) fn restart_stuck(&mut self, now: Instant) {
+        if let Some(since) = &mut self.stuck_since {
+            *since = now;
+        }
+    }
+
     /// The queue that [`Self::flush`] sends.
     pub(super) fn queue(&mut self) -> &mut Vec<u8> {
         &mut self.queue

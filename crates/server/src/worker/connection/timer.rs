@@ -37,6 +37,9 @@ impl Connection {
     }
 
     fn do_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ending> {
+        if self.is_backlogged() {
+            self.input.restart_unfinished(cx.now);
+        }
         self.delayed.release(Some(cx.now), self.output.queue());
         self.flush(cx)?;
         self.push_due(cx)?;
@@ -57,6 +60,13 @@ impl Connection {
             Some(Due::NotReading) => Err(Ending::NotReading),
             None => Ok(()),
         }
+    }
+
+    /// Makes the deadlines of the peer count from now, after a pause of the server.
+    pub(in crate::worker) fn restart_deadlines(&mut self, now: Instant) {
+        self.deadlines.restart(now);
+        self.input.restart_unfinished(now);
+        self.output.restart_stuck(now);
     }
 
     /// The obligations of the peer. An unfinished message does not count while the peer is not read.

@@ -178,6 +178,20 @@ impl Connections {
         });
     }
 
+    /// Whether a timer has expired by now.
+    #[must_use]
+    pub fn has_expired_timer(&self, now: Instant) -> bool {
+        self.timers.next().is_some_and(|at| at <= now)
+    }
+
+    /// Makes all deadlines of the peers count from now, after a pause of the server: bytes that were
+    /// sent meanwhile may still be on their way.
+    pub fn restart_deadlines(&mut self, now: Instant) {
+        for entry in self.entries.values_mut() {
+            entry.connection.restart_deadlines(now);
+        }
+    }
+
     /// Makes the connections act whose timers have expired.
     pub fn on_timers(&mut self, now: Instant) {
         while let Some(key) = self.timers.pop_due(now) {
