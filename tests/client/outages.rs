@@ -94,6 +94,26 @@ fn the_same_age_of_busy_connections_is_a_limit_of_their_lifetime() {
 }
 
 #[test]
+fn the_outage_of_a_first_try_begins_with_the_try() {
+    let (server, url) = Fake::start();
+    let client = json(&url, &["-i", "0.05"]);
+    let (stream, _) = server.accept_head();
+    let accepted = Instant::now();
+    thread::sleep(Duration::from_secs(1));
+    drop(stream);
+    let held = accepted.elapsed().as_secs_f64();
+    let _stream = answer(&server);
+    let outage = next(&client, "outage");
+    assert_eq!((&outage["seen"], &outage["over"]), (&"refused".into(), &true.into()));
+    assert!(seconds(&outage, "length") >= held, "{outage}");
+    assert!(client.stderr.next_event().starts_with("WARN cannot connect to "));
+    let event = client.stderr.next_event();
+    let after = event.strip_prefix(&format!("INFO connected to {url} after ")).expect(&event);
+    let after: f64 = after.strip_suffix(" s").unwrap().parse().unwrap();
+    assert!(after >= 1.0, "{event}");
+}
+
+#[test]
 fn the_statistics_show_each_outage_and_the_availability() {
     let (server, _, mut client) = Fake::with_client(&[("LAG_TIME", "0.01")]);
     let mut peer = server.accept();

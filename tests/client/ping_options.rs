@@ -1,5 +1,6 @@
 //! The options that `ping` has, and the exit status.
 
+use std::io;
 use std::process::Output;
 use std::thread;
 
@@ -167,6 +168,44 @@ fn tries_that_fail_use_the_count_up() {
     // The event announces no further try.
     let output = command(&[]).args([&port.url(), "-c", "1"]).output().unwrap();
     assert!(told(&output).ends_with(": Connection refused (os error 111)\n"), "{output:?}");
+}
+
+#[test]
+fn a_try_that_is_under_way_at_the_end_is_an_outage_and_told() {
+    for (scheme, step) in [("ws", "the request for the upgrade"), ("wss", "the TLS handshake")] {
+        let (server, url) = Fake::start();
+        let serving = thread::spawn(move || {
+            let mut stream = server.accept_tcp();
+            // Until the client ends.
+            io::copy(&mut stream, &mut io::sink()).unwrap();
+        });
+        let url = url.replace("ws", scheme);
+        let args = [&url, "-w", "3", "--fail-if", "outage>1s"];
+        let output = command(&[]).args(args).output().unwrap();
+        serving.join().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert_eq!(
+            lines(&output).last().unwrap(),
+            &format!(
+                "1 try to connect was under way for N s: no answer to {step}; client why looks closer"
+            )
+        );
+        let told = settled(&told(&output));
+        assert_eq!(told, "error: --fail-if: outage is N s (outage>1s)\n");
+    }
+}
+
+#[test]
+fn a_try_under_way_after_others_that_failed_is_told_with_them() {
+    let (output, _) = run(&["-w", "3"], |server| {
+        server.refuse("503 Service Unavailable", "");
+        let (mut stream, _) = server.accept_head();
+        io::copy(&mut stream, &mut io::sink()).unwrap();
+    });
+    assert_eq!(
+        lines(&output).last().unwrap(),
+        "1 try to connect failed; 1 was under way for N s: no answer to the request for the upgrade; client why looks closer"
+    );
 }
 
 #[test]

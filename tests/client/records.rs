@@ -174,9 +174,13 @@ fn a_server_that_is_away_is_an_outage_that_is_not_over() {
 fn a_run_that_cannot_tell_has_a_verdict_that_says_so() {
     let (server, url) = Fake::start();
     let client = start(&url, &["-c", "1"]);
-    let _stream = server.accept_tcp();
+    let (_stream, _) = server.accept_head();
     let (status, objects) = stopped(client);
-    assert_eq!((status, &objects[0]["ok"]), (Some(3), &Value::Null));
+    let [outage, verdict] = &objects[..] else { panic!("{objects:?}") };
+    assert_eq!((&outage["seen"], &outage["over"]), (&"refused".into(), &false.into()));
+    let reason = outage["reason"].as_str().unwrap();
+    assert!(reason.starts_with("no answer to the request for the upgrade within "), "{outage}");
+    assert_eq!((status, &verdict["ok"], &verdict["outages"]), (Some(3), &Value::Null, &1.into()));
 }
 
 #[test]

@@ -134,10 +134,16 @@ fn while_a_server_does_not_answer_the_close_frame() {
 #[test]
 fn while_connecting() {
     for signal in BOTH {
-        let (server, url, client) = Fake::with_client(&[]);
+        let (server, url, mut client) = Fake::with_client(&[]);
         let (_stream, _) = server.accept_head();
         client.signal(signal);
-        assert_nothing_sent(client, &url);
+        let statistics = client.stopped_with(1);
+        assert_eq!(statistics.len(), 3, "{statistics:?}");
+        assert_eq!(statistics[0], format!("--- {url} ping statistics ---"));
+        assert!(statistics[1].starts_with("0 sent, 0 received, 0 lost, 0 reconnects, "));
+        let told = statistics[2].strip_prefix("1 try to connect was under way for ").unwrap();
+        let why = " s: no answer to the request for the upgrade; client why looks closer";
+        assert!(told.ends_with(why), "{told}");
     }
 }
 

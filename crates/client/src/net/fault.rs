@@ -1,5 +1,7 @@
 //! The kinds of failed connection attempts, and the step at which each failed.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::{HeaderMap, StatusCode, Version};
@@ -79,9 +81,10 @@ impl Refusal {
 }
 
 /// A step of making a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Look-up of names.
+    #[default]
     Name,
     /// TCP, or the Unix socket.
     Tcp,
@@ -91,6 +94,36 @@ pub(crate) enum Step {
     Tls,
     /// Upgrade to WebSocket.
     Upgrade,
+}
+
+impl fmt::Display for Step {
+    /// What an attempt in this step lacks: `no answer to the TLS handshake`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "no address for the name",
+            Self::Tcp => "no answer to the request for a connection",
+            Self::Proxy => "no answer from the proxy",
+            Self::Tls => "no answer to the TLS handshake",
+            Self::Upgrade => "no answer to the request for the upgrade",
+        })
+    }
+}
+
+/// The step that the last attempt to connect has reached, for a caller that gives the attempt up.
+/// Clones share the step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CurrentStep(Arc<Mutex<Step>>);
+
+impl CurrentStep {
+    /// Records the beginning of a step.
+    pub(crate) fn begin(&self, step: Step) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = step;
+    }
+
+    /// The last step that began.
+    pub(crate) fn get(&self) -> Step {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How far a connection came.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::fault::CurrentStep;
 use super::lookup::Lookup;
 use super::notice::Notice;
 use super::proxy::choice::Proxies;
@@ -28,6 +29,8 @@ pub struct ConnectOptions {
     pub follows_redirects: bool,
     /// Events that are logged when they change, and not for each connection.
     pub(crate) notices: Notices,
+    /// The step that the last attempt to connect has reached.
+    pub(crate) step: CurrentStep,
 }
 
 /// Events about how a server was reached.

@@ -82,9 +82,10 @@ impl History {
         begins
     }
 
-    /// Records a failed attempt to connect. Returns whether an outage began.
-    pub fn refused(&mut self, now: Instant, reason: String) -> bool {
-        self.begin(now, ObservedEnd::Refused, reason, None)
+    /// Records an attempt to connect that began at `since`, and failed or was given up. Returns
+    /// whether an outage began, with the attempt.
+    pub fn refused(&mut self, since: Instant, reason: String) -> bool {
+        self.begin(since, ObservedEnd::Refused, reason, None)
     }
 
     /// Begins an outage, unless one is in progress.

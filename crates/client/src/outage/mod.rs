@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use activity::AgeAtEnd;
 use observed_end::ObservedEnd;
 
-/// A time in which the server was unavailable: from the end of a connection, or the first failed
-/// attempt to connect, to the next reply.
+/// A time in which the server was unavailable: from the end of a connection, or the beginning of a
+/// first attempt to connect that fails, to the next reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// How the outage began.

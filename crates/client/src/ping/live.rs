@@ -89,8 +89,11 @@ impl Live {
 
     /// Records that the server is down, for this reason.
     pub(super) fn down(&self, reason: &str) {
-        let down = Some(reason.to_owned());
-        self.update(|state| (state.since, state.down) = (Instant::now(), down));
+        self.update(|state| {
+            if state.down.replace(reason.to_owned()).is_none() {
+                state.since = Instant::now();
+            }
+        });
     }
 
     fn update(&self, update: impl FnOnce(&mut State)) {
@@ -199,6 +202,16 @@ mod tests {
             state.line(120),
             "▁▄×█  4 of 20 pings, 1 lost, p50 1.00 ms, p99 8.00 ms, 45 s left, up 15 s"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_was_never_up_is_down_since_the_start() {
+        let live = Live(Some(Rc::new(RefCell::new(state(&[])))));
+        sleep(Duration::from_secs(3)).await;
+        live.down("connection refused");
+        sleep(Duration::from_secs(1)).await;
+        let line = live.0.unwrap().borrow().line(80);
+        assert!(line.ends_with(", down 4.0 s: connection refused"), "{line}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -187,6 +187,7 @@ where
     /// its output; `None` when all pings of `--count` are completed.
     async fn ping_until<E>(&mut self, mut over: Pin<&mut impl Future<Output = E>>) -> Option<E> {
         loop {
+            self.reporter.connecting();
             let connected = select! {
                 biased;
                 outcome = &mut over => return Some(outcome),

@@ -20,6 +20,7 @@ use crate::connection_report::ConnectionReport;
 use crate::format::{counted, seconds};
 use crate::net::ending::Ending;
 use crate::net::error::SEE_WHY;
+use crate::net::fault::CurrentStep;
 use crate::net::{ConnectError, Endpoint, Phases};
 use crate::outage::Outage;
 use crate::outage::activity::Activity;
@@ -43,6 +44,10 @@ pub struct Reporter {
     /// The current connection, until its first reply.
     connection: Option<ConnectionReport>,
     limits: Limits,
+    /// When the attempt to connect that is under way began.
+    attempt: Option<Instant>,
+    /// The step of that attempt.
+    step: CurrentStep,
     /// Failed attempts to connect.
     failed: u64,
     started: Instant,
@@ -76,13 +81,21 @@ impl Reporter {
             server_state: ServerState::default(),
             connection: None,
             limits,
+            attempt: None,
+            step: endpoint.options.step.clone(),
             failed: 0,
             started,
         }
     }
 
+    /// Reports the beginning of an attempt to connect.
+    pub(super) fn connecting(&mut self) {
+        self.attempt = Some(Instant::now());
+    }
+
     /// Reports an opened connection.
     pub fn connected(&mut self, address: String, phases: Phases) {
+        self.attempt = None;
         self.history.connected(Instant::now());
         self.connection = Some(ConnectionReport::new(address, phases));
         self.delays.connected();
@@ -199,7 +212,8 @@ impl Reporter {
     /// Reports a failed attempt to connect.
     pub fn connect_failed(&mut self, error: &ConnectError) {
         self.failed += 1;
-        if self.history.refused(Instant::now(), error.to_string()) {
+        let since = self.attempt.take().unwrap_or_else(Instant::now);
+        if self.history.refused(since, error.to_string()) {
             self.note_outage(ObservedEnd::Refused);
         }
         let event = format!("cannot connect to {}: {error}", self.url);
@@ -209,7 +223,7 @@ impl Reporter {
             }
             _ => self.next_try().into(),
         };
-        self.lost(&event, &next);
+        self.lost(since, &event, &next);
     }
 
     /// Reports the end of a connection. Returns whether the server had answered over the
@@ -223,7 +237,7 @@ impl Reporter {
         }
         let was_up = self.server_state.is_up();
         let event = format!("lost the connection to {}: {ending}", self.url);
-        self.lost(&event, self.next_try());
+        self.lost(Instant::now(), &event, self.next_try());
         was_up
     }
 
@@ -246,14 +260,14 @@ impl Reporter {
         }
     }
 
-    fn lost(&mut self, event: &str, next: &str) {
+    fn lost(&mut self, since: Instant, event: &str, next: &str) {
         self.metrics.up(false);
         // The reason of a server may end with a full stop.
         let event = match next {
             "" => event.to_owned(),
             next => format!("{}; {next}", event.trim_end_matches('.')),
         };
-        if self.server_state.lost(Instant::now()) {
+        if self.server_state.lost(since) {
             warn!("{event}");
         } else {
             debug!("{event}");
@@ -289,9 +303,16 @@ impl Reporter {
         self.stats.sent() + self.failed > 0
     }
 
-    /// Ends the outage in progress and records the last connection.
+    /// Ends the outage in progress and records the last connection. An attempt to connect that is
+    /// under way has failed to connect in time.
     pub(super) fn stop(&mut self) {
         self.note_connection(false);
+        if let Some(since) = self.attempt {
+            let reason = format!("{} within {}", self.step.get(), seconds(since.elapsed()));
+            if self.history.refused(since, reason) {
+                self.note_outage(ObservedEnd::Refused);
+            }
+        }
         if let Some(outage) = self.history.stopped(Instant::now()) {
             self.record_outage(&outage);
         }
@@ -302,16 +323,34 @@ impl Reporter {
         let is_detailed = self.lines.style() != Style::Plain;
         let mut report = self.stats.report(&self.url, self.started.elapsed(), is_detailed);
         report.push_str(&self.delays.report());
-        if self.failed > 0 && is_detailed {
-            let tries = counted(self.failed, "try").replace("trys", "tries");
-            let advice = if self.stats.sent() == 0 { &format!("; {SEE_WHY}") } else { "" };
-            report.push_str(&format!("{tries} to connect failed{advice}\n"));
-        }
+        report.push_str(&self.report_tries(is_detailed));
         // For a server that never answered, outages and availability have no meaning.
         if self.stats.received_count() > 0 {
             report.push_str(&self.history.report(Instant::now()));
         }
         report
+    }
+
+    /// The attempts to connect that failed, if `is_detailed`, and the attempt under way, if there
+    /// was no ping.
+    fn report_tries(&self, is_detailed: bool) -> String {
+        let mut tries = Vec::new();
+        if self.failed > 0 && is_detailed {
+            let failed = counted(self.failed, "try").replace("trys", "tries");
+            tries.push(format!("{failed} to connect failed"));
+        }
+        if let Some(since) = self.attempt.filter(|_| self.stats.sent() == 0) {
+            let one = if tries.is_empty() { "1 try to connect" } else { "1" };
+            let (time, step) = (seconds(since.elapsed()), self.step.get());
+            tries.push(format!("{one} was under way for {time}: {step}"));
+        }
+        if tries.is_empty() {
+            return String::new();
+        }
+        if self.stats.sent() == 0 {
+            tries.push(SEE_WHY.into());
+        }
+        format!("{}\n", tries.join("; "))
     }
 
     /// Prints the pending notices, and then the statistics or the verdict.

@@ -49,11 +49,12 @@ impl ServerState {
         }
     }
 
-    /// Records a lost or failed connection. Returns whether the state changed to down.
-    pub fn lost(&mut self, now: Instant) -> bool {
+    /// Records a connection lost at `since`, or a failed attempt to connect that began at `since`.
+    /// Returns whether the state changed to down.
+    pub fn lost(&mut self, since: Instant) -> bool {
         self.is_up = false;
         let is_news = self.lost_at.is_none();
-        self.lost_at.get_or_insert(now);
+        self.lost_at.get_or_insert(since);
         is_news
     }
 }

@@ -13,7 +13,7 @@ use super::tunnel::Tunnel;
 use super::{FirstHost, Route};
 use crate::format::seconds;
 use crate::net::error::ConnectError;
-use crate::net::fault::{Fault, Progress};
+use crate::net::fault::{Fault, Progress, Step};
 use crate::net::phases::{Address, Phases};
 use crate::net::proxy::Target;
 use crate::net::stream::Stream;
@@ -55,6 +55,7 @@ where
             FirstHost::Tcp(addresses) => return self.over_tcp(addresses, hop, deadline).await,
             FirstHost::Unix(path) => path,
         };
+        self.route.step.begin(Step::Tcp);
         let begun = Instant::now();
         let stream = UnixStream::connect(path).await;
         let progress = self.progress(Some(Address::Unix(path.clone())), begun, hop);
@@ -79,6 +80,7 @@ where
         let mut addresses = addresses.to_vec();
         let mut furthest: Option<ConnectError> = None;
         loop {
+            self.route.step.begin(Step::Tcp);
             let begun = Instant::now();
             let connect = async |address: SocketAddr| {
                 tcp(address, (self.source)(address.ip())).await.map_err(|error| error.to_string())
@@ -127,11 +129,13 @@ where
         let outcome = async {
             let Progress { phases, session, .. } = &mut progress;
             if let Some((tunnel, target)) = hop {
+                self.route.step.begin(Step::Proxy);
                 let step = format!("from {}", tunnel.proxy);
                 let open = tunnel.open(stream, target);
                 stream = timed(open, &step, deadline, &mut phases.proxy).await??;
             }
             if let Some(tls) = &self.route.tls {
+                self.route.step.begin(Step::Tls);
                 let handshake = tls.secure(stream, session);
                 let step = "to the TLS handshake";
                 stream = timed(handshake, step, deadline, &mut phases.tls).await??;

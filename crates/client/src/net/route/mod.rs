@@ -19,7 +19,7 @@ use tracing::debug;
 
 use super::Endpoint;
 use super::error::ConnectError;
-use super::fault::{Fault, Progress};
+use super::fault::{CurrentStep, Fault, Progress, Step};
 use super::lookup::Found;
 use super::notice::Notice;
 use super::phases::{Address, Phases};
@@ -37,6 +37,7 @@ pub(crate) struct Route {
     url: ServerUrl,
     request: RequestOptions,
     compression: Notice,
+    step: CurrentStep,
     first: FirstHost,
     tunnel: Option<Tunnel>,
     tls: Option<Connector>,
@@ -67,13 +68,15 @@ impl Route {
     /// Why there is no route.
     pub(crate) async fn find(endpoint: &Endpoint, deadline: Instant) -> Result<Self, ConnectError> {
         let Endpoint { url, trust, options } = endpoint;
+        let step = options.step.clone();
+        step.begin(Step::Name);
         let tls = connector(trust, url.tls_name(), options.identity.as_ref(), deadline).await?;
         let (tunnel, first, dns) = match &options.unix_socket {
             Some(path) => (None, FirstHost::Unix(path.clone()), None),
             None => Self::find_hosts(endpoint, deadline).await?,
         };
         let (request, compression) = (options.request.clone(), options.notices.compression.clone());
-        Ok(Self { url: url.clone(), request, compression, first, tunnel, tls, dns })
+        Ok(Self { url: url.clone(), request, compression, step, first, tunnel, tls, dns })
     }
 
     /// The tunnel if there is a proxy, the first host, and the time of the name look-ups.
@@ -145,6 +148,7 @@ impl Route {
         phases: &mut Phases,
         deadline: Instant,
     ) -> Result<(Upgraded<Stream>, Agreed), ConnectError> {
+        self.step.begin(Step::Upgrade);
         let upgrade = upgrade(stream, &self.url, &self.request, self.tls.as_ref());
         let (upgraded, agreed) =
             timed(upgrade, "to the request for the upgrade", deadline, &mut phases.upgrade)
