@@ -67,6 +67,7 @@ impl EventLoop {
 
     /// Runs the timers that have expired by `now`, after what has arrived until then. The process, or
     /// its machine, may have paused: then events are still to come, and a peer was not late.
+    #[cold]
     fn run_timers(&mut self, events: &mut Events, now: Instant) -> io::Result<()> {
         let is_late = |timer: Instant| timer.max(self.timers_ran) + PAUSE <= now;
         let has_paused = self.connections.next_timer().is_some_and(is_late);
@@ -93,6 +94,7 @@ impl EventLoop {
         self.connections.next_timer().map(|timer| timer.saturating_duration_since(now))
     }
 
+    #[inline]
     fn turn(&mut self, events: &Events, now: Instant) {
         self.connections.begin_turn(now);
         for (token, readiness) in events.iter() {
