@@ -152,13 +152,14 @@ fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> O
         return None;
     }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let time = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = DateTime::parse_from_rfc2822(value).ok()?;
-            // A date in the past asks for no pause.
-            date.signed_duration_since(now).to_std().unwrap_or_default()
-        }
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let time = if is_number {
+        // A number that does not fit is longer than any pause that is accepted.
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        let date = DateTime::parse_from_rfc2822(value).ok()?;
+        // A date in the past asks for no pause.
+        date.signed_duration_since(now).to_std().unwrap_or_default()
     };
     Some(time.min(MAX_RETRY_AFTER))
 }
@@ -230,7 +231,10 @@ mod tests {
             ("Wed, 21 Oct 2015 07:26:00 GMT", Some(0)),
             ("Sun, 21 Oct 2035 07:28:00 GMT", Some(3600)),
             ("999999999999", Some(3600)),
-            ("99999999999999999999999", None),
+            ("18446744073709551616", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("", None),
+            ("+7", None),
             ("-1", None),
             ("soon", None),
         ] {
