@@ -1,5 +1,7 @@
 //! Outages: how each began and how long it was, and what cut the connections.
 
+use std::io::Write;
+use std::iter;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::thread;
@@ -10,7 +12,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::{json, next, seconds};
-use crate::fake::{Fake, pong};
+use crate::fake::{Fake, drain, pong, read_frame};
 use crate::interop::PythonServer;
 
 /// Answers one ping over the next connection.
@@ -44,6 +46,29 @@ fn the_end_of_each_connection_is_told_as_it_was_seen() {
     assert!(seconds(&outage, "silent_received") >= 5.0, "{outage}");
     assert!(seconds(&outage, "age") >= seconds(&outage, "silent_received"), "{outage}");
     drop(silent);
+}
+
+#[test]
+fn a_close_code_that_must_not_be_sent_is_a_violation_by_the_server() {
+    let (server, url) = Fake::start();
+    let client = json(&url, &["-i", "0.05"]);
+    let mut stream = answer(&server);
+    for (code, reason, told) in [
+        (1006, "going", "closed with 1002: close code 1006 must not be sent"),
+        (65535, "", "closed with 1002: close code 65535 must not be sent"),
+        (1002, "Protocol violation", "closed by the server (1002: Protocol violation)"),
+    ] {
+        let code = u16::to_be_bytes(code);
+        let length = [0x88, (code.len() + reason.len()) as u8];
+        stream.write_all(&[&length[..], &code, reason.as_bytes()].concat()).unwrap();
+        let mut frames = iter::repeat_with(|| read_frame(&mut stream));
+        let (_, close) = frames.find(|(first, _)| *first == 0x88).unwrap();
+        assert_eq!(close[..2], [0x03, 0xea], "{close:?}");
+        drain(stream);
+        stream = answer(&server);
+        let outage = next(&client, "outage");
+        assert_eq!((&outage["seen"], &outage["reason"]), (&"close-1002".into(), &told.into()));
+    }
 }
 
 /// Cuts two connections at this age, each busy or silent after its first ping; keeps the third.

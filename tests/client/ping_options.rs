@@ -157,6 +157,22 @@ fn a_server_that_answers_nothing_is_told_as_such() {
 }
 
 #[test]
+fn a_server_that_is_no_probe_at_that_path_is_told_with_what_was_sent() {
+    let (server, url) = Fake::start();
+    let url = url + "/probe";
+    let client = Client::start(&url, &[]);
+    let mut peer = server.accept();
+    assert!(peer.ping().starts_with("{\"ping\":"));
+    peer.say("Pong!");
+    thread::spawn(move || while peer.try_next().is_ok() {});
+    let expected = format!(
+        "WARN {url} answers {{\"ping\": N}} with something else than the {{\"pong\": N, \"arrived\": TIME, \"left\": TIME}} of /probe; "
+    );
+    let told = client.stderr.next_event();
+    assert!(told.starts_with(&expected), "{told}");
+}
+
+#[test]
 fn tries_that_fail_use_the_count_up() {
     let port = Port::reserve();
     let output = command(&[]).args([&port.url(), "-c", "2"]).output().unwrap();

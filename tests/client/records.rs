@@ -211,7 +211,7 @@ fn the_report_of_a_load_test_is_a_verdict() {
 fn a_load_test_that_cannot_begin_has_a_verdict_all_the_same() {
     let args = ["bench", "ws://no.such.name.invalid", "--json"];
     let output = command(&[]).args(args).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     let verdict: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&verdict["type"], &verdict["probe"]), (&"verdict".into(), &"bench".into()));
     assert_eq!((&verdict["ok"], verdict.get("pings")), (&Value::Null, None));

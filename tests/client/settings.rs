@@ -50,6 +50,21 @@ fn a_wrong_url_is_told_by_the_name_of_its_argument() {
     }
 }
 
+#[test]
+fn a_descriptor_limit_without_room_for_a_connection_is_told_with_the_limit_to_set() {
+    for mode in ["bench", "hold", "spread"] {
+        let told = Command::new("sh")
+            .args(["-c", "ulimit -n 20; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_client")])
+            .args([mode, "ws://127.0.0.1:1", "--connections", "5"])
+            .output()
+            .unwrap();
+        let status = told.status.code();
+        let told = String::from_utf8(told.stderr).unwrap();
+        let expected = "error: the descriptor limit of this process, 20, is too low for any connection: raise that (ulimit -n) to ";
+        assert!(status == Some(2) && told.starts_with(expected), "{mode}: {told}");
+    }
+}
+
 /// Another program may have made the pipe of stderr non-blocking for all its users.
 #[test]
 fn an_error_is_printed_once_a_full_stderr_pipe_has_room() {

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::certificates::{Authority, CertificateFile, Pair, params, self_signed, valid};
-use crate::client::{Client, command, run_with_input};
-use crate::fake::{Fake, drain, read_head};
+use crate::client::{Client, command, json, next, run_with_input};
+use crate::fake::{Fake, Peer, drain, read_head};
 use crate::handshake::{assert_gives_up_after_5_s, cause, lost};
 use crate::real_server::RealServer;
 use crate::secure::Secure;
@@ -295,6 +295,27 @@ fn a_connection_that_breaks_reads_as_lost() {
     assert_eq!(lost(&client, &server.url), "the server left without a Close frame");
     server.accept().pong();
     assert_eq!(client.stdout.next_reply(), "Pong!");
+}
+
+#[test]
+fn a_record_that_does_not_decrypt_is_an_error_of_tls_and_no_reset() {
+    let authority = Authority::new("own");
+    // Application data that nobody encrypted, and an alert in plain text.
+    let data = [&b"\x17\x03\x03\x00\x20"[..], &[7; 32]].concat();
+    for record in [&data[..], &alert(40)] {
+        let server = Secure::start(&authority.issue(&["localhost"]));
+        let client = json(&server.url, &["-i", "0.05", "--cacert", &authority.file.path()]);
+        let stream = server.accept_tls().unwrap();
+        let mut below = stream.sock.try_clone().unwrap();
+        Peer::over(stream).unwrap().pong();
+        below.write_all(record).unwrap();
+        let mut peer = server.accept();
+        peer.pong();
+        let outage = next(&client, "outage");
+        assert_eq!(outage["seen"], "tls", "{outage}");
+        let reason = outage["reason"].as_str().unwrap();
+        assert!(reason.starts_with("an error of TLS: "), "{outage}");
+    }
 }
 
 #[test]

@@ -34,14 +34,13 @@ impl Mode {
     /// If the client itself cannot run the mode, for example because stdout cannot be written; the
     /// error says why.
     pub async fn run(self, stop: Stop) -> Result<Verdict, String> {
-        let good_or_bad = |result: Result<(), String>| match result {
-            Ok(()) => Verdict::Good,
-            Err(cause) => Verdict::Bad(Some(cause)),
-        };
         match self {
             Self::Ping(options) => ping::run(options, stop).await,
-            Self::Talk(options) => Ok(good_or_bad(talk::run(options, stop).await)),
-            Self::Bench(options) => Ok(good_or_bad(bench::run(options, stop).await)),
+            Self::Talk(options) => Ok(match talk::run(options, stop).await {
+                Ok(()) => Verdict::Good,
+                Err(cause) => Verdict::Bad(Some(cause)),
+            }),
+            Self::Bench(options) => bench::run(options, stop).await,
             Self::Why(options) => why::run(options, stop).await,
             Self::Idle(options) => idle::run(options, stop).await,
             Self::Spread(options) => spread::run(options, stop).await,

@@ -1,6 +1,9 @@
 //! Proxies of `--proxy` and of the environment.
 
+use std::ffi::OsStr;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -40,6 +43,20 @@ fn every_mode_goes_through_the_proxy() {
         let output = command(&[]).args(bench).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         (0..3).for_each(|_| assert!(proxy.asked().contains("server.test:")));
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_an_error_and_no_way_around_the_proxy() {
+    for (name, flags) in [("ws_proxy", &[][..]), ("no_proxy", &["-x", "http://127.0.0.1:1"])] {
+        let (server, url) = Fake::start();
+        let value = OsStr::from_bytes(b"http://user:secret\xff@127.0.0.1:1");
+        let output = command(&[]).arg(&url).args(flags).env(name, value).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        let expected =
+            format!("error: {name} has bytes that are not UTF-8, but allowed is text in UTF-8\n");
+        assert_eq!((output.status.code(), told), (Some(2), expected));
+        assert!(!server.is_called(Duration::ZERO));
     }
 }
 

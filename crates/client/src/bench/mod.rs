@@ -34,6 +34,7 @@ use crate::net::error::cannot_connect;
 use crate::net::source::Sources;
 use crate::net::{self, Endpoint};
 use crate::stdout::unwritable;
+use crate::verdict::Verdict;
 use connection::CLOSING;
 use figures::Figures;
 use pool::Pool;
@@ -73,9 +74,8 @@ pub struct Options {
 /// prints the figures on stdout.
 ///
 /// # Errors
-/// Why no connection could be measured, why stdout cannot be written, or which connections and
-/// pings failed.
-pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
+/// Why stdout cannot be written.
+pub async fn run(options: Options, stop: Stop) -> Result<Verdict, String> {
     options.endpoint.warn_if_unchecked();
     let counters = Arc::new(Counters::default());
     let progress = Progress::start(Arc::clone(&counters), options.connections);
@@ -84,11 +84,13 @@ pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
         progress.finish().await;
     }
     let (figures, due) = match measured {
-        Err(cause) if options.json => {
-            print(report::nothing_measured(&cause).map_err(unreportable)?).await?;
-            return Err(cause);
+        Ok(measured) => measured,
+        Err(cause) => {
+            if options.json {
+                print(report::nothing_measured(&cause).map_err(unreportable)?).await?;
+            }
+            return Ok(Verdict::Unknown(cause));
         }
-        measured => measured?,
     };
     let report = Report::new(&options, &figures, due.saturating_sub(figures.sent));
     let text = if options.json {
@@ -97,7 +99,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<(), String> {
         Ok(report.text(options.patience, io::stdout().is_terminal()))
     };
     print(text.map_err(unreportable)?).await?;
-    report.fault().map_or(Ok(()), Err)
+    Ok(report.fault().map_or(Verdict::Good, |fault| Verdict::Bad(Some(fault))))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]

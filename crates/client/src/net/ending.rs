@@ -9,6 +9,8 @@ use proto::frame::{self, Close, CloseCode};
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use super::tls;
+
 /// Why a connection ends.
 #[derive(Debug)]
 pub enum Ending {
@@ -101,6 +103,9 @@ impl fmt::Display for Ending {
                 write!(f, "closed by the server ({code}: {})", escape::plain(reason))
             }
             Self::Closed(None) => write!(f, "closed by the server"),
+            Self::Lost(Some(error)) if tls::is_violation(error) => {
+                write!(f, "an error of TLS: {}", escape::plain(&error.to_string()))
+            }
             Self::Lost(Some(error)) => write!(f, "{error}"),
             Self::Lost(None) => write!(f, "the server left without a Close frame"),
             Self::NoPong(patience) => write!(f, "no Pong within {patience:?}"),

@@ -8,6 +8,7 @@
 //! frames, for probes. An [`ending`] is why a connection ended; `closing` does the closing
 //! handshake.
 
+mod close_code;
 pub(crate) mod closing;
 pub mod credentials;
 mod deflate;
@@ -37,6 +38,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tracing::warn;
 
+use close_code::CloseCodeCheck;
 use ending::Ending;
 pub use error::ConnectError;
 use fault::Refusal;
@@ -222,7 +224,9 @@ fn log_subprotocol(options: &ConnectOptions, chosen: Option<&str>) {
     });
 }
 
-async fn websocket(Upgraded { stream, early }: Upgraded<Stream>) -> WebSocketStream<Stream> {
+async fn websocket(upgraded: Upgraded<Stream>) -> WebSocketStream<Stream> {
+    let Upgraded { stream, mut early } = upgraded;
+    let stream = Stream::CloseCodeCheck(Box::new(CloseCodeCheck::new(stream, &mut early)));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)

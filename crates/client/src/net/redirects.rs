@@ -106,7 +106,10 @@ fn redirected(endpoint: &Endpoint, url: ServerUrl) -> Endpoint {
 }
 
 /// The URL that a redirect leads to.
-fn target(base: &ServerUrl, redirect: &Redirect) -> Result<ServerUrl, String> {
+///
+/// # Errors
+/// Where the server redirects to, and why that is no URL.
+pub(super) fn target(base: &ServerUrl, redirect: &Redirect) -> Result<ServerUrl, String> {
     let Redirect { status, location } = redirect;
     let absolute = resolved(base, location);
     absolute.parse().map_err(|fault: String| {

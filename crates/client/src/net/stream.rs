@@ -1,5 +1,5 @@
 //! The byte stream below a WebSocket: TCP or a Unix socket, TLS over either, TLS over the TLS of a
-//! proxy, and the compression of messages over any of these.
+//! proxy, and over any of these the compression of messages and the check of Close frames.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
+use super::close_code::CloseCodeCheck;
 use super::deflate::Deflate;
 
 /// A connection to a server or a proxy.
@@ -22,6 +23,8 @@ pub enum Stream {
     Tls(Box<TlsStream<Stream>>),
     /// Compression of messages over another stream (`--compress`).
     Deflate(Box<Deflate<Stream>>),
+    /// The check of the code of a Close frame, over another stream.
+    CloseCodeCheck(Box<CloseCodeCheck<Stream>>),
 }
 
 impl Stream {
@@ -33,6 +36,7 @@ impl Stream {
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.get_ref().0.tcp(),
             Self::Deflate(stream) => stream.get_ref().tcp(),
+            Self::CloseCodeCheck(stream) => stream.get_ref().tcp(),
         }
     }
 }
@@ -45,6 +49,7 @@ macro_rules! delegate {
             Stream::Unix(stream) => Pin::new(stream).$method($($arg),*),
             Stream::Tls(stream) => Pin::new(stream).$method($($arg),*),
             Stream::Deflate(stream) => Pin::new(stream).$method($($arg),*),
+            Stream::CloseCodeCheck(stream) => Pin::new(stream).$method($($arg),*),
         }
     };
 }
@@ -82,6 +87,7 @@ impl AsyncWrite for Stream {
             Self::Unix(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
             Self::Deflate(stream) => stream.is_write_vectored(),
+            Self::CloseCodeCheck(stream) => stream.is_write_vectored(),
         }
     }
 

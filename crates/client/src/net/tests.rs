@@ -51,7 +51,7 @@ async fn the_address_is_that_of_the_proxy_where_there_is_one() {
     });
     let mut endpoint = Endpoint::new("ws://server.test".parse().unwrap());
     let through = format!("socks5h://{address}");
-    endpoint.options.proxies = Proxies::choose(Some(&through), Schemes::Any, |_| None).unwrap();
+    endpoint.options.proxies = Proxies::choose(Some(&through), Schemes::Any, |_| Ok(None)).unwrap();
     let connected = connect(&endpoint).await.unwrap();
     assert_eq!(had(connected.phases), [false, true, true, false, true]);
     assert_eq!(connected.address, Address::Tcp(address));

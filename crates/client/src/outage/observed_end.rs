@@ -6,6 +6,7 @@ use std::io;
 use serde::{Serialize, Serializer};
 
 use crate::net::ending::Ending;
+use crate::net::tls;
 
 /// The status code of a Close frame without one (RFC 6455, section 7.1.5).
 const NO_CODE: u16 = 1005;
@@ -20,6 +21,8 @@ pub enum ObservedEnd {
     Fin,
     /// A reset, or any other sudden end of the stream.
     Rst,
+    /// A record that breaks TLS, or an alert of TLS.
+    Tls,
     /// No answer.
     Silence,
     /// No connection could be opened.
@@ -28,7 +31,8 @@ pub enum ObservedEnd {
 
 impl ObservedEnd {
     /// Every end but those with a Close frame.
-    pub const WITHOUT_CODE: [Self; 4] = [Self::Fin, Self::Rst, Self::Silence, Self::Refused];
+    pub const WITHOUT_CODE: [Self; 5] =
+        [Self::Fin, Self::Rst, Self::Tls, Self::Silence, Self::Refused];
 
     /// The classification of `ending`; `None` if the client itself stopped.
     #[must_use]
@@ -37,6 +41,7 @@ impl ObservedEnd {
             Ending::Closed(close) => Self::Close(close.as_ref().map_or(NO_CODE, |c| c.code.0)),
             Ending::Lost(None) => Self::Fin,
             Ending::Lost(Some(error)) if is_silence(error) => Self::Silence,
+            Ending::Lost(Some(error)) if tls::is_violation(error) => Self::Tls,
             Ending::Lost(Some(_)) => Self::Rst,
             Ending::NoPong(_) => Self::Silence,
             Ending::Refused(code, _) => Self::Close(code.0),
@@ -71,6 +76,7 @@ impl fmt::Display for ObservedEnd {
             Self::Close(code) => write!(f, "close-{code}"),
             Self::Fin => f.write_str("fin"),
             Self::Rst => f.write_str("rst"),
+            Self::Tls => f.write_str("tls"),
             Self::Silence => f.write_str("silence"),
             Self::Refused => f.write_str("refused"),
         }

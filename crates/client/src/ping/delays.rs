@@ -70,9 +70,16 @@ impl Delays {
             let by_server = |later: u64, earlier: u64| (later as f64 - earlier as f64) / 1e6;
             let sent = by_client(timed.sent, last.sent);
             let received = by_client(timed.received, last.received);
-            self.to_server += (by_server(timed.arrived, last.arrived) - sent).abs();
-            self.from_server += (received - by_server(timed.left, last.left)).abs();
-            self.differences += 1;
+            let to_server = (by_server(timed.arrived, last.arrived) - sent).abs();
+            let from_server = (received - by_server(timed.left, last.left)).abs();
+            // A one-way delay is at most the round trip. A larger difference means that the clock
+            // of the server was set between the two pings.
+            let possible = timed.round_trip().max(last.round_trip()).as_secs_f64();
+            if to_server.max(from_server) <= possible {
+                self.to_server += to_server;
+                self.from_server += from_server;
+                self.differences += 1;
+            }
         }
     }
 
@@ -83,7 +90,7 @@ impl Delays {
         (self.count > 0).then_some(ServerTimes { min, avg, max })
     }
 
-    /// The delay variation; `None` without two pings over one connection.
+    /// The delay variation; `None` without two pings over one connection and by one clock.
     pub(super) fn variation(&self) -> Option<Variation> {
         let average = |sum: f64| sum / f64::from(self.differences);
         let (to_server, from_server) = (average(self.to_server), average(self.from_server));
@@ -166,6 +173,23 @@ mod tests {
         delays.add(Timed { arrived: 0, left: u64::MAX, ..honest });
         let ServerTimes { min, max, .. } = delays.server_times().unwrap();
         assert!(min >= 0.0 && max <= 0.001, "{min} {max}");
-        assert!(delays.variation().unwrap().to_server.is_finite());
+        assert_eq!(delays.variation(), None);
+    }
+
+    #[test]
+    fn a_step_of_the_servers_clock_is_no_delay() {
+        let start = Instant::now();
+        let mut delays = Delays::default();
+        let step = 2_000_000;
+        for number in 0..4 {
+            let to = if number % 2 == 0 { 100 } else { 300 };
+            let ping = timed(start, number * 1000, to, 10, 500);
+            let step = if number < 2 { 0 } else { step };
+            delays.add(Timed { arrived: ping.arrived + step, left: ping.left + step, ..ping });
+        }
+        assert_eq!(
+            delays.report().lines().last().unwrap(),
+            "delay varies from ping to ping by 0.200 ms to the server, 0.000 ms from it"
+        );
     }
 }

@@ -1,7 +1,5 @@
 //! The kinds of pings (text messages, requests of `/probe`, Ping frames), and the choice of one.
 
-use std::fmt;
-
 use proto::PONG;
 use proto::ping::ERROR_PREFIX;
 use proto::probe::Pong;
@@ -85,13 +83,20 @@ impl Meaning {
     }
 }
 
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Echo => "returns what it gets, which is no Pong",
-            Self::OtherText => "answers \"Ping!\" with something else than \"Pong!\"",
-            Self::Nothing => "answers Ping frames, but nothing to the message \"Ping!\"",
-        })
+impl Unfit {
+    /// What the server does with pings of this kind, as the end of a sentence.
+    pub(super) fn explain(self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Self::Echo, _) => "returns what it gets, which is no Pong",
+            (Self::OtherText, Kind::Probe) => {
+                r#"answers {"ping": N} with something else than the {"pong": N, "arrived": TIME, "left": TIME} of /probe"#
+            }
+            (Self::OtherText, _) => "answers \"Ping!\" with something else than \"Pong!\"",
+            (Self::Nothing, Kind::Probe) => {
+                r#"answers Ping frames, but nothing to the message {"ping": N} of /probe"#
+            }
+            (Self::Nothing, _) => "answers Ping frames, but nothing to the message \"Ping!\"",
+        }
     }
 }
 

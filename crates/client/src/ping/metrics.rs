@@ -156,7 +156,7 @@ mod tests {
         let text = Metrics::start().unwrap().text().unwrap();
         let outages = |seen: &str| format!("websockets_client_outages_total{{seen=\"{seen}\"}} 0");
         let codes = (1000..=1015).map(|code| format!("close-{code}"));
-        let others = ["close-other", "fin", "rst", "silence", "refused"].map(String::from);
+        let others = ["close-other", "fin", "rst", "tls", "silence", "refused"].map(String::from);
         let mut lines: Vec<_> = codes.chain(others).map(|seen| outages(&seen)).collect();
         lines.extend(
             ["received", "lost"]

@@ -8,7 +8,6 @@ use tracing::{debug, info, warn};
 
 use super::delays::{Delays, Timed};
 use super::figures::Figures;
-use super::kind::Unfit;
 use super::limits::Limits;
 use super::lines::{Lines, Style};
 use super::live::Live;
@@ -141,8 +140,8 @@ impl Reporter {
         self.lines.text(text);
     }
 
-    /// Reports the switch from messages to Ping frames.
-    pub(super) fn switched(&mut self, unfit: Unfit) {
+    /// Reports the switch from messages to Ping frames, and what the server did with the messages.
+    pub(super) fn switched(&mut self, unfit: &str) {
         let url = &self.url;
         warn!("{url} {unfit}; measuring with Ping frames from now on, as --protocol-ping does");
     }

@@ -149,8 +149,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Switches to Ping frames. The message in flight counts as never sent.
     fn switch(&mut self, unfit: Unfit, reporter: &mut Reporter) {
         self.awaited = None;
+        reporter.switched(unfit.explain(self.choice.kind));
         self.choice = Choice { kind: Kind::Frame, is_settled: true };
-        reporter.switched(unfit);
     }
 
     /// Reports a received frame: the answer to the ping in flight, or an unsolicited text.

@@ -4,6 +4,7 @@
 //! for another program. Secrets can still be kept off the command line: `--header @FILE` reads a
 //! file, `SERVER_URL` may hold a user and password, and so may curl's variables for proxies.
 
+use std::env::{self, VarError};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -87,7 +88,6 @@ impl ConnectArgs {
         url: &ServerUrl,
         authorities: Option<&Authorities>,
     ) -> Result<ConnectOptions, String> {
-        let variable = |name: &str| std::env::var(name).ok();
         Ok(ConnectOptions {
             request: self.request()?,
             lookup: Lookup { family: self.family(), overrides: self.resolve.clone() },
@@ -143,6 +143,20 @@ impl ConnectArgs {
                 Err("--key is given without --cert: give the certificate as well".into())
             }
             (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The value of a variable for a proxy.
+///
+/// # Errors
+/// Which variable is not UTF-8; its value may hold a password.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(format!("{name} has bytes that are not UTF-8, but allowed is text in UTF-8"))
         }
     }
 }

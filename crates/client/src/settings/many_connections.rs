@@ -35,7 +35,14 @@ impl SourceArgs {
 /// # Errors
 /// What is allowed, if the limit is too low for the connections.
 pub(super) fn check(connections: u64, others: u64) -> Result<(), String> {
-    let most = (descriptors::raise_limit() as u64).saturating_sub(OWN + others);
+    let limit = descriptors::raise_limit() as u64;
+    let most = limit.saturating_sub(OWN + others);
+    if most == 0 {
+        return Err(format!(
+            "the descriptor limit of this process, {limit}, is too low for any connection: raise that (ulimit -n) to {} for --connections {connections}",
+            connections + OWN + others
+        ));
+    }
     if connections > most {
         return Err(format!(
             "--connections is \"{connections}\", but allowed is a number up to {most} under the descriptor limit of this process: raise that (ulimit -n)"

@@ -43,17 +43,21 @@ impl Proxies {
     pub fn choose(
         flag: Option<&str>,
         schemes: Schemes,
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Result<Option<String>, String>,
     ) -> Result<Self, String> {
         let set = |names: &[&'static str]| {
-            let text = |name: &&'static str| variable(name).filter(|text| !text.is_empty());
-            names.iter().find_map(|name| Some((*name, text(name)?)))
+            for name in names {
+                if let Some(text) = variable(name)?.filter(|text| !text.is_empty()) {
+                    return Ok(Some((*name, text)));
+                }
+            }
+            Ok::<_, String>(None)
         };
-        let from = |names| match set(names) {
+        let from = |names| match set(names)? {
             Some((name, text)) => Proxy::parse(&text, name).map(Some),
             None => Ok(None),
         };
-        let bypass = set(BYPASS).map_or_else(Bypass::default, |(_, list)| Bypass::parse(&list));
+        let bypass = set(BYPASS)?.map_or_else(Bypass::default, |(_, list)| Bypass::parse(&list));
         let (plain, secure) = match flag {
             Some("") => (None, None),
             Some(text) => {
@@ -85,8 +89,8 @@ mod tests {
         set: &[(&str, &str)],
     ) -> Result<Proxies, String> {
         let variable = |name: &str| {
-            let set = set.iter().find(|(known, _)| *known == name)?;
-            Some(set.1.to_owned())
+            let set = set.iter().find(|(known, _)| *known == name);
+            Ok(set.map(|(_, value)| (*value).to_owned()))
         };
         Proxies::choose(flag, schemes, variable)
     }

@@ -66,6 +66,11 @@ pub(crate) fn hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
+/// Whether the peer broke TLS, or ended TLS with an alert.
+pub(crate) fn is_violation(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Error>())
+}
+
 /// The kind of an error of a TLS stream.
 pub(super) fn fault(error: &io::Error) -> Fault {
     use PeerIncompatible as Peer;

@@ -28,7 +28,7 @@ use identity::Identity;
 
 use super::error::ConnectError;
 use super::stream::Stream;
-pub(crate) use cause::hung_up;
+pub(crate) use cause::{hung_up, is_violation};
 use recording::{Presented, Recording};
 pub(crate) use session::Session;
 use unchecked::Unchecked;

@@ -120,7 +120,7 @@ pub(crate) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
             .await
             .map_err(|error| no_answer(&error, tls, recorder.take().received))?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(exchange.run(refusal::explain(answer, request.has_credentials())).await);
+        return Err(exchange.run(refusal::explain(answer, url, request.has_credentials())).await);
     }
     let checked = switch::check(&request, answer.version(), answer.headers());
     let Agreement { subprotocol, deflate } = match checked {

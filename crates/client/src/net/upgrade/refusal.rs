@@ -17,6 +17,8 @@ use tokio::time::timeout;
 use crate::net::error::{ConnectError, Redirect};
 use crate::net::fault::{Fault, MAX_BODY, NO_ROOM, Refusal};
 use crate::net::http::Answer;
+use crate::net::redirects::target;
+use crate::net::url::ServerUrl;
 
 /// Longest text of the server that is shown, in bytes.
 const SHOWN: usize = 200;
@@ -28,15 +30,20 @@ const BODY_TIMEOUT: Duration = Duration::from_millis(500);
 /// years.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// The error for an answer: its status, its redirect, and the explanation in its body.
-pub(super) async fn explain(answer: Answer, has_credentials: bool) -> ConnectError {
+/// The error for an answer to a request for `url`: its status, its redirect, and the explanation in
+/// its body.
+pub(super) async fn explain(
+    answer: Answer,
+    url: &ServerUrl,
+    has_credentials: bool,
+) -> ConnectError {
     let refusal = refusal(answer).await;
     let Refusal { status, headers, body, .. } = &*refusal;
     // An HTML page does not begin with a sentence.
     let is_plain = media_type(headers).starts_with(b"text/plain");
     let body = if is_plain { &body[..body.floor_char_boundary(SHOWN)] } else { "" };
     ConnectError::refused(
-        cause(*status, headers, body, has_credentials),
+        cause(url, *status, headers, body, has_credentials),
         retry_after(*status, headers, Utc::now()),
     )
     .redirecting(redirect(*status, headers))
@@ -65,8 +72,13 @@ fn media_type(headers: &HeaderMap) -> Vec<u8> {
 /// The redirect of an answer, if a client may follow it without asking the user (RFC 9110, section
 /// 15.4: a 300 leaves the choice to the user).
 fn redirect(status: StatusCode, headers: &HeaderMap) -> Option<Redirect> {
-    let location = headers.get(LOCATION)?.to_str().ok()?.to_owned();
+    let location = location(headers).filter(|location| !location.is_empty())?;
     [301, 302, 303, 307, 308].contains(&status.as_u16()).then_some(Redirect { status, location })
+}
+
+/// The value of the header `Location`, which should be ASCII.
+fn location(headers: &HeaderMap) -> Option<String> {
+    Some(String::from_utf8_lossy(headers.get(LOCATION)?.as_bytes()).into_owned())
 }
 
 /// The first bytes of a body that arrive in time.
@@ -86,17 +98,32 @@ async fn beginning(mut body: Incoming) -> Vec<u8> {
     bytes
 }
 
-fn cause(status: StatusCode, headers: &HeaderMap, body: &str, has_credentials: bool) -> String {
+fn cause(
+    url: &ServerUrl,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &str,
+    has_credentials: bool,
+) -> String {
     let answered = format!("the server answered {status}");
     if status.is_redirection()
-        && let Some(location) = headers.get(LOCATION)
+        && let Some(location) = location(headers)
     {
-        let location = String::from_utf8_lossy(location.as_bytes());
-        let location = shortened(&redacted(&location));
-        let scheme = location.strip_prefix("http").filter(|rest| rest.starts_with(['s', ':']));
-        let url = scheme.map_or_else(|| location.clone(), |rest| format!("ws{rest}"));
-        return format!(
-            "{answered} and redirects to {location}: use {url} as the URL if that is right, or --location (-L) to follow it"
+        if location.is_empty() {
+            return format!(
+                "{answered} with an empty Location, so where it redirects to is not known"
+            );
+        }
+        let redirect = Redirect { status, location };
+        return target(url, &redirect).map_or_else(
+            |fault| fault,
+            |target| {
+                let location = shortened(&redacted(&redirect.location));
+                let target = shortened(&target.to_string());
+                format!(
+                    "{answered} and redirects to {location}: use {target} as the URL if that is right, or --location (-L) to follow it"
+                )
+            },
         );
     }
     if status == StatusCode::UNAUTHORIZED {
@@ -152,13 +179,14 @@ fn retry_after(status: StatusCode, headers: &HeaderMap, now: DateTime<Utc>) -> O
         return None;
     }
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let time = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = DateTime::parse_from_rfc2822(value).ok()?;
-            // A date in the past asks for no pause.
-            date.signed_duration_since(now).to_std().unwrap_or_default()
-        }
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let time = if is_number {
+        // A number that does not fit is longer than any pause that is accepted.
+        value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        let date = DateTime::parse_from_rfc2822(value).ok()?;
+        // A date in the past asks for no pause.
+        date.signed_duration_since(now).to_std().unwrap_or_default()
     };
     Some(time.min(MAX_RETRY_AFTER))
 }
@@ -174,6 +202,10 @@ mod tests {
             (name.clone(), HeaderValue::from_str(value).unwrap())
         };
         lines.iter().map(line).collect()
+    }
+
+    fn base() -> ServerUrl {
+        "wss://server/a/b".parse().unwrap()
     }
 
     #[test]
@@ -200,11 +232,13 @@ mod tests {
             ("https://other.example/ws", "wss://other.example/ws"),
             ("http://other.example/ws", "ws://other.example/ws"),
             ("wss://other.example/ws", "wss://other.example/ws"),
-            ("/login", "/login"),
-            ("ws://user:secret@other", "ws://***@other"),
+            ("/login", "wss://server/login"),
+            ("/", "wss://server/"),
+            ("//other/x", "wss://other/x"),
+            ("ws://user:secret@other", "ws://other"),
         ] {
             assert_eq!(
-                cause(StatusCode::FOUND, &headers(&[(LOCATION, location)]), "x", false),
+                cause(&base(), StatusCode::FOUND, &headers(&[(LOCATION, location)]), "x", false),
                 format!(
                     "the server answered 302 Found and redirects to {}: use {url} as the URL if that is right, or --location (-L) to follow it",
                     redacted(location)
@@ -212,10 +246,29 @@ mod tests {
             );
         }
         let long = format!("ws://user:{}@other", "secret".repeat(50));
-        let shown = cause(StatusCode::FOUND, &headers(&[(LOCATION, &long)]), "", false);
+        let shown = cause(&base(), StatusCode::FOUND, &headers(&[(LOCATION, &long)]), "", false);
         assert!(shown.contains(" to ws://***@other: ") && !shown.contains("secret"), "{shown}");
-        let bare = cause(StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), "", false);
+        let bare = cause(&base(), StatusCode::MOVED_PERMANENTLY, &HeaderMap::new(), "", false);
         assert_eq!(bare, "the server answered 301 Moved Permanently");
+        for (location, told) in [
+            ("", "the server answered 302 Found with an empty Location, so "),
+            (
+                "ftp://other/x",
+                "the server answered 302 Found and redirects to ftp://other/x, which is no URL for a WebSocket: ",
+            ),
+            (
+                "/\u{e4}",
+                "the server answered 302 Found and redirects to /\u{e4}, which is no URL for a WebSocket: ",
+            ),
+        ] {
+            let value = HeaderValue::from_bytes(location.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(LOCATION, value)]);
+            let cause = cause(&base(), StatusCode::FOUND, &headers, "", false);
+            assert!(cause.starts_with(told) && !cause.contains("--location"), "{cause}");
+            // With --location the same is told, as a redirect that is not followed.
+            let is_known = redirect(StatusCode::FOUND, &headers).is_some();
+            assert_eq!(is_known, !location.is_empty(), "{location}");
+        }
     }
 
     #[test]
@@ -230,7 +283,10 @@ mod tests {
             ("Wed, 21 Oct 2015 07:26:00 GMT", Some(0)),
             ("Sun, 21 Oct 2035 07:28:00 GMT", Some(3600)),
             ("999999999999", Some(3600)),
-            ("99999999999999999999999", None),
+            ("18446744073709551616", Some(3600)),
+            ("99999999999999999999999", Some(3600)),
+            ("", None),
+            ("+7", None),
             ("-1", None),
             ("soon", None),
         ] {

@@ -312,12 +312,15 @@ async fn at_probe_the_time_in_the_server_is_reported() {
     let (mut client, mut server) = probe_pair(false).await;
     converse(&mut client, &mut server, async |server| {
         send_text(server, HELLO).await;
+        let start = Instant::now();
         for _ in 0..2 {
             let number = request(server).await;
+            let arrived = start.elapsed().as_micros();
             // The pong of another ping answers nothing.
             send_text(server, &format!(r#"{{"pong":{},"arrived":1,"left":2}}"#, number + 1)).await;
             sleep(Duration::from_millis(20)).await;
-            let pong = format!(r#"{{"pong":{number},"arrived":1000,"left":6000}}"#);
+            let left = arrived + 5000;
+            let pong = format!(r#"{{"pong":{number},"arrived":{arrived},"left":{left}}}"#);
             send_text(server, &pong).await;
         }
     })

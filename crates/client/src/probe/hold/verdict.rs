@@ -51,6 +51,7 @@ pub(super) fn ended(seen: ObservedEnd) -> String {
         ObservedEnd::Close(code) => format!("closed (Close {code})"),
         ObservedEnd::Fin => "cut (FIN without a Close)".into(),
         ObservedEnd::Rst => "reset (RST)".into(),
+        ObservedEnd::Tls => "broken (an error of TLS)".into(),
         ObservedEnd::Silence => "given up (no reply)".into(),
         ObservedEnd::Refused => "refused".into(),
     }

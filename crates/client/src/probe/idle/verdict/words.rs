@@ -14,6 +14,7 @@ pub(super) fn ending(end: &End) -> String {
         ObservedEnd::Close(code) => format!("Close {code}, \"{}\"", end.said),
         ObservedEnd::Fin => "FIN, no Close".into(),
         ObservedEnd::Rst => "RST, no Close".into(),
+        ObservedEnd::Tls => "an error of TLS, no Close".into(),
         ObservedEnd::Silence => "no answer".into(),
         ObservedEnd::Refused => "refused".into(),
     }
