@@ -178,7 +178,7 @@ fn tries_that_fail_use_the_count_up() {
     let output = command(&[]).args([&port.url(), "-c", "2"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let lines = lines(&output);
-    let expected = "2 tries to connect failed; client why looks closer";
+    let expected = "2 tries to connect failed; run client why to find the cause";
     assert!(lines.iter().any(|line| line == expected), "{lines:?}");
     assert!(told(&output).ends_with(": Connection refused (os error 111); trying again\n"));
     // The event announces no further try.
@@ -203,7 +203,7 @@ fn a_try_that_is_under_way_at_the_end_is_an_outage_and_told() {
         assert_eq!(
             lines(&output).last().unwrap(),
             &format!(
-                "1 try to connect was under way for N s: no answer to {step}; client why looks closer"
+                "1 try to connect was under way for N s: no answer to {step}; run client why to find the cause"
             )
         );
         let told = settled(&told(&output));
@@ -220,7 +220,7 @@ fn a_try_under_way_after_others_that_failed_is_told_with_them() {
     });
     assert_eq!(
         lines(&output).last().unwrap(),
-        "1 try to connect failed; 1 was under way for N s: no answer to the request for the upgrade; client why looks closer"
+        "1 try to connect failed; 1 was under way for N s: no answer to the request for the upgrade; run client why to find the cause"
     );
 }
 

@@ -142,7 +142,7 @@ fn while_connecting() {
         assert_eq!(statistics[0], format!("--- {url} ping statistics ---"));
         assert!(statistics[1].starts_with("0 sent, 0 received, 0 lost, 0 reconnects, "));
         let told = statistics[2].strip_prefix("1 try to connect was under way for ").unwrap();
-        let why = " s: no answer to the request for the upgrade; client why looks closer";
+        let why = " s: no answer to the request for the upgrade; run client why to find the cause";
         assert!(told.ends_with(why), "{told}");
     }
 }

@@ -306,7 +306,7 @@ mod piped {
         let cause = "Connection refused (os error 111)";
         assert_eq!(
             failure(client),
-            format!("cannot connect to {url}: {cause}; client why looks closer")
+            format!("cannot connect to {url}: {cause}; run client why to find the cause")
         );
         let (server, url) = Fake::start();
         let (client, _stdin) = talk(&url, &[]);
@@ -314,7 +314,7 @@ mod piped {
         let cause = "the server answered 404 Not Found: no such path";
         assert_eq!(
             failure(client),
-            format!("cannot connect to {url}: {cause}; client why looks closer")
+            format!("cannot connect to {url}: {cause}; run client why to find the cause")
         );
     }
 
@@ -449,7 +449,7 @@ mod piped {
         let cause = "Connection refused (os error 111)";
         assert_eq!(
             failure(client),
-            format!("cannot connect to {}: {cause}; client why looks closer", port.url())
+            format!("cannot connect to {}: {cause}; run client why to find the cause", port.url())
         );
     }
 
@@ -717,7 +717,10 @@ mod typed {
         terminal.ends_with(1);
         let cause = "Connection refused (os error 111)";
         terminal.shows(&[
-            &format!("error: cannot connect to {}: {cause}; client why looks closer", port.url()),
+            &format!(
+                "error: cannot connect to {}: {cause}; run client why to find the cause",
+                port.url()
+            ),
             "",
         ]);
     }

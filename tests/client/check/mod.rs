@@ -197,7 +197,7 @@ fn a_server_that_is_no_websocket_server_cannot_be_checked() {
     let cause = "the server answered 404 Not Found: There is no such path.";
     assert_eq!(
         verdict["text"],
-        format!("cannot connect to {url}: {cause}; client why looks closer")
+        format!("cannot connect to {url}: {cause}; run client why to find the cause")
     );
     assert_eq!((&verdict["ok"], &verdict["failed"]), (&Value::Null, &0.into()));
 }

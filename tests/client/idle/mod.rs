@@ -273,7 +273,7 @@ fn a_server_that_cannot_be_reached_leaves_the_question_open() {
     let said = idle(&Port::reserve().url(), &[]);
     said.assert_ok(None);
     said.assert_begins("cannot connect to ");
-    said.assert_says("; client why looks closer");
+    said.assert_says("; run client why to find the cause");
 }
 
 #[test]

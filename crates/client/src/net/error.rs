@@ -9,7 +9,7 @@ use super::fault::{Fault, Progress};
 use super::url::ServerUrl;
 
 /// The advice at the end of the error of a failed attempt to connect.
-pub(crate) const SEE_WHY: &str = "client why looks closer";
+pub(crate) const SEE_WHY: &str = "run client why to find the cause";
 
 /// The error of a run that ends since no connection to `url` can be made.
 pub(crate) fn cannot_connect(url: &ServerUrl, cause: &dyn fmt::Display) -> String {

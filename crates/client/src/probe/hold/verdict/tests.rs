@@ -152,7 +152,7 @@ fn without_connections_the_verdict_says_why() {
     let (ok, text) = judged(&stats, None);
     assert_eq!(ok, Some(false));
     let expected = "no connection could be made. 1 refusal of new connections (1 time: full). \
-        client why looks closer.";
+        run client why to find the cause.";
     assert_eq!(text, expected);
     stats.tried();
     stats.joined(None, true, None);

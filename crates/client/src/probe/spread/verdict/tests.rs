@@ -134,7 +134,7 @@ fn refused_connections_and_missing_servers_are_no_good() {
     let found = finding(&refused(Observed::default()));
     assert_eq!((found.ok, found.fields.pattern), (Some(false), None));
     let expected = "no connection could be made. 1 connection refused (1 time: Connection refused). \
-        client why looks closer.";
+        run client why to find the cause.";
     assert_eq!(found.text, expected);
 }
 
