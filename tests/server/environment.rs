@@ -103,3 +103,24 @@ fn a_signal_while_the_settings_are_read_ends_the_server() {
     let finished = TestServer::builder().under(["sh", "-c", SIGNAL_AT_THE_START]).run();
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
 }
+
+/// Sends the signal while the start blocks: the server asks a `git` that does not answer until the
+/// shell has ended, and the shell waits until `git` is asked.
+const SIGNAL_WHILE_THE_START_BLOCKS: &str = r#"
+    mkdir .git tls bin && mkfifo hold
+    printf '#!/bin/sh\nexec cat "%s/hold"\n' "$PWD" >bin/git && chmod +x bin/git
+    PATH="$PWD/bin:$PATH" "$0" &
+    exec 3>hold
+    kill -"$SIGNAL" $!
+    wait $!
+"#;
+
+#[test]
+fn a_signal_while_the_start_blocks_ends_the_server() {
+    for signal in ["TERM", "INT"] {
+        let shell = ["sh", "-c", SIGNAL_WHILE_THE_START_BLOCKS];
+        let builder = TestServer::builder().secure().env("SIGNAL", signal);
+        let finished = builder.under(shell).run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""), "{signal}");
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use program::stop::{self, Stop};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio::{join, select};
@@ -26,7 +26,7 @@ use crate::journal::{self, Closer, Journal};
 use crate::observe::{Health, Metrics, WorkerMetrics};
 use crate::occupancy::Occupancy;
 use crate::service::{self, Service};
-use crate::settings::{ListenAddress, Settings};
+use crate::settings::{ListenAddress, Settings, refusal};
 use crate::throttle::Throttle;
 use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
@@ -53,6 +53,13 @@ pub struct Server {
     stopper: stop::Stopper,
 }
 
+/// The sockets for TLS, which do not listen yet, and their certificate.
+struct TlsSockets {
+    sockets: Vec<TcpSocket>,
+    config: Arc<ServerConfig>,
+    reload: tls::Reload,
+}
+
 /// The listeners for TLS, and their certificate.
 #[derive(Debug)]
 struct TlsListeners {
@@ -64,22 +71,23 @@ struct TlsListeners {
 
 impl Server {
     /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
+    /// Everything that may block comes before `before_listening` is called, and listening after it.
     ///
     /// # Errors
     /// When the log cannot be opened, an address cannot be listened on, or a setting asks for too much.
     pub fn start(
         settings: &Settings,
         stdout: impl Write + Send + 'static,
+        before_listening: impl FnOnce(),
     ) -> Result<Self, Failure> {
         let budget = Budget::new(settings, program::descriptors::raise_limit())?;
         let max_connections = budget.connections;
         check_log_file(settings)?;
         let tls = open_tls(settings)?;
-        let listeners =
-            settings.listen.bind("LISTEN", &[], listener::bind).map_err(Failure::Run)?;
-        let own: Vec<_> = addresses(&listeners).collect();
+        let sockets = settings.listen.bind("LISTEN", &[], listener::bind).map_err(Failure::Run)?;
+        let own: Vec<_> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let tls =
-            tls.map(|tls| TlsListeners::start(tls, &settings.tls_listen(), &own)).transpose()?;
+            tls.map(|tls| TlsSockets::start(tls, &settings.tls_listen(), &own)).transpose()?;
         let (journal, closer) = Journal::open(&settings.journal(), stdout)
             .map_err(|error| Failure::Run(unopened(&settings.log_file, &error)))?;
         let (stopper, stop) = stop::channel();
@@ -96,6 +104,9 @@ impl Server {
         let services = Arc::new(if settings.probe { services } else { services.without_probe() });
         let (workers, ended) = start_workers(settings, &metrics, &services, &journal, &failing)
             .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+        before_listening();
+        let listeners = listen("LISTEN", sockets)?;
+        let tls = tls.map(TlsSockets::listen).transpose()?;
         let http = Http {
             health,
             metrics: Arc::clone(&metrics),
@@ -263,13 +274,27 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
         .map_err(|cause| Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but {cause}")))
 }
 
-impl TlsListeners {
-    /// Listens for TLS, and keeps the certificate up to date.
+/// Listens on all sockets of a setting.
+fn listen(setting: &str, sockets: Vec<TcpSocket>) -> Result<Vec<TcpListener>, Failure> {
+    let listen = |socket: TcpSocket| {
+        let address = socket.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
+        listener::listen(socket).map_err(|error| refusal(setting, address, &[], &error))
+    };
+    sockets.into_iter().map(listen).collect::<Result<_, _>>().map_err(Failure::Run)
+}
+
+impl TlsSockets {
+    /// Binds the sockets, and keeps the certificate up to date.
     fn start(tls: Tls, address: &ListenAddress, own: &[SocketAddr]) -> Result<Self, Failure> {
-        let listeners = address.bind("TLS_LISTEN", own, listener::bind).map_err(Failure::Run)?;
+        let sockets = address.bind("TLS_LISTEN", own, listener::bind).map_err(Failure::Run)?;
         let (config, reload) = tls
             .start()
             .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
-        Ok(Self { listeners, config, reload })
+        Ok(Self { sockets, config, reload })
+    }
+
+    fn listen(self) -> Result<TlsListeners, Failure> {
+        let Self { sockets, config, reload } = self;
+        Ok(TlsListeners { listeners: listen("TLS_LISTEN", sockets)?, config, reload })
     }
 }
