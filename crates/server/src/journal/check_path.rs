@@ -4,10 +4,12 @@
 use std::fs::{self, FileType};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{PROC_SUPER_MAGIC, fstat, statfs};
+
+use crate::file_kind::other_than_regular;
 
 /// Most symbolic links that are followed, as in the kernel (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -19,7 +21,7 @@ const MAX_LINKS: usize = 40;
 pub fn check_path(path: &Path) -> Result<(), &'static str> {
     in_proc(path).map_or(Ok(()), Err)?;
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
-    kind(metadata.file_type()).map_or(Ok(()), Err)?;
+    other_than_regular(metadata.file_type()).map_or(Ok(()), Err)?;
     let is_stream = |stream: &dyn AsFd| {
         fstat(stream)
             .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino()))
@@ -37,22 +39,7 @@ pub fn check_path(path: &Path) -> Result<(), &'static str> {
 /// When a file of this type cannot be a log.
 pub(super) fn check_type(file_type: FileType) -> io::Result<()> {
     let refuse = |kind| Err(io::Error::other(format!("it is {kind}, not a regular file")));
-    kind(file_type).map_or(Ok(()), refuse)
-}
-
-/// The name of a file type, unless it is a regular file.
-fn kind(file_type: FileType) -> Option<&'static str> {
-    if file_type.is_file() {
-        None
-    } else if file_type.is_dir() {
-        Some("a folder")
-    } else if file_type.is_fifo() {
-        Some("a pipe")
-    } else if file_type.is_socket() {
-        Some("a socket")
-    } else {
-        Some("a device")
-    }
+    other_than_regular(file_type).map_or(Ok(()), refuse)
 }
 
 /// The kind of file that `path` is if it, or a symbolic link that it leads to, is in `/proc`. An entry

@@ -1,6 +1,7 @@
 //! Crashes, lost files, and broken files.
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use super::*;
 
@@ -74,6 +75,21 @@ fn a_missing_file_or_one_in_the_way_is_named() {
     let _held = dir.folder.lock().unwrap();
     let error = dir.provision().unwrap_err();
     assert!(error.contains(".lock is locked by another program"), "{error}");
+}
+
+#[test]
+fn a_pipe_or_a_folder_in_place_of_a_file_is_refused_and_nothing_waits_for_it() {
+    for name in [CERTIFICATE, KEY, ISSUED, AUTHORITY, ".lock"] {
+        let dir = Dir::new();
+        assert!(Command::new("mkfifo").arg(dir.folder.path(name)).status().unwrap().success());
+        let told = format!("{name} is a pipe, but allowed is a regular file");
+        let error = dir.provision().unwrap_err();
+        assert!(error.contains(&told), "{error}");
+        dir.remove(name);
+        fs::create_dir(dir.folder.path(name)).unwrap();
+        let error = dir.provision().unwrap_err();
+        assert!(error.contains(&told.replace("pipe", "folder")), "{error}");
+    }
 }
 
 #[test]
