@@ -1,6 +1,7 @@
 //! The log file: its lines, its lock, rotation, reopening and repair.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -344,6 +345,41 @@ fn rotation_under_load_loses_no_line_and_keeps_to_the_size() {
     for pair in oldest_first.windows(2) {
         assert!(pair[0].lines().last().unwrap().at <= pair[1].lines()[0].at);
     }
+}
+
+#[test]
+fn a_link_to_the_log_leads_to_the_current_file_after_rotations_too() {
+    let builder = TestServer::builder();
+    fs::create_dir(builder.dir().join("big")).unwrap();
+    symlink("big/pings.txt", builder.dir().join("server_logs.txt")).unwrap();
+    let server = builder.env("LOG_MAX_BYTES", "1K").env("LOG_KEEP", "2").start();
+    let mut client = server.connect();
+    for number in 0..100 {
+        assert_eq!(client.ping("Client-100", &number.to_string()), "Pong!");
+    }
+    assert!(server.log_path().is_symlink());
+    let last = server.log().pings().last().map(|&(_, message)| message.to_owned());
+    assert_eq!(last.as_deref(), Some("99"));
+    wait_until("the oldest files are removed", || {
+        fs::read_dir(server.dir().join("big")).unwrap().count() == 3
+    });
+    assert_eq!(fs::read_dir(server.dir()).unwrap().count(), 2);
+    server.signal(Signal::HUP);
+    server.event("nothing to reopen");
+}
+
+#[test]
+fn a_second_server_at_a_link_to_the_log_writes_beside_the_file() {
+    let builder = TestServer::builder();
+    fs::create_dir(builder.dir().join("big")).unwrap();
+    symlink("big/server_logs.txt", builder.dir().join("server_logs.txt")).unwrap();
+    let first = builder.start();
+    let second = first.again().start();
+    for server in [&first, &second] {
+        server.assert_serves();
+    }
+    assert_eq!(first.log().lines().len(), 1);
+    assert_eq!(Log::read(&first.dir().join("big").join(beside())).lines().len(), 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::{self, FileType};
 use std::io;
+use std::iter;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -45,20 +46,32 @@ pub(super) fn check_type(file_type: FileType) -> io::Result<()> {
 /// The kind of file that `path` is if it, or a symbolic link that it leads to, is in `/proc`. An entry
 /// of a folder `fd` there, where `/dev/stdout` leads, stands for an open descriptor.
 fn in_proc(path: &Path) -> Option<&'static str> {
-    let mut path = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
+    links(path).find_map(|path| {
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        if statfs(parent).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC) {
-            let is_stream = fs::canonicalize(parent).is_ok_and(|parent| parent.ends_with("fd"));
-            return Some(if is_stream { "a stream of the process" } else { "a file in /proc" });
+        if !statfs(parent).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC) {
+            return None;
         }
-        let target = fs::read_link(&path).ok()?;
-        path = PathBuf::from(parent).join(target);
-    }
-    None
+        let is_stream = fs::canonicalize(parent).is_ok_and(|parent| parent.ends_with("fd"));
+        Some(if is_stream { "a stream of the process" } else { "a file in /proc" })
+    })
+}
+
+/// The path that `path` leads to if it is a symbolic link, to a file that may be missing; otherwise
+/// `path` itself. Links to folders on the way stay.
+pub(super) fn target(path: &Path) -> PathBuf {
+    links(path).last().unwrap_or_default()
+}
+
+/// `path`, and the path of each symbolic link that follows.
+fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let next = |path: &PathBuf| {
+        let target = fs::read_link(path).ok()?;
+        Some(path.parent().unwrap_or(Path::new("")).join(target))
+    };
+    iter::successors(Some(path.to_path_buf()), next).take(MAX_LINKS)
 }
 
 #[cfg(test)]
@@ -79,6 +92,19 @@ mod tests {
         for name in ["file", "link", "missing", "dangling", "no folder/file"] {
             assert_eq!(check_path(&at(name)), Ok(()), "{name}");
         }
+    }
+
+    #[test]
+    fn the_target_of_a_link_is_where_the_last_link_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        symlink("folder/second", at("first")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        symlink("../missing", at("folder/second")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        assert_eq!(target(&at("first")), at("folder/../missing"));
+        assert_eq!(target(&at("missing")), at("missing"));
+        assert_eq!(target(&at("loop")), at("loop"));
     }
 
     #[test]
