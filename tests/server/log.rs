@@ -111,13 +111,28 @@ fn a_torn_line_is_cut_off_at_the_start_and_shown() {
 #[test]
 fn control_characters_of_a_torn_line_are_escaped_in_the_warning() {
     let builder = TestServer::builder();
-    let torn = [&b"\x1b[2J\xff\r"[..], &[b'x'; 10_000]].concat();
+    let torn = [&b"\0\x1b[2J\xff\r"[..], &[b'x'; 10_000]].concat();
     fs::write(builder.dir().join("server_logs.txt"), torn).unwrap();
     let server = builder.start();
     let warning = server.event("WARN");
-    assert!(warning.contains("10006 bytes"), "{warning}");
-    assert!(!warning.contains(['\u{1b}', '\r']) && warning.len() < 1000, "{warning:?}");
+    assert!(warning.contains("10007 bytes"), "{warning}");
+    assert!(!warning.contains(['\u{1b}', '\r', '\0']) && warning.len() < 1000, "{warning:?}");
     assert_eq!(server.log_text(), "");
+}
+
+#[test]
+fn the_text_of_a_file_that_is_no_log_stays_and_the_log_begins_below() {
+    let builder = TestServer::builder();
+    let notes = format!("# Notes\n\u{1b}[2J{}", "x".repeat(5_000));
+    fs::write(builder.dir().join("server_logs.txt"), &notes).unwrap();
+    let server = builder.start();
+    let warning = server.event("the last line of ");
+    assert!(warning.contains("WARN") && warning.contains("server_logs.txt"), "{warning}");
+    assert!(!warning.contains('\u{1b}') && warning.len() < 1000, "{warning:?}");
+    server.assert_serves();
+    let text = server.log_text();
+    let log = text.strip_prefix(&format!("{notes}\n")).unwrap();
+    assert_eq!(Log::parse(log.as_bytes()).pings(), [("Witness", "Ping!")]);
 }
 
 #[test]
