@@ -10,7 +10,7 @@ use program::signals::{EarlyExit, Signals};
 use program::standard_streams::standard_output;
 use program::{events, exit, runtime, settings, stop};
 use server::settings::Command;
-use server::{Failure, Server, Settings, healthcheck};
+use server::{Failure, Server, Settings, descriptors, healthcheck};
 use tokio::select;
 use tracing::warn;
 
@@ -37,6 +37,10 @@ fn main() -> ExitCode {
 
 fn run(settings: &Settings, early: EarlyExit) -> Result<(), Failure> {
     settings.check().map_err(Failure::Setting)?;
+    if settings.command.is_none() {
+        // Serving needs more descriptors than the runtime, whose error would name the fewer.
+        descriptors::check(settings)?;
+    }
     let runtime = runtime::start().map_err(Failure::Run)?;
     let result = match settings.command {
         Some(Command::Healthcheck) => runtime.block_on(check(settings, early)),
