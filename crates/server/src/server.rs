@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use program::stop::{self, Stop};
+use program::threads;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ use crate::front::handshaker::Handshaker;
 use crate::front::http::Http;
 use crate::front::tls::{self, Tls};
 use crate::front::{Front, listener};
-use crate::journal::{self, Closer, Journal};
+use crate::journal::{self, Closer, Journal, OpenError};
 use crate::observe::{Health, Metrics, WorkerMetrics};
 use crate::occupancy::Occupancy;
 use crate::service::{self, Service};
@@ -88,8 +89,11 @@ impl Server {
         let own: Vec<_> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let tls =
             tls.map(|tls| TlsSockets::start(tls, &settings.tls_listen(), &own)).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), stdout)
-            .map_err(|error| Failure::Run(unopened(&settings.log_file, &error)))?;
+        let (journal, closer) =
+            Journal::open(&settings.journal(), stdout).map_err(|error| match error {
+                OpenError::File(error) => Failure::Run(unopened(&settings.log_file, &error)),
+                OpenError::Thread(error) => Failure::Run(threads::refused(&error)),
+            })?;
         let (stopper, stop) = stop::channel();
         let (failing, failures) = mpsc::channel(1);
         let occupancy = Arc::new(Occupancy::new(max_connections, settings.max_per_address));
@@ -103,7 +107,7 @@ impl Server {
         let services = service::State::new(host_name(), Arc::clone(&metrics), health.clone());
         let services = Arc::new(if settings.probe { services } else { services.without_probe() });
         let (workers, ended) = start_workers(settings, &metrics, &services, &journal, &failing)
-            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+            .map_err(|error| Failure::Run(unstarted(settings.workers(), &error)))?;
         before_listening();
         let listeners = listen("LISTEN", sockets)?;
         let tls = tls.map(TlsSockets::listen).transpose()?;
@@ -202,11 +206,28 @@ fn last_sync(drain_timeout: Duration) -> Duration {
 /// The error for a log that cannot be opened, with advice.
 fn unopened(path: &Path, error: &io::Error) -> String {
     let folder = path.parent().filter(|folder| *folder != Path::new("") && !folder.exists());
-    let advice = match folder {
-        Some(folder) => format!("make the folder first: mkdir -p {}", folder.display()),
-        None => "name a file in a folder that this user may write to".into(),
+    let advice = match (folder, error.kind()) {
+        (_, io::ErrorKind::InvalidFilename) => "choose a shorter name".into(),
+        (Some(folder), _) => format!("make the folder first: mkdir -p {}", folder.display()),
+        (None, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            "make room on the disk, or name a file on another one".into()
+        }
+        (None, _) => "name a file in a folder that this user may write to".into(),
     };
     format!("LOG_FILE {} cannot be opened for writing: {error}; {advice}", path.display())
+}
+
+/// The error for a worker that cannot be started, with advice.
+fn unstarted(workers: usize, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return format!("cannot start a worker: {error}");
+    }
+    let refused = threads::refused(error);
+    if workers == 1 {
+        refused
+    } else {
+        format!("{refused}, or set WORKERS to fewer than {workers}")
+    }
 }
 
 fn check_log_file(settings: &Settings) -> Result<(), Failure> {
@@ -287,9 +308,8 @@ impl TlsSockets {
     /// Binds the sockets, and keeps the certificate up to date.
     fn start(tls: Tls, address: &ListenAddress, own: &[SocketAddr]) -> Result<Self, Failure> {
         let sockets = address.bind("TLS_LISTEN", own, listener::bind).map_err(Failure::Run)?;
-        let (config, reload) = tls
-            .start()
-            .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
+        let (config, reload) =
+            tls.start().map_err(|error| Failure::Run(threads::refused(&error)))?;
         Ok(Self { sockets, config, reload })
     }
 
