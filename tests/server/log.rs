@@ -176,6 +176,12 @@ fn without_its_folder_a_server_does_not_start() {
     assert!(reported.contains(missing.to_str().unwrap()), "{reported}");
 }
 
+#[test]
+fn a_log_with_too_long_a_name_is_reported_with_advice() {
+    let reported = TestServer::builder().env("LOG_FILE", "a".repeat(300)).fails(1);
+    assert!(reported.ends_with("; choose a shorter name\n"), "{reported}");
+}
+
 /// Fails unless the server refuses to start because `LOG_FILE` is of this kind.
 #[track_caller]
 fn assert_refused(builder: Builder, log: &str, kind: &str) {
@@ -196,6 +202,7 @@ fn a_log_that_is_not_a_regular_file_is_refused_at_the_start() {
     let _listener = UnixListener::bind(with_socket.dir().join("socket")).unwrap();
     assert_refused(with_socket, "socket", "a socket");
     assert_refused(builder(), ".", "a folder");
+    assert_refused(builder(), "missing/", "a folder");
     assert_refused(builder(), "/dev/null", "a device");
     for stream in ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/proc/self/fd/2"] {
         assert_refused(builder(), stream, "a stream of the process");

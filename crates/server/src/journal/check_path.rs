@@ -5,6 +5,7 @@ use std::fs::{self, FileType};
 use std::io;
 use std::iter;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,10 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// What `path` is instead, such as `a pipe`.
 pub fn check_path(path: &Path) -> Result<(), &'static str> {
+    let name = path.as_os_str().as_bytes();
+    if name.ends_with(b"/") || name.ends_with(b"/.") {
+        return Err("a folder");
+    }
     in_proc(path).map_or(Ok(()), Err)?;
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
     other_than_regular(metadata.file_type()).map_or(Ok(()), Err)?;
@@ -116,6 +121,8 @@ mod tests {
         assert_eq!(check_path(&at("fifo")), Err("a pipe"));
         assert_eq!(check_path(&at("socket")), Err("a socket"));
         assert_eq!(check_path(dir.path()), Err("a folder"));
+        assert_eq!(check_path(&at("missing/")), Err("a folder"));
+        assert_eq!(check_path(&at("missing/.")), Err("a folder"));
         assert_eq!(check_path(Path::new("/dev/null")), Err("a device"));
         assert_eq!(check_path(Path::new("/proc/server_logs.txt")), Err("a file in /proc"));
     }

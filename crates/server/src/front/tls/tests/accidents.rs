@@ -104,7 +104,21 @@ fn an_error_says_what_is_wrong_with_which_file() {
         (&certificate, &certificate, "key.pem holds no private key"),
         (&certificate, &encrypted, "key.pem is encrypted"),
         (&certificate, &other_key, "key.pem is not the key of cert.pem"),
-        (&certificate[..300], &key, "cert.pem is broken"),
+        (
+            &certificate[..300],
+            &key,
+            "cert.pem is broken: the line -----END CERTIFICATE----- is missing",
+        ),
+        (
+            &certificate,
+            &key[..100],
+            "key.pem is broken: the line -----END PRIVATE KEY----- is missing",
+        ),
+        (
+            "-----BEGIN CERTIFICATE\n",
+            &key,
+            "cert.pem is broken: this line begins no section: -----BEGIN CERTIFICATE",
+        ),
     ] {
         dir.write(CERTIFICATE, certificate);
         dir.write(KEY, key);
