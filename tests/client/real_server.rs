@@ -68,7 +68,7 @@ impl RealServer {
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let server = Server::start(&settings, io::sink()).unwrap();
+                let server = Server::start(&settings, io::sink(), || ()).unwrap();
                 started.send(()).unwrap();
                 server.run(stop).await.unwrap();
             });

@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use crate::support::{Builder, TestServer};
 
 fn with_ulimit(limit: &str) -> Builder {
-    TestServer::builder().under(["sh", "-c", &format!("ulimit {limit}; exec \"$0\"")])
+    TestServer::builder().under(["sh", "-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")])
 }
 
 #[test]
@@ -45,26 +45,37 @@ fn a_time_zone_is_a_name_a_rule_or_a_file() {
 
 #[test]
 fn too_few_descriptors_are_reported_without_naming_a_setting_that_is_not_set() {
-    for limit in ["-n 7", "-n 20", "-n 33"] {
-        let reported = with_ulimit(limit).fails(1);
-        assert!(
-            reported.contains("file descriptors") && reported.contains("ulimit -n"),
-            "{reported}"
+    let cores = std::thread::available_parallelism().unwrap();
+    let needed = 34 + 2 * cores.get();
+    for limit in [7, 10, 20, 33] {
+        let reported = with_ulimit(&format!("-n {limit}")).fails(1);
+        let expected = format!(
+            "error: the limit of {limit} file descriptors is too low, {needed} are needed: raise it (ulimit -n)\n"
         );
-        assert!(!reported.contains("WORKERS is"), "{reported}");
+        assert_eq!(reported, expected);
     }
+    // A check takes fewer: those of the standard streams, and eight more.
+    let reported = with_ulimit("-n 10").arg("healthcheck").fails(1);
+    assert!(reported.ends_with("too low, 11 are needed: raise it (ulimit -n)\n"), "{reported}");
 }
 
 #[test]
 #[ignore = "needs strace"]
 fn a_failure_to_start_a_thread_is_reported() {
     let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=clone,clone3"];
-    let fault = ["-e", "inject=clone,clone3:error=EAGAIN"];
-    let reported = TestServer::builder().under(strace).under(fault).fails(1);
-    assert!(
-        reported.contains("cannot start a thread") && reported.contains("ulimit -u"),
-        "{reported}"
-    );
+    // The threads of stderr, stdout, the sync, the keeper, and of two workers.
+    for thread in 1..=6 {
+        let fault = format!("inject=clone,clone3:error=EAGAIN:when={thread}+");
+        let builder = TestServer::builder().env("WORKERS", "2").under(strace);
+        let reported = builder.under(["-e", &fault]).fails(1);
+        let expected = "error: cannot start a thread: Resource temporarily unavailable";
+        assert!(reported.starts_with(expected), "{thread}: {reported}");
+        let is_worker = reported.ends_with(", or set WORKERS to fewer than 2\n");
+        assert!(
+            reported.contains("ulimit -u") && is_worker == (thread > 4),
+            "{thread}: {reported}"
+        );
+    }
 }
 
 #[test]
@@ -102,4 +113,25 @@ const SIGNAL_AT_THE_START: &str = r#"
 fn a_signal_while_the_settings_are_read_ends_the_server() {
     let finished = TestServer::builder().under(["sh", "-c", SIGNAL_AT_THE_START]).run();
     assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
+}
+
+/// Sends the signal while the start blocks: the server asks a `git` that does not answer until the
+/// shell has ended, and the shell waits until `git` is asked.
+const SIGNAL_WHILE_THE_START_BLOCKS: &str = r#"
+    mkdir .git tls bin && mkfifo hold
+    printf '#!/bin/sh\nexec cat "%s/hold"\n' "$PWD" >bin/git && chmod +x bin/git
+    PATH="$PWD/bin:$PATH" "$0" &
+    exec 3>hold
+    kill -"$SIGNAL" $!
+    wait $!
+"#;
+
+#[test]
+fn a_signal_while_the_start_blocks_ends_the_server() {
+    for signal in ["TERM", "INT"] {
+        let shell = ["sh", "-c", SIGNAL_WHILE_THE_START_BLOCKS];
+        let builder = TestServer::builder().secure().env("SIGNAL", signal);
+        let finished = builder.under(shell).run();
+        assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""), "{signal}");
+    }
 }

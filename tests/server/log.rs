@@ -1,6 +1,7 @@
 //! The log file: its lines, its lock, rotation, reopening and repair.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -110,13 +111,28 @@ fn a_torn_line_is_cut_off_at_the_start_and_shown() {
 #[test]
 fn control_characters_of_a_torn_line_are_escaped_in_the_warning() {
     let builder = TestServer::builder();
-    let torn = [&b"\x1b[2J\xff\r"[..], &[b'x'; 10_000]].concat();
+    let torn = [&b"\0\x1b[2J\xff\r"[..], &[b'x'; 10_000]].concat();
     fs::write(builder.dir().join("server_logs.txt"), torn).unwrap();
     let server = builder.start();
     let warning = server.event("WARN");
-    assert!(warning.contains("10006 bytes"), "{warning}");
-    assert!(!warning.contains(['\u{1b}', '\r']) && warning.len() < 1000, "{warning:?}");
+    assert!(warning.contains("10007 bytes"), "{warning}");
+    assert!(!warning.contains(['\u{1b}', '\r', '\0']) && warning.len() < 1000, "{warning:?}");
     assert_eq!(server.log_text(), "");
+}
+
+#[test]
+fn the_text_of_a_file_that_is_no_log_stays_and_the_log_begins_below() {
+    let builder = TestServer::builder();
+    let notes = format!("# Notes\n\u{1b}[2J{}", "x".repeat(5_000));
+    fs::write(builder.dir().join("server_logs.txt"), &notes).unwrap();
+    let server = builder.start();
+    let warning = server.event("the last line of ");
+    assert!(warning.contains("WARN") && warning.contains("server_logs.txt"), "{warning}");
+    assert!(!warning.contains('\u{1b}') && warning.len() < 1000, "{warning:?}");
+    server.assert_serves();
+    let text = server.log_text();
+    let log = text.strip_prefix(&format!("{notes}\n")).unwrap();
+    assert_eq!(Log::parse(log.as_bytes()).pings(), [("Witness", "Ping!")]);
 }
 
 #[test]
@@ -160,6 +176,12 @@ fn without_its_folder_a_server_does_not_start() {
     assert!(reported.contains(missing.to_str().unwrap()), "{reported}");
 }
 
+#[test]
+fn a_log_with_too_long_a_name_is_reported_with_advice() {
+    let reported = TestServer::builder().env("LOG_FILE", "a".repeat(300)).fails(1);
+    assert!(reported.ends_with("; choose a shorter name\n"), "{reported}");
+}
+
 /// Fails unless the server refuses to start because `LOG_FILE` is of this kind.
 #[track_caller]
 fn assert_refused(builder: Builder, log: &str, kind: &str) {
@@ -180,6 +202,7 @@ fn a_log_that_is_not_a_regular_file_is_refused_at_the_start() {
     let _listener = UnixListener::bind(with_socket.dir().join("socket")).unwrap();
     assert_refused(with_socket, "socket", "a socket");
     assert_refused(builder(), ".", "a folder");
+    assert_refused(builder(), "missing/", "a folder");
     assert_refused(builder(), "/dev/null", "a device");
     for stream in ["/dev/stdout", "/dev/stderr", "/dev/fd/1", "/proc/self/fd/2"] {
         assert_refused(builder(), stream, "a stream of the process");
@@ -344,6 +367,41 @@ fn rotation_under_load_loses_no_line_and_keeps_to_the_size() {
     for pair in oldest_first.windows(2) {
         assert!(pair[0].lines().last().unwrap().at <= pair[1].lines()[0].at);
     }
+}
+
+#[test]
+fn a_link_to_the_log_leads_to_the_current_file_after_rotations_too() {
+    let builder = TestServer::builder();
+    fs::create_dir(builder.dir().join("big")).unwrap();
+    symlink("big/pings.txt", builder.dir().join("server_logs.txt")).unwrap();
+    let server = builder.env("LOG_MAX_BYTES", "1K").env("LOG_KEEP", "2").start();
+    let mut client = server.connect();
+    for number in 0..100 {
+        assert_eq!(client.ping("Client-100", &number.to_string()), "Pong!");
+    }
+    assert!(server.log_path().is_symlink());
+    let last = server.log().pings().last().map(|&(_, message)| message.to_owned());
+    assert_eq!(last.as_deref(), Some("99"));
+    wait_until("the oldest files are removed", || {
+        fs::read_dir(server.dir().join("big")).unwrap().count() == 3
+    });
+    assert_eq!(fs::read_dir(server.dir()).unwrap().count(), 2);
+    server.signal(Signal::HUP);
+    server.event("nothing to reopen");
+}
+
+#[test]
+fn a_second_server_at_a_link_to_the_log_writes_beside_the_file() {
+    let builder = TestServer::builder();
+    fs::create_dir(builder.dir().join("big")).unwrap();
+    symlink("big/server_logs.txt", builder.dir().join("server_logs.txt")).unwrap();
+    let first = builder.start();
+    let second = first.again().start();
+    for server in [&first, &second] {
+        server.assert_serves();
+    }
+    assert_eq!(first.log().lines().len(), 1);
+    assert_eq!(Log::read(&first.dir().join("big").join(beside())).lines().len(), 1);
 }
 
 #[test]

@@ -343,6 +343,8 @@ mod tools {
         for key in [
             "genrsa -traditional -out key.pem 2048",
             "genrsa -out key.pem 2048",
+            "genrsa -out key.pem 4096",
+            "ecparam -name secp384r1 -genkey -noout -out key.pem",
             "ecparam -name prime256v1 -genkey -noout -out key.pem",
             "genpkey -algorithm ed25519 -out key.pem",
         ] {
@@ -364,6 +366,26 @@ mod tools {
                 .unwrap();
             assert_eq!(curl.stdout, b"ok\n", "{key}: {}", String::from_utf8_lossy(&curl.stderr));
             server.event("the certificate expires in less than 14 days");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs openssl"]
+    fn a_key_of_another_kind_is_refused_with_the_kinds_that_are_allowed() {
+        for key in [
+            "genrsa -out key.pem 1024",
+            "genrsa -out key.pem 4112",
+            "ecparam -name secp521r1 -genkey -noout -out key.pem",
+            "genpkey -algorithm ed448 -out key.pem",
+        ] {
+            let builder = TestServer::builder().secure();
+            let dir = builder.dir().join("tls");
+            fs::create_dir_all(&dir).unwrap();
+            openssl(&dir, key);
+            openssl(&dir, "req -x509 -key key.pem -out cert.pem -days 7 -subj /CN=localhost");
+            let reported = "but key.pem holds a key that the server cannot use: allowed is RSA of 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519\n";
+            let line = builder.fails(2);
+            assert!(line.ends_with(reported), "{key}: {line}");
         }
     }
 

@@ -37,7 +37,8 @@ fn run(mode: Mode, settings: &Settings, early: EarlyExit) -> Result<Verdict, Str
     let runtime = runtime::start()?;
     let _events = events::init(settings.rust_log.clone())?;
     let result = runtime.block_on(async {
-        let signals = Signals::catch(early)?;
+        let signals = Signals::catch()?;
+        early.end();
         let (stopper, stop) = stop::channel();
         tokio::spawn(stop_at(signals, stopper));
         Box::pin(mode.run(stop)).await

@@ -1,6 +1,7 @@
 //! The limit of open file descriptors.
 
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit of the process as far as the system lets it, and returns the limit.
@@ -22,11 +23,18 @@ pub fn raise_limit() -> usize {
 /// If fewer descriptors are left; the error says what to do.
 pub fn require(number: usize) -> Result<(), String> {
     let limit = raise_limit();
-    let opened: Result<Vec<_>, _> =
-        (0..number).map(|_| eventfd(0, EventfdFlags::CLOEXEC)).collect();
-    opened.map(drop).map_err(|error| {
-        format!(
-            "cannot open the {number} file descriptors that it takes to start: {error}; this process may have {limit}: raise that (ulimit -n)"
-        )
-    })
+    let mut opened = Vec::new();
+    while opened.len() < number {
+        match eventfd(0, EventfdFlags::CLOEXEC) {
+            Ok(descriptor) => opened.push(descriptor),
+            Err(Errno::MFILE) => {
+                let needed = limit - opened.len() + number;
+                return Err(format!(
+                    "the limit of {limit} file descriptors is too low, {needed} are needed: raise it (ulimit -n)"
+                ));
+            }
+            Err(error) => return Err(format!("cannot open a file descriptor: {error}")),
+        }
+    }
+    Ok(())
 }

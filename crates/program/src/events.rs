@@ -16,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::clock::Clock;
 use crate::paced::{PacedWriter, Trouble};
 use crate::standard_streams::standard_error;
+use crate::threads;
 
 /// Longest wait for the last events to be written. A reader that takes nothing is given up sooner.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,9 +45,7 @@ pub fn init(filter: Filter) -> Result<EventsGuard, String> {
             warn!("left {events} events out on stderr, more than it takes");
         }
     })
-    .map_err(|error| {
-        format!("cannot start a thread: {error}; this user or container has as many processes and threads as it may: raise that (ulimit -u, or the limit of pids)")
-    })?;
+    .map_err(|error| threads::refused(&error))?;
     let format = fmt::layer()
         .with_ansi(io::stderr().is_terminal() && wants_colors())
         .with_timer(Clock::default())

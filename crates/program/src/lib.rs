@@ -19,6 +19,7 @@ pub mod settings;
 pub mod signals;
 pub mod standard_streams;
 pub mod stop;
+pub mod threads;
 pub mod values;
 pub mod zone;
 

@@ -28,6 +28,11 @@ impl EarlyExit {
         }
         Ok(Self(is_early))
     }
+
+    /// Leaves the signals to [`Signals`] from now on.
+    pub fn end(self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 /// SIGTERM and SIGINT, for a program that has something to clean up.
@@ -38,16 +43,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to catch the two signals, in place of the early exit. Needs the context of a tokio
-    /// runtime.
+    /// Begins to catch the two signals; they still end the program until [`EarlyExit::end`]. Needs the
+    /// context of a tokio runtime.
     ///
     /// # Errors
     /// When the system refuses a handler.
-    #[expect(clippy::needless_pass_by_value, reason = "the early exit is over")]
-    pub fn catch(early: EarlyExit) -> Result<Self, String> {
+    pub fn catch() -> Result<Self, String> {
         let terminate = catch(SignalKind::terminate())?;
         let interrupt = catch(SignalKind::interrupt())?;
-        early.0.store(false, Ordering::SeqCst);
         Ok(Self { terminate, interrupt })
     }
 

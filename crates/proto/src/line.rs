@@ -14,10 +14,13 @@ impl Stamp {
     /// Length of every stamp, in bytes.
     pub const LEN: usize = 22;
 
+    /// Every stamp, with a 0 in place of each digit.
+    const FORM: [u8; Self::LEN] = *b"[00-00-0000 00:00:00] ";
+
     /// The stamp of a local time. A year below 0 or above 9999 is shown as 0 or 9999.
     #[must_use]
     pub fn new(at: &NaiveDateTime) -> Self {
-        let mut text = *b"[00-00-0000 00:00:00] ";
+        let mut text = Self::FORM;
         let year = u32::try_from(at.year().clamp(0, 9999)).unwrap_or(0);
         for (place, value) in [
             (1, at.day()),
@@ -47,6 +50,9 @@ impl std::fmt::Display for Stamp {
     }
 }
 
+/// The text between the stamp of a line and the name. The misspelt "Recieved" is part of the format.
+const BEFORE_NAME: &[u8] = b"Recieved from client (\"";
+
 fn digit(value: u32) -> u8 {
     b'0' + (value % 10) as u8
 }
@@ -54,15 +60,21 @@ fn digit(value: u32) -> u8 {
 /// Appends the line of one ping, with its newline:
 /// `[19-12-2023 12:43:12] Recieved from client ("Client-300"): Ping!`.
 ///
-/// The misspelt "Recieved" is part of the format. Name and message are escaped
-/// ([`escape::quoted`]), so neither can hold a newline.
+/// Name and message are escaped ([`escape::quoted`]), so neither can hold a newline.
 pub fn append(lines: &mut Vec<u8>, stamp: &Stamp, ping: &Ping<'_>) {
     lines.extend_from_slice(stamp.as_bytes());
-    lines.extend_from_slice(b"Recieved from client (\"");
+    lines.extend_from_slice(BEFORE_NAME);
     escape::quoted(lines, unquoted(&ping.client_name));
     lines.extend_from_slice(b"\"): ");
     escape::quoted(lines, &ping.message);
     lines.push(b'\n');
+}
+
+/// Whether a line made by [`append`] can begin with these bytes, as far as its name.
+#[must_use]
+pub fn can_begin_with(bytes: &[u8]) -> bool {
+    let form = Stamp::FORM.iter().chain(BEFORE_NAME);
+    form.zip(bytes).all(|(form, byte)| form == byte || *form == b'0' && byte.is_ascii_digit())
 }
 
 /// Replaces the stamp of each of `lines`, which are complete lines made by [`append`].
@@ -102,6 +114,17 @@ mod tests {
     fn stamps_are_padded() {
         assert_eq!(at(2026, 1, 2, 3, 4, 5).to_string(), "[02-01-2026 03:04:05] ");
         assert_eq!(at(12026, 1, 2, 3, 4, 5).to_string(), "[02-01-9999 03:04:05] ");
+    }
+
+    #[test]
+    fn a_torn_line_is_told_from_other_text() {
+        let line = line("Client-300", "Ping!");
+        for end in 0..line.len() {
+            assert!(can_begin_with(&line.as_bytes()[..end]), "{end}");
+        }
+        for other in ["# Notes", "[19-12-2023] Received", "[1a", "\0", " [19-12-2023 12:43:12]"] {
+            assert!(!can_begin_with(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

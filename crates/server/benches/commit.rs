@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use proto::Ping;
-use server::journal::{Journal, Options, Recorder, SyncPolicy};
+use server::journal::{Journal, OpenError, Options, Recorder, SyncPolicy};
 
 /// Pings in a batch: a lone one, those of a busy connection, those of many connections.
 const BATCHES: [u64; 3] = [1, 16, 1024];
@@ -26,7 +26,8 @@ fn commit(criterion: &mut Criterion) -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     // No sync: the disk is not measured.
     let options = Options { path: dir.path().join("log"), sync: SyncPolicy::No, rotation: None };
-    let (journal, _closer) = Journal::open(&options, io::sink())?;
+    let (journal, _closer) = Journal::open(&options, io::sink())
+        .map_err(|(OpenError::File(error) | OpenError::Thread(error))| error)?;
     // For emptying the file between two measurements, or it would grow by gigabytes.
     let file = OpenOptions::new().write(true).open(journal.path())?;
     let mut recorder = journal.recorder(|| ());

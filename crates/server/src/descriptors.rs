@@ -12,6 +12,14 @@ const PER_WORKER: usize = 2;
 /// Sockets that a server needs at least: one connection and one handshake.
 const FEWEST_SOCKETS: usize = 2;
 
+/// Checks that the descriptor limit, raised as far as possible, is enough for the settings.
+///
+/// # Errors
+/// When the limit is too low.
+pub fn check(settings: &Settings) -> Result<(), Failure> {
+    Budget::new(settings, program::descriptors::raise_limit()).map(drop)
+}
+
 /// The most sockets that the descriptor limit allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {

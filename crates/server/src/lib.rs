@@ -15,6 +15,7 @@
 
 pub mod descriptors;
 mod failure;
+mod file_kind;
 pub mod front;
 pub mod healthcheck;
 pub mod journal;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use program::stop::{self, Stop};
-use tokio::net::TcpListener;
+use program::threads;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio::{join, select};
@@ -22,11 +23,11 @@ use crate::front::handshaker::Handshaker;
 use crate::front::http::Http;
 use crate::front::tls::{self, Tls};
 use crate::front::{Front, listener};
-use crate::journal::{self, Closer, Journal};
+use crate::journal::{self, Closer, Journal, OpenError};
 use crate::observe::{Health, Metrics, WorkerMetrics};
 use crate::occupancy::Occupancy;
 use crate::service::{self, Service};
-use crate::settings::{ListenAddress, Settings};
+use crate::settings::{ListenAddress, Settings, refusal};
 use crate::throttle::Throttle;
 use crate::worker::turn::Shared;
 use crate::worker::{self, Worker};
@@ -53,6 +54,13 @@ pub struct Server {
     stopper: stop::Stopper,
 }
 
+/// The sockets for TLS, which do not listen yet, and their certificate.
+struct TlsSockets {
+    sockets: Vec<TcpSocket>,
+    config: Arc<ServerConfig>,
+    reload: tls::Reload,
+}
+
 /// The listeners for TLS, and their certificate.
 #[derive(Debug)]
 struct TlsListeners {
@@ -64,24 +72,28 @@ struct TlsListeners {
 
 impl Server {
     /// Opens the log, starts the workers and listens. Each line of the log is copied to `stdout`.
+    /// Everything that may block comes before `before_listening` is called, and listening after it.
     ///
     /// # Errors
     /// When the log cannot be opened, an address cannot be listened on, or a setting asks for too much.
     pub fn start(
         settings: &Settings,
         stdout: impl Write + Send + 'static,
+        before_listening: impl FnOnce(),
     ) -> Result<Self, Failure> {
         let budget = Budget::new(settings, program::descriptors::raise_limit())?;
         let max_connections = budget.connections;
         check_log_file(settings)?;
         let tls = open_tls(settings)?;
-        let listeners =
-            settings.listen.bind("LISTEN", &[], listener::bind).map_err(Failure::Run)?;
-        let own: Vec<_> = addresses(&listeners).collect();
+        let sockets = settings.listen.bind("LISTEN", &[], listener::bind).map_err(Failure::Run)?;
+        let own: Vec<_> = sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let tls =
-            tls.map(|tls| TlsListeners::start(tls, &settings.tls_listen(), &own)).transpose()?;
-        let (journal, closer) = Journal::open(&settings.journal(), stdout)
-            .map_err(|error| Failure::Run(unopened(&settings.log_file, &error)))?;
+            tls.map(|tls| TlsSockets::start(tls, &settings.tls_listen(), &own)).transpose()?;
+        let (journal, closer) =
+            Journal::open(&settings.journal(), stdout).map_err(|error| match error {
+                OpenError::File(error) => Failure::Run(unopened(&settings.log_file, &error)),
+                OpenError::Thread(error) => Failure::Run(threads::refused(&error)),
+            })?;
         let (stopper, stop) = stop::channel();
         let (failing, failures) = mpsc::channel(1);
         let occupancy = Arc::new(Occupancy::new(max_connections, settings.max_per_address));
@@ -95,7 +107,10 @@ impl Server {
         let services = service::State::new(host_name(), Arc::clone(&metrics), health.clone());
         let services = Arc::new(if settings.probe { services } else { services.without_probe() });
         let (workers, ended) = start_workers(settings, &metrics, &services, &journal, &failing)
-            .map_err(|error| Failure::Run(format!("cannot start a worker: {error}")))?;
+            .map_err(|error| Failure::Run(unstarted(settings.workers(), &error)))?;
+        before_listening();
+        let listeners = listen("LISTEN", sockets)?;
+        let tls = tls.map(TlsSockets::listen).transpose()?;
         let http = Http {
             health,
             metrics: Arc::clone(&metrics),
@@ -191,11 +206,28 @@ fn last_sync(drain_timeout: Duration) -> Duration {
 /// The error for a log that cannot be opened, with advice.
 fn unopened(path: &Path, error: &io::Error) -> String {
     let folder = path.parent().filter(|folder| *folder != Path::new("") && !folder.exists());
-    let advice = match folder {
-        Some(folder) => format!("make the folder first: mkdir -p {}", folder.display()),
-        None => "name a file in a folder that this user may write to".into(),
+    let advice = match (folder, error.kind()) {
+        (_, io::ErrorKind::InvalidFilename) => "choose a shorter name".into(),
+        (Some(folder), _) => format!("make the folder first: mkdir -p {}", folder.display()),
+        (None, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            "make room on the disk, or name a file on another one".into()
+        }
+        (None, _) => "name a file in a folder that this user may write to".into(),
     };
     format!("LOG_FILE {} cannot be opened for writing: {error}; {advice}", path.display())
+}
+
+/// The error for a worker that cannot be started, with advice.
+fn unstarted(workers: usize, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::WouldBlock {
+        return format!("cannot start a worker: {error}");
+    }
+    let refused = threads::refused(error);
+    if workers == 1 {
+        refused
+    } else {
+        format!("{refused}, or set WORKERS to fewer than {workers}")
+    }
 }
 
 fn check_log_file(settings: &Settings) -> Result<(), Failure> {
@@ -263,13 +295,26 @@ fn open_tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
         .map_err(|cause| Failure::Setting(format!("TLS_DIR (--tls-dir) is {dir:?}, but {cause}")))
 }
 
-impl TlsListeners {
-    /// Listens for TLS, and keeps the certificate up to date.
+/// Listens on all sockets of a setting.
+fn listen(setting: &str, sockets: Vec<TcpSocket>) -> Result<Vec<TcpListener>, Failure> {
+    let listen = |socket: TcpSocket| {
+        let address = socket.local_addr().map_err(|error| format!("cannot listen: {error}"))?;
+        listener::listen(socket).map_err(|error| refusal(setting, address, &[], &error))
+    };
+    sockets.into_iter().map(listen).collect::<Result<_, _>>().map_err(Failure::Run)
+}
+
+impl TlsSockets {
+    /// Binds the sockets, and keeps the certificate up to date.
     fn start(tls: Tls, address: &ListenAddress, own: &[SocketAddr]) -> Result<Self, Failure> {
-        let listeners = address.bind("TLS_LISTEN", own, listener::bind).map_err(Failure::Run)?;
-        let (config, reload) = tls
-            .start()
-            .map_err(|error| Failure::Run(format!("cannot watch the certificate: {error}")))?;
-        Ok(Self { listeners, config, reload })
+        let sockets = address.bind("TLS_LISTEN", own, listener::bind).map_err(Failure::Run)?;
+        let (config, reload) =
+            tls.start().map_err(|error| Failure::Run(threads::refused(&error)))?;
+        Ok(Self { sockets, config, reload })
+    }
+
+    fn listen(self) -> Result<TlsListeners, Failure> {
+        let Self { sockets, config, reload } = self;
+        Ok(TlsListeners { listeners: listen("TLS_LISTEN", sockets)?, config, reload })
     }
 }

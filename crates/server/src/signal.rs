@@ -1,6 +1,6 @@
 //! The signals of the process.
 
-use program::signals::{EarlyExit, Signals, catch};
+use program::signals::{Signals, catch};
 use program::stop::Stopper;
 use tokio::select;
 use tokio::signal::unix::{Signal, SignalKind};
@@ -18,14 +18,14 @@ pub(crate) struct ServerSignals {
 }
 
 impl ServerSignals {
-    /// Begins to catch the signals, in place of the early exit. Needs the context of a tokio runtime.
+    /// Begins to catch the signals, as [`Signals::catch`] does. Needs the context of a tokio runtime.
     ///
     /// # Errors
     /// When the system refuses a handler.
-    pub(crate) fn catch(early: EarlyExit) -> Result<Self, String> {
+    pub(crate) fn catch() -> Result<Self, String> {
         // tokio's handler stays installed when its stream is dropped.
         drop(catch(SignalKind::from_raw(FILE_SIZE_EXCEEDED))?);
-        Ok(Self { sighup: catch(SignalKind::hangup())?, end: Signals::catch(early)? })
+        Ok(Self { sighup: catch(SignalKind::hangup())?, end: Signals::catch()? })
     }
 
     /// Stops the server on SIGTERM and SIGINT; calls `on_sighup` on SIGHUP. Further signals change

@@ -18,17 +18,25 @@ const BACKLOG: u32 = 4096;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Listens on `address`.
+/// Binds a socket to `address`, which does not listen yet.
 ///
 /// # Errors
-/// If the system refuses to open, bind or listen on the socket.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// If the system refuses to open or bind the socket.
+pub fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server can bind although connections of the old one are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     // Accepted sockets inherit TCP_NODELAY.
     socket.set_nodelay(true)?;
     socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Listens on a socket of [`bind`]. The system accepts connections from now on.
+///
+/// # Errors
+/// If the system refuses to listen, as where another program has begun to listen there meanwhile.
+pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 

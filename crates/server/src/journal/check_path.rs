@@ -3,11 +3,15 @@
 
 use std::fs::{self, FileType};
 use std::io;
+use std::iter;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{PROC_SUPER_MAGIC, fstat, statfs};
+
+use crate::file_kind::other_than_regular;
 
 /// Most symbolic links that are followed, as in the kernel (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
@@ -17,9 +21,13 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// What `path` is instead, such as `a pipe`.
 pub fn check_path(path: &Path) -> Result<(), &'static str> {
+    let name = path.as_os_str().as_bytes();
+    if name.ends_with(b"/") || name.ends_with(b"/.") {
+        return Err("a folder");
+    }
     in_proc(path).map_or(Ok(()), Err)?;
     let Ok(metadata) = fs::metadata(path) else { return Ok(()) };
-    kind(metadata.file_type()).map_or(Ok(()), Err)?;
+    other_than_regular(metadata.file_type()).map_or(Ok(()), Err)?;
     let is_stream = |stream: &dyn AsFd| {
         fstat(stream)
             .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (metadata.dev(), metadata.ino()))
@@ -37,41 +45,38 @@ pub fn check_path(path: &Path) -> Result<(), &'static str> {
 /// When a file of this type cannot be a log.
 pub(super) fn check_type(file_type: FileType) -> io::Result<()> {
     let refuse = |kind| Err(io::Error::other(format!("it is {kind}, not a regular file")));
-    kind(file_type).map_or(Ok(()), refuse)
-}
-
-/// The name of a file type, unless it is a regular file.
-fn kind(file_type: FileType) -> Option<&'static str> {
-    if file_type.is_file() {
-        None
-    } else if file_type.is_dir() {
-        Some("a folder")
-    } else if file_type.is_fifo() {
-        Some("a pipe")
-    } else if file_type.is_socket() {
-        Some("a socket")
-    } else {
-        Some("a device")
-    }
+    other_than_regular(file_type).map_or(Ok(()), refuse)
 }
 
 /// The kind of file that `path` is if it, or a symbolic link that it leads to, is in `/proc`. An entry
 /// of a folder `fd` there, where `/dev/stdout` leads, stands for an open descriptor.
 fn in_proc(path: &Path) -> Option<&'static str> {
-    let mut path = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
+    links(path).find_map(|path| {
         let parent = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        if statfs(parent).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC) {
-            let is_stream = fs::canonicalize(parent).is_ok_and(|parent| parent.ends_with("fd"));
-            return Some(if is_stream { "a stream of the process" } else { "a file in /proc" });
+        if !statfs(parent).is_ok_and(|stat| stat.f_type == PROC_SUPER_MAGIC) {
+            return None;
         }
-        let target = fs::read_link(&path).ok()?;
-        path = PathBuf::from(parent).join(target);
-    }
-    None
+        let is_stream = fs::canonicalize(parent).is_ok_and(|parent| parent.ends_with("fd"));
+        Some(if is_stream { "a stream of the process" } else { "a file in /proc" })
+    })
+}
+
+/// The path that `path` leads to if it is a symbolic link, to a file that may be missing; otherwise
+/// `path` itself. Links to folders on the way stay.
+pub(super) fn target(path: &Path) -> PathBuf {
+    links(path).last().unwrap_or_default()
+}
+
+/// `path`, and the path of each symbolic link that follows.
+fn links(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let next = |path: &PathBuf| {
+        let target = fs::read_link(path).ok()?;
+        Some(path.parent().unwrap_or(Path::new("")).join(target))
+    };
+    iter::successors(Some(path.to_path_buf()), next).take(MAX_LINKS)
 }
 
 #[cfg(test)]
@@ -95,6 +100,19 @@ mod tests {
     }
 
     #[test]
+    fn the_target_of_a_link_is_where_the_last_link_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        symlink("folder/second", at("first")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        symlink("../missing", at("folder/second")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+        assert_eq!(target(&at("first")), at("folder/../missing"));
+        assert_eq!(target(&at("missing")), at("missing"));
+        assert_eq!(target(&at("loop")), at("loop"));
+    }
+
+    #[test]
     fn a_file_of_another_type_is_refused_by_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name| dir.path().join(name);
@@ -103,6 +121,8 @@ mod tests {
         assert_eq!(check_path(&at("fifo")), Err("a pipe"));
         assert_eq!(check_path(&at("socket")), Err("a socket"));
         assert_eq!(check_path(dir.path()), Err("a folder"));
+        assert_eq!(check_path(&at("missing/")), Err("a folder"));
+        assert_eq!(check_path(&at("missing/.")), Err("a folder"));
         assert_eq!(check_path(Path::new("/dev/null")), Err("a device"));
         assert_eq!(check_path(Path::new("/proc/server_logs.txt")), Err("a file in /proc"));
     }

@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn a_file_that_was_truncated_in_the_middle_of_a_line_is_cut_back_to_a_whole_one() {
         let (_dir, mut file) = open();
-        file.append(b"one\ntwo\n").unwrap();
-        File::options().write(true).open(file.path()).unwrap().set_len(6).unwrap();
+        file.append(b"one\n[19-12-2023 12:43:12] \n").unwrap();
+        File::options().write(true).open(file.path()).unwrap().set_len(20).unwrap();
         assert!(file.is_at_its_path().unwrap());
         assert_eq!(file.len(), 4);
         file.append(b"three\n").unwrap();

@@ -61,6 +61,15 @@ pub struct Options {
     pub rotation: Option<Rotation>,
 }
 
+/// Why a log cannot be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The file cannot be opened, locked or repaired.
+    File(io::Error),
+    /// The system refuses to start a thread.
+    Thread(io::Error),
+}
+
 /// The log of a server, shared by its threads.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Shared>);
@@ -86,16 +95,17 @@ struct Shared {
 
 impl Shared {
     /// Opens the file, and starts no thread but that of stdout.
-    fn open(options: &Options, copy: impl Write + Send + 'static) -> io::Result<Self> {
+    fn open(options: &Options, copy: impl Write + Send + 'static) -> Result<Self, OpenError> {
         let is_synced = options.sync != SyncPolicy::No;
-        let log = Log::open(&options.path, options.rotation, UnsyncedFiles::new(is_synced))?;
+        let log = Log::open(&options.path, options.rotation, UnsyncedFiles::new(is_synced))
+            .map_err(OpenError::File)?;
         Ok(Self {
             state: Mutex::new(State::new(log)),
             health: LogHealth::new(),
             progress: SyncProgress::default(),
             requests: KeeperRequests::default(),
             policy: options.sync,
-            stdout: PacedWriter::start("stdout", copy, warn_stdout)?,
+            stdout: PacedWriter::start("stdout", copy, warn_stdout).map_err(OpenError::Thread)?,
             metrics: LogMetrics::default(),
         })
     }
@@ -106,16 +116,19 @@ impl Journal {
     /// lines that it does not take in time are left out there.
     ///
     /// # Errors
-    /// When the file cannot be opened, with the reason.
+    /// When the file cannot be opened, or a thread cannot be started.
     pub fn open(
         options: &Options,
         copy: impl Write + Send + 'static,
-    ) -> io::Result<(Self, Closer)> {
+    ) -> Result<(Self, Closer), OpenError> {
         let shared = Arc::new(Shared::open(options, copy)?);
         let is_synced = options.sync != SyncPolicy::No;
-        let synced = is_synced.then(|| sync::start(Arc::clone(&shared))).transpose()?;
+        let synced = is_synced
+            .then(|| sync::start(Arc::clone(&shared)))
+            .transpose()
+            .map_err(OpenError::Thread)?;
         let closer = Closer { shared: Arc::clone(&shared), synced };
-        keeper::start(Arc::clone(&shared))?;
+        keeper::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
         Ok((Self(shared), closer))
     }
 

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use proto::line;
 use tracing::warn;
 
 use super::check_path;
@@ -21,7 +22,7 @@ const MAX_RACES: usize = 100;
 /// Limits the warnings about a file system without locks, where each rotation opens a file.
 static UNLOCKED: LazyLock<Throttle> = LazyLock::new(Throttle::default);
 
-/// Most bytes of a torn line that the warning shows.
+/// Most bytes of an unfinished line that the warning shows.
 const SHOWN: usize = 256;
 
 /// Opens and locks the file at `path`, and creates it if it is missing. If another server holds the
@@ -93,28 +94,38 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Cuts off the bytes after the last newline of the file, and returns the new size. A line without
-/// its newline was never acknowledged.
+/// Makes the file end in a whole line, and returns the new size. A torn line of this log is cut off,
+/// as its ping was never acknowledged; so are NUL bytes, which file systems leave behind after a
+/// crash, in place of such a line or of its end. Any other text is not the server's, and only gets its newline.
 ///
 /// # Errors
-/// When the file cannot be read or cut.
+/// When the file cannot be read, cut or written.
 pub(super) fn repair(file: &File, path: &Path) -> io::Result<u64> {
     let len = file.metadata()?.len();
     let whole = end_of_last_line(file, len)?;
     if whole == len {
         return Ok(len);
     }
-    let torn = len - whole;
-    let mut shown = vec![0; SHOWN.min(usize::try_from(torn).unwrap_or(SHOWN))];
-    file.read_exact_at(&mut shown, whole)?;
-    file.set_len(whole)?;
+    let unfinished = len - whole;
+    let mut begin = vec![0; SHOWN.min(usize::try_from(unfinished).unwrap_or(SHOWN))];
+    file.read_exact_at(&mut begin, whole)?;
+    let shown = proto::escape::plain(&String::from_utf8_lossy(&begin));
+    let more = if unfinished > SHOWN as u64 { "…" } else { "" };
+    let path = path.display();
+    let before_nul = begin.split(|&byte| byte == 0).next().unwrap_or_default();
+    if line::can_begin_with(before_nul) {
+        file.set_len(whole)?;
+        warn!(
+            "cut {unfinished} bytes off the end of {path}, a line without its end: {shown}{more}"
+        );
+        return Ok(whole);
+    }
+    let mut file = file;
+    file.write_all(b"\n")?;
     warn!(
-        "cut {torn} bytes off the end of {}, a line without its end: {}{}",
-        path.display(),
-        proto::escape::plain(&String::from_utf8_lossy(&shown)),
-        if torn > SHOWN as u64 { "…" } else { "" }
+        "the last line of {path} is not of this log and had no end; it stays, and has one now: {shown}{more}"
     );
-    Ok(whole)
+    Ok(len + 1)
 }
 
 /// The offset after the last newline of the first `len` bytes; 0 without one.
@@ -147,12 +158,23 @@ mod tests {
 
     #[test]
     fn a_torn_line_is_cut_off() {
+        const TORN: &[u8] = b"[19-12-2023 12:43:12] Recieved from client (\"Client-300\"): Pi";
         assert_eq!(repaired(b""), b"");
         assert_eq!(repaired(b"one\ntwo\n"), b"one\ntwo\n");
-        assert_eq!(repaired(b"one\ntw"), b"one\n");
-        assert_eq!(repaired(b"torn"), b"");
-        let long = [b"one\n".as_slice(), &[b'x'; 20_000]].concat();
-        assert_eq!(repaired(&long), b"one\n");
+        for end in 1..TORN.len() {
+            let torn = &TORN[..end];
+            assert_eq!(repaired(torn), b"");
+            assert_eq!(repaired(&[b"one\n", torn].concat()), b"one\n");
+            assert_eq!(repaired(&[b"one\n", torn, &[0; 300]].concat()), b"one\n");
+        }
+        assert_eq!(repaired(&[b"one\n".as_slice(), &[0; 20_000]].concat()), b"one\n");
+    }
+
+    #[test]
+    fn foreign_text_without_a_newline_stays_and_gets_one() {
+        for text in ["one\ntwo", "notes", "[19-12-2023] a note", &"x".repeat(20_000)] {
+            assert_eq!(repaired(text.as_bytes()), format!("{text}\n").into_bytes());
+        }
     }
 
     #[test]

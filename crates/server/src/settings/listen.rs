@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use rustix::io::Errno;
 use rustls_pki_types::DnsName;
 
 /// An address to listen on: an IP address or a host name, and a port.
@@ -61,9 +62,10 @@ impl ListenAddress {
         Ok(addresses)
     }
 
-    /// Binds a listener to each address, at least one. Addresses that this machine does not have are
+    /// Binds a socket to each address, at least one. Addresses that this machine does not have are
     /// left out, if another one is bound: `localhost` stands for `::1` also without IPv6. `own` are the
-    /// addresses that the server listens on already, for `LISTEN`.
+    /// addresses that are bound already, for `LISTEN`: as long as the server does not listen
+    /// there, the system would let them be bound twice.
     ///
     /// # Errors
     /// Which address of the setting cannot be listened on, why, and what to do.
@@ -76,6 +78,10 @@ impl ListenAddress {
         let addresses = self.resolve().map_err(|error| {
             format!("cannot look up {self} ({setting}): {error}; name an address of this machine")
         })?;
+        let bind = |address| match own.iter().any(|own| overlap(*own, address)) {
+            true => Err(Errno::ADDRINUSE.into()),
+            false => bind(address),
+        };
         let mut missing = None;
         let mut bound = Vec::new();
         for address in addresses {
@@ -107,11 +113,16 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 /// Whether the machine does not have the address.
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+        || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
 }
 
 /// Why an address cannot be listened on, and what to do.
-fn refusal(setting: &str, address: SocketAddr, own: &[SocketAddr], error: &io::Error) -> String {
+pub(crate) fn refusal(
+    setting: &str,
+    address: SocketAddr,
+    own: &[SocketAddr],
+    error: &io::Error,
+) -> String {
     let own = own.iter().find(|own| overlap(**own, address));
     let advice = match error.kind() {
         ErrorKind::AddrInUse if let Some(own) = own => format!(

@@ -24,6 +24,7 @@ use crate::journal::{self, Rotation, SyncPolicy};
 use crate::service::Service;
 use crate::worker::turn::Limits;
 pub use listen::ListenAddress;
+pub(crate) use listen::refusal;
 use values::{connections, keep, memory_size, message_size, service, workers};
 
 /// Default of `TLS_LISTEN`.

@@ -15,7 +15,8 @@ const WORKER_CEILING: usize = 1024;
 
 /// A number of rotated logs.
 pub(super) fn keep(text: &str) -> Result<u32, String> {
-    number(text, 1..=u32::MAX).ok_or_else(|| "allowed is a whole number from 1".into())
+    number(text, 1..=u32::MAX)
+        .ok_or_else(|| format!("allowed is a whole number from 1 to {}", u32::MAX))
 }
 
 /// A number of workers.
@@ -26,7 +27,8 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
 
 /// A number of connections.
 pub(super) fn connections(text: &str) -> Result<usize, String> {
-    number(text, 1..=usize::MAX).ok_or_else(|| "allowed is a whole number from 1".into())
+    number(text, 1..=usize::MAX)
+        .ok_or_else(|| format!("allowed is a whole number from 1 to {}", usize::MAX))
 }
 
 /// The size of a message, in bytes.

@@ -47,7 +47,10 @@ fn quoted(path: &str) -> String {
 /// The names and the end of a certificate.
 pub(super) fn describe(details: &Details) -> String {
     let until = DateTime::<Local>::from(details.not_after).format("%d-%m-%Y");
-    let names = proto::escape::plain(&details.names.join(", "));
+    let names = match details.names.as_slice() {
+        [] => "no name".into(),
+        names => proto::escape::plain(&names.join(", ")),
+    };
     format!("for {names}, valid until {until}")
 }
 

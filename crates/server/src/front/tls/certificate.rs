@@ -14,6 +14,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::folder::{CERTIFICATE, Folder, KEY};
 
+/// The private keys that the cryptography provider (ring) takes.
+const ALLOWED_KEYS: &str =
+    "allowed is RSA of 2048 to 4096 bits, ECDSA on P-256 or P-384, or Ed25519";
+
 /// The fields of a certificate that the server looks at.
 #[derive(Clone, Debug)]
 pub(super) struct Details {
@@ -39,7 +43,7 @@ impl Details {
     /// If the text has no valid certificate; the error says why.
     pub(super) fn from_pem(text: &str) -> Result<Self, String> {
         let der = CertificateDer::from_pem_slice(text.as_bytes());
-        Self::from_der(&der.map_err(|error| error.to_string())?)
+        Self::from_der(&der.map_err(|error| describe(&error))?)
     }
 
     fn from_der(der: &[u8]) -> Result<Self, String> {
@@ -68,10 +72,14 @@ impl Certificate {
         let broken = |error: String| format!("{CERTIFICATE} is broken: {error}");
         let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate?.as_bytes())
             .collect::<Result<_, _>>()
-            .map_err(|error| broken(error.to_string()))?;
+            .map_err(|error| broken(describe(&error)))?;
         let first = chain.first().ok_or("cert.pem holds no certificate in PEM")?;
         let details = Details::from_der(first).map_err(broken)?;
         let key = private_key(&key?)?;
+        provider
+            .key_provider
+            .load_private_key(key.clone_key())
+            .map_err(|_| format!("{KEY} holds a key that the server cannot use: {ALLOWED_KEYS}"))?;
         let key = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 "key.pem is not the key of cert.pem".to_owned()
@@ -90,8 +98,22 @@ fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, String> {
         pem::Error::NoItemsFound => {
             "key.pem holds no private key in PEM (PKCS#8, PKCS#1 or SEC1)".into()
         }
-        error => format!("key.pem is broken: {error}"),
+        error => format!("key.pem is broken: {}", describe(&error)),
     })
+}
+
+/// Says what is wrong with a text in PEM.
+fn describe(error: &pem::Error) -> String {
+    let plain = |bytes: &[u8]| proto::escape::plain(&String::from_utf8_lossy(bytes));
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("the line -----END {}----- is missing", plain(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            format!("this line begins no section: {}", plain(line))
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The DNS names and IP addresses in the subject alternative name.

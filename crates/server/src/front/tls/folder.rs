@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::git;
+use crate::file_kind::other_than_regular;
 
 /// The server's certificate, followed by those between it and its authority.
 pub(super) const CERTIFICATE: &str = "cert.pem";
@@ -65,6 +66,7 @@ impl Folder {
 
     /// Keeps other servers from writing until the result is dropped.
     pub(super) fn lock(&self) -> io::Result<File> {
+        self.check_kind(LOCK).map_err(io::Error::other)?;
         let file = File::create(self.path(LOCK))?;
         let deadline = Instant::now() + LOCK_TIMEOUT;
         while let Err(error) = file.try_lock() {
@@ -85,6 +87,7 @@ impl Folder {
     /// If the file cannot be read; the error names the file and the cause. A dangling symbolic link
     /// is an error: the operator meant some file.
     pub(super) fn read(&self, name: &str) -> Result<Option<String>, String> {
+        self.check_kind(name)?;
         match fs::read(self.path(name)) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(format!("{name}: {error}")),
@@ -93,6 +96,14 @@ impl Folder {
             }
             Err(_) => Ok(None),
         }
+    }
+
+    /// Checks that a file is a regular one if it exists: to open a pipe would block.
+    fn check_kind(&self, name: &str) -> Result<(), String> {
+        let metadata = fs::metadata(self.path(name));
+        let kind = metadata.ok().and_then(|metadata| other_than_regular(metadata.file_type()));
+        let refuse = |kind| Err(format!("{name} is {kind}, but allowed is a regular file"));
+        kind.map_or(Ok(()), refuse)
     }
 
     /// Replaces a file atomically. A private key is readable by its owner only.

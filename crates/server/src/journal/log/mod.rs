@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
+use super::check_path;
 use super::file::LogFile;
 use super::rotated::{RotatedFiles, Rotation};
 use super::unsynced::UnsyncedFiles;
@@ -28,7 +29,10 @@ pub(super) enum Fault {
 pub(super) struct Log {
     /// `LOG_FILE` as an absolute path: the working folder may be removed and made again.
     log_file: PathBuf,
-    /// The path of the latest file: `log_file`, or one beside it.
+    /// The path that `log_file` led to when the latest file was opened: `log_file`, unless that is a
+    /// symbolic link. Rotation renames the file, and the link stays.
+    target: PathBuf,
+    /// The path of the latest file: `target`, or one beside it.
     path: PathBuf,
     /// The file; `None` while no file can be opened at `log_file`.
     current: Option<LogFile>,
@@ -51,6 +55,7 @@ impl Log {
     ) -> io::Result<Self> {
         let mut log = Self {
             log_file: std::path::absolute(path)?,
+            target: PathBuf::new(),
             path: PathBuf::new(),
             current: None,
             rotation,
@@ -64,7 +69,7 @@ impl Log {
         Ok(log)
     }
 
-    /// The path of the latest file: `LOG_FILE`, or one beside it.
+    /// The path of the latest file: the one that `LOG_FILE` leads to, or one beside it.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -104,6 +109,7 @@ impl Log {
     /// When no file can be opened at the path. A later call tries again.
     pub(super) fn verify(&mut self) -> Result<bool, Fault> {
         let is_in_place = match &mut self.current {
+            Some(_) if check_path::target(&self.log_file) != self.target => false,
             Some(file) => file.is_at_its_path().map_err(Fault::Write)?,
             None => false,
         };
@@ -133,7 +139,8 @@ impl Log {
     }
 
     fn open_current(&mut self) -> io::Result<()> {
-        let file = LogFile::open(&self.log_file, &self.log_file)?;
+        self.target = check_path::target(&self.log_file);
+        let file = LogFile::open(&self.target, &self.target)?;
         self.replace_current(file);
         Ok(())
     }
@@ -157,12 +164,12 @@ impl Log {
         self.current.replace(file)
     }
 
-    /// Sets the path of the latest file; warns if it is now one beside `LOG_FILE`.
+    /// Sets the path of the latest file; warns if it is now one beside that of `LOG_FILE`.
     fn set_path(&mut self, path: &Path) {
-        if path != self.log_file && path != self.path {
+        if path != self.target && path != self.path {
             warn!(
                 "another server writes to {}; this one writes to {}",
-                self.log_file.display(),
+                self.target.display(),
                 path.display()
             );
         }
@@ -176,6 +183,7 @@ impl Log {
 mod tests {
     use super::*;
     use std::fs;
+    use std::os::unix::fs::symlink;
 
     fn append(log: &mut Log, lines: &str) {
         log.append(lines.as_bytes()).1.unwrap();
@@ -195,6 +203,23 @@ mod tests {
         append(&mut log, "three\n");
         assert_eq!(fs::read(dir.path().join("log")).unwrap(), b"three\n");
         assert_eq!(fs::read(dir.path().join("moved")).unwrap(), b"one\n");
+    }
+
+    #[test]
+    fn a_link_to_the_log_may_lead_elsewhere_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        symlink("one", at("link")).unwrap();
+        let mut log = Log::open(&at("link"), None, UnsyncedFiles::new(false)).unwrap();
+        append(&mut log, "1\n");
+        assert!(!log.verify().unwrap());
+        fs::remove_file(at("link")).unwrap();
+        symlink("two", at("link")).unwrap();
+        assert!(log.verify().unwrap());
+        append(&mut log, "2\n");
+        assert_eq!(log.path(), at("two"));
+        assert_eq!(fs::read(at("one")).unwrap(), b"1\n");
+        assert_eq!(fs::read(at("two")).unwrap(), b"2\n");
     }
 
     #[test]

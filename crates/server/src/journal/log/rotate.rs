@@ -41,7 +41,7 @@ impl Log {
             return Ok(None);
         };
         let moved = rotated.rotate()?;
-        match LogFile::open(&self.log_file, current.path()) {
+        match LogFile::open(&self.target, current.path()) {
             Ok(file) => {
                 rotated.add();
                 if rotated.excess() > MAX_EXCESS {

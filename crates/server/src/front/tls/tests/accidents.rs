@@ -1,6 +1,7 @@
 //! Crashes, lost files, and broken files.
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use super::*;
 
@@ -77,6 +78,21 @@ fn a_missing_file_or_one_in_the_way_is_named() {
 }
 
 #[test]
+fn a_pipe_or_a_folder_in_place_of_a_file_is_refused_and_nothing_waits_for_it() {
+    for name in [CERTIFICATE, KEY, ISSUED, AUTHORITY, ".lock"] {
+        let dir = Dir::new();
+        assert!(Command::new("mkfifo").arg(dir.folder.path(name)).status().unwrap().success());
+        let told = format!("{name} is a pipe, but allowed is a regular file");
+        let error = dir.provision().unwrap_err();
+        assert!(error.contains(&told), "{error}");
+        dir.remove(name);
+        fs::create_dir(dir.folder.path(name)).unwrap();
+        let error = dir.provision().unwrap_err();
+        assert!(error.contains(&told.replace("pipe", "folder")), "{error}");
+    }
+}
+
+#[test]
 fn an_error_says_what_is_wrong_with_which_file() {
     let dir = Dir::provisioned();
     let (certificate, key) = (dir.read(CERTIFICATE), dir.read(KEY));
@@ -88,7 +104,21 @@ fn an_error_says_what_is_wrong_with_which_file() {
         (&certificate, &certificate, "key.pem holds no private key"),
         (&certificate, &encrypted, "key.pem is encrypted"),
         (&certificate, &other_key, "key.pem is not the key of cert.pem"),
-        (&certificate[..300], &key, "cert.pem is broken"),
+        (
+            &certificate[..300],
+            &key,
+            "cert.pem is broken: the line -----END CERTIFICATE----- is missing",
+        ),
+        (
+            &certificate,
+            &key[..100],
+            "key.pem is broken: the line -----END PRIVATE KEY----- is missing",
+        ),
+        (
+            "-----BEGIN CERTIFICATE\n",
+            &key,
+            "cert.pem is broken: this line begins no section: -----BEGIN CERTIFICATE",
+        ),
     ] {
         dir.write(CERTIFICATE, certificate);
         dir.write(KEY, key);
