@@ -90,6 +90,19 @@ fn without_a_fault_no_connection_is_lost() {
 }
 
 #[test]
+fn a_limit_of_less_than_a_second_is_kept() {
+    let server = TestServer::start();
+    let url = format!("ws://{}/probe", server.address());
+    // On a busy machine, the end may be late.
+    let is_kept = || {
+        let outcome = Probe::run(&["hold", &url, "-n", "2", "--for", "600ms"]);
+        assert_eq!(outcome.status, Some(0), "{}", outcome.text());
+        outcome.text().contains("was lost in 0.")
+    };
+    assert!((0..5).any(|_| is_kept()));
+}
+
+#[test]
 fn a_server_that_stops_drains_its_connections() {
     let mut scene = Scene::begin(&["--until-quiet", QUIET]);
     scene.servers[0].stop();

@@ -3,7 +3,7 @@
 mod faulty;
 mod others;
 
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -136,6 +136,31 @@ fn a_rule_is_not_judged_by_the_answer_of_a_server_without_room() {
     assert_eq!(output.status.code(), Some(3));
     let skipped = lines(&output).iter().filter(|line| line.starts_with("skipped ")).count();
     assert!(skipped > 0, "{output:?}");
+}
+
+#[test]
+fn too_few_descriptors_fail_no_rule() {
+    let server = RealServer::start(&[]);
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 30; exec \"$0\" check \"$1\"", env!("CARGO_BIN_EXE_client")])
+        .arg(server.url())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b""[..]), "{told}");
+    assert!(told.contains("file descriptors") && told.contains("ulimit -n"), "{told}");
+}
+
+/// The server stops listening once it has shown that it is there.
+#[test]
+fn a_rule_without_a_connection_is_not_checked() {
+    let (server, url) = Fake::start();
+    thread::spawn(move || drop((server.accept_raw(), server)));
+    let verdict = verdict(&url, &["-W", PATIENCE]);
+    let checks = verdict["checks"].as_array().unwrap();
+    assert_eq!((&verdict["ok"], &verdict["failed"]), (&Value::Null, &0.into()), "{verdict:#}");
+    assert_eq!(verdict["skipped"], checks.len(), "{verdict:#}");
+    assert!(verdict["text"].as_str().unwrap().contains("no connection"), "{verdict:#}");
 }
 
 #[test]

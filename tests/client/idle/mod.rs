@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
+use crate::DEADLINE;
 use crate::client::{Client, command, misused};
 use crate::fake::{Fake, Peer, Port};
 use crate::real_server::RealServer;
@@ -212,6 +214,34 @@ fn a_server_that_pings_by_itself_hides_longer_timeouts() {
         let every = said.verdict["server_pings"].as_f64().unwrap();
         assert!((1.9..3.5).contains(&every), "{every}");
     });
+}
+
+#[test]
+fn a_single_ping_of_the_server_hides_no_timeout() {
+    for (after, cut) in [(0, false), (500, true)] {
+        patiently(|| {
+            let (server, url) = Fake::start();
+            thread::spawn(move || {
+                while server.is_called(Duration::from_secs(20)) {
+                    let (mut stream, _) = server.accept_raw();
+                    stream.set_read_timeout(Some(if cut { IDLE } else { DEADLINE })).unwrap();
+                    thread::spawn(move || {
+                        thread::sleep(Duration::from_millis(after));
+                        stream.write_all(b"\x89\x02hi").unwrap();
+                        let mut peer = WebSocket::from_raw_socket(stream, Role::Server, None);
+                        while peer.read().is_ok() {}
+                    });
+                }
+            });
+            let said = idle(&url, &[]);
+            match cut {
+                true => said.assert_idle(IDLE, "fin"),
+                false => said.assert_ok(Some(true)),
+            }
+            assert!(!said.text().contains("the server itself"), "{said}");
+            assert_eq!(said.verdict["server_pings"], json!(null), "{said}");
+        });
+    }
 }
 
 #[test]

@@ -157,6 +157,28 @@ fn an_answer_that_is_not_http_is_shown() {
 }
 
 #[test]
+fn an_invalid_answer_of_http_1_is_told_as_one() {
+    for (answer, fault) in [
+        ("HTTP/1.1 000 x\r\n\r\n", "status-code"),
+        ("HTTP/1.1 404 x\r\nno colon\r\n\r\n", "header"),
+        ("HTTP/1.1 404 x\r\nContent-Length: x\r\n\r\n", "content-length"),
+    ] {
+        let (server, url) = Fake::start();
+        let answering = thread::spawn(move || {
+            let (mut stream, _) = server.accept_head();
+            stream.write_all(answer.as_bytes()).unwrap();
+            drain(stream);
+        });
+        let output = command(&[]).args(["why", &url]).output().unwrap();
+        answering.join().unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("not valid HTTP/1: HTTP/1.1 "), "{told}");
+        assert!(told.contains(fault) && told.contains("\ncause: not known"), "{told}");
+        assert_eq!(output.status.code(), Some(1), "{told}");
+    }
+}
+
+#[test]
 fn a_server_without_an_answer_is_a_cause_of_its_own() {
     why(&Port::reserve().url(), &[]).is_diagnosis(33, "start what is to listen");
     why("ws://no-such-host.invalid", &[]).is_diagnosis(32, "--resolve");
@@ -164,6 +186,11 @@ fn a_server_without_an_answer_is_a_cause_of_its_own() {
     let (server, url) = Fake::start();
     let hung_up = thread::spawn(move || drain(server.accept_tcp()));
     why(&url, &[]).is_diagnosis(36, "wss://");
+    hung_up.join().unwrap();
+
+    let (server, url) = Fake::start();
+    let hung_up = thread::spawn(move || drain(server.accept_tcp()));
+    why(&url.replace("ws://", "wss://"), &[]).is_diagnosis(30, "the other scheme");
     hung_up.join().unwrap();
 
     let (server, url) = Fake::start();

@@ -116,6 +116,32 @@ fn answer_frames(mut stream: TcpStream) {
     }
 }
 
+/// ASCII in place of a frame has reserved bits or a reserved opcode.
+#[test]
+fn a_text_in_place_of_a_frame_is_shown_and_is_no_extension() {
+    let long = "<html>".repeat(100);
+    for (text, shown) in [
+        ("{\"ok\":true}", r#""{\"ok\":true}""#),
+        ("\r\n", r#""\r\n""#),
+        (&long, &format!("{:?}", &long[..60])),
+    ] {
+        let (server, url) = Fake::start();
+        let sent = text.to_owned();
+        let serving = thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = server.accept_raw();
+                let _ = stream.write_all(sent.as_bytes());
+                let _ = std::io::copy(&mut stream, &mut std::io::sink());
+            }
+        });
+        let told = why(&url, &[]);
+        serving.join().unwrap();
+        let expected = format!("text came where a frame should begin: {shown}");
+        assert!(told.text("text").contains(&expected), "{}", told.verdict);
+        assert_eq!((told.status, told.rows()), (Some(1), vec![]), "{}", told.verdict);
+    }
+}
+
 #[test]
 fn a_server_that_breaks_frames_is_told() {
     // A compressed frame without an extension; a Close frame at once; no answer to a Ping frame.

@@ -49,6 +49,12 @@ impl<S> Socket<S> {
         &self.stream
     }
 
+    /// Received bytes that are not decoded; after an error of the protocol, those since the frame or
+    /// message that broke it.
+    pub(crate) fn undecoded(&self) -> &[u8] {
+        &self.input[self.start..]
+    }
+
     /// The next message in the received bytes; `None` if more have to arrive.
     fn decode(&mut self) -> Result<Option<Message<'static>>, Ending> {
         let mut rest = &mut self.input[self.start..];

@@ -16,6 +16,9 @@ use crate::net::url::ServerUrl;
 use crate::net::{self, Address, ConnectError, Endpoint, Opened, Phases};
 use crate::outage::activity::Activity;
 
+/// Bytes that are shown of a text in place of a frame.
+const SHOWN: usize = 60;
+
 /// An open connection of a probe.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -32,6 +35,22 @@ pub(super) struct Link {
     pings: u64,
     /// Number of the last ping of the client.
     number: u64,
+}
+
+/// The beginning of plain text, up to [`SHOWN`] bytes; `None` if the bytes are something else. ASCII
+/// looks like a frame with FIN unset, mostly with reserved bits or a reserved opcode.
+fn text(bytes: &[u8]) -> Option<&str> {
+    let beginning = &bytes[..bytes.len().min(SHOWN)];
+    let text = match str::from_utf8(beginning) {
+        Ok(text) => text,
+        // The last character may be cut.
+        Err(error) if error.error_len().is_none() => {
+            str::from_utf8(&beginning[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let is_plain = |char: char| !char.is_control() || matches!(char, '\r' | '\n' | '\t');
+    (text.len() > 1 && text.chars().all(is_plain)).then_some(text)
 }
 
 impl Link {
@@ -62,7 +81,7 @@ impl Link {
         let mut link =
             Self { address, phases, session, agreed, socket, activity, hello, pings, number };
         if url.path().trim_end_matches('/').ends_with(path::PROBE) {
-            link.read_hello(patience).await.map_err(|ending| ending.to_string())?;
+            link.read_hello(patience).await.map_err(|ending| link.explained(ending).to_string())?;
         }
         Ok(link)
     }
@@ -75,6 +94,16 @@ impl Link {
             self.hello = Some(text.into_owned());
         }
         Ok(())
+    }
+
+    /// The ending, with the beginning of the text that came where a frame should begin, if one did.
+    pub(super) fn explained(&self, ending: Ending) -> Ending {
+        match (ending, text(self.socket.undecoded())) {
+            (Ending::Refused(code, _), Some(text)) => {
+                Ending::Refused(code, format!("text came where a frame should begin: {text:?}"))
+            }
+            (ending, _) => ending,
+        }
     }
 
     /// The hello of a server at `/probe`.

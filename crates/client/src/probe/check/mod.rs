@@ -17,6 +17,7 @@ mod target;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use program::descriptors;
 use program::stop::Stop;
 use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
 use serde::Serialize;
@@ -35,6 +36,10 @@ use target::Target;
 
 /// Connections that are open at the same time.
 const AT_ONCE: usize = 32;
+
+/// Descriptors that the probe has to be able to open: those of the connections, and a few for the
+/// look-up of a name.
+const DESCRIPTORS: usize = AT_ONCE + 8;
 
 /// What to probe, and how.
 #[derive(Clone, Debug)]
@@ -59,7 +64,7 @@ enum Outcome {
     Warned,
     /// The server breaks the rule.
     Failed,
-    /// The rule was not checked: the server had no room for a connection.
+    /// The rule was not checked: no connection could be made, or the server had no room for it.
     Skipped,
 }
 
@@ -69,6 +74,7 @@ enum Outcome {
 /// If the client itself cannot run the probe, for example because stdout cannot be written; the
 /// error says why.
 pub async fn run(options: Options, mut stop: Stop) -> Result<Verdict, String> {
+    descriptors::require(DESCRIPTORS)?;
     options.endpoint.warn_if_unchecked();
     let ill_formed = if options.well_formed { &[] } else { ILL_FORMED };
     let checks: Vec<_> = WELL_FORMED.iter().chain(ill_formed).collect();

@@ -7,6 +7,7 @@ use program::events::wants_colors;
 use serde::Serialize;
 
 use super::list::Check;
+use super::target::NO_CONNECTION;
 use super::{Outcome, Printer};
 use crate::probe::output::Finding;
 
@@ -129,7 +130,11 @@ impl VerdictFields {
         let Self { passed, warned, failed, skipped, checks } = self;
         let mut counts = format!("{passed} passed, {warned} warned, {failed} failed");
         if *skipped > 0 {
-            counts = format!("{counts}, {skipped} skipped: {NO_ROOM}");
+            let cause = checks.iter().find_map(|done| done.detail.strip_prefix(NO_CONNECTION));
+            let why = cause.map_or(NO_ROOM.into(), |cause| {
+                format!("there was no connection for all of them, as in {cause}")
+            });
+            counts = format!("{counts}, {skipped} skipped: {why}");
         }
         match checks.len() {
             done if done < all => format!("stopped after {done} of {all} checks: {counts}"),

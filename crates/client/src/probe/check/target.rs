@@ -1,5 +1,6 @@
 //! Carries checks out, each over a connection of its own.
 
+use std::fmt;
 use std::time::Duration;
 
 use proto::limits::{CONNECT_TIMEOUT, MAX_REPLY};
@@ -23,6 +24,9 @@ use crate::net::upgrade::shortened;
 /// Bytes that are shown of an answer that is not HTTP.
 const SHOWN: usize = 64;
 
+/// The beginning of the detail of a check for which there was no connection.
+pub(super) const NO_CONNECTION: &str = "not checked: no connection: ";
+
 /// The pause before another try at a server that is at a limit.
 const FULL: Duration = Duration::from_millis(200);
 
@@ -36,10 +40,19 @@ pub(super) struct Target<'a> {
 
 /// Why a request has no answer that can be judged.
 enum NoAnswer {
+    /// The request was not sent, so that no rule can be judged.
+    NotChecked(NotChecked),
+    /// What came in place of an answer.
+    Fault(String),
+}
+
+/// Why a rule was not checked.
+#[derive(Debug)]
+enum NotChecked {
     /// The server has no room: the status that it answers with.
     NoRoom(u16),
-    /// Anything else, as text.
-    Fault(String),
+    /// There is no connection: why, as text.
+    NoConnection(String),
 }
 
 impl<'a> Target<'a> {
@@ -54,8 +67,8 @@ impl<'a> Target<'a> {
             let place = self.room.place().await;
             match self.run_once(check).await {
                 Ok(evaluation) => return evaluation,
-                Err(_) if self.room.take_away(place) => {}
-                Err(status) => return (Skipped, no_room(status)),
+                Err(NotChecked::NoRoom(_)) if self.room.take_away(place) => {}
+                Err(cause) => return (Skipped, cause.to_string()),
             }
         }
     }
@@ -63,8 +76,8 @@ impl<'a> Target<'a> {
     /// Carries a check out.
     ///
     /// # Errors
-    /// The status that says that the server has no room.
-    async fn run_once(&self, check: &Check) -> Result<Evaluation, u16> {
+    /// Why the rule was not checked.
+    async fn run_once(&self, check: &Check) -> Result<Evaluation, NotChecked> {
         match &check.case {
             Case::Answer(part) => {
                 self.request(Change::None, |request, head| evaluate::part(*part, request, head))
@@ -87,7 +100,7 @@ impl<'a> Target<'a> {
     async fn exchange(&self, change: Change) -> Result<(Stream, Request, Answer), NoAnswer> {
         let begun = Instant::now();
         loop {
-            let exchanged = self.exchange_once(change).await.map_err(NoAnswer::Fault)?;
+            let exchanged = self.exchange_once(change).await?;
             let status = match &exchanged.2 {
                 Answer::Head(head, _) => head.status,
                 Answer::Other(_) | Answer::End(_) => return Ok(exchanged),
@@ -105,7 +118,7 @@ impl<'a> Target<'a> {
             match self.room.is_scarce() {
                 false if is_over => return Ok(exchanged),
                 true if is_over || self.room.is_hopeless() => {
-                    return Err(NoAnswer::NoRoom(status));
+                    return Err(NoAnswer::NotChecked(NotChecked::NoRoom(status)));
                 }
                 _ => {}
             }
@@ -114,13 +127,15 @@ impl<'a> Target<'a> {
         }
     }
 
-    async fn exchange_once(&self, change: Change) -> Result<(Stream, Request, Answer), String> {
-        let cannot = |error: ConnectError| format!("no connection: {error}");
+    async fn exchange_once(&self, change: Change) -> Result<(Stream, Request, Answer), NoAnswer> {
+        let cannot =
+            |error: ConnectError| NoAnswer::NotChecked(NotChecked::NoConnection(error.to_string()));
         let request = Request::new(&self.route.request().map_err(cannot)?, change);
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let mut stream = self.route.stream(deadline).await.map_err(cannot)?;
         let answer = timeout(self.patience, request.exchange(&mut stream)).await;
-        let answer = answer.map_err(|_| format!("nothing within {}", seconds(self.patience)))?;
+        let answer = answer
+            .map_err(|_| NoAnswer::Fault(format!("nothing within {}", seconds(self.patience))))?;
         Ok((stream, request, answer))
     }
 
@@ -128,7 +143,7 @@ impl<'a> Target<'a> {
         &self,
         change: Change,
         evaluate: impl FnOnce(&Request, &Head) -> Evaluation,
-    ) -> Result<Evaluation, u16> {
+    ) -> Result<Evaluation, NotChecked> {
         let (outcome, came) = match self.exchange(change).await {
             Ok((stream, request, Answer::Head(head, early))) => {
                 if head.status == 101 {
@@ -143,7 +158,7 @@ impl<'a> Target<'a> {
                 (outcome, format!("{how} without an answer"))
             }
             Ok((_, _, Answer::Other(bytes))) => (Failed, no_http(&bytes)),
-            Err(NoAnswer::NoRoom(status)) => return Err(status),
+            Err(NoAnswer::NotChecked(cause)) => return Err(cause),
             Err(NoAnswer::Fault(cause)) => (Failed, cause),
         };
         Ok((outcome, format!("sent {change}; came {came}")))
@@ -162,10 +177,10 @@ impl<'a> Target<'a> {
         }
     }
 
-    async fn frames(&self, sent: Sent, expected: &Expected) -> Result<Evaluation, u16> {
+    async fn frames(&self, sent: Sent, expected: &Expected) -> Result<Evaluation, NotChecked> {
         let (socket, time) = match self.upgrade().await {
             Ok(upgraded) => upgraded,
-            Err(NoAnswer::NoRoom(status)) => return Err(status),
+            Err(NoAnswer::NotChecked(cause)) => return Err(cause),
             Err(NoAnswer::Fault(came)) => {
                 let detail = format!("sent the usual request; came {came} in place of an upgrade");
                 return Ok((Failed, detail));
@@ -178,8 +193,15 @@ impl<'a> Target<'a> {
     }
 }
 
-fn no_room(status: u16) -> String {
-    format!("not checked: the server has no room (HTTP {status})")
+impl fmt::Display for NotChecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom(status) => {
+                write!(f, "not checked: the server has no room (HTTP {status})")
+            }
+            Self::NoConnection(cause) => write!(f, "{NO_CONNECTION}{cause}"),
+        }
+    }
 }
 
 fn no_http(bytes: &[u8]) -> String {

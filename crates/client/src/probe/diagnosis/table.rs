@@ -408,8 +408,10 @@ pub const ROWS: &[Row] = &[
     row(
         36,
         "hung up without an answer",
-        "a port of another protocol, such as TLS, or something that drops the request",
-        &[anyhow("the port in the URL, or `wss://`; else the log of what listens there")],
+        "another protocol at that port, such as TLS for `ws://`, or something that drops the request",
+        &[anyhow(
+            "port and scheme in the URL (`wss://` where it speaks TLS); else the log of what listens there",
+        )],
         "",
         "seen",
     ),

@@ -36,8 +36,15 @@ struct Sample {
 pub(super) async fn watch(shared: &Shared) {
     let mut last = Sample::default();
     let mut next = Instant::now() + PERIOD;
+    // A limit beyond the times that the clock can represent is never reached. If the first connection
+    // took longer than the limit, the limit counts from now, so that connections are held at all.
+    let now = Instant::now();
+    let end = shared.options.limit.and_then(|limit| {
+        let end = shared.started.checked_add(limit)?;
+        if end > now { Some(end) } else { now.checked_add(limit) }
+    });
     loop {
-        sleep_until(next).await;
+        sleep_until(end.map_or(next, |end| end.min(next))).await;
         next += PERIOD;
         let sample = Sample::of(&shared.stats.borrow());
         if sample != last {
@@ -50,7 +57,7 @@ pub(super) async fn watch(shared: &Shared) {
         let now = Instant::now();
         let elapsed = now.duration_since(shared.started);
         let quiet = shared.stats.borrow().quiet(now);
-        if is_over(elapsed, shared.options.limit)
+        if end.is_some_and(|end| now >= end)
             || is_over(quiet.unwrap_or_default(), shared.options.quiet)
         {
             return;

@@ -115,13 +115,17 @@ impl Open<'_> {
         let made = Instant::now() - age(&self.link);
         let silence = self.connection.asks_after.unwrap_or(plan.max);
         let is_silent = self.connection.kind == Kind::Silent;
-        let ask = is_silent.then(|| made + silence);
+        let mut ask = is_silent.then(|| made + silence);
         let mut due = pause.map(|pause| Instant::now() + pause);
         let mut stage = self.shared.stage.clone();
         loop {
             select! {
                 biased;
-                message = self.link.receive() => self.received(&message?),
+                message = self.link.receive() => {
+                    let is_greeting = self.received(&message?);
+                    let start = if is_greeting { Instant::now() } else { made };
+                    ask = is_silent.then(|| start + silence);
+                }
                 () = at(ask) => return self.ask().await,
                 () = watched(&mut stage) => {
                     return if is_silent { Ok(()) } else { self.ask().await };
@@ -158,11 +162,14 @@ impl Open<'_> {
         Ok(())
     }
 
-    fn received(&self, message: &Message<'_>) {
+    /// Records a message. Returns whether the server has sent no more than a greeting by itself: what
+    /// came right after the opening, or a single frame.
+    fn received(&self, message: &Message<'_>) -> bool {
         let age = age(&self.link);
         let is_opening = age <= self.shared.plan.interval();
         // On these connections, a message may be an answer.
         let is_asking = matches!(self.connection.kind, Kind::Message | Kind::Busy);
+        let mut is_greeting = false;
         self.shared.observations.update(self.index, |observed| {
             observed.heard = age;
             match message {
@@ -172,7 +179,9 @@ impl Open<'_> {
                 }
                 _ => {}
             }
+            is_greeting = is_opening || observed.pings.count() + observed.messages.count() <= 1;
         });
+        is_greeting
     }
 
     /// Sends what is due, unless the server has not answered for too long.

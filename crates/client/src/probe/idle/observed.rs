@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::infer::latest;
 use super::kind::Kind;
 use crate::outage::observed_end::ObservedEnd;
 
@@ -44,12 +45,13 @@ pub(super) struct End {
     pub(super) is_asked: bool,
 }
 
-/// When frames of one kind came: number, first and last.
+/// When frames of one kind came: number, first and last, and the longest pause before one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pace {
     count: u32,
     first: Duration,
     last: Duration,
+    longest: Duration,
 }
 
 impl Pace {
@@ -59,6 +61,7 @@ impl Pace {
             self.first = age;
         }
         self.count = self.count.saturating_add(1);
+        self.longest = self.longest.max(age.saturating_sub(self.last));
         self.last = age;
     }
 
@@ -73,13 +76,17 @@ impl Pace {
         self.last
     }
 
-    /// The mean time from one frame to the next; of a single one, from the opening.
-    pub(super) fn interval(self) -> Option<Duration> {
-        match self.count {
-            0 => None,
-            1 => Some(self.first),
-            count => Some((self.last - self.first) / (count - 1)),
-        }
+    /// The mean time from one frame to the next on a connection of this age, unless the last frame
+    /// came too long ago for that. A single frame, such as a greeting, shows its time from the opening
+    /// only if the connection `is_over`, as then no further frame can come.
+    pub(super) fn interval(self, age: Duration, is_over: bool) -> Option<Duration> {
+        let interval = match self.count {
+            0 => return None,
+            1 if !is_over => return None,
+            1 => self.first,
+            count => (self.last - self.first) / (count - 1),
+        };
+        (age.saturating_sub(self.last) <= interval * 3 / 2).then_some(interval)
     }
 }
 
@@ -130,12 +137,13 @@ impl Observed {
         self.end.as_ref().map(|end| self.opened + end.age)
     }
 
-    /// The time without traffic from the client before the end: the age, if the server sent frames by
-    /// itself.
+    /// The time before the end without traffic that could have kept the connection: the age, if the
+    /// connection outlived a longer silence between frames that the server sent by itself.
     pub(super) fn quiet(&self) -> Option<Duration> {
         let end = self.end.as_ref()?;
         let has_server_traffic = self.pings.count() + self.messages.count() > 0;
-        Some(if has_server_traffic { end.age } else { end.silent })
+        let outlived = latest(self.pings.longest.max(self.messages.longest));
+        Some(if has_server_traffic && end.silent <= outlived { end.age } else { end.silent })
     }
 }
 
@@ -145,13 +153,30 @@ mod tests {
 
     #[test]
     fn a_pace_has_an_interval() {
-        let second = Duration::from_secs(1);
+        let seconds = Duration::from_secs;
         let mut pace = Pace::default();
-        assert_eq!(pace.interval(), None);
-        pace.came(second * 20);
-        assert_eq!(pace.interval(), Some(second * 20));
-        pace.came(second * 35);
-        pace.came(second * 50);
-        assert_eq!((pace.count(), pace.interval()), (3, Some(second * 15)));
+        assert_eq!(pace.interval(seconds(20), true), None);
+        pace.came(seconds(20));
+        assert_eq!(pace.interval(seconds(45), true), Some(seconds(20)));
+        pace.came(seconds(35));
+        pace.came(seconds(50));
+        assert_eq!((pace.count(), pace.interval(seconds(51), false)), (3, Some(seconds(15))));
+    }
+
+    #[test]
+    fn frames_that_came_long_ago_have_no_interval() {
+        let millis = Duration::from_millis;
+        for frames in [&[0][..], &[1], &[500], &[1, 2], &[0, 400, 800]] {
+            let mut pace = Pace::default();
+            frames.iter().for_each(|&age| pace.came(millis(age)));
+            assert_eq!(pace.interval(millis(3000), true), None, "{frames:?}");
+        }
+    }
+
+    #[test]
+    fn a_single_frame_shows_an_interval_only_where_no_further_one_can_come() {
+        let mut pace = Pace::default();
+        pace.came(Duration::from_secs(4));
+        assert_eq!(pace.interval(Duration::from_secs(5), false), None);
     }
 }

@@ -6,7 +6,7 @@ use hyper::header::{
 };
 
 use super::answer::{author, intermediaries, lower};
-use crate::net::fault::{Fault, Refusal};
+use crate::net::fault::{Fault, Refusal, Step};
 use crate::net::upgrade::is_http2;
 use crate::probe::diagnosis::Intermediary;
 
@@ -14,6 +14,8 @@ use crate::probe::diagnosis::Intermediary;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'a> {
     pub(super) fault: &'a Fault,
+    /// The step that failed.
+    pub(super) step: Option<Step>,
     /// The answer to a request without the upgrade.
     pub(super) plain: Option<&'a Refusal>,
     /// Whether another `Origin` connects.
@@ -43,6 +45,7 @@ pub(super) fn diagnose(case: Case<'_>) -> Diagnosis {
             let rows: &[u8] = if *is_about_extension { &[29] } else { &[37] };
             (Some(answer), (rows, None))
         }
+        Fault::HungUp if case.step == Some(Step::Tls) => (None, (&[30][..], None)),
         fault => (None, without_answer(fault)),
     };
     let intermediaries =

@@ -36,12 +36,18 @@ pub(super) async fn probe(
         }
         (None, Fault::NotHttp(bytes)) if !bytes.is_empty() => {
             let start = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
-            reporter.titled("answer", &[format!("not HTTP/1: {}", shortened(&start))]).await;
+            let what = if is_http1(bytes) { "not valid HTTP/1" } else { "not HTTP/1" };
+            reporter.titled("answer", &[format!("{what}: {}", shortened(&start))]).await;
         }
         _ => {}
     }
-    let (diagnosis, origin) = find(options, error.fault(), reporter).await;
+    let (diagnosis, origin) = find(options, error, reporter).await;
     judge(options, error, &diagnosis, origin.as_ref())
+}
+
+/// Whether an answer begins with a status line of HTTP/1, and is invalid further on.
+fn is_http1(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"HTTP/1.")
 }
 
 fn answer_of(fault: &Fault) -> Option<&Refusal> {
@@ -59,9 +65,10 @@ type Origin = Option<String>;
 /// The diagnosis, and the `Origin` that helps, if one does.
 async fn find(
     options: &Options,
-    fault: &Fault,
+    error: &ConnectError,
     reporter: &Reporter<'_>,
 ) -> (Diagnosis, Option<Origin>) {
+    let (fault, step) = (error.fault(), error.progress().failed());
     let (mut plain, mut origin) = (None, None);
     if let Fault::Refused(answer) = fault {
         let status = answer.status.as_u16();
@@ -77,7 +84,7 @@ async fn find(
             origin = helpful_origin(options).await;
         }
     }
-    let case = Case { fault, plain: plain.as_deref(), origin_helps: origin.is_some() };
+    let case = Case { fault, step, plain: plain.as_deref(), origin_helps: origin.is_some() };
     (diagnose(case), origin)
 }
 
@@ -161,7 +168,9 @@ fn judge(
             None => "let the server allow the one in --origin (ALLOWED_ORIGINS of this project's), or leave that out".into(),
         };
     }
-    let lines = lines(error, &fits, diagnosis.evidence.as_deref(), answer.is_some());
+    let is_answered =
+        answer.is_some() || matches!(error.fault(), Fault::NotHttp(bytes) if is_http1(bytes));
+    let lines = lines(error, &fits, diagnosis.evidence.as_deref(), is_answered);
     let text = lines.join(if options.json { "; " } else { "\n" });
     // Without an answer, the error itself is all that is known, and says what to do.
     let is_only_error = fits.is_empty() && answer.is_none();

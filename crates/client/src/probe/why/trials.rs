@@ -101,12 +101,11 @@ impl<'a> Trials<'a> {
         {
             outcome = Err(told);
         }
-        if let Err(ending) = &outcome
-            && let Some(link) = self.link.take()
-        {
-            link.close(ending).await;
-        }
-        Ok(outcome)
+        let Err(ending) = outcome else { return Ok(outcome) };
+        let Some(link) = self.link.take() else { return Ok(Err(ending)) };
+        let ending = link.explained(ending);
+        link.close(&ending).await;
+        Ok(Err(ending))
     }
 
     /// A Ping frame of the client.

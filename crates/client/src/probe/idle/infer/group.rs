@@ -14,7 +14,7 @@ pub(super) fn slack(time: Duration) -> Duration {
 }
 
 /// The latest time that counts as equal to this one.
-pub(super) fn latest(time: Duration) -> Duration {
+pub(in crate::probe::idle) fn latest(time: Duration) -> Duration {
     time + slack(time)
 }
 

@@ -13,9 +13,10 @@ mod traffic;
 use std::time::Duration;
 
 use super::kind::Kind;
-use super::observed::Observed;
+use super::observed::{Observed, Pace};
 use crate::outage::observed_end::ObservedEnd;
-use group::{Group, groups, latest, median, slack};
+pub(super) use group::latest;
+use group::{Group, groups, median, slack};
 pub(super) use instant::Instant;
 use threshold::threshold;
 
@@ -77,8 +78,8 @@ pub(super) struct Lifetime {
 pub(super) fn infer(all: &[Observed], now: Duration) -> Inference {
     let view = View { all, now, instant: instant::instant(all) };
     let mut found = Inference {
-        server_pings: view.pace(|observed| observed.pings.interval()),
-        server_messages: view.pace(|observed| observed.messages.interval()),
+        server_pings: view.interval(|observed| observed.pings),
+        server_messages: view.interval(|observed| observed.messages),
         answered: second(view.silent().filter_map(|index| all[index].answered)),
         open: second(
             view.silent()
@@ -126,11 +127,17 @@ impl View<'_> {
         self.all[index].age(self.now)
     }
 
-    /// The pause between frames that the server sends by itself, if at least two connections show it.
-    fn pace(&self, of: fn(&Observed) -> Option<Duration>) -> Option<Duration> {
-        let mut paces: Vec<_> = self.silent().filter_map(|index| of(&self.all[index])).collect();
-        paces.sort_unstable();
-        (paces.len() >= FEWEST).then(|| median(&paces))
+    /// The pause between frames that the server sends by itself, if at least two connections show it,
+    /// and half of those that got such a frame.
+    fn interval(&self, of: fn(&Observed) -> Pace) -> Option<Duration> {
+        let interval = |index: usize| {
+            let observed = &self.all[index];
+            of(observed).interval(self.age(index), !observed.is_open())
+        };
+        let mut intervals: Vec<_> = self.silent().filter_map(interval).collect();
+        intervals.sort_unstable();
+        let heard = self.silent().filter(|&index| of(&self.all[index]).count() > 0).count();
+        (intervals.len() >= FEWEST && intervals.len() * 2 >= heard).then(|| median(&intervals))
     }
 
     /// The shortest silence after which silent connections were cut: at least three that are a

@@ -227,6 +227,20 @@ fn a_server_that_pings_hides_longer_timeouts_only() {
 }
 
 #[test]
+fn a_single_ping_of_the_server_is_no_interval() {
+    for greeting in [0.0, 0.001, 0.5, 3.0] {
+        let greeted = Network { greeting: Some(greeting), ..CALM };
+        let outcome = greeted.probe();
+        let text = outcome.assert_ok(Some(true));
+        assert!(text.starts_with("no timeout up to 20 s"), "{greeting}: {text}");
+        assert_eq!(outcome.json()["server_pings"], serde_json::Value::Null, "{greeting}");
+        let outcome = assert_idle("cut", &Network { idle: Some(8.0), ..greeted.clone() }, 8.0);
+        let text = &outcome.finding.text;
+        assert!(!text.contains("The server itself pings"), "{greeting}: {text}");
+    }
+}
+
+#[test]
 fn two_proxies_with_two_timeouts_are_reported() {
     let outcome = Network { idle: Some(5.0), other_idle: Some(9.0), ..CALM }.probe();
     let text = &outcome.finding.text;

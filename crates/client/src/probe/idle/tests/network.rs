@@ -40,6 +40,8 @@ pub(super) struct Network {
     /// The largest delay of an event.
     pub(super) jitter: f64,
     pub(super) server_pings: Option<f64>,
+    /// The age at which the server sends a single Ping.
+    pub(super) greeting: Option<f64>,
     /// Another timeout, of every second connection.
     pub(super) other_idle: Option<f64>,
 }
@@ -58,6 +60,7 @@ pub(super) const CALM: Network = Network {
     lost: &[],
     jitter: 0.01,
     server_pings: None,
+    greeting: None,
     other_idle: None,
 };
 
@@ -178,7 +181,11 @@ impl Network {
         let mut seen = Observed::new(connection.kind, connection.asks_after, seconds(opened));
         let (age, over) = (now - opened, self.over(number, connection.kind, opened));
         let asks = match connection.kind {
-            Kind::Silent => connection.asks_after.map_or(self.max, |silence| silence.as_secs_f64()),
+            Kind::Silent => {
+                let silence = connection.asks_after.map_or(self.max, |time| time.as_secs_f64());
+                let greeting = self.greeting.filter(|&greeting| greeting < silence);
+                silence + greeting.unwrap_or_default()
+            }
             _ => finished.map_or(f64::INFINITY, |finished| finished - opened),
         };
         let stays = finished.is_some_and(|finished| finished - opened < asks);
@@ -194,6 +201,9 @@ impl Network {
             let pings = (1..).map(|number| f64::from(number) * every);
             pings.take_while(|&ping| ping < alive).for_each(|ping| seen.pings.came(seconds(ping)));
         }
+        if let Some(greeting) = self.greeting.filter(|&greeting| greeting <= alive) {
+            seen.pings.came(seconds(greeting));
+        }
         let is_told = !self.is_dropped || self.is_lost(number).is_some();
         if over <= asks && is_told && age >= over {
             seen.end = Some(self.end(&seen, over, over, false));
@@ -208,7 +218,8 @@ impl Network {
         } else if over <= asks && self.is_dropped && age >= asks + PATIENCE && !stays {
             seen.end = Some(self.end(&seen, asks, asks, true));
         } else if over > asks && age >= asks {
-            seen.answered = Some(seconds(asks));
+            let greeting = self.greeting.filter(|&greeting| greeting < asks);
+            seen.answered = Some(seconds(asks - greeting.unwrap_or_default()));
             seen.heard = seconds(asks);
             seen.done = Some(seconds(asks));
         }
@@ -244,7 +255,8 @@ impl Network {
             (self.counts)(Kind::ProtocolPing) && idle.is_some_and(|idle| every < idle)
         });
         if let Some(idle) = idle.filter(|_| !(self.counts)(kind) && !is_pinged) {
-            over = idle + late;
+            over =
+                idle + late + self.greeting.filter(|&greeting| greeting < idle).unwrap_or_default();
         }
         if let Some(lifetime) = self.lifetime {
             over = over.min(lifetime + late);

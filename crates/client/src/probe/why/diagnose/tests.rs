@@ -14,7 +14,7 @@ fn page(status: &str) -> String {
 
 fn rows(refusal: Refusal, plain: Option<&Refusal>) -> Vec<u8> {
     let fault = Fault::Refused(refusal.into());
-    diagnose(Case { fault: &fault, plain, origin_helps: false }).rows
+    diagnose(Case { fault: &fault, plain, origin_helps: false, step: None }).rows
 }
 
 #[test]
@@ -179,15 +179,18 @@ fn failures_without_an_answer_from_the_server() {
         (switched(false), &[37]),
         (Fault::Other, &[]),
     ] {
-        let case = Case { fault: &fault, plain: None, origin_helps: false };
+        let case = Case { fault: &fault, plain: None, origin_helps: false, step: None };
         assert_eq!(diagnose(case).rows, expected, "{fault:?}");
     }
+    let step = Some(Step::Tls);
+    let case = Case { fault: &Fault::HungUp, plain: None, origin_helps: false, step };
+    assert_eq!(diagnose(case).rows, [30], "in the TLS handshake");
 }
 
 #[test]
 fn an_origin_that_helps_is_the_cause() {
     let fault = Fault::Refused(answer(403, &[("server", "envoy")], "").into());
-    let diagnosis = diagnose(Case { fault: &fault, plain: None, origin_helps: true });
+    let diagnosis = diagnose(Case { fault: &fault, plain: None, origin_helps: true, step: None });
     assert_eq!(diagnosis.rows, [22]);
     assert_eq!(diagnosis.intermediaries, [Intermediary::Envoy]);
     assert_eq!(diagnosis.evidence.as_deref(), Some("with another Origin it connects"));
@@ -196,7 +199,7 @@ fn an_origin_that_helps_is_the_cause() {
 #[test]
 fn a_page_of_the_proxy_itself_is_evidence() {
     let fault = Fault::Refused(answer(502, &[NGINX], &page("502 Bad Gateway")).into());
-    let diagnosis = diagnose(Case { fault: &fault, plain: None, origin_helps: false });
+    let diagnosis = diagnose(Case { fault: &fault, plain: None, origin_helps: false, step: None });
     let own = "the answer is nginx's own, not that of a server behind it";
     assert_eq!(diagnosis.evidence.as_deref(), Some(own));
 }
