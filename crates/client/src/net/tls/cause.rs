@@ -68,7 +68,7 @@ pub(crate) fn hung_up(error: &io::Error) -> bool {
 
 /// Whether the peer broke TLS, or ended TLS with an alert.
 pub(crate) fn is_violation(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| error.is::<Error>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Error>)
 }
 
 /// The kind of an error of a TLS stream.
