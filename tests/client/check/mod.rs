@@ -3,6 +3,8 @@
 mod faulty;
 mod others;
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::thread;
@@ -13,7 +15,7 @@ use serde_json::Value;
 use vt100::Color;
 
 use crate::client::{Client, command};
-use crate::fake::{Fake, Port};
+use crate::fake::{Fake, Port, join, switching};
 use crate::real_server::RealServer;
 use crate::stalls::patiently;
 use crate::terminal::{Terminal, leader};
@@ -155,12 +157,60 @@ fn too_few_descriptors_fail_no_rule() {
 #[test]
 fn a_rule_without_a_connection_is_not_checked() {
     let (server, url) = Fake::start();
-    thread::spawn(move || drop((server.accept_raw(), server)));
+    thread::spawn(move || {
+        let (mut stream, head) = server.accept_head();
+        // Nothing listens any more when the client goes on.
+        drop(server);
+        stream.write_all(switching(&head, "").as_bytes()).unwrap();
+    });
     let verdict = verdict(&url, &["-W", PATIENCE]);
     let checks = verdict["checks"].as_array().unwrap();
     assert_eq!((&verdict["ok"], &verdict["failed"]), (&Value::Null, &0.into()), "{verdict:#}");
     assert_eq!(verdict["skipped"], checks.len(), "{verdict:#}");
     assert!(verdict["text"].as_str().unwrap().contains("no connection"), "{verdict:#}");
+}
+
+#[test]
+fn a_rule_is_not_judged_where_the_usual_request_is_not_answered() {
+    let url = faulty::start("none");
+    let (balancer, address) = Fake::start();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        loop {
+            let server = TcpStream::connect(url.trim_start_matches("ws://")).unwrap();
+            join(balancer.accept_tcp(), server);
+            held.push(balancer.accept_tcp());
+        }
+    });
+    let output = check(&address, &["-W", "3"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let lines = lines(&output);
+    assert!(!lines.iter().any(|line| line.starts_with("failed  ")), "{lines:#?}");
+    let told = "not checked: the usual request had no answer within 3.0 s";
+    assert!(lines.iter().any(|line| line.trim_start() == told), "{lines:#?}");
+    let sum = String::from_utf8_lossy(&output.stderr);
+    assert!(sum.contains(" 0 failed, ") && sum.contains("client why"), "{sum}");
+}
+
+#[test]
+fn a_changed_request_that_alone_is_not_answered_is_a_failure() {
+    let url = faulty::start("none");
+    let (balancer, address) = Fake::start();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        loop {
+            let (stream, head) = balancer.accept_head();
+            if head.contains("Sec-WebSocket-Version: 99") {
+                held.push(stream);
+                continue;
+            }
+            let mut server = TcpStream::connect(url.trim_start_matches("ws://")).unwrap();
+            server.write_all(head.as_bytes()).unwrap();
+            join(stream, server);
+        }
+    });
+    let verdict = verdict(&address, &["-W", "3"]);
+    assert_eq!(not_passed(&verdict), [("version".into(), "failed".into())], "{verdict:#}");
 }
 
 #[test]

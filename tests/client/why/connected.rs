@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 
-use super::{assert_shown, why};
+use super::{Told, assert_shown, why};
 use crate::fake::{Fake, drain, read_frame, switching};
 use crate::real_server::RealServer;
 
@@ -254,4 +254,110 @@ fn a_server_that_has_room_again_soon_is_tried_to_the_end() {
     serving.join().unwrap();
     assert_eq!(told.verdict["limits"]["compression"], "declined", "{}", told.verdict);
     assert!(!told.text("text").contains("no room"), "{}", told.verdict);
+}
+
+/// `client why` at a balancer with these servers, whose connections go to each in turn: the
+/// server lives (`None`), or its answer; one with an empty status never answers.
+fn balanced(servers: &'static [Option<(&'static str, &'static str)>], args: &[&str]) -> Told {
+    let (balancer, url) = Fake::start();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for server in servers.iter().cycle() {
+            match server {
+                None => {
+                    let (stream, _) = balancer.accept_raw();
+                    thread::spawn(|| answer_frames(stream));
+                }
+                Some(("", _)) => held.push(balancer.accept_head()),
+                Some((status, body)) => balancer.refuse(status, body),
+            }
+        }
+    });
+    why(&url, args)
+}
+
+/// What HAProxy answers by itself if the server behind it is dead.
+const HAPROXY: (&str, &str) = (
+    "503 Service Unavailable",
+    "<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n",
+);
+
+#[test]
+fn a_dead_server_behind_a_balancer_is_told() {
+    for servers in [&[None, Some(HAPROXY)][..], &[None, Some(HAPROXY), None, None]] {
+        let told = balanced(servers, &["--max-size", "0"]);
+        told.is_diagnosis(26, "of the backend");
+        let text = told.text("text");
+        let counts = format!("connected, but 2 of {} connections failed: ", servers.len() + 2);
+        assert!(text.starts_with(&counts), "{text}");
+        for part in ["503 Service Unavailable", "one of several servers behind the address seems"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("no room") && !text.contains("nothing on the way"), "{text}");
+    }
+}
+
+#[test]
+fn a_server_behind_a_balancer_that_hangs_is_not_blamed_on_compression() {
+    let told = balanced(&[None, Some(("", ""))], &["--max-size", "0"]);
+    told.is_diagnosis(35, "the server behind it");
+    let text = told.text("text");
+    assert!(
+        text.contains("only some connections are answered: 2 of 4 connections failed"),
+        "{text}"
+    );
+    assert!(text.contains("no answer to the request for the upgrade"), "{text}");
+    assert!(!text.contains("compression"), "{text}");
+}
+
+#[test]
+fn a_failed_connection_that_nothing_explains_is_doubtful() {
+    // One failure, and then all that is asked for.
+    let (server, url) = Fake::start();
+    thread::spawn(move || {
+        for number in 0.. {
+            if number == 1 {
+                server.refuse(HAPROXY.0, HAPROXY.1);
+            } else {
+                let (stream, _) = server.accept_raw();
+                thread::spawn(|| answer_frames(stream));
+            }
+        }
+    });
+    let told = why(&url, &["--max-size", "0"]);
+    assert_eq!((told.status, told.rows()), (Some(3), vec![26]), "{}", told.verdict);
+    let text = told.text("text");
+    assert!(text.contains("1 of ") && text.contains(" connections failed: "), "{text}");
+
+    // Nothing but failures from the second one on.
+    let (server, url) = Fake::start();
+    thread::spawn(move || {
+        answer_frames(server.accept_raw().0);
+        loop {
+            server.refuse(HAPROXY.0, HAPROXY.1);
+        }
+    });
+    let told = why(&url, &["--max-size", "0"]);
+    assert_eq!((told.status, told.rows()), (Some(3), vec![26]), "{}", told.verdict);
+    assert!(told.text("text").contains("the first one alone was made"), "{}", told.verdict);
+}
+
+#[test]
+fn an_offer_of_compression_that_no_connection_survives_is_blamed() {
+    let (server, url) = Fake::start();
+    thread::spawn(move || {
+        loop {
+            let (mut stream, head) = server.accept_head();
+            if head.contains("permessage-deflate") {
+                continue;
+            }
+            stream.write_all(switching(&head, "").as_bytes()).unwrap();
+            thread::spawn(|| answer_frames(stream));
+        }
+    });
+    let told = why(&url, &["--max-size", "0"]);
+    assert_eq!(told.status, Some(1), "{}", told.verdict);
+    let text = told.text("text");
+    assert!(text.contains("with compression offered there is no connection: "), "{text}");
+    assert!(!text.contains("connections failed"), "{text}");
 }

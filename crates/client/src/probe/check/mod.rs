@@ -64,7 +64,8 @@ enum Outcome {
     Warned,
     /// The server breaks the rule.
     Failed,
-    /// The rule was not checked: no connection could be made, or the server had no room for it.
+    /// The rule was not checked: no connection could be made, the server had no room for it, or did
+    /// not answer the usual request in time.
     Skipped,
 }
 

@@ -7,7 +7,7 @@ use program::events::wants_colors;
 use serde::Serialize;
 
 use super::list::Check;
-use super::target::NO_CONNECTION;
+use super::target::{NO_ANSWER, NO_CONNECTION};
 use super::{Outcome, Printer};
 use crate::probe::output::Finding;
 
@@ -131,9 +131,16 @@ impl VerdictFields {
         let mut counts = format!("{passed} passed, {warned} warned, {failed} failed");
         if *skipped > 0 {
             let cause = checks.iter().find_map(|done| done.detail.strip_prefix(NO_CONNECTION));
-            let why = cause.map_or(NO_ROOM.into(), |cause| {
-                format!("there was no connection for all of them, as in {cause}")
-            });
+            let time = checks.iter().find_map(|done| done.detail.strip_prefix(NO_ANSWER));
+            let why = match (cause, time) {
+                (Some(cause), _) => {
+                    format!("there was no connection for all of them, as in {cause}")
+                }
+                (None, Some(time)) => format!(
+                    "the usual request was not always answered within {time}; give the server more time (--wait), or see what client why says"
+                ),
+                (None, None) => NO_ROOM.into(),
+            };
             counts = format!("{counts}, {skipped} skipped: {why}");
         }
         match checks.len() {

@@ -1,5 +1,6 @@
 //! Carries checks out, each over a connection of its own.
 
+use std::cell::Cell;
 use std::fmt;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const SHOWN: usize = 64;
 /// The beginning of the detail of a check for which there was no connection.
 pub(super) const NO_CONNECTION: &str = "not checked: no connection: ";
 
+/// The beginning of the detail of a check whose usual request was not answered.
+pub(super) const NO_ANSWER: &str = "not checked: the usual request had no answer within ";
+
 /// The pause before another try at a server that is at a limit.
 const FULL: Duration = Duration::from_millis(200);
 
@@ -36,11 +40,13 @@ pub(super) struct Target<'a> {
     /// Longest wait for an answer.
     patience: Duration,
     room: Room,
+    /// Whether a usual request was not answered in time.
+    is_silent: Cell<bool>,
 }
 
 /// Why a request has no answer that can be judged.
 enum NoAnswer {
-    /// The request was not sent, so that no rule can be judged.
+    /// No rule can be judged.
     NotChecked(NotChecked),
     /// What came in place of an answer.
     Fault(String),
@@ -53,12 +59,14 @@ enum NotChecked {
     NoRoom(u16),
     /// There is no connection: why, as text.
     NoConnection(String),
+    /// A request was not answered within this time.
+    Silent(Duration),
 }
 
 impl<'a> Target<'a> {
     /// A server that `at_once` checks may use at the same time.
     pub(super) fn new(route: &'a Route, patience: Duration, at_once: usize) -> Self {
-        Self { route, patience, room: Room::new(at_once) }
+        Self { route, patience, room: Room::new(at_once), is_silent: Cell::new(false) }
     }
 
     /// Carries a check out, once more when others are done if the server has no room.
@@ -134,8 +142,10 @@ impl<'a> Target<'a> {
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         let mut stream = self.route.stream(deadline).await.map_err(cannot)?;
         let answer = timeout(self.patience, request.exchange(&mut stream)).await;
-        let answer = answer
-            .map_err(|_| NoAnswer::Fault(format!("nothing within {}", seconds(self.patience))))?;
+        let answer = answer.map_err(|_| {
+            self.is_silent.set(self.is_silent.get() || change == Change::None);
+            NoAnswer::NotChecked(NotChecked::Silent(self.patience))
+        })?;
         Ok((stream, request, answer))
     }
 
@@ -158,10 +168,21 @@ impl<'a> Target<'a> {
                 (outcome, format!("{how} without an answer"))
             }
             Ok((_, _, Answer::Other(bytes))) => (Failed, no_http(&bytes)),
+            Err(NoAnswer::NotChecked(NotChecked::Silent(time))) if !self.is_silent().await => {
+                (Failed, format!("nothing within {}", seconds(time)))
+            }
             Err(NoAnswer::NotChecked(cause)) => return Err(cause),
             Err(NoAnswer::Fault(cause)) => (Failed, cause),
         };
         Ok((outcome, format!("sent {change}; came {came}")))
+    }
+
+    /// Whether the server leaves a usual request unanswered. If none was so far, sends one.
+    async fn is_silent(&self) -> bool {
+        if !self.is_silent.get() {
+            self.is_there().await;
+        }
+        self.is_silent.get()
     }
 
     /// The opening handshake; returns how long it took as well.
@@ -200,6 +221,7 @@ impl fmt::Display for NotChecked {
                 write!(f, "not checked: the server has no room (HTTP {status})")
             }
             Self::NoConnection(cause) => write!(f, "{NO_CONNECTION}{cause}"),
+            Self::Silent(patience) => write!(f, "{NO_ANSWER}{}", seconds(*patience)),
         }
     }
 }

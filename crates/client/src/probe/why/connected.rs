@@ -7,6 +7,7 @@ use proto::frame::Opcode;
 
 use super::changed::{Change, Head, final_head, in_answer, in_request, lines};
 use super::diagnose::Diagnosis;
+use super::failures::{Failures, Pattern, is_full};
 use super::trials::{Compression, Largest, Outcome, Trials};
 use super::verdict::{Fields, Fit, Limits, either};
 use super::{MAX_SIZE, NAME, Options, Reporter, answer};
@@ -48,6 +49,8 @@ struct Found {
     doubtful: Option<String>,
     /// The answer of a server that had no room for a further connection.
     no_room: Option<String>,
+    /// Further connections that could not be opened for another reason.
+    failures: Option<Failures>,
 }
 
 impl Found {
@@ -61,15 +64,6 @@ impl Found {
         let ending = ending.to_string();
         let row = ending.contains("reserved bit").then_some(EXTENSION);
         self.broken(format!("{when}: {ending}"), row);
-    }
-
-    /// Records that a further connection could not be opened. If the server has no room, the trial
-    /// that needed the connection is not to blame.
-    fn unopened(&mut self, when: &str, error: &ConnectError) {
-        match error.fault().is_lack_of_room() {
-            true => self.no_room = Some(error.to_string()),
-            false => self.ended(when, error),
-        }
     }
 }
 
@@ -109,16 +103,49 @@ impl Run<'_> {
         self.subprotocol(&link).await;
         let mut trials = Trials::new(&self.options.endpoint, self.options.patience, link);
         if let Err(error) = self.try_frames(&mut trials).await {
-            self.found.unopened("no further connection", &error);
+            self.unopened(error).await;
         }
         self.reporter.live("offering compression");
-        match trials.compression(self.found.limits.text == Some(true)).await {
+        match self.offer_compression(&mut trials).await {
             Ok(compression) => self.show_compression(compression).await,
             Err(error) => {
-                let when = "with compression offered there is no connection";
-                self.found.unopened(when, &error);
                 self.reporter.titled("compression", &[format!("not tried: {error}")]).await;
             }
+        }
+    }
+
+    /// Offers compression. If there is no connection, the offer is to blame only where those without
+    /// the offer are made, and another with the offer is not.
+    async fn offer_compression(
+        &mut self,
+        trials: &mut Trials<'_>,
+    ) -> Result<Compression, ConnectError> {
+        let sends_text = self.found.limits.text == Some(true);
+        let compression = trials.compression(sends_text).await;
+        let Err(error) = compression else { return compression };
+        let is_first = self.found.failures.is_none();
+        self.unopened(error.clone()).await;
+        let have_passed =
+            self.found.failures.as_ref().is_some_and(|it| it.pattern == Pattern::Passing);
+        if !(is_first && have_passed) {
+            return Err(error);
+        }
+        let compression = trials.compression(sends_text).await;
+        if let Err(error) = &compression {
+            self.found.failures = None;
+            self.found.ended("with compression offered there is no connection", error);
+        }
+        compression
+    }
+
+    /// Records that a further connection could not be opened, and finds out whether others can. The
+    /// trial that needed the connection is not to blame.
+    async fn unopened(&mut self, error: ConnectError) {
+        if is_full(&error) {
+            self.found.no_room = Some(error.to_string());
+        } else if self.found.failures.is_none() {
+            self.reporter.live("connecting again");
+            self.found.failures = Some(Failures::observe(&self.options.endpoint, error).await);
         }
     }
 
@@ -280,7 +307,7 @@ impl Run<'_> {
                 ),
             ],
         };
-        if let Some(error) = broken_off {
+        if let Some(error) = &broken_off {
             lines.push(format!("between them is not known: {error}"));
         }
         // A limit is a setting of the server, not a fault, unless the user asked for more.
@@ -294,12 +321,24 @@ impl Run<'_> {
             }
         }
         self.reporter.titled("message", &lines).await;
+        if let Some(error) = broken_off {
+            self.unopened(error).await;
+        }
     }
 }
 
 fn finding(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fields> {
-    let Found { limits, changed, broken, rows, doubtful, no_room } = found;
-    let fits = Fit::all(&Diagnosis { rows, ..diagnosis });
+    let Found { limits, changed, mut broken, mut rows, doubtful, no_room, failures } = found;
+    let mut ok = Some(broken.is_empty());
+    let mut intermediaries = diagnosis.intermediaries;
+    if let Some(failures) = failures {
+        broken.push(failures.words());
+        let diagnosis = failures.diagnosis();
+        rows.extend(diagnosis.rows);
+        intermediaries.extend(diagnosis.intermediaries);
+        ok = if failures.is_certain() { Some(false) } else { ok.filter(|is_ok| !is_ok) };
+    }
+    let fits = Fit::all(&Diagnosis { rows, intermediaries, ..Diagnosis::default() });
     let is_ok = broken.is_empty();
     let mut lines = match is_ok {
         true => vec!["connected, and nothing on the way is broken".to_owned()],
@@ -322,5 +361,5 @@ fn finding(options: &Options, found: Found, diagnosis: Diagnosis) -> Finding<Fie
     let change = either(fits.iter().map(|fit| fit.change.clone()));
     let text = lines.join(if options.json { "; " } else { "\n" });
     let fields = Fields { status: Some(101), cause, change, fits, changed, limits };
-    Finding { probe: NAME, ok: Some(is_ok), text, fields }
+    Finding { probe: NAME, ok, text, fields }
 }

@@ -3,8 +3,8 @@
 //! One upgrade is shown in detail: its phases (`chart`), the certificate (`certificate`), the answer
 //! (`answer`). If there is no connection, `refused` makes further requests, and `diagnose` finds the
 //! rows of the table of causes ([`super::diagnosis`]). If there is one, `connected` tries what passes
-//! (`trials`), and compares the request that was sent with the one that arrived (`changed`). The
-//! result is a `verdict`.
+//! (`trials`), connects again where a further connection fails (`failures`), and compares the request
+//! that was sent with the one that arrived (`changed`). The result is a `verdict`.
 
 mod answer;
 mod certificate;
@@ -12,6 +12,7 @@ mod changed;
 mod chart;
 mod connected;
 mod diagnose;
+mod failures;
 mod refused;
 mod trials;
 mod verdict;

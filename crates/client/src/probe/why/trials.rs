@@ -9,6 +9,7 @@ use proto::limits::CLOSE_TIMEOUT;
 use proto::probe::{Request, Schedule};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::failures::is_full;
 use crate::net::ending::Ending;
 use crate::net::notice::Notice;
 use crate::net::socket::mask;
@@ -18,7 +19,7 @@ use crate::probe::link::{Link, within};
 /// Size of the first message of [`Trials::largest`], in bytes.
 const FIRST_SIZE: usize = 1024;
 
-/// How long a server that has no room is asked again for a further connection: it may still count
+/// How long a server that is full is asked again for a further connection: it may still count
 /// the one before.
 const ROOM: Duration = Duration::from_secs(2);
 
@@ -192,8 +193,11 @@ impl<'a> Trials<'a> {
     ///
     /// # Errors
     /// Why there is no further connection.
-    pub(super) async fn compression(self, sends_text: bool) -> Result<Compression, ConnectError> {
-        if let Some(link) = self.link {
+    pub(super) async fn compression(
+        &mut self,
+        sends_text: bool,
+    ) -> Result<Compression, ConnectError> {
+        if let Some(link) = self.link.take() {
             link.close(&Ending::Stopped).await;
         }
         let mut endpoint = self.endpoint.clone();
@@ -205,7 +209,7 @@ impl<'a> Trials<'a> {
             let mut headers = hello.request.headers.iter();
             headers.any(|(name, _)| name.eq_ignore_ascii_case(SEC_WEBSOCKET_EXTENSIONS.as_str()))
         });
-        let mut trials = Trials { endpoint: &endpoint, link: Some(link), ..self };
+        let mut trials = Trials { endpoint: &endpoint, link: Some(link), ..*self };
         let compression = match is_agreed {
             true if sends_text => {
                 Compression::Agreed(Some(trials.message(Opcode::Text, COMPRESSED_SIZE).await?))
@@ -229,7 +233,7 @@ async fn open(endpoint: &Endpoint, hello_patience: Duration) -> Result<Link, Con
     let begun = Instant::now();
     loop {
         match Link::open(endpoint, hello_patience).await {
-            Err(error) if error.fault().is_lack_of_room() && begun.elapsed() < ROOM => {
+            Err(error) if is_full(&error) && begun.elapsed() < ROOM => {
                 sleep(PAUSE).await;
             }
             opened => return opened,
