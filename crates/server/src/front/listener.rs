@@ -41,7 +41,7 @@ pub fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
 }
 
 /// Accepts for ever, and hands each connection to `serve`, with the address of its other end. A
-/// client of IPv4 has an IPv4 address at a listener for IPv6 too, which the system tells as
+/// client of IPv4 has an IPv4 address at a listener for IPv6 too, which the kernel reports as
 /// `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2).
 pub(super) async fn accept(
     listener: &TcpListener,

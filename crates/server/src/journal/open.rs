@@ -96,7 +96,8 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Makes the file end in a whole line, and returns the new size. A torn line of this log is cut off,
 /// as its ping was never acknowledged; so are NUL bytes, which file systems leave behind after a
-/// crash, in place of such a line or of its end. Any other text is not the server's, and only gets its newline.
+/// crash, in place of such a line or of its end. Any other text is not the server's, and only gets
+/// its newline.
 ///
 /// # Errors
 /// When the file cannot be read, cut or written.

@@ -125,8 +125,11 @@ impl Run<'_> {
         let Err(error) = compression else { return compression };
         let is_first = self.found.failures.is_none();
         self.unopened(error.clone()).await;
-        let have_passed =
-            self.found.failures.as_ref().is_some_and(|it| it.pattern == Pattern::Passing);
+        let have_passed = self
+            .found
+            .failures
+            .as_ref()
+            .is_some_and(|failures| failures.pattern == Pattern::Passing);
         if !(is_first && have_passed) {
             return Err(error);
         }
